@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// counter runs a container that prints a numbered line ten times a second.
+func counter(t *testing.T) string {
+	t.Helper()
+	return container(t, "busybox", "sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; usleep 100000; done")
+}
+
+// everyLineOnce tells what is wrong with the lines 1 to n.
+func everyLineOnce(text string) string {
+	lines := strings.Fields(text)
+	if len(lines) == 0 {
+		return "no lines"
+	}
+	for i, l := range lines {
+		if n, err := strconv.Atoi(l); err != nil || n != i+1 {
+			return fmt.Sprintf("line %d is %q", i+1, l)
+		}
+	}
+	return ""
+}
+
+// killStory does harm while a container prints and checks that nothing of it is lost.
+func killStory(t *testing.T, harm func(t *testing.T), attached bool) {
+	id := counter(t)
+	vm := vmOf(t, id)
+	out := &syncBuffer{}
+	reader := dockerCmd(context.Background(), "logs", "-f", id)
+	if attached {
+		reader = dockerCmd(context.Background(), "attach", "--no-stdin", "--sig-proxy=false", id)
+	}
+	reader.Stdout = out
+	if err := reader.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { reader.Process.Kill(); reader.Wait() }()
+	within(t, time.Minute, func() string {
+		if len(strings.Fields(out.String())) < 10 {
+			return "the container prints nothing"
+		}
+		return ""
+	})
+	boot := uptime(t, id)
+	harm(t)
+	start := time.Now()
+	if err := theLab.waitServing(4 * time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	progress("%s: the Docker API serves again after %.1f s", t.Name(), time.Since(start).Seconds())
+	took := within(t, time.Minute, func() string {
+		r := dockerRun(t.Context(), nil, "ps", "--no-trunc", "-q")
+		if !strings.Contains(r.stdout, id) {
+			return "docker ps: " + r.stdout + r.stderr
+		}
+		r = dockerRun(t.Context(), nil, "logs", "--tail", "1", id)
+		if strings.TrimSpace(r.stdout) == "" {
+			return "docker logs: " + r.stderr
+		}
+		return ""
+	})
+	progress("%s: docker ps and logs are right %.1f s later", t.Name(), took.Seconds())
+	if b := uptime(t, id); b <= boot {
+		t.Errorf("the container's VM was started again: uptime %v, before %v", b, boot)
+	}
+	time.Sleep(2 * time.Second)
+	logs := docker(t, "logs", id)
+	if msg := everyLineOnce(logs); msg != "" {
+		t.Errorf("docker logs: %s", msg)
+	}
+	if attached {
+		n := len(strings.Fields(logs))
+		within(t, 20*time.Second, func() string {
+			if got := len(strings.Fields(out.String())); got < n {
+				return fmt.Sprintf("the attached client has %d lines of %d", got, n)
+			}
+			return ""
+		})
+	}
+	if msg := everyLineOnce(completeLines(out.String())); msg != "" {
+		t.Errorf("the reader: %s", msg)
+	}
+	if s, err := theLab.govc("object.collect", "-s", vm, "runtime.powerState"); err != nil || strings.TrimSpace(s) != "poweredOn" {
+		t.Errorf("power state %q %v", s, err)
+	}
+}
+
+// completeLines drops the tail after the last line end.
+func completeLines(s string) string {
+	return s[:strings.LastIndex(s, "\n")+1]
+}
+
+func uptime(t *testing.T, id string) float64 {
+	t.Helper()
+	var f float64
+	within(t, time.Minute, func() string {
+		r := dockerRun(t.Context(), nil, "exec", id, "cut", "-d ", "-f1", "/proc/uptime")
+		v, err := strconv.ParseFloat(strings.TrimSpace(r.stdout), 64)
+		if err != nil {
+			return r.stderr
+		}
+		f = v
+		return ""
+	})
+	return f
+}
+
+func TestKillOfTheDriverPlugin(t *testing.T) {
+	killStory(t, func(t *testing.T) {
+		out, err := theLab.vic("plugin", "inspect", "--format", "{{.PID}}", "vsphere")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := theLab.vic("exec", "--", "kill", "-9", strings.TrimSpace(out)); err != nil {
+			t.Fatal(err, out)
+		}
+	}, true)
+}
+
+func TestKillOfVicd(t *testing.T) {
+	killStory(t, func(t *testing.T) {
+		// The answer may be lost with vicd.
+		theLab.vic("exec", "--", "sh", "-c", "kill -9 $(pidof vicd)")
+	}, false)
+}
+
+func TestResetOfTheEndpointVM(t *testing.T) {
+	killStory(t, func(t *testing.T) {
+		vms, err := theLab.govc("find", "/", "-type", "m", "-name", vchName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := theLab.govc("vm.power", "-reset", strings.TrimSpace(vms)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second) // until the old API has gone
+	}, false)
+}
+
+func TestPluginLs(t *testing.T) {
+	out, err := theLab.vic("plugin", "ls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"vsphere", "compute", "storage", "network"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in:\n%s", want, out)
+		}
+	}
+}

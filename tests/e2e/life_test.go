@@ -1,0 +1,194 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLifeOfAContainer(t *testing.T) {
+	id := container(t, "--name", "life", "busybox", "sh", "-c", "echo one; sleep 600")
+	if got := inspect(t, "life", "{{.State.Status}} {{.Id}}"); got != "running "+id {
+		t.Fatalf("inspect: %q", got)
+	}
+	if got := docker(t, "ps", "--format", "{{.Names}} {{.Image}}"); !strings.Contains(got, "life busybox\n") {
+		t.Fatalf("ps: %q", got)
+	}
+	docker(t, "stop", "-t", "1", "life")
+	if got := inspect(t, id, "{{.State.Status}} {{.State.ExitCode}}"); got != "exited 137" {
+		t.Fatalf("after stop: %q", got)
+	}
+	if got := docker(t, "logs", "life"); got != "one\n" {
+		t.Fatalf("logs of a stopped container: %q", got)
+	}
+	docker(t, "start", "life")
+	if got := inspect(t, id, "{{.State.Running}}"); got != "true" {
+		t.Fatalf("after start: running %s", got)
+	}
+	docker(t, "rename", "life", "life2")
+	docker(t, "restart", "-t", "1", "life2")
+	docker(t, "kill", "life2")
+	if got := strings.TrimSpace(docker(t, "wait", "life2")); got != "137" {
+		t.Fatalf("wait: %q", got)
+	}
+	if got := docker(t, "ps", "-a", "--filter", "name=life2", "--filter", "status=exited", "-q", "--no-trunc"); strings.TrimSpace(got) != id {
+		t.Fatalf("ps with filters: %q", got)
+	}
+	docker(t, "rm", "life2")
+	if r := dockerRun(t.Context(), nil, "inspect", id); r.code == 0 || !strings.Contains(strings.ToLower(r.stderr), "no such object") {
+		t.Fatalf("inspect after rm: %d %q", r.code, r.stderr)
+	}
+}
+
+func TestFilesSurviveARestart(t *testing.T) {
+	id := container(t, "busybox", "sh", "-c", "[ -f /kept ] && cat /kept && exit 0; echo kept-data > /kept; sync; sleep 600")
+	within(t, time.Minute, func() string {
+		if r := dockerRun(t.Context(), nil, "exec", id, "cat", "/kept"); r.stdout != "kept-data\n" {
+			return r.stdout + r.stderr
+		}
+		return ""
+	})
+	docker(t, "restart", "-t", "1", id)
+	docker(t, "wait", id)
+	if got := docker(t, "logs", id); got != "kept-data\n" {
+		t.Fatalf("logs: %q", got)
+	}
+}
+
+func TestLogs(t *testing.T) {
+	id := container(t, "busybox", "sh", "-c", "for i in 1 2 3 4 5; do echo line $i; done; sleep 2; echo last")
+	followed := make(chan result, 1)
+	go func() { followed <- dockerRun(context.Background(), nil, "logs", "-f", id) }()
+	docker(t, "wait", id)
+	want := "line 1\nline 2\nline 3\nline 4\nline 5\nlast\n"
+	if r := <-followed; r.stdout != want {
+		t.Fatalf("logs -f: %q (%s)", r.stdout, r.stderr)
+	}
+	if got := docker(t, "logs", "--tail", "2", id); got != "line 5\nlast\n" {
+		t.Fatalf("logs --tail 2: %q", got)
+	}
+	stamped := docker(t, "logs", "-t", "--tail", "1", id)
+	stamp, rest, _ := strings.Cut(stamped, " ")
+	at, err := time.Parse(time.RFC3339Nano, stamp)
+	if err != nil || rest != "last\n" {
+		t.Fatalf("logs -t: %q", stamped)
+	}
+	if d := time.Since(at); d < -5*time.Second || d > 5*time.Minute {
+		t.Fatalf("the guest's clock is off by %s", d)
+	}
+	if got := docker(t, "logs", "--since", at.Add(-time.Second).Format(time.RFC3339Nano), id); got != "last\n" {
+		t.Fatalf("logs --since: %q", got)
+	}
+}
+
+func TestExec(t *testing.T) {
+	id := container(t, "busybox", "sleep", "600")
+	if got := docker(t, "exec", "-e", "X=y", "-w", "/tmp", id, "sh", "-c", "echo $X $(pwd)"); got != "y /tmp\n" {
+		t.Fatalf("exec: %q", got)
+	}
+	if r := dockerRun(t.Context(), []byte("in\n"), "exec", "-i", id, "cat"); r.stdout != "in\n" {
+		t.Fatalf("exec -i: %+v", r)
+	}
+	if r := dockerRun(t.Context(), nil, "exec", id, "sh", "-c", "exit 5"); r.code != 5 {
+		t.Fatalf("exec exit: %+v", r)
+	}
+	docker(t, "exec", "-d", id, "sh", "-c", "echo done > /tmp/flag")
+	within(t, 20*time.Second, func() string {
+		if r := dockerRun(t.Context(), nil, "exec", id, "cat", "/tmp/flag"); r.stdout != "done\n" {
+			return "exec -d has not written its file"
+		}
+		return ""
+	})
+	x := onTerminal(t, 24, 80, "exec", "-it", id, "sh")
+	x.expect("# ")
+	x.send("tty; stty size\n")
+	x.expect("24 80")
+	x.send("exit 4\n")
+	x.cmd.Wait()
+	if c := x.cmd.ProcessState.ExitCode(); c != 4 {
+		t.Fatalf("exec -it exit %d", c)
+	}
+	if r := dockerRun(t.Context(), nil, "exec", id, "nosuch"); r.code != 127 && r.code != 126 {
+		t.Fatalf("exec of a missing command: %+v", r)
+	}
+}
+
+func TestAttach(t *testing.T) {
+	id := container(t, "busybox", "sh", "-c", "sleep 3; echo seen; exit 6")
+	r := dockerRun(t.Context(), nil, "attach", id)
+	if r.code != 6 || r.stdout != "seen\n" {
+		t.Fatalf("attach: %+v", r)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	since := time.Now().Add(-time.Second)
+	docker(t, "run", "--rm", "--name", "eventful", "busybox", "true")
+	var got []string
+	within(t, 10*time.Second, func() string {
+		out := docker(t, "events", "--since", since.Format(time.RFC3339Nano), "--until", time.Now().Format(time.RFC3339Nano),
+			"--filter", "container=eventful", "--format", "{{.Action}}")
+		got = strings.Fields(out)
+		for _, want := range []string{"create", "start", "die", "destroy"} {
+			if !strings.Contains(" "+strings.Join(got, " ")+" ", " "+want+" ") {
+				return "no " + want + " in " + out
+			}
+		}
+		return ""
+	})
+}
+
+func TestNetworkOfTheBridge(t *testing.T) {
+	if got := docker(t, "network", "ls", "--format", "{{.Name}} {{.Driver}}"); !strings.Contains(got, "bridge bridge\n") {
+		t.Fatalf("network ls: %q", got)
+	}
+	id := container(t, "busybox", "sleep", "600")
+	ip := inspect(t, id, "{{.NetworkSettings.Networks.bridge.IPAddress}}")
+	var nets []struct {
+		Containers map[string]struct{ IPv4Address string }
+	}
+	if err := json.Unmarshal([]byte(docker(t, "network", "inspect", "bridge")), &nets); err != nil {
+		t.Fatal(err)
+	}
+	if a := nets[0].Containers[id].IPv4Address; ip == "" || !strings.HasPrefix(a, ip+"/") {
+		t.Fatalf("network inspect says %q, inspect %q", a, ip)
+	}
+}
+
+func TestContainersReachOneAnotherAndTheOutside(t *testing.T) {
+	id := container(t, "busybox", "sh", "-c", "mkdir /www; echo from-neighbour > /www/index.html; httpd -f -p 80 -h /www")
+	ip := inspect(t, id, "{{.NetworkSettings.Networks.bridge.IPAddress}}")
+	var out string
+	within(t, time.Minute, func() string {
+		r := dockerRun(t.Context(), nil, "run", "--rm", "busybox", "wget", "-qO-", "http://"+ip+"/")
+		out = r.stdout
+		if out != "from-neighbour\n" {
+			return r.stdout + r.stderr
+		}
+		return ""
+	})
+	// The outside is the lab's registry, by name through the bridge's DNS and NAT.
+	if got := docker(t, "run", "--rm", "busybox", "wget", "-qO-", "http://"+registryHost+"/v2/"); strings.TrimSpace(got) != "{}" {
+		t.Fatalf("registry answered %q", got)
+	}
+}
+
+func TestWhatIsNotThereYetSaysSo(t *testing.T) {
+	id := container(t, "busybox", "sleep", "600")
+	for _, args := range [][]string{
+		{"pause", id},
+		{"volume", "create", "v"},
+		{"network", "create", "n"},
+		{"create", "-v", "v:/data", "busybox"},
+		{"create", "--privileged", "busybox"},
+		{"create", "-p", "80:80", "busybox"},
+		{"cp", id + ":/etc/passwd", "-"},
+	} {
+		r := dockerRun(t.Context(), nil, args...)
+		if r.code == 0 || !strings.Contains(strings.ToLower(r.stderr), "not supported") {
+			t.Errorf("docker %v: exit %d, stderr %q", args, r.code, r.stderr)
+		}
+	}
+}

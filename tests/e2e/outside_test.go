@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"bufio"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPowerOffByTheAdministrator(t *testing.T) {
+	id := container(t, "--name", "outside", "busybox", "sleep", "3600")
+	events := dockerCmd(t.Context(), "events", "--filter", "container=outside", "--format", "{{.Action}}")
+	out, err := events.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := events.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { events.Process.Kill(); events.Wait() }()
+	died := make(chan struct{})
+	go func() {
+		for s := bufio.NewScanner(out); s.Scan(); {
+			if strings.HasPrefix(s.Text(), "die") {
+				close(died)
+				return
+			}
+		}
+	}()
+	vm := vmOf(t, id)
+	if _, err := theLab.govc("vm.power", "-off", "-force", vm); err != nil {
+		t.Fatal(err)
+	}
+	took := within(t, 5*time.Second, func() string {
+		if s := docker(t, "ps", "-a", "--filter", "name=outside", "--format", "{{.Status}}"); !strings.HasPrefix(s, "Exited") {
+			return s
+		}
+		return ""
+	})
+	progress("docker ps -a shows the outside power-off after %d ms", took.Milliseconds())
+	select {
+	case <-died:
+	case <-time.After(5 * time.Second):
+		t.Fatal("no die event")
+	}
+	docker(t, "start", "outside")
+	if got := inspect(t, id, "{{.State.Status}}"); got != "running" {
+		t.Fatalf("after start: %s", got)
+	}
+	if _, err := theLab.govc("vm.destroy", vm); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 5*time.Second, func() string {
+		if s := docker(t, "ps", "-aq", "--no-trunc", "--filter", "name=outside"); s != "" {
+			return "still listed: " + s
+		}
+		return ""
+	})
+}
