@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/openvic/vic/tests/harness"
 )
 
 func TestPullAgainWritesNothing(t *testing.T) {
@@ -16,14 +18,14 @@ func TestPullAgainWritesNothing(t *testing.T) {
 		t.Fatalf("pull: %q", out)
 	}
 	progress("docker pull redis: %.1f s", time.Since(start).Seconds())
-	before, err := theLab.govc("datastore.ls", "-ds", "datastore1", "-R", "-l", vchName+"/VIC")
+	before, err := theLab.Govc("datastore.ls", "-ds", "datastore1", "-R", "-l", harness.VCH+"/VIC")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if out := docker(t, "pull", "redis"); !strings.Contains(out, "Image is up to date") {
 		t.Fatalf("second pull: %q", out)
 	}
-	after, err := theLab.govc("datastore.ls", "-ds", "datastore1", "-R", "-l", vchName+"/VIC")
+	after, err := theLab.Govc("datastore.ls", "-ds", "datastore1", "-R", "-l", harness.VCH+"/VIC")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,12 +52,12 @@ func TestImageInspectAndRemove(t *testing.T) {
 		t.Fatalf("inspect: %q", got)
 	}
 	id := container(t, "busybox:zstd", "sleep", "600")
-	if r := dockerRun(t.Context(), nil, "rmi", "busybox:zstd"); r.code == 0 {
-		t.Fatalf("an image in use was removed: %q", r.stdout)
+	if r := dockerRun(t.Context(), nil, "rmi", "busybox:zstd"); r.Code == 0 {
+		t.Fatalf("an image in use was removed: %q", r.Stdout)
 	}
 	docker(t, "rm", "-f", id)
 	docker(t, "rmi", "busybox:zstd")
-	if r := dockerRun(t.Context(), nil, "pull", "no/such/image"); r.code == 0 {
+	if r := dockerRun(t.Context(), nil, "pull", "no/such/image"); r.Code == 0 {
 		t.Fatal("an image that is not there was pulled")
 	}
 }
@@ -84,7 +86,7 @@ func TestServersOnTheBridge(t *testing.T) {
 	} {
 		took := within(t, 2*time.Minute, func() string {
 			r := dockerRun(t.Context(), nil, append([]string{"exec", q.from}, q.args...)...)
-			if !strings.Contains(r.stdout, q.want) {
+			if !strings.Contains(r.Stdout, q.want) {
 				return fmt.Sprintf("%v: %+v", q.args, r)
 			}
 			return ""
@@ -96,7 +98,7 @@ func TestServersOnTheBridge(t *testing.T) {
 // chain returns the backing files of a VM's first disk, top first.
 func chain(t *testing.T, vm string) []string {
 	t.Helper()
-	out, err := theLab.govc("device.info", "-json", "-vm", vm, "disk-*")
+	out, err := theLab.Govc("device.info", "-json", "-vm", vm, "disk-*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +127,7 @@ func chain(t *testing.T, vm string) []string {
 // vmOf is the inventory path of a container's VM.
 func vmOf(t *testing.T, id string) string {
 	t.Helper()
-	out, err := theLab.govc("find", "/", "-type", "m", "-name", "*"+id[:12]+"*")
+	out, err := theLab.Govc("find", "/", "-type", "m", "-name", "*"+id[:12]+"*")
 	if err != nil || strings.TrimSpace(out) == "" {
 		t.Fatalf("no VM for %s: %v %s", id, err, out)
 	}
@@ -139,7 +141,7 @@ func TestVSphereShowsTheContainerVM(t *testing.T) {
 	redis := container(t, "redis")
 	vm := vmOf(t, nginx)
 	within(t, 30*time.Second, func() string {
-		out, err := theLab.govc("vm.info", "-e", vm)
+		out, err := theLab.Govc("vm.info", "-e", vm)
 		for _, want := range []string{"guestinfo.vic.config", "guestinfo.vic.started", "poweredOn"} {
 			if err != nil || !strings.Contains(out, want) {
 				return fmt.Sprintf("no %s in %s %v", want, out, err)
@@ -147,7 +149,7 @@ func TestVSphereShowsTheContainerVM(t *testing.T) {
 		}
 		return ""
 	})
-	devices, err := theLab.govc("device.info", "-vm", vm)
+	devices, err := theLab.Govc("device.info", "-vm", vm)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,8 +161,8 @@ func TestVSphereShowsTheContainerVM(t *testing.T) {
 	if !regexp.MustCompile(`(?m)DVSwitch:|bridge`).MatchString(devices) {
 		t.Errorf("the NIC is on no distributed port group:\n%s", devices)
 	}
-	found, err := theLab.govc("find", "/", "-type", "a")
-	if err != nil || !strings.Contains(found, "/"+vchName) {
+	found, err := theLab.Govc("find", "/", "-type", "a")
+	if err != nil || !strings.Contains(found, "/"+harness.VCH) {
 		t.Errorf("no vApp: %v %s", err, found)
 	}
 	layers := strings.Count(docker(t, "inspect", "--format", "{{range .RootFS.Layers}}{{println .}}{{end}}", "nginx"), "sha256:")

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/openvic/vic/tests/harness"
 )
 
 // counter runs a container that prints a numbered line ten times a second.
@@ -34,9 +36,9 @@ func killStory(t *testing.T, harm func(t *testing.T), attached bool) {
 	id := counter(t)
 	vm := vmOf(t, id)
 	out := &syncBuffer{}
-	reader := dockerCmd(context.Background(), "logs", "-f", id)
+	reader := theLab.DockerCmd(context.Background(), "logs", "-f", id)
 	if attached {
-		reader = dockerCmd(context.Background(), "attach", "--no-stdin", "--sig-proxy=false", id)
+		reader = theLab.DockerCmd(context.Background(), "attach", "--no-stdin", "--sig-proxy=false", id)
 	}
 	reader.Stdout = out
 	if err := reader.Start(); err != nil {
@@ -52,18 +54,18 @@ func killStory(t *testing.T, harm func(t *testing.T), attached bool) {
 	boot := uptime(t, id)
 	harm(t)
 	start := time.Now()
-	if err := theLab.waitServing(4 * time.Minute); err != nil {
+	if err := theLab.WaitServing(4 * time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	progress("%s: the Docker API serves again after %.1f s", t.Name(), time.Since(start).Seconds())
 	took := within(t, time.Minute, func() string {
 		r := dockerRun(t.Context(), nil, "ps", "--no-trunc", "-q")
-		if !strings.Contains(r.stdout, id) {
-			return "docker ps: " + r.stdout + r.stderr
+		if !strings.Contains(r.Stdout, id) {
+			return "docker ps: " + r.Stdout + r.Stderr
 		}
 		r = dockerRun(t.Context(), nil, "logs", "--tail", "1", id)
-		if strings.TrimSpace(r.stdout) == "" {
-			return "docker logs: " + r.stderr
+		if strings.TrimSpace(r.Stdout) == "" {
+			return "docker logs: " + r.Stderr
 		}
 		return ""
 	})
@@ -88,7 +90,7 @@ func killStory(t *testing.T, harm func(t *testing.T), attached bool) {
 	if msg := everyLineOnce(completeLines(out.String())); msg != "" {
 		t.Errorf("the reader: %s", msg)
 	}
-	if s, err := theLab.govc("object.collect", "-s", vm, "runtime.powerState"); err != nil || strings.TrimSpace(s) != "poweredOn" {
+	if s, err := theLab.Govc("object.collect", "-s", vm, "runtime.powerState"); err != nil || strings.TrimSpace(s) != "poweredOn" {
 		t.Errorf("power state %q %v", s, err)
 	}
 }
@@ -103,9 +105,9 @@ func uptime(t *testing.T, id string) float64 {
 	var f float64
 	within(t, time.Minute, func() string {
 		r := dockerRun(t.Context(), nil, "exec", id, "cut", "-d ", "-f1", "/proc/uptime")
-		v, err := strconv.ParseFloat(strings.TrimSpace(r.stdout), 64)
+		v, err := strconv.ParseFloat(strings.TrimSpace(r.Stdout), 64)
 		if err != nil {
-			return r.stderr
+			return r.Stderr
 		}
 		f = v
 		return ""
@@ -115,11 +117,11 @@ func uptime(t *testing.T, id string) float64 {
 
 func TestKillOfTheDriverPlugin(t *testing.T) {
 	killStory(t, func(t *testing.T) {
-		out, err := theLab.vic("plugin", "inspect", "--format", "{{.PID}}", "vsphere")
+		out, err := theLab.Vic("plugin", "inspect", "--format", "{{.PID}}", "vsphere")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out, err := theLab.vic("exec", "--", "kill", "-9", strings.TrimSpace(out)); err != nil {
+		if out, err := theLab.Vic("exec", "--", "kill", "-9", strings.TrimSpace(out)); err != nil {
 			t.Fatal(err, out)
 		}
 	}, true)
@@ -128,17 +130,17 @@ func TestKillOfTheDriverPlugin(t *testing.T) {
 func TestKillOfVicd(t *testing.T) {
 	killStory(t, func(t *testing.T) {
 		// The answer may be lost with vicd.
-		theLab.vic("exec", "--", "sh", "-c", "kill -9 $(pidof vicd)")
+		theLab.Vic("exec", "--", "sh", "-c", "kill -9 $(pidof vicd)")
 	}, false)
 }
 
 func TestResetOfTheEndpointVM(t *testing.T) {
 	killStory(t, func(t *testing.T) {
-		vms, err := theLab.govc("find", "/", "-type", "m", "-name", vchName)
+		vms, err := theLab.Govc("find", "/", "-type", "m", "-name", harness.VCH)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := theLab.govc("vm.power", "-reset", strings.TrimSpace(vms)); err != nil {
+		if _, err := theLab.Govc("vm.power", "-reset", strings.TrimSpace(vms)); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second) // until the old API has gone
@@ -146,7 +148,7 @@ func TestResetOfTheEndpointVM(t *testing.T) {
 }
 
 func TestPluginLs(t *testing.T) {
-	out, err := theLab.vic("plugin", "ls")
+	out, err := theLab.Vic("plugin", "ls")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/openvic/vic/tests/harness"
 )
 
 func TestLifeOfAContainer(t *testing.T) {
@@ -37,16 +39,16 @@ func TestLifeOfAContainer(t *testing.T) {
 		t.Fatalf("ps with filters: %q", got)
 	}
 	docker(t, "rm", "life2")
-	if r := dockerRun(t.Context(), nil, "inspect", id); r.code == 0 || !strings.Contains(strings.ToLower(r.stderr), "no such object") {
-		t.Fatalf("inspect after rm: %d %q", r.code, r.stderr)
+	if r := dockerRun(t.Context(), nil, "inspect", id); r.Code == 0 || !strings.Contains(strings.ToLower(r.Stderr), "no such object") {
+		t.Fatalf("inspect after rm: %d %q", r.Code, r.Stderr)
 	}
 }
 
 func TestFilesSurviveARestart(t *testing.T) {
 	id := container(t, "busybox", "sh", "-c", "[ -f /kept ] && cat /kept && exit 0; echo kept-data > /kept; sync; sleep 600")
 	within(t, time.Minute, func() string {
-		if r := dockerRun(t.Context(), nil, "exec", id, "cat", "/kept"); r.stdout != "kept-data\n" {
-			return r.stdout + r.stderr
+		if r := dockerRun(t.Context(), nil, "exec", id, "cat", "/kept"); r.Stdout != "kept-data\n" {
+			return r.Stdout + r.Stderr
 		}
 		return ""
 	})
@@ -59,12 +61,12 @@ func TestFilesSurviveARestart(t *testing.T) {
 
 func TestLogs(t *testing.T) {
 	id := container(t, "busybox", "sh", "-c", "for i in 1 2 3 4 5; do echo line $i; done; sleep 2; echo last")
-	followed := make(chan result, 1)
+	followed := make(chan harness.Result, 1)
 	go func() { followed <- dockerRun(context.Background(), nil, "logs", "-f", id) }()
 	docker(t, "wait", id)
 	want := "line 1\nline 2\nline 3\nline 4\nline 5\nlast\n"
-	if r := <-followed; r.stdout != want {
-		t.Fatalf("logs -f: %q (%s)", r.stdout, r.stderr)
+	if r := <-followed; r.Stdout != want {
+		t.Fatalf("logs -f: %q (%s)", r.Stdout, r.Stderr)
 	}
 	if got := docker(t, "logs", "--tail", "2", id); got != "line 5\nlast\n" {
 		t.Fatalf("logs --tail 2: %q", got)
@@ -88,15 +90,15 @@ func TestExec(t *testing.T) {
 	if got := docker(t, "exec", "-e", "X=y", "-w", "/tmp", id, "sh", "-c", "echo $X $(pwd)"); got != "y /tmp\n" {
 		t.Fatalf("exec: %q", got)
 	}
-	if r := dockerRun(t.Context(), []byte("in\n"), "exec", "-i", id, "cat"); r.stdout != "in\n" {
+	if r := dockerRun(t.Context(), []byte("in\n"), "exec", "-i", id, "cat"); r.Stdout != "in\n" {
 		t.Fatalf("exec -i: %+v", r)
 	}
-	if r := dockerRun(t.Context(), nil, "exec", id, "sh", "-c", "exit 5"); r.code != 5 {
+	if r := dockerRun(t.Context(), nil, "exec", id, "sh", "-c", "exit 5"); r.Code != 5 {
 		t.Fatalf("exec exit: %+v", r)
 	}
 	docker(t, "exec", "-d", id, "sh", "-c", "echo done > /tmp/flag")
 	within(t, 20*time.Second, func() string {
-		if r := dockerRun(t.Context(), nil, "exec", id, "cat", "/tmp/flag"); r.stdout != "done\n" {
+		if r := dockerRun(t.Context(), nil, "exec", id, "cat", "/tmp/flag"); r.Stdout != "done\n" {
 			return "exec -d has not written its file"
 		}
 		return ""
@@ -110,7 +112,7 @@ func TestExec(t *testing.T) {
 	if c := x.cmd.ProcessState.ExitCode(); c != 4 {
 		t.Fatalf("exec -it exit %d", c)
 	}
-	if r := dockerRun(t.Context(), nil, "exec", id, "nosuch"); r.code != 127 && r.code != 126 {
+	if r := dockerRun(t.Context(), nil, "exec", id, "nosuch"); r.Code != 127 && r.Code != 126 {
 		t.Fatalf("exec of a missing command: %+v", r)
 	}
 }
@@ -118,7 +120,7 @@ func TestExec(t *testing.T) {
 func TestAttach(t *testing.T) {
 	id := container(t, "busybox", "sh", "-c", "sleep 3; echo seen; exit 6")
 	r := dockerRun(t.Context(), nil, "attach", id)
-	if r.code != 6 || r.stdout != "seen\n" {
+	if r.Code != 6 || r.Stdout != "seen\n" {
 		t.Fatalf("attach: %+v", r)
 	}
 }
@@ -163,14 +165,14 @@ func TestContainersReachOneAnotherAndTheOutside(t *testing.T) {
 	var out string
 	within(t, time.Minute, func() string {
 		r := dockerRun(t.Context(), nil, "run", "--rm", "busybox", "wget", "-qO-", "http://"+ip+"/")
-		out = r.stdout
+		out = r.Stdout
 		if out != "from-neighbour\n" {
-			return r.stdout + r.stderr
+			return r.Stdout + r.Stderr
 		}
 		return ""
 	})
 	// The outside is the lab's registry, by name through the bridge's DNS and NAT.
-	if got := docker(t, "run", "--rm", "busybox", "wget", "-qO-", "http://"+registryHost+"/v2/"); strings.TrimSpace(got) != "{}" {
+	if got := docker(t, "run", "--rm", "busybox", "wget", "-qO-", "http://"+harness.RegistryHost+"/v2/"); strings.TrimSpace(got) != "{}" {
 		t.Fatalf("registry answered %q", got)
 	}
 }
@@ -187,8 +189,8 @@ func TestWhatIsNotThereYetSaysSo(t *testing.T) {
 		{"cp", id + ":/etc/passwd", "-"},
 	} {
 		r := dockerRun(t.Context(), nil, args...)
-		if r.code == 0 || !strings.Contains(strings.ToLower(r.stderr), "not supported") {
-			t.Errorf("docker %v: exit %d, stderr %q", args, r.code, r.stderr)
+		if r.Code == 0 || !strings.Contains(strings.ToLower(r.Stderr), "not supported") {
+			t.Errorf("docker %v: exit %d, stderr %q", args, r.Code, r.Stderr)
 		}
 	}
 }

@@ -3,10 +3,12 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"github.com/openvic/vic/tests/harness"
 )
 
 func TestCreateThatCannotWork(t *testing.T) {
-	before, err := theLab.inventory()
+	before, err := theLab.Inventory()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -16,7 +18,7 @@ func TestCreateThatCannotWork(t *testing.T) {
 		opts []string
 		want string
 	}{
-		{"name taken", vchName, []string{"--bridge-network", "bridge2"}, vchName},
+		{"name taken", harness.VCH, []string{"--bridge-network", "bridge2"}, harness.VCH},
 		{"bridge taken", "other", nil, "bridge"},
 		{"wrong password", "other", []string{"--password", "wrong", "--bridge-network", "bridge2"}, "password"},
 		{"missing port group", "other", []string{"--bridge-network", "nosuch"}, "nosuch"},
@@ -27,11 +29,11 @@ func TestCreateThatCannotWork(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			opts := append([]string{"--cert-path", t.TempDir()}, c.opts...)
-			out, err := theLab.create(c.vch, opts...)
+			out, err := theLab.Create(c.vch, opts...)
 			if err == nil || !strings.Contains(out, c.want) {
 				t.Fatalf("err %v, want %q in:\n%s", err, c.want, out)
 			}
-			after, err := theLab.inventory()
+			after, err := theLab.Inventory()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -43,12 +45,12 @@ func TestCreateThatCannotWork(t *testing.T) {
 }
 
 func TestLsAndInspect(t *testing.T) {
-	access := []string{"--target", vcenterHost, "--user", vcUser, "--password", vcPassword, "--thumbprint", theLab.thumbprint}
-	out, err := command(theLab.bin("vic-machine"), append([]string{"ls"}, access...)...)
-	if err != nil || !strings.Contains(out, vchName) {
+	access := []string{"--target", harness.VCenterHost, "--user", harness.User, "--password", harness.Password, "--thumbprint", theLab.Thumbprint}
+	out, err := harness.Command(theLab.Bin("vic-machine"), append([]string{"ls"}, access...)...)
+	if err != nil || !strings.Contains(out, harness.VCH) {
 		t.Fatalf("ls: %v\n%s", err, out)
 	}
-	out, err = command(theLab.bin("vic-machine"), append(append([]string{"inspect"}, access...), "--name", vchName)...)
+	out, err = harness.Command(theLab.Bin("vic-machine"), append(append([]string{"inspect"}, access...), "--name", harness.VCH)...)
 	if err != nil || !strings.Contains(out, "2376") {
 		t.Fatalf("inspect: %v\n%s", err, out)
 	}
@@ -57,19 +59,19 @@ func TestLsAndInspect(t *testing.T) {
 // TestZDelete comes last: it takes away the VCH that all the others use.
 func TestZDelete(t *testing.T) {
 	docker(t, "create", "--name", "left", "busybox")
-	args := []string{"delete", "--target", vcenterHost, "--user", vcUser, "--password", vcPassword,
-		"--thumbprint", theLab.thumbprint, "--name", vchName, "--force"}
-	if out, err := command(theLab.bin("vic-machine"), args...); err != nil {
+	args := []string{"delete", "--target", harness.VCenterHost, "--user", harness.User, "--password", harness.Password,
+		"--thumbprint", theLab.Thumbprint, "--name", harness.VCH, "--force"}
+	if out, err := harness.Command(theLab.Bin("vic-machine"), args...); err != nil {
 		t.Fatal(err, out)
 	}
-	after, err := theLab.inventory()
+	after, err := theLab.Inventory()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after != theLab.before {
-		t.Fatalf("delete left something behind:\n%s", difference(theLab.before, after))
+	if after != theLab.Before {
+		t.Fatalf("delete left something behind:\n%s", difference(theLab.Before, after))
 	}
-	if out, _ := command(theLab.bin("vic-machine"), args...); !strings.Contains(out, vchName) {
+	if out, _ := harness.Command(theLab.Bin("vic-machine"), args...); !strings.Contains(out, harness.VCH) {
 		t.Fatalf("a second delete says:\n%s", out)
 	}
 }

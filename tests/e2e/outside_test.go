@@ -9,7 +9,7 @@ import (
 
 func TestPowerOffByTheAdministrator(t *testing.T) {
 	id := container(t, "--name", "outside", "busybox", "sleep", "3600")
-	events := dockerCmd(t.Context(), "events", "--filter", "container=outside", "--format", "{{.Action}}")
+	events := theLab.DockerCmd(t.Context(), "events", "--filter", "container=outside", "--format", "{{.Action}}")
 	out, err := events.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +28,7 @@ func TestPowerOffByTheAdministrator(t *testing.T) {
 		}
 	}()
 	vm := vmOf(t, id)
-	if _, err := theLab.govc("vm.power", "-off", "-force", vm); err != nil {
+	if _, err := theLab.Govc("vm.power", "-off", "-force", vm); err != nil {
 		t.Fatal(err)
 	}
 	took := within(t, 5*time.Second, func() string {
@@ -47,7 +47,7 @@ func TestPowerOffByTheAdministrator(t *testing.T) {
 	if got := inspect(t, id, "{{.State.Status}}"); got != "running" {
 		t.Fatalf("after start: %s", got)
 	}
-	if _, err := theLab.govc("vm.destroy", vm); err != nil {
+	if _, err := theLab.Govc("vm.destroy", vm); err != nil {
 		t.Fatal(err)
 	}
 	within(t, 5*time.Second, func() string {

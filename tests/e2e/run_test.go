@@ -25,8 +25,8 @@ func TestRunPrintsOutput(t *testing.T) {
 }
 
 func TestRunExitCode(t *testing.T) {
-	if r := dockerRun(t.Context(), nil, "run", "--rm", "busybox", "sh", "-c", "exit 7"); r.code != 7 {
-		t.Fatalf("exit %d, want 7: %s", r.code, r.stderr)
+	if r := dockerRun(t.Context(), nil, "run", "--rm", "busybox", "sh", "-c", "exit 7"); r.Code != 7 {
+		t.Fatalf("exit %d, want 7: %s", r.Code, r.Stderr)
 	}
 }
 
@@ -50,16 +50,16 @@ func TestRunUsesAKernelOfItsOwn(t *testing.T) {
 
 func TestRunReadsStdin(t *testing.T) {
 	r := dockerRun(t.Context(), []byte("hi\n"), "run", "-i", "--rm", "busybox", "cat")
-	if r.code != 0 || r.stdout != "hi\n" {
-		t.Fatalf("exit %d, stdout %q, stderr %q", r.code, r.stdout, r.stderr)
+	if r.Code != 0 || r.Stdout != "hi\n" {
+		t.Fatalf("exit %d, stdout %q, stderr %q", r.Code, r.Stdout, r.Stderr)
 	}
 }
 
 func TestRunStdinOfOneMegabyte(t *testing.T) {
 	in := bytes.Repeat([]byte("0123456789abcdef\n"), 1<<20/17)
 	r := dockerRun(t.Context(), in, "run", "-i", "--rm", "busybox", "cat")
-	if r.code != 0 || r.stdout != string(in) {
-		t.Fatalf("exit %d, %d bytes of %d came back, stderr %q", r.code, len(r.stdout), len(in), r.stderr)
+	if r.Code != 0 || r.Stdout != string(in) {
+		t.Fatalf("exit %d, %d bytes of %d came back, stderr %q", r.Code, len(r.Stdout), len(in), r.Stderr)
 	}
 }
 
@@ -73,15 +73,15 @@ func TestRunOptionsReachTheProcess(t *testing.T) {
 
 func TestRunStderrAndStdoutAreApart(t *testing.T) {
 	r := dockerRun(t.Context(), nil, "run", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2")
-	if r.stdout != "out\n" || r.stderr != "err\n" {
-		t.Fatalf("stdout %q, stderr %q", r.stdout, r.stderr)
+	if r.Stdout != "out\n" || r.Stderr != "err\n" {
+		t.Fatalf("stdout %q, stderr %q", r.Stdout, r.Stderr)
 	}
 }
 
 func TestRunUnknownCommandIs127(t *testing.T) {
 	r := dockerRun(t.Context(), nil, "run", "--rm", "busybox", "nosuchcommand")
-	if r.code != 127 || !strings.Contains(r.stderr, "nosuchcommand") {
-		t.Fatalf("exit %d, stderr %q", r.code, r.stderr)
+	if r.Code != 127 || !strings.Contains(r.Stderr, "nosuchcommand") {
+		t.Fatalf("exit %d, stderr %q", r.Code, r.Stderr)
 	}
 }
 
@@ -96,7 +96,7 @@ type terminal struct {
 
 func onTerminal(t *testing.T, rows, cols uint16, args ...string) *terminal {
 	t.Helper()
-	cmd := dockerCmd(t.Context(), args...)
+	cmd := theLab.DockerCmd(t.Context(), args...)
 	f, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: rows, Cols: cols})
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +173,7 @@ func TestTerminalResizeAndInterrupt(t *testing.T) {
 }
 
 func TestInterruptReachesTheProcess(t *testing.T) {
-	cmd := dockerCmd(t.Context(), "run", "--rm", "busybox", "sh", "-c", "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done")
+	cmd := theLab.DockerCmd(t.Context(), "run", "--rm", "busybox", "sh", "-c", "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done")
 	var out syncBuffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {

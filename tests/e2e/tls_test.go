@@ -1,26 +1,16 @@
 package e2e
 
 import (
-	"crypto/sha1"
 	"crypto/tls"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/openvic/vic/tests/harness"
 )
 
-// fingerprint is the SHA-1 thumbprint of the certificate at addr, as vSphere shows it.
-func fingerprint(addr string) (string, error) {
-	c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	sum := sha1.Sum(c.ConnectionState().PeerCertificates[0].Raw)
-	return strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":"), nil
-}
-
 func TestClientWithoutCertificateIsRefused(t *testing.T) {
-	c, err := tls.Dial("tcp", dockerAddr, &tls.Config{InsecureSkipVerify: true})
+	c, err := tls.Dial("tcp", harness.DockerAddr, &tls.Config{InsecureSkipVerify: true})
 	if err == nil {
 		// TLS 1.3 tells the client only when it reads.
 		defer c.Close()

@@ -1,0 +1,133 @@
+// Package harness runs a lab with one VCH for the story tests (tests/e2e) and the benchmarks
+// (tests/bench), and the programs that they drive: docker, govc, vic and vic-machine.
+//
+// It needs what `make e2e` builds first: the binaries, the ISOs and the test images. VIC_E2E_BUILD
+// names the folder that holds them (default: build in the checkout); VIC_E2E_KEEP=1 leaves the lab
+// running for a look afterwards.
+package harness
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// The test lab has ports of its own, so that it can run beside the one of `make up`.
+const (
+	VCenterAddr  = "127.0.0.1:18989"
+	VCenterHost  = "vcenter.vic-lab.test:18989"
+	RegistryAddr = "127.0.0.1:15000"
+	RegistryHost = "registry.vic-lab.test:15000"
+	DockerAddr   = "127.0.0.1:12376"
+	AdminAddr    = "127.0.0.1:12378"
+	User         = "administrator@vsphere.local"
+	Password     = "VMware1!"
+	VCH          = "e2e"
+)
+
+// Lab is a running lab with one VCH.
+type Lab struct {
+	Build      string // folder of binaries, ISOs and images
+	Dir        string // the lab's state
+	Certs      string // the VCH's certificates
+	Thumbprint string
+	Before     string        // inventory and datastores before the VCH was made
+	Created    time.Duration // how long vic-machine create took
+	root       string
+}
+
+// Main starts a lab, calls f and takes the lab away again; the result is for os.Exit.
+func Main(f func(*Lab) int) int {
+	l, err := New()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		return 1
+	}
+	defer l.Down()
+	if err := l.Up(); err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		l.Diagnose()
+		return 1
+	}
+	code := f(l)
+	if code != 0 {
+		l.Diagnose()
+	}
+	return code
+}
+
+// New finds the build folder and makes a temporary folder for the lab.
+func New() (*Lab, error) {
+	build := os.Getenv("VIC_E2E_BUILD")
+	if build == "" {
+		build = "../../build"
+	}
+	build, err := filepath.Abs(build)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(build, "iso", "appliance.iso")); err != nil {
+		return nil, fmt.Errorf("%w: run `make e2e`, which builds what these tests need", err)
+	}
+	root, err := os.MkdirTemp("", "vic-e2e-")
+	if err != nil {
+		return nil, err
+	}
+	return &Lab{Build: build, root: root, Dir: filepath.Join(root, "lab"), Certs: filepath.Join(root, "certs")}, nil
+}
+
+// Progress prints a line with the time to stderr.
+func Progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%s "+format+"\n", append([]any{time.Now().Format("15:04:05")}, args...)...)
+}
+
+// Bin is the path of one of this project's programs.
+func (l *Lab) Bin(name string) string { return filepath.Join(l.Build, "bin", name) }
+
+// Up starts the lab and makes the VCH.
+func (l *Lab) Up() error {
+	Progress("starting the lab")
+	if _, err := Command(l.Bin("vic-lab"), "up", "--dir", l.Dir, "--listen", VCenterAddr,
+		"--registry", RegistryAddr, "--registry-root", filepath.Join(l.Build, "registry")); err != nil {
+		return err
+	}
+	tp, err := fingerprint(VCenterAddr)
+	if err != nil {
+		return err
+	}
+	l.Thumbprint = tp
+	if l.Before, err = l.Inventory(); err != nil {
+		return err
+	}
+	Progress("making the VCH")
+	start := time.Now()
+	if out, err := l.Create(VCH); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	l.Created = time.Since(start)
+	Progress("the VCH serves after %.1f s", l.Created.Seconds())
+	for _, f := range []string{DockerAddr + ":2376", AdminAddr + ":2378"} {
+		if _, err := Command(l.Bin("vic-lab"), "forward", "--dir", l.Dir, "add", VCH, f); err != nil {
+			return err
+		}
+	}
+	return l.WaitServing(time.Minute)
+}
+
+// Access is the options that every vic-machine command takes to reach the lab.
+func (l *Lab) Access() []string {
+	return []string{"--target", VCenterHost, "--user", User, "--password", Password, "--thumbprint", l.Thumbprint}
+}
+
+// Create runs vic-machine create with this lab's resources; options in more replace the usual ones.
+func (l *Lab) Create(name string, more ...string) (string, error) {
+	args := append(append([]string{"create"}, l.Access()...),
+		"--compute-resource", "cluster1", "--image-store", "datastore1",
+		"--bridge-network", "bridge", "--public-network", "public", "--name", name,
+		"--tls-cname", "127.0.0.1", "--cert-path", l.Certs, "--endpoint-memory", "1024",
+		"--registry-mirror", "http://"+RegistryHost, "--insecure-registry", RegistryHost,
+		"--appliance-iso", filepath.Join(l.Build, "iso", "appliance.iso"),
+		"--bootstrap-iso", filepath.Join(l.Build, "iso", "bootstrap.iso"), "--timeout", "6m")
+	return Command(l.Bin("vic-machine"), override(args, more)...)
+}
