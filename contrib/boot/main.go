@@ -1,0 +1,119 @@
+// Boot builds the ISO images that VMs boot from: bootstrap.iso for container VMs, appliance.iso for
+// the endpoint VM. It fetches Debian's cloud kernel once and keeps it unpacked in a cache.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/openvic/vic/contrib/boot/initramfs"
+	"github.com/openvic/vic/contrib/boot/media"
+	"github.com/openvic/vic/contrib/debian"
+)
+
+type options struct {
+	out, cache, version, only string
+	programs                  media.Programs
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, parse()); err != nil {
+		fmt.Fprintln(os.Stderr, "boot:", err)
+		os.Exit(1)
+	}
+}
+
+func parse() options {
+	var o options
+	flag.StringVar(&o.out, "out", "build/iso", "folder for the images")
+	flag.StringVar(&o.cache, "cache", "build/cache/kernel", "folder for the unpacked kernel package")
+	flag.StringVar(&o.version, "version", "dev", "version in the images' names")
+	flag.StringVar(&o.only, "only", "", "build this image alone: bootstrap or appliance")
+	flag.StringVar(&o.programs.Tether, "tether", "build/bin/tether", "the tether, PID 1 of both images")
+	flag.StringVar(&o.programs.Vicd, "vicd", "build/bin/vicd", "the core host")
+	flag.StringVar(&o.programs.Vic, "vic", "build/bin/vic", "the command line of the core host")
+	flag.StringVar(&o.programs.Driver, "driver", "build/bin/vic-driver-vsphere", "the vSphere driver")
+	flag.Parse()
+	return o
+}
+
+func run(ctx context.Context, o options) error {
+	kernelDir, err := kernelPackage(ctx, o.cache)
+	if err != nil {
+		return err
+	}
+	kernel, err := media.OpenKernel(kernelDir)
+	if err != nil {
+		return err
+	}
+	if o.only != "appliance" {
+		if err := bootstrap(ctx, kernel, o); err != nil {
+			return err
+		}
+	}
+	if o.only != "bootstrap" {
+		return appliance(ctx, kernel, o)
+	}
+	return nil
+}
+
+func bootstrap(ctx context.Context, kernel *media.Kernel, o options) error {
+	if err := o.programs.Missing("tether"); err != nil {
+		return err
+	}
+	tree, err := media.Bootstrap(kernel, o.programs.Tether)
+	if err != nil {
+		return err
+	}
+	return build(ctx, kernel, o, "bootstrap", tree, false)
+}
+
+func appliance(ctx context.Context, kernel *media.Kernel, o options) error {
+	if err := o.programs.Missing("tether", "vicd", "vic", "driver"); err != nil {
+		return err
+	}
+	tree, err := media.Appliance(ctx, kernel, o.programs)
+	if err != nil {
+		return err
+	}
+	return build(ctx, kernel, o, "appliance", tree, true)
+}
+
+func build(ctx context.Context, kernel *media.Kernel, o options, name string, tree *initramfs.Tree, compress bool) error {
+	start := time.Now()
+	built, err := media.Build(ctx, kernel, o.out, media.Image{Name: name, Version: o.version, Tree: tree, Compress: compress})
+	if err != nil {
+		return err
+	}
+	what := "is up to date"
+	if built {
+		what = fmt.Sprintf("built in %.1f s", time.Since(start).Seconds())
+	}
+	fmt.Printf("%s/%s-%s.iso %s\n", o.out, name, o.version, what)
+	return nil
+}
+
+// kernelPackage returns the unpacked kernel: the newest in the cache, or else Debian's current one.
+func kernelPackage(ctx context.Context, cache string) (string, error) {
+	const prefix = "linux-image-"
+	cached, err := filepath.Glob(filepath.Join(cache, prefix+"*"))
+	if err != nil {
+		return "", err
+	}
+	if len(cached) > 0 {
+		return debian.Unpack(ctx, cache, filepath.Base(cached[len(cached)-1]))
+	}
+	pkg, err := debian.Dependency(ctx, "linux-image-cloud-amd64", prefix)
+	if err != nil {
+		return "", err
+	}
+	return debian.Unpack(ctx, cache, pkg)
+}
