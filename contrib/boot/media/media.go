@@ -18,8 +18,9 @@ import (
 	"github.com/openvic/vic/contrib/boot/kmod"
 )
 
-// cmdline is measured: the self tests of the crypto code alone cost 0.27 s of each boot.
-const cmdline = "console=ttyS0 quiet panic=-1 cryptomgr.notests random.trust_cpu=on tsc=reliable no_timer_check mitigations=off"
+// cmdline is measured under emulation: without the self tests of the crypto code a boot is 0.27 s
+// faster, and without rewriting the locks of the kernel for one processor (noreplace-smp) 0.22 s.
+const cmdline = "console=ttyS0 quiet panic=-1 cryptomgr.notests noreplace-smp random.trust_cpu=on tsc=reliable no_timer_check mitigations=off"
 
 // Kernel is an unpacked kernel package.
 type Kernel struct {
