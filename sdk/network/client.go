@@ -1,0 +1,51 @@
+package network
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/internal/wire"
+	networkv1 "github.com/openvic/vic/sdk/proto/network/v1"
+)
+
+// NewClient makes a driver of a connection to a plugin that serves one.
+func NewClient(conn grpc.ClientConnInterface) Driver {
+	return &client{c: networkv1.NewNetworkServiceClient(conn)}
+}
+
+type client struct {
+	c networkv1.NetworkServiceClient
+}
+
+var _ Driver = (*client)(nil)
+
+func (c *client) Get(ctx context.Context, id string) (Network, error) {
+	resp, err := c.c.Get(ctx, &networkv1.GetRequest{Id: id})
+	if err != nil {
+		return Network{}, errdef.FromGRPC(err)
+	}
+	return networkFromWire(resp.GetNetwork())
+}
+
+func (c *client) List(ctx context.Context) ([]Network, error) {
+	resp, err := c.c.List(ctx, &networkv1.ListRequest{})
+	if err != nil {
+		return nil, errdef.FromGRPC(err)
+	}
+	return wire.MapErr(resp.GetNetworks(), networkFromWire)
+}
+
+func (c *client) Join(ctx context.Context, req JoinRequest) (Endpoint, error) {
+	resp, err := c.c.Join(ctx, joinToWire(req))
+	if err != nil {
+		return Endpoint{}, errdef.FromGRPC(err)
+	}
+	return endpointFromWire(resp.GetEndpoint())
+}
+
+func (c *client) Leave(ctx context.Context, req LeaveRequest) error {
+	_, err := c.c.Leave(ctx, &networkv1.LeaveRequest{Network: req.Network, Container: req.Container})
+	return errdef.FromGRPC(err)
+}

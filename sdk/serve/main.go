@@ -1,0 +1,133 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/openvic/vic/sdk/internal/wire"
+)
+
+// What host and plugin agree on before they speak.
+const (
+	ProtocolVersion  = 1
+	MagicCookieKey   = "VIC_PLUGIN"
+	MagicCookieValue = "3f6a1c0e-7f0b-4d53-9a51-5f0f2a3c8d11"
+	// PluginSet is the one name in go-plugin's set.
+	PluginSet = "vic"
+	// LifelineEnv names the descriptor whose end-of-file says that the host is gone.
+	LifelineEnv = "VIC_LIFELINE_FD"
+	// LogLevelEnv is the level of slog: debug, info, warn or error.
+	LogLevelEnv = "VIC_LOG_LEVEL"
+)
+
+// Handshake is go-plugin's form of the constants above.
+func Handshake() plugin.HandshakeConfig {
+	return plugin.HandshakeConfig{
+		ProtocolVersion:  ProtocolVersion,
+		MagicCookieKey:   MagicCookieKey,
+		MagicCookieValue: MagicCookieValue,
+	}
+}
+
+// DialOptions are the settings of the host's side of the connection.
+func DialOptions() []grpc.DialOption { return wire.DialOptions() }
+
+// ServerOptions are the settings of the plugin's side of the connection.
+func ServerOptions() []grpc.ServerOption { return wire.ServerOptions() }
+
+// AnswerKey is the trailer key of errors that a plugin answered itself.
+const AnswerKey = wire.AnswerKey
+
+// Main serves the plugin until its host stops it or is gone. Run by hand it says what it is;
+// with the argument "example" it prints its example configuration.
+func Main[C any](p Plugin[C]) {
+	if os.Getenv(MagicCookieKey) != MagicCookieValue {
+		byHand(os.Stdout, os.Args[1:], p)
+		return
+	}
+	// go-plugin replaces os.Stderr; the logs go to the first one.
+	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level(os.Getenv(LogLevelEnv))})))
+	if err := hold(os.Getenv(LifelineEnv)); err != nil {
+		slog.Error("lifeline is not there", "err", err)
+		os.Exit(1)
+	}
+	s := NewServer(context.Background(), p)
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: Handshake(),
+		Plugins:         plugin.PluginSet{PluginSet: &adapter{register: s.Register}},
+		Logger:          hclog.NewNullLogger(),
+		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
+			return grpc.NewServer(append(opts, wire.ServerOptions()...)...)
+		},
+	})
+}
+
+func byHand[C any](w io.Writer, args []string, p Plugin[C]) {
+	if len(args) == 1 && args[0] == "example" {
+		fmt.Fprint(w, p.Example)
+		return
+	}
+	fmt.Fprintf(w, "%s %s: a plugin of vicd, which starts it by itself.\n", p.Name, p.Version)
+	for _, c := range p.Components {
+		fmt.Fprintf(w, "  %s %s: %s\n", c.Kind, c.Name, strings.Join(c.Capabilities, " "))
+	}
+	fmt.Fprintln(w, "Name it in a TOML file of vicd's plugin_dir; \"example\" as argument prints an example of its own configuration.")
+}
+
+func level(s string) slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(s)); err != nil {
+		return slog.LevelInfo
+	}
+	return l
+}
+
+// hold ends the process when the host's end of the pipe is closed. Without a number there is no
+// lifeline (tests in one process).
+func hold(number string) error {
+	if number == "" {
+		return nil
+	}
+	fd, err := strconv.Atoi(number)
+	if err != nil {
+		return fmt.Errorf("%s=%q is not a number", LifelineEnv, number)
+	}
+	closeOnExec(fd)
+	pipe := os.NewFile(uintptr(fd), "lifeline")
+	if _, err := pipe.Stat(); err != nil {
+		return fmt.Errorf("descriptor %d: %w", fd, err)
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, pipe)
+		os.Exit(0)
+	}()
+	return nil
+}
+
+// adapter is go-plugin's form of a plugin.
+type adapter struct {
+	plugin.NetRPCUnsupportedPlugin
+	register func(grpc.ServiceRegistrar) error
+}
+
+var _ plugin.GRPCPlugin = (*adapter)(nil)
+
+// GRPCServer registers the services.
+func (a *adapter) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error { return a.register(s) }
+
+// GRPCClient returns the connection.
+func (a *adapter) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, c *grpc.ClientConn) (any, error) {
+	return c, nil
+}
+
+// ClientSet is what a host hands to go-plugin: dispensing PluginSet gives the *grpc.ClientConn.
+func ClientSet() plugin.PluginSet { return plugin.PluginSet{PluginSet: &adapter{}} }
