@@ -1,0 +1,135 @@
+package certs
+
+import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+func exists(dir, name string) bool {
+	_, err := os.Stat(filepath.Join(dir, name))
+	return err == nil
+}
+
+// loadCA returns nil if neither of its files is there.
+func (m *maker) loadCA(certFile, keyFile string) (*authority, error) {
+	cert, err := os.ReadFile(filepath.Join(m.o.Dir, certFile))
+	if errors.Is(err, os.ErrNotExist) {
+		if exists(m.o.Dir, keyFile) {
+			return nil, fmt.Errorf("%s: %w: it is there, but not %s", keyFile, errdef.ErrInvalid, certFile)
+		}
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	a := &authority{Pair: Pair{Cert: cert}}
+	if a.cert, err = parse(cert); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", certFile, errdef.ErrInvalid, err)
+	}
+	if !a.cert.IsCA {
+		return nil, fmt.Errorf("%s: %w: it is not the certificate of an authority", certFile, errdef.ErrInvalid)
+	}
+	if err := m.valid(certFile, a.cert); err != nil {
+		return nil, err
+	}
+	m.set.Reused = append(m.set.Reused, certFile)
+	key, err := os.ReadFile(filepath.Join(m.o.Dir, keyFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return a, nil // good for all but new certificates
+	}
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", keyFile, errdef.ErrInvalid, err)
+	}
+	a.Key = key
+	a.signer, _ = pair.PrivateKey.(crypto.Signer)
+	return a, nil
+}
+
+// loadLeaf reads a certificate and its key and checks all that a client or server would check.
+func (m *maker) loadLeaf(ca *authority, l *leaf) (Pair, error) {
+	var p Pair
+	var err error
+	if p.Cert, err = os.ReadFile(filepath.Join(m.o.Dir, l.cert)); err != nil {
+		return p, fmt.Errorf("%s: %w", l.cert, err)
+	}
+	if p.Key, err = os.ReadFile(filepath.Join(m.o.Dir, l.key)); err != nil {
+		return p, fmt.Errorf("%s: %w", l.key, err)
+	}
+	if _, err = tls.X509KeyPair(p.Cert, p.Key); err != nil {
+		return p, fmt.Errorf("%s, %s: %w: %w", l.cert, l.key, errdef.ErrInvalid, err)
+	}
+	cert, err := parse(p.Cert)
+	if err != nil {
+		return p, fmt.Errorf("%s: %w: %w", l.cert, errdef.ErrInvalid, err)
+	}
+	if err := m.valid(l.cert, cert); err != nil {
+		return p, err
+	}
+	for _, n := range l.names {
+		if cert.VerifyHostname(n) != nil && !slices.Contains(cert.DNSNames, n) {
+			return p, fmt.Errorf("%s: %w: it is not for the name %s that --tls-cname gives; it is for %v %v",
+				l.cert, errdef.ErrInvalid, n, cert.DNSNames, cert.IPAddresses)
+		}
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.cert)
+	if _, err := cert.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: m.now, KeyUsages: []x509.ExtKeyUsage{l.usage}}); err != nil {
+		return p, fmt.Errorf("%s: %w: %w", l.cert, errdef.ErrInvalid, err)
+	}
+	return p, nil
+}
+
+// valid checks the dates; what ends soon is a warning.
+func (m *maker) valid(name string, c *x509.Certificate) error {
+	switch {
+	case m.now.After(c.NotAfter):
+		return fmt.Errorf("%s: %w: it expired on %s", name, errdef.ErrInvalid, c.NotAfter.Format(time.DateOnly))
+	case m.now.Before(c.NotBefore):
+		return fmt.Errorf("%s: %w: it is not valid before %s; is the clock right?", name, errdef.ErrInvalid, c.NotBefore.Format(time.DateTime))
+	case m.now.Add(soon).After(c.NotAfter):
+		m.set.Warnings = append(m.set.Warnings, fmt.Sprintf("%s expires on %s", name, c.NotAfter.Format(time.DateOnly)))
+	}
+	return nil
+}
+
+func parse(b []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(b)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, errors.New("it holds no PEM certificate")
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+// Info is what an administrator wants to know of a certificate.
+type Info struct {
+	Subject  string    `json:"subject"`
+	Names    []string  `json:"names,omitempty"`
+	NotAfter time.Time `json:"notAfter"`
+}
+
+// Describe reads a PEM certificate.
+func Describe(b []byte) (Info, error) {
+	c, err := parse(b)
+	if err != nil {
+		return Info{}, err
+	}
+	names := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return Info{Subject: c.Subject.CommonName, Names: names, NotAfter: c.NotAfter}, nil
+}

@@ -1,0 +1,132 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/vmware/govmomi/fault"
+	vsession "github.com/vmware/govmomi/session"
+	"github.com/vmware/govmomi/vim25"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/openvic/vic/machine/advice"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// Session is a logged-in client.
+type Session struct {
+	Client *vim25.Client
+	// Target is the one that was asked for; Thumbprint is set if the certificate is trusted by it.
+	Target  Target
+	manager *vsession.Manager
+}
+
+// dialTimeout bounds the first contact, so that a wrong address is told within seconds.
+const dialTimeout = 20 * time.Second
+
+// Connect logs in. Its errors say what to do: about an unreachable address, a certificate that is
+// not trusted, and wrong credentials.
+func Connect(ctx context.Context, t Target) (*Session, error) {
+	if t.URL.Scheme == "https" {
+		if err := t.trust(ctx); err != nil {
+			return nil, err
+		}
+	}
+	sc := soap.NewClient(&t.URL, false)
+	sc.UserAgent = "vic-machine"
+	if t.Thumbprint != "" {
+		sc.SetThumbprint(t.URL.Host, t.Thumbprint)
+	}
+	vc, err := vim25.NewClient(ctx, sc)
+	if err != nil {
+		return nil, advice.Wrap(fmt.Errorf("connect to %s: %w: %w", t.URL.Host, errdef.ErrUnavailable, err),
+			"check that --target is the address of vCenter or an ESXi host and that it runs")
+	}
+	m := vsession.NewManager(vc)
+	if err := m.Login(ctx, url.UserPassword(t.User, t.Password)); err != nil {
+		return nil, loginError(t, err)
+	}
+	return &Session{Client: vc, Target: t, manager: m}, nil
+}
+
+// IsVC tells vCenter from ESXi.
+func (s *Session) IsVC() bool { return s.Client.IsVC() }
+
+// Close logs out, even if ctx has ended.
+func (s *Session) Close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_ = s.manager.Logout(ctx) // the session ends by itself too
+}
+
+func loginError(t Target, err error) error {
+	if fault.Is(err, &types.InvalidLogin{}) {
+		return advice.Wrap(fmt.Errorf("log in to %s as %q: wrong user or password: %w", t.URL.Host, t.User, errdef.ErrDenied),
+			"check --user (with its domain, as in administrator@vsphere.local) and --password")
+	}
+	if fault.Is(err, &types.NoPermission{}) {
+		return advice.Wrap(fmt.Errorf("log in to %s as %q: %w: the account may not log in", t.URL.Host, t.User, errdef.ErrDenied),
+			"give the account a role on the vCenter")
+	}
+	return advice.Wrap(fmt.Errorf("log in to %s as %q: %w", t.URL.Host, t.User, err), "check --target and --user, then try again")
+}
+
+// trust makes sure that the target's certificate is trusted: by the system's authorities, by
+// t.Thumbprint, or by force, which sets t.Thumbprint.
+func (t *Target) trust(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	verified := t.Thumbprint == ""
+	cert, err := presented(ctx, t.address(), verified)
+	if err == nil && verified {
+		return nil
+	}
+	if verified && untrusted(err) {
+		cert, err = presented(ctx, t.address(), false)
+	}
+	if err != nil {
+		return advice.Wrap(fmt.Errorf("connect to %s: %w: %w", t.address(), errdef.ErrUnavailable, err),
+			"check that --target is right, that it runs, and that no firewall is in between")
+	}
+	sha1, sha256 := soap.ThumbprintSHA1(cert), soap.ThumbprintSHA256(cert)
+	switch {
+	case t.Thumbprint == sha1 || t.Thumbprint == sha256:
+		return nil
+	case t.Force:
+		t.Thumbprint = sha1
+		return nil
+	case t.Thumbprint == "":
+		return advice.Wrap(fmt.Errorf("%w: no authority that this machine trusts vouches for the certificate of %s; its thumbprint (SHA-1) is %s",
+			errdef.ErrDenied, t.address(), sha1),
+			"compare the thumbprint with the one that vCenter shows; if they are equal, add --thumbprint=%s", sha1)
+	}
+	return advice.Wrap(fmt.Errorf("%w: the thumbprint of %s is not %s: it presents a certificate with the thumbprint (SHA-1) %s",
+		errdef.ErrDenied, t.address(), t.Thumbprint, sha1),
+		"if the certificate was replaced on purpose, use --thumbprint=%s; otherwise somebody may be in between", sha1)
+}
+
+// presented returns the certificate that the server at addr shows.
+func presented(ctx context.Context, addr string, verify bool) (*x509.Certificate, error) {
+	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: !verify}}
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	tc, ok := conn.(*tls.Conn)
+	if !ok || len(tc.ConnectionState().PeerCertificates) == 0 {
+		return nil, errors.New("no certificate was shown")
+	}
+	return tc.ConnectionState().PeerCertificates[0], nil
+}
+
+func untrusted(err error) bool {
+	return err != nil && (soap.IsCertificateUntrusted(err) || strings.Contains(err.Error(), "x509: "))
+}
