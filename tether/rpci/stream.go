@@ -1,0 +1,104 @@
+package rpci
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// Stream is the transport over a byte stream, such as a virtio-serial port. While no host end is
+// connected reads of such a port end at once; the stream goes on when the host is back.
+type Stream struct {
+	rw      io.ReadWriter
+	mu      sync.Mutex // one command at a time
+	answers chan string
+	broken  chan struct{} // a message for each time that the host went away
+	halt    chan struct{}
+	once    sync.Once
+}
+
+var _ Transport = (*Stream)(nil)
+
+// NewStream reads from rw until ctx ends or rw is closed.
+func NewStream(ctx context.Context, rw io.ReadWriter) *Stream {
+	s := &Stream{rw: rw, answers: make(chan string, 1), broken: make(chan struct{}, 1), halt: make(chan struct{})}
+	go s.read(ctx)
+	return s
+}
+
+// Halt implements Transport.
+func (s *Stream) Halt() <-chan struct{} { return s.halt }
+
+func (s *Stream) read(ctx context.Context) {
+	r := bufio.NewReaderSize(s.rw, 32<<10)
+	wait := time.Millisecond
+	for ctx.Err() == nil {
+		line, err := r.ReadString('\n')
+		if err == nil {
+			wait = time.Millisecond
+			s.line(ctx, strings.TrimRight(line, "\r\n"))
+			continue
+		}
+		if !errors.Is(err, io.EOF) {
+			return
+		}
+		// The port has no means to wait for its host other than to look again.
+		select {
+		case s.broken <- struct{}{}:
+		default:
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+		wait = min(2*wait, 200*time.Millisecond)
+	}
+}
+
+func (s *Stream) line(ctx context.Context, line string) {
+	if event, ok := strings.CutPrefix(line, "tclo "); ok {
+		if event == "OS_Halt" {
+			s.once.Do(func() { close(s.halt) })
+		}
+		return
+	}
+	select {
+	case s.answers <- line:
+	case <-ctx.Done():
+	case <-time.After(time.Second): // nobody asked
+	}
+}
+
+// Call implements Transport. A command whose answer was lost with the host's end is sent again:
+// both commands may be repeated.
+func (s *Stream) Call(ctx context.Context, command string) (string, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.broken:
+	default:
+	}
+	for {
+		if _, err := io.WriteString(s.rw, command+"\n"); err != nil {
+			return "", false, fmt.Errorf("RPCI port: %w: %w", errdef.ErrUnavailable, err)
+		}
+		select {
+		case line := <-s.answers:
+			return parseAnswer(line)
+		case <-ctx.Done():
+			return "", false, fmt.Errorf("RPCI port: %w", context.Cause(ctx))
+		case <-s.broken:
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}

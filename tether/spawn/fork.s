@@ -1,0 +1,1 @@
+// The bodies of the functions that fork.go declares are in the runtime.
