@@ -1,0 +1,188 @@
+package output
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openvic/vic/sdk/guest/outlog"
+)
+
+func open(t *testing.T, size int64, files int) *Buffer {
+	t.Helper()
+	b, err := Open(t.TempDir(), size, files, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// readAll checks that offsets have no gap unless gaps are allowed.
+func readAll(t *testing.T, b *Buffer, o Options) string {
+	t.Helper()
+	r, err := b.NewReader(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var s strings.Builder
+	last := int64(-1)
+	for {
+		rec, err := r.Next(t.Context())
+		if errors.Is(err, io.EOF) {
+			return s.String()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rec.Offset < last {
+			t.Fatalf("offset %d after %d", rec.Offset, last)
+		}
+		last = rec.Next()
+		s.Write(rec.Data)
+	}
+}
+
+func TestReaderGoesFromDiskToMemory(t *testing.T) {
+	b := open(t, 16<<20, 5)
+	var want bytes.Buffer
+	chunk := bytes.Repeat([]byte("0123456789abcdef"), 4096)
+	for i := range 40 { // 2.6 MB: most of it has left memory
+		c := append([]byte(fmt.Sprintf("%04d", i)), chunk...)
+		want.Write(c)
+		b.Append(outlog.Stdout, c)
+	}
+	b.Close()
+	if got := readAll(t, b, Options{Follow: true}); got != want.String() {
+		t.Fatal("the output differs")
+	}
+	off := int64(want.Len() / 2)
+	if got := readAll(t, b, Options{Query: outlog.Query{Offset: off}}); got != want.String()[off:] {
+		t.Fatal("the output from the middle differs")
+	}
+}
+
+func TestAttachedReaderMissesNothingThoughSlow(t *testing.T) {
+	for name, b := range map[string]*Buffer{"log": open(t, 4096, 2), "memory": NewMemory()} {
+		t.Run(name, func(t *testing.T) {
+			r, err := b.NewReader(Options{Follow: true, Attached: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			var want bytes.Buffer
+			wg.Go(func() {
+				for i := range 300 {
+					c := fmt.Appendf(nil, "%05d%s", i, strings.Repeat("x", 5000))
+					want.Write(c)
+					b.Append(outlog.Stdout, c)
+				}
+				b.Close()
+			})
+			var got bytes.Buffer
+			for {
+				rec, err := r.Next(t.Context())
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				got.Write(rec.Data)
+				if got.Len() < 100000 {
+					time.Sleep(time.Millisecond)
+				}
+			}
+			r.Close()
+			wg.Wait()
+			if !bytes.Equal(got.Bytes(), want.Bytes()) {
+				t.Fatalf("got %d bytes of %d", got.Len(), want.Len())
+			}
+		})
+	}
+}
+
+func TestUnattachedReaderDoesNotHoldTheProcess(t *testing.T) {
+	b := open(t, 4096, 2)
+	r, err := b.NewReader(Options{Follow: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for range 500 {
+		b.Append(outlog.Stdout, make([]byte, 5000))
+	}
+	rec, err := r.Next(t.Context())
+	if err != nil || rec.Offset == 0 {
+		t.Fatalf("first record %d, %v", rec.Offset, err)
+	}
+}
+
+func TestWriterGoesOnWhenAttachedReaderLeaves(t *testing.T) {
+	b := open(t, 4096, 2)
+	r, err := b.NewReader(Options{Follow: true, Attached: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 100 {
+			b.Append(outlog.Stdout, make([]byte, 5000))
+		}
+	}()
+	select {
+	case <-done:
+		t.Fatal("the reader was overtaken")
+	case <-time.After(50 * time.Millisecond):
+	}
+	r.Close()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the writer is stuck")
+	}
+}
+
+func TestFollowerWakesAndEndsWithItsContext(t *testing.T) {
+	b := open(t, 0, 0)
+	r, err := b.NewReader(Options{FromEnd: true, Follow: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	go b.Append(outlog.Stderr, []byte("now"))
+	rec, err := r.Next(t.Context())
+	if err != nil || string(rec.Data) != "now" || rec.Stream != outlog.Stderr {
+		t.Fatal(rec, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := r.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+}
+
+func TestOffsetsGoOnInTheNextRun(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 3 {
+		b, err := Open(dir, 0, 0, func(err error) { t.Error(err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Append(outlog.Stdout, fmt.Appendf(nil, "run %d\n", i))
+		b.Close()
+		if b.End() != int64(6*(i+1)) {
+			t.Fatalf("run %d ends at %d", i, b.End())
+		}
+		if got := readAll(t, b, Options{Query: outlog.Query{TailLines: 2}}); i == 2 && got != "run 1\nrun 2\n" {
+			t.Fatalf("tail %q", got)
+		}
+	}
+}
