@@ -129,6 +129,7 @@ type HelloResponse struct {
 	Started       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started,proto3" json:"started,omitempty"`
 	OutputEnd     int64                  `protobuf:"varint,7,opt,name=output_end,json=outputEnd,proto3" json:"output_end,omitempty"` // offset of the end of the output
 	Pid           int64                  `protobuf:"varint,8,opt,name=pid,proto3" json:"pid,omitempty"`
+	OutputStart   int64                  `protobuf:"varint,9,opt,name=output_start,json=outputStart,proto3" json:"output_start,omitempty"` // offset of the first byte of this run; output of runs before lies below
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -215,6 +216,13 @@ func (x *HelloResponse) GetOutputEnd() int64 {
 func (x *HelloResponse) GetPid() int64 {
 	if x != nil {
 		return x.Pid
+	}
+	return 0
+}
+
+func (x *HelloResponse) GetOutputStart() int64 {
+	if x != nil {
+		return x.OutputStart
 	}
 	return 0
 }
@@ -1087,7 +1095,7 @@ const file_link_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
 	"link.proto\x12\x11vic.guest.link.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x0e\n" +
-	"\fHelloRequest\"\x86\x02\n" +
+	"\fHelloRequest\"\xa9\x02\n" +
 	"\rHelloResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x17\n" +
@@ -1097,7 +1105,8 @@ const file_link_proto_rawDesc = "" +
 	"\astarted\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12\x1d\n" +
 	"\n" +
 	"output_end\x18\a \x01(\x03R\toutputEnd\x12\x10\n" +
-	"\x03pid\x18\b \x01(\x03R\x03pid\"\xd5\x01\n" +
+	"\x03pid\x18\b \x01(\x03R\x03pid\x12!\n" +
+	"\foutput_start\x18\t \x01(\x03R\voutputStart\"\xd5\x01\n" +
 	"\n" +
 	"ExitStatus\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x10\n" +
