@@ -1,0 +1,227 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/openvic/vic/core/link"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// ErrDetached is what a client's input returns when the user typed the detach keys.
+var ErrDetached = errors.New("detached")
+
+// Streams are a client's ends. Nil ones are not wanted.
+type Streams struct {
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	// Logs asks for what was written before, Stream for what comes.
+	Logs, Stream bool
+}
+
+// Session is one client attached to a container. It is registered when it is opened, so that no
+// byte is lost between the open and Run, also when the container is started in between.
+type Session struct {
+	e       *Engine
+	c       *container
+	run     *run
+	waiting chan *run // instead of run: for the next start
+	whole   bool      // from the beginning of the run
+	TTY     bool
+}
+
+// OpenSession attaches to a container that runs, or to its next run.
+func (e *Engine) OpenSession(ref string) (*Session, error) {
+	c, err := e.lookup(ref)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.Status == StatusPaused {
+		return nil, fail(errdef.ErrConflict, "container %s is paused, unpause the container before attach", ref)
+	}
+	s := &Session{e: e, c: c, TTY: c.def.Process.TTY}
+	if r := c.run; r != nil && !r.over {
+		s.run, s.whole = r, !r.up && !r.adopted
+		r.readers++
+		return s, nil
+	}
+	s.waiting, s.whole = make(chan *run, 1), true
+	c.pending = append(c.pending, s.waiting)
+	return s, nil
+}
+
+// Close ends the session.
+func (s *Session) Close() {
+	s.c.update(func() {
+		if s.run == nil && s.waiting != nil {
+			select {
+			case s.run = <-s.waiting: // was handed over just now
+			default:
+				s.c.pending = without(s.c.pending, s.waiting)
+			}
+		}
+		if s.run != nil {
+			s.run.readers--
+		}
+		s.run, s.waiting = nil, nil
+	})
+}
+
+func without(list []chan *run, x chan *run) []chan *run {
+	var out []chan *run
+	for _, c := range list {
+		if c != x {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Run copies until the process has ended and all of its output is written, the client detaches or
+// goes, or ctx ends.
+func (s *Session) Run(ctx context.Context, st Streams) error {
+	s.e.emit(s.c, "attach")
+	if !st.Stream {
+		if !st.Logs {
+			return nil
+		}
+		return s.e.Logs(ctx, s.c.id, LogOptions{Stdout: st.Stdout != nil, Stderr: st.Stderr != nil, Tail: -1}, func(l LogLine) error {
+			return writeTo(st, l.Stderr, l.Data)
+		})
+	}
+	if err := s.awaitRun(ctx); err != nil {
+		return err
+	}
+	p := s.c.definition().Process
+	x := stdio{run: s.run, stdin: s.run.stdin, closeStdin: p.StdinOnce && !p.TTY}
+	if !p.Stdin {
+		st.Stdin = nil
+	}
+	err := x.copy(ctx, st, s.outputRequest(st.Logs))
+	if errors.Is(err, ErrDetached) {
+		s.e.emit(s.c, "detach")
+		return nil
+	}
+	return err
+}
+
+// awaitRun waits for the container's start and its tether.
+func (s *Session) awaitRun(ctx context.Context) error {
+	if s.run == nil {
+		select {
+		case s.run = <-s.waiting:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return s.c.await(ctx, func() bool { return s.run.up || s.run.gone })
+}
+
+// outputRequest says where this client's output begins.
+func (s *Session) outputRequest(logs bool) link.OutputRequest {
+	req := link.OutputRequest{Follow: true, Attached: true}
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	switch {
+	case logs:
+	case !s.whole:
+		req.Offset = -1
+	case !s.run.first:
+		req.Since = s.run.hello.Started // what earlier runs wrote is not wanted
+	}
+	return req
+}
+
+// stdio copies between a client and one process.
+type stdio struct {
+	run        *run
+	stdin      *link.Stdin
+	closeStdin bool // the client's end of input is the process's
+}
+
+// copy returns when the output has ended, or the client.
+func (x stdio) copy(ctx context.Context, st Streams, req link.OutputRequest) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(x.run.ctx, func() { cancel(nil) })
+	defer stop()
+	if st.Stdin != nil {
+		go x.copyIn(ctx, st.Stdin, cancel)
+	}
+	err := x.run.link.Output(ctx, req, func(c link.Chunk) error {
+		x.run.taken.Add(1)
+		return writeTo(st, c.Stream == link.Stderr, c.Data)
+	})
+	if cause := context.Cause(ctx); cause != nil {
+		switch {
+		case errors.Is(cause, ErrDetached):
+			return ErrDetached
+		case errors.Is(cause, errInputEnd), x.run.ctx.Err() != nil:
+			return nil
+		}
+	}
+	return err
+}
+
+// errInputEnd ends a client whose input has ended and whose process goes on without it.
+var errInputEnd = errors.New("end of the client's input")
+
+func (x stdio) copyIn(ctx context.Context, in io.Reader, cancel context.CancelCauseFunc) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := in.Read(buf)
+		if n > 0 {
+			if werr := x.stdin.Write(ctx, buf[:n]); werr != nil {
+				return // the process reads no more; its output goes on
+			}
+		}
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, ErrDetached):
+			cancel(ErrDetached)
+		case x.closeStdin:
+			_ = x.stdin.Close(ctx)
+		default:
+			cancel(errInputEnd)
+		}
+		return
+	}
+}
+
+func writeTo(st Streams, stderr bool, p []byte) error {
+	w := st.Stdout
+	if stderr {
+		w = st.Stderr
+	}
+	if w == nil {
+		return nil
+	}
+	_, err := w.Write(p)
+	return err
+}
+
+// reader registers one who reads a run's output, so that the VM waits for it; false if the run is
+// over.
+func (e *Engine) reader(c *container) (*run, func(), bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.run
+	if r == nil || r.closing {
+		return nil, nil, false
+	}
+	r.readers++
+	return r, func() { c.update(func() { r.readers-- }) }, true
+}
+
+// awaitLink waits a while for the tether of a run.
+func (r *run) awaitLink(ctx context.Context, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return r.c.await(ctx, func() bool { return r.up || r.gone })
+}

@@ -1,0 +1,285 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openvic/vic/sdk/compute"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/network"
+	"github.com/openvic/vic/sdk/storage"
+)
+
+const (
+	// minMemoryMB is what a kernel needs to boot to its process.
+	minMemoryMB = 128
+	// memoryStepMB is vSphere's: a VM's memory is a multiple of it.
+	memoryStepMB = 4
+	// undoTimeout bounds the clean-up after a failure.
+	undoTimeout = time.Minute
+)
+
+// nameChars are the names that Docker allows.
+const nameChars = `[a-zA-Z0-9][a-zA-Z0-9_.-]`
+
+// Create makes a container; it does not start it. Nothing is left behind if it fails.
+func (e *Engine) Create(ctx context.Context, req CreateRequest) (Container, error) {
+	id, err := newID()
+	if err != nil {
+		return Container{}, err
+	}
+	name, err := e.takeName(strings.TrimPrefix(req.Name, "/"), id)
+	if err != nil {
+		return Container{}, err
+	}
+	ctx, cancel := e.detached(ctx)
+	defer cancel()
+	c, err := e.build(ctx, id, name, req)
+	if err != nil {
+		e.release(name, id)
+		return Container{}, err
+	}
+	e.add(c)
+	e.emit(c, "create")
+	return c.view(), nil
+}
+
+func newID() (string, error) {
+	for {
+		b := make([]byte, 32)
+		if _, err := rand.Read(b); err != nil {
+			return "", fmt.Errorf("container ID: %w", err)
+		}
+		id := hex.EncodeToString(b)
+		// A short ID of digits only would be a number as a host name.
+		if strings.Trim(id[:12], "0123456789") != "" {
+			return id, nil
+		}
+	}
+}
+
+func (e *Engine) takeName(name, id string) (string, error) {
+	if name == "" {
+		return e.makeName(id)
+	}
+	return name, e.checkAndReserve(name, id)
+}
+
+func (e *Engine) checkAndReserve(name, id string) error {
+	if ok, _ := regexp.MatchString("^"+nameChars+"+$", name); !ok {
+		return fail(errdef.ErrInvalid, "Invalid container name (%s), only %s are allowed", name, nameChars)
+	}
+	return e.reserve(name, id)
+}
+
+// parts are what a VM is made of, gathered side by side.
+type parts struct {
+	root     storage.Root
+	endpoint network.Endpoint
+	network  network.Network
+	identity guest.Identity
+}
+
+func (e *Engine) build(ctx context.Context, id, name string, req CreateRequest) (*container, error) {
+	p, err := e.gather(ctx, id, req)
+	if err != nil {
+		e.undo(id, p.network.ID)
+		return nil, err
+	}
+	c, err := e.createVM(ctx, id, name, req, p)
+	if err != nil {
+		e.undo(id, p.network.ID)
+		return nil, err
+	}
+	return c, nil
+}
+
+// gather does what does not depend on one another at the same time.
+func (e *Engine) gather(ctx context.Context, id string, req CreateRequest) (parts, error) {
+	var p parts
+	var err error
+	if p.network, err = e.findNetwork(ctx, req.Network.Name); err != nil {
+		return p, err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := e.opts.Images.Hold(gctx, id, req.Image.Layer); err != nil {
+			return fmt.Errorf("image %s: %w", req.Image.Ref, err)
+		}
+		root, err := e.opts.Storage.PrepareDisk(gctx, storage.PrepareDiskRequest{ID: id, Layer: req.Image.Layer})
+		if err != nil {
+			return fmt.Errorf("disk of the container: %w", err)
+		}
+		p.root = root
+		return nil
+	})
+	g.Go(func() error {
+		ep, err := e.opts.Network.Join(gctx, network.JoinRequest{Network: p.network.ID, Container: id, Address: req.Network.Address, MAC: req.Network.MAC})
+		if err != nil {
+			return fmt.Errorf("network %s: %w", p.network.Name, err)
+		}
+		p.endpoint = ep
+		return nil
+	})
+	g.Go(func() error {
+		var err error
+		p.identity, err = e.opts.Authority.Issue(id)
+		return err
+	})
+	return p, g.Wait()
+}
+
+func (e *Engine) findNetwork(ctx context.Context, name string) (network.Network, error) {
+	if name == "" {
+		name = e.opts.BridgeNetwork
+	}
+	all, err := e.opts.Network.List(ctx)
+	if err != nil {
+		return network.Network{}, fmt.Errorf("networks: %w", err)
+	}
+	for _, n := range all {
+		if n.Name == name || n.ID == name {
+			return n, nil
+		}
+	}
+	return network.Network{}, fail(errdef.ErrNotFound, "network %s not found", name)
+}
+
+func (e *Engine) createVM(ctx context.Context, id, name string, req CreateRequest, p parts) (*container, error) {
+	def, err := e.define(id, name, req, p)
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := json.Marshal(def)
+	if err != nil {
+		return nil, fmt.Errorf("container %s: %w", id, err)
+	}
+	config, err := json.Marshal(guestConfig(def, req, p))
+	if err != nil {
+		return nil, fmt.Errorf("container %s: %w", id, err)
+	}
+	create := compute.CreateRequest{ID: id, Name: name, CPUs: def.CPUs, MemoryMB: def.MemoryMB, Disks: p.root.Disks,
+		Guest: map[string]string{guest.KeyConfig: string(config)}, Metadata: metadata}
+	create.NICs = append(create.NICs, p.endpoint.NIC)
+	vm, err := e.opts.Compute.Create(ctx, create)
+	if err != nil {
+		return nil, fmt.Errorf("container VM: %w", err)
+	}
+	c := newContainer(def)
+	c.locator = vm.Locator
+	return c, nil
+}
+
+func (e *Engine) define(id, name string, req CreateRequest, p parts) (Definition, error) {
+	d := Definition{Version: 1, ID: id, Name: name, Created: time.Now().UTC(), Image: req.Image, Process: req.Process,
+		Labels: req.Labels, AutoRemove: req.AutoRemove, StopSignal: req.StopSignal, StopTimeout: req.StopTimeout,
+		CPUs: e.cpus(req.CPUs), MemoryMB: e.memory(req.Memory)}
+	d.Networks = []Attachment{{NetworkID: p.network.ID, Name: p.network.Name, MAC: p.endpoint.NIC.MAC,
+		Addresses: p.endpoint.Addresses, Gateway: p.endpoint.Gateway, DNS: p.endpoint.DNS}}
+	if req.API != nil {
+		api, err := req.API(id, name)
+		if err != nil {
+			return d, fmt.Errorf("container %s: %w", id, err)
+		}
+		d.API = api
+	}
+	return d, nil
+}
+
+func (e *Engine) cpus(want float64) int32 {
+	if want <= 0 {
+		return e.opts.DefaultCPUs
+	}
+	return int32(math.Ceil(want))
+}
+
+// memory is the VM's size in MB: what was asked for, rounded up to what a VM can have.
+func (e *Engine) memory(want int64) int64 {
+	if want <= 0 {
+		return e.opts.DefaultMemoryMB
+	}
+	mb := (want + 1<<20 - 1) >> 20
+	mb = (mb + memoryStepMB - 1) / memoryStepMB * memoryStepMB
+	return max(mb, minMemoryMB)
+}
+
+// guestConfig is what the tether will find.
+func guestConfig(d Definition, req CreateRequest, p parts) guest.Config {
+	host := req.Hostname
+	if host == "" {
+		host = d.ID[:12]
+	}
+	g := guest.Config{Version: 1, ID: d.ID, Name: d.Name, Hostname: host, Domainname: req.Domainname, Hosts: req.Hosts,
+		DNS: req.DNS, Process: req.Process, Log: req.Log, Identity: p.identity}
+	g.Root = guest.Root{Kind: string(p.root.Kind), ReadOnly: req.ReadOnly}
+	for i := range p.root.Disks {
+		g.Root.Disks = append(g.Root.Disks, i)
+	}
+	n := guest.Network{Name: p.network.Name, MAC: p.endpoint.NIC.MAC, Addresses: p.endpoint.Addresses, Gateway: p.endpoint.Gateway}
+	for _, r := range p.endpoint.Routes {
+		n.Routes = append(n.Routes, guest.Route{Destination: r.Destination, Via: r.Via})
+	}
+	g.Networks = append(g.Networks, n)
+	if len(g.DNS.Servers) == 0 {
+		g.DNS.Servers = p.endpoint.DNS
+	}
+	if len(g.DNS.Search) == 0 {
+		g.DNS.Search = p.endpoint.Search
+	}
+	if len(p.endpoint.Addresses) > 0 {
+		names := []string{host}
+		if req.Domainname != "" {
+			names = []string{host + "." + req.Domainname, host}
+		}
+		g.Hosts = append(g.Hosts, guest.Host{Address: p.endpoint.Addresses[0].Addr(), Names: names})
+	}
+	return g
+}
+
+// undo gives back what a failed create took. All of it may be given back though it was not taken.
+func (e *Engine) undo(id, networkID string) {
+	ctx, cancel := e.background(undoTimeout)
+	defer cancel()
+	if err := e.opts.Compute.Remove(ctx, id); err != nil && !isNotFound(err) {
+		e.log.Warn("undo of a failed create: the VM stays", "container", id, "err", err)
+	}
+	e.giveBack(ctx, id, networkID)
+}
+
+// giveBack releases all that a container holds besides its VM.
+func (e *Engine) giveBack(ctx context.Context, id string, networkIDs ...string) {
+	var g errgroup.Group
+	g.Go(func() error {
+		err := e.opts.Storage.RemoveDisk(ctx, id)
+		if err != nil {
+			e.log.Warn("disk of a container stays", "container", id, "err", err)
+			return nil
+		}
+		if err := e.opts.Images.Release(ctx, id); err != nil {
+			e.log.Warn("image of a container stays held", "container", id, "err", err)
+		}
+		return nil
+	})
+	for _, n := range networkIDs {
+		if n == "" {
+			continue
+		}
+		g.Go(func() error {
+			if err := e.opts.Network.Leave(ctx, network.LeaveRequest{Network: n, Container: id}); err != nil {
+				e.log.Warn("network endpoint of a container stays", "container", id, "err", err)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // errors were logged
+}

@@ -1,0 +1,226 @@
+// Package engine makes containers out of VMs: it is the life of a container - create, start, attach,
+// exec, stop, remove - over the compute, storage and network drivers and the link to the tether. It
+// knows nothing of Docker's API and keeps no database: what a container is stands in its VM's
+// metadata, and Watch brings it back after a restart.
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openvic/vic/core/event"
+	"github.com/openvic/vic/core/link"
+	"github.com/openvic/vic/sdk/compute"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/network"
+	"github.com/openvic/vic/sdk/storage"
+)
+
+// Options are what an engine is made of.
+type Options struct {
+	Compute   compute.Driver
+	Storage   storage.Disks
+	Network   network.Driver
+	Images    Images
+	Authority *link.Authority
+	Events    *event.Hub
+	Log       *slog.Logger
+	// DefaultCPUs and DefaultMemoryMB are the size of a VM whose container asks for none.
+	DefaultCPUs     int32
+	DefaultMemoryMB int64
+	// BridgeNetwork is the name of the network that containers join.
+	BridgeNetwork string
+	// Names makes up a name; attempt counts from 0.
+	Names func(attempt int) string
+}
+
+// Engine holds the containers of one VCH.
+type Engine struct {
+	opts   Options
+	dialer *link.Dialer
+	log    *slog.Logger
+	ctx    context.Context // life of the engine: background work ends with it
+	ready  chan struct{}   // closed when the first list of VMs is in
+
+	mu         sync.Mutex
+	containers map[string]*container
+	names      map[string]string // name to container ID, reserved while a container is made
+	execs      map[string]*exec
+	recovered  bool
+}
+
+// New returns an engine that lives as long as ctx. Run it to have it see the platform.
+func New(ctx context.Context, o Options) (*Engine, error) {
+	if o.Compute == nil || o.Storage == nil || o.Network == nil || o.Images == nil || o.Authority == nil || o.Events == nil || o.Names == nil {
+		return nil, fail(errdef.ErrInvalid, "engine: a part is missing")
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	o.DefaultCPUs = max(o.DefaultCPUs, 1)
+	o.DefaultMemoryMB = max(o.DefaultMemoryMB, minMemoryMB)
+	if o.BridgeNetwork == "" {
+		o.BridgeNetwork = "bridge"
+	}
+	return &Engine{opts: o, dialer: link.NewDialer(o.Compute, o.Authority), log: o.Log, ctx: ctx,
+		ready: make(chan struct{}), containers: map[string]*container{}, names: map[string]string{}, execs: map[string]*exec{}}, nil
+}
+
+// Ready is closed when the engine knows all containers.
+func (e *Engine) Ready() <-chan struct{} { return e.ready }
+
+// Get returns one container by ID, name or unique beginning of the ID.
+func (e *Engine) Get(ref string) (Container, error) {
+	c, err := e.lookup(ref)
+	if err != nil {
+		return Container{}, err
+	}
+	return c.view(), nil
+}
+
+// List returns all containers, the newest first.
+func (e *Engine) List() []Container {
+	e.mu.Lock()
+	cs := make([]*container, 0, len(e.containers))
+	for _, c := range e.containers {
+		cs = append(cs, c)
+	}
+	e.mu.Unlock()
+	out := make([]Container, 0, len(cs))
+	for _, c := range cs {
+		out = append(out, c.view())
+	}
+	slices.SortFunc(out, func(a, b Container) int {
+		if d := b.Created.Compare(a.Created); d != 0 {
+			return d
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out
+}
+
+// Networks lists the networks.
+func (e *Engine) Networks(ctx context.Context) ([]network.Network, error) {
+	return e.opts.Network.List(ctx)
+}
+
+func (e *Engine) lookup(ref string) (*container, error) {
+	ref = strings.TrimPrefix(ref, "/")
+	if ref == "" {
+		return nil, fail(errdef.ErrInvalid, "the name or ID of a container is missing")
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c := e.containers[ref]; c != nil {
+		return c, nil
+	}
+	if c := e.containers[e.names[ref]]; c != nil {
+		return c, nil
+	}
+	var found *container
+	for id, c := range e.containers {
+		if !strings.HasPrefix(id, ref) {
+			continue
+		}
+		if found != nil {
+			return nil, fail(errdef.ErrInvalid, "multiple IDs found with provided prefix: %s", ref)
+		}
+		found = c
+	}
+	if found == nil {
+		return nil, errNoContainer(ref)
+	}
+	return found, nil
+}
+
+// reserve takes a name for a container that is being made or renamed.
+func (e *Engine) reserve(name, id string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if owner, ok := e.names[name]; ok && owner != id {
+		return errNameInUse(name, owner)
+	}
+	e.names[name] = id
+	return nil
+}
+
+// release gives a name back if it is still this container's.
+func (e *Engine) release(name, id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.names[name] == id {
+		delete(e.names, name)
+	}
+}
+
+func (e *Engine) makeName(id string) (string, error) {
+	for attempt := range 8 {
+		name := e.opts.Names(attempt)
+		if e.reserve(name, id) == nil {
+			return name, nil
+		}
+	}
+	return id[:12], e.reserve(id[:12], id)
+}
+
+func (e *Engine) add(c *container) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.containers[c.id] = c
+}
+
+// forget drops a container from the maps; false if it was gone already.
+func (e *Engine) forget(c *container) bool {
+	name := c.definition().Name
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.containers[c.id] != c {
+		return false
+	}
+	delete(e.containers, c.id)
+	if e.names[name] == c.id {
+		delete(e.names, name)
+	}
+	for id, x := range e.execs {
+		if x.container == c {
+			delete(e.execs, id)
+		}
+	}
+	return true
+}
+
+// emit publishes an event of a container.
+func (e *Engine) emit(c *container, action string, attributes ...string) {
+	d := c.definition()
+	a := make(map[string]string, len(d.Labels)+2+len(attributes)/2)
+	for k, v := range d.Labels {
+		a[k] = v
+	}
+	a["image"], a["name"] = d.Image.Ref, d.Name
+	for i := 0; i+1 < len(attributes); i += 2 {
+		a[attributes[i]] = attributes[i+1]
+	}
+	e.opts.Events.Publish(event.Event{Type: event.Container, Action: action, ID: c.id, Attributes: a})
+}
+
+// background is a context for work that goes on when the request is gone.
+func (e *Engine) background(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(e.ctx, d)
+}
+
+// detached is ctx without its end: a user who leaves does not leave half a start behind. It ends
+// with the engine.
+func (e *Engine) detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(e.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+func canceled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errdef.ErrCanceled)
+}

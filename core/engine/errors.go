@@ -1,0 +1,40 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// ErrNotModified says that a container already is in the state that was asked for.
+var ErrNotModified = errors.New("not modified")
+
+// Error is an error for the user: a class and a text that stands alone.
+type Error struct {
+	Class error
+	Text  string
+}
+
+func (e *Error) Error() string { return e.Text }
+func (e *Error) Unwrap() error { return e.Class }
+
+func fail(class error, format string, args ...any) error {
+	return &Error{Class: class, Text: fmt.Sprintf(format, args...)}
+}
+
+func errNoContainer(ref string) error {
+	return fail(errdef.ErrNotFound, "No such container: %s", ref)
+}
+
+func errNotRunning(id string) error {
+	return fail(errdef.ErrConflict, "container %s is not running", id)
+}
+
+func errNameInUse(name, id string) error {
+	return fail(errdef.ErrConflict, "Conflict. The container name %q is already in use by container %q. You have to remove (or rename) that container to be able to reuse that name.", "/"+name, id)
+}
+
+func errRemoving(id string) error {
+	return fail(errdef.ErrConflict, "removal of container %s is already in progress", id)
+}

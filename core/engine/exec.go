@@ -1,0 +1,245 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/openvic/vic/core/link"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+)
+
+const (
+	codeNotExecutable = 126
+	codeNoCommand     = 127
+	// maxExecs is how many ended execs of one container can still be inspected.
+	maxExecs = 64
+)
+
+// ExecRequest describes a further process in a container.
+type ExecRequest struct {
+	Process               guest.Process
+	Stdin, Stdout, Stderr bool // which streams will be attached
+	DetachKeys            []byte
+}
+
+// Exec is a view of an exec.
+type Exec struct {
+	ID          string
+	ContainerID string
+	Request     ExecRequest
+	Running     bool
+	Started     bool
+	ExitCode    *int
+	Pid         int
+}
+
+// exec is one further process; its fields are guarded by its container's mu.
+type exec struct {
+	Exec
+	container *container
+	up        bool // the tether has started it
+	run       *run
+}
+
+// CreateExec prepares a process in a running container.
+func (e *Engine) CreateExec(ref string, req ExecRequest) (string, error) {
+	c, err := e.lookup(ref)
+	if err != nil {
+		return "", err
+	}
+	if _, err := c.activeRun(); err != nil {
+		return "", err
+	}
+	if c.view().State.Status == StatusPaused {
+		return "", fail(errdef.ErrConflict, "container %s is paused, unpause the container before exec", c.id)
+	}
+	b := make([]byte, 32)
+	if _, err := rand.Read(b); err != nil {
+		return "", fmt.Errorf("exec ID: %w", err)
+	}
+	x := &exec{container: c, Exec: Exec{ID: hex.EncodeToString(b), ContainerID: c.id, Request: req}}
+	e.mu.Lock()
+	e.execs[x.ID] = x
+	e.mu.Unlock()
+	var dropped string
+	c.update(func() {
+		c.execs = append(c.execs, x.ID)
+		if len(c.execs) > maxExecs {
+			dropped, c.execs = c.execs[0], c.execs[1:]
+		}
+	})
+	e.dropEnded(dropped)
+	e.emit(c, "exec_create: "+strings.Join(req.Process.Args, " "), "execID", x.ID)
+	return x.ID, nil
+}
+
+// dropEnded forgets an exec that does not run.
+func (e *Engine) dropEnded(id string) {
+	e.mu.Lock()
+	x := e.execs[id]
+	e.mu.Unlock()
+	if x == nil || x.view().Running {
+		return
+	}
+	e.mu.Lock()
+	delete(e.execs, id)
+	e.mu.Unlock()
+}
+
+func (e *Engine) findExec(id string) (*exec, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if x := e.execs[id]; x != nil {
+		return x, nil
+	}
+	return nil, fail(errdef.ErrNotFound, "No such exec instance: %s", id)
+}
+
+func (x *exec) view() Exec {
+	x.container.mu.Lock()
+	defer x.container.mu.Unlock()
+	return x.Exec
+}
+
+// GetExec returns an exec.
+func (e *Engine) GetExec(id string) (Exec, error) {
+	x, err := e.findExec(id)
+	if err != nil {
+		return Exec{}, err
+	}
+	return x.view(), nil
+}
+
+// CheckExec says whether an exec can be started: ErrNotFound, or ErrConflict if its container does
+// not run.
+func (e *Engine) CheckExec(id string) error {
+	x, err := e.findExec(id)
+	if err != nil {
+		return err
+	}
+	_, err = x.container.activeRun()
+	return err
+}
+
+// StartExec starts an exec. With streams it returns when the process has ended, without (detached)
+// when it has started.
+func (e *Engine) StartExec(ctx context.Context, id string, st *Streams, width, height uint16) error {
+	x, err := e.findExec(id)
+	if err != nil {
+		return err
+	}
+	r, err := x.begin()
+	if err != nil {
+		return err
+	}
+	req := x.Request
+	e.emit(x.container, "exec_start: "+strings.Join(req.Process.Args, " "), "execID", id)
+	p := req.Process
+	p.Stdin = req.Stdin && st != nil && st.Stdin != nil
+	if width > 0 && height > 0 {
+		p.Width, p.Height = width, height
+	}
+	pid, err := x.launch(ctx, r, link.Exec{ID: id, Process: p, DiscardOutput: st == nil})
+	if err != nil {
+		x.failed(err)
+		return fmt.Errorf("exec failed: %w", err)
+	}
+	x.container.update(func() { x.up, x.Pid = true, pid })
+	if st == nil {
+		go e.awaitExec(e.ctx, x, r)
+		return nil
+	}
+	io := stdio{run: r, stdin: r.link.Stdin(id), closeStdin: true}
+	err = io.copy(ctx, *st, link.OutputRequest{ExecID: id, Follow: true, Attached: true})
+	if errors.Is(err, ErrDetached) {
+		go e.awaitExec(e.ctx, x, r)
+		e.emit(x.container, "exec_detach", "execID", id)
+		return nil
+	}
+	if err != nil { // the client has gone; the process goes on
+		go e.awaitExec(e.ctx, x, r)
+		return err
+	}
+	e.awaitExec(ctx, x, r)
+	return nil
+}
+
+// begin marks an exec as started.
+func (x *exec) begin() (*run, error) {
+	r, err := x.container.activeRun()
+	if err != nil {
+		return nil, err
+	}
+	x.container.mu.Lock()
+	defer x.container.mu.Unlock()
+	switch {
+	case x.ExitCode != nil:
+		return nil, fail(errdef.ErrConflict, "exec command %s has already run", x.ID)
+	case x.Running:
+		return nil, fail(errdef.ErrConflict, "exec command %s is already running", x.ID)
+	}
+	x.Running, x.Started, x.run = true, true, r
+	return r, nil
+}
+
+func (x *exec) launch(ctx context.Context, r *run, req link.Exec) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, logPatience)
+	defer cancel()
+	stop := context.AfterFunc(r.ctx, cancel)
+	defer stop()
+	return r.link.Exec(ctx, req)
+}
+
+// failed records an exec that could not be started, with the codes that a shell would give.
+func (x *exec) failed(err error) {
+	code := codeNotExecutable
+	if t := err.Error(); strings.Contains(t, "not found") || strings.Contains(t, "no such file") {
+		code = codeNoCommand
+	}
+	x.container.update(func() { x.Running, x.ExitCode = false, &code })
+}
+
+// awaitExec records the end of an exec's process.
+func (e *Engine) awaitExec(ctx context.Context, x *exec, r *run) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(r.ctx, cancel)
+	defer stop()
+	exit, err := r.link.Wait(ctx, x.ID)
+	if err != nil && r.ctx.Err() == nil && ctx.Err() != nil && e.ctx.Err() == nil {
+		go e.awaitExec(e.ctx, x, r) // the client has left before the end
+		return
+	}
+	code := int(exit.Code)
+	if err != nil {
+		code = codeKilled
+	}
+	x.container.update(func() { x.Running, x.ExitCode, x.Pid = false, &code, 0 })
+	e.emit(x.container, "exec_die", "execID", x.ID, "exitCode", itoa(code))
+}
+
+// ResizeExec sets the size of an exec's terminal.
+func (e *Engine) ResizeExec(ctx context.Context, id string, width, height uint32) error {
+	x, err := e.findExec(id)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := x.container.await(ctx, func() bool { return x.up || x.ExitCode != nil }); err != nil {
+		return fail(errdef.ErrUnavailable, "timeout waiting for exec session ready")
+	}
+	x.container.mu.Lock()
+	r := x.run
+	x.container.mu.Unlock()
+	if r == nil {
+		return fail(errdef.ErrConflict, "exec process is not started")
+	}
+	return r.link.Resize(ctx, id, width, height)
+}

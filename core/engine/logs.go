@@ -1,0 +1,285 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"github.com/openvic/vic/core/link"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/outlog"
+	"github.com/openvic/vic/sdk/storage"
+)
+
+const (
+	// maxLine is where a line without end is cut.
+	maxLine = 64 << 10
+	// maxKept bounds the output of an ended container that is kept in memory, so that "docker logs"
+	// right after the end need not wait for its disk.
+	maxKept = 256 << 10
+	// logPatience is how long reading a log waits for a VM that boots or goes off.
+	logPatience = 45 * time.Second
+)
+
+// LogOptions say which output is wanted.
+type LogOptions struct {
+	Stdout, Stderr bool
+	Tail           int // lines; negative: all
+	Since, Until   time.Time
+	Follow         bool
+}
+
+// LogLine is one line of output, with its line end if it has one.
+type LogLine struct {
+	Stderr bool
+	Time   time.Time
+	Data   []byte
+}
+
+// errEnough ends the reading of a log.
+var errEnough = errors.New("enough")
+
+// Logs calls fn with what the container wrote: from the tether while the VM is on, from its disk
+// when it is off.
+func (e *Engine) Logs(ctx context.Context, ref string, o LogOptions, fn func(LogLine) error) error {
+	c, err := e.lookup(ref)
+	if err != nil {
+		return err
+	}
+	l := &lines{opts: o, fn: fn}
+	err = e.readLog(ctx, c, o, l)
+	if err == nil {
+		err = l.flush()
+	}
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+func (e *Engine) readLog(ctx context.Context, c *container, o LogOptions, l *lines) error {
+	if r, done, ok := e.reader(c); ok {
+		err := e.liveLog(ctx, r, o, l)
+		done()
+		if err == nil || l.any || ctx.Err() != nil || errors.Is(err, errEnough) || r.ctx.Err() == nil {
+			return endOfRun(r, err)
+		}
+	}
+	return e.offlineLog(ctx, c, o, l)
+}
+
+// endOfRun takes the end of the VM for the end of the log.
+func endOfRun(r *run, err error) error {
+	if err != nil && r.ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (e *Engine) liveLog(ctx context.Context, r *run, o LogOptions, l *lines) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(r.ctx, cancel)
+	defer stop()
+	if err := r.awaitLink(ctx, logPatience); err != nil {
+		return fail(errdef.ErrUnavailable, "container %s: its VM does not answer, so its output cannot be read now", r.c.id)
+	}
+	req := link.OutputRequest{Follow: o.Follow, Since: o.Since}
+	switch {
+	case o.Tail > 0:
+		req.TailLines = int64(o.Tail)
+	case o.Tail == 0 && !o.Follow:
+		return nil
+	case o.Tail == 0:
+		req.Offset = -1
+	}
+	return r.link.Output(ctx, req, func(c link.Chunk) error {
+		r.taken.Add(1)
+		return l.add(c.Stream == link.Stderr, c.Time, c.Data)
+	})
+}
+
+// offlineLog reads the log of a VM that is off.
+func (e *Engine) offlineLog(ctx context.Context, c *container, o LogOptions, l *lines) error {
+	if o.Tail == 0 {
+		return nil
+	}
+	wait, cancel := context.WithTimeout(ctx, logPatience)
+	defer cancel()
+	var kept []link.Chunk
+	var have, started bool
+	err := c.await(wait, func() bool {
+		kept, have = c.kept, c.keptWhole
+		started = !c.state.Started.IsZero() || !c.def.LastRun.Started.IsZero()
+		return have || c.run == nil
+	})
+	if err != nil {
+		return fail(errdef.ErrUnavailable, "container %s has exited, but its VM is still on", c.id)
+	}
+	lim := tailer{n: o.Tail, to: l}
+	if have {
+		for _, k := range kept {
+			if err := lim.add(k.Stream == link.Stderr, k.Time, k.Data); err != nil {
+				return err
+			}
+		}
+		return lim.flush()
+	}
+	if !started {
+		return nil
+	}
+	return e.exportedLog(ctx, c, &lim)
+}
+
+func (e *Engine) exportedLog(ctx context.Context, c *container, lim *tailer) error {
+	stream, err := e.opts.Storage.Export(ctx, storage.ExportRequest{ID: c.id, Path: path.Join(guest.StateDir, "log")})
+	if isNotFound(err) {
+		return nil // nothing was written
+	}
+	if err != nil {
+		return fmt.Errorf("log of container %s: %w", c.id, err)
+	}
+	defer stream.Close()
+	for rec, err := range outlog.ReadTar(stream, outlog.Query{}) {
+		if err != nil {
+			return fmt.Errorf("log of container %s: %w", c.id, err)
+		}
+		if err := lim.add(rec.Stream == outlog.Stderr, rec.Time, rec.Data); err != nil {
+			return err
+		}
+	}
+	return lim.flush()
+}
+
+// keepLog keeps a short log in memory before the VM goes off, and marks the run as closing: from
+// now on its log is read from there or from the disk.
+func (e *Engine) keepLog(r *run) {
+	c := r.c
+	ctx, cancel := context.WithTimeout(r.ctx, killPatience)
+	defer cancel()
+	var kept []link.Chunk
+	size := 0
+	err := r.link.Output(ctx, link.OutputRequest{}, func(k link.Chunk) error {
+		if size += len(k.Data) + 64; size > maxKept {
+			return errEnough
+		}
+		kept = append(kept, k)
+		return nil
+	})
+	c.update(func() {
+		r.closing = true
+		if err == nil {
+			c.kept, c.keptWhole = kept, true
+		}
+	})
+}
+
+// lines cuts output into lines, filters and passes them on.
+type lines struct {
+	opts LogOptions
+	fn   func(LogLine) error
+	part [2]LogLine // begun, by stream
+	any  bool       // something was passed on
+}
+
+func (l *lines) add(stderr bool, t time.Time, p []byte) error {
+	if (stderr && !l.opts.Stderr) || (!stderr && !l.opts.Stdout) || (!l.opts.Since.IsZero() && t.Before(l.opts.Since)) {
+		return nil
+	}
+	if !l.opts.Until.IsZero() && t.After(l.opts.Until) {
+		return errEnough
+	}
+	part := &l.part[index(stderr)]
+	for len(p) > 0 {
+		n := bytes.IndexByte(p, '\n') + 1
+		whole := n > 0
+		if !whole {
+			n = len(p)
+		}
+		if len(part.Data) == 0 {
+			part.Stderr, part.Time = stderr, t
+		}
+		part.Data = append(part.Data, p[:n]...)
+		p = p[n:]
+		if whole || len(part.Data) >= maxLine {
+			if err := l.emit(part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func index(stderr bool) int {
+	if stderr {
+		return 1
+	}
+	return 0
+}
+
+func (l *lines) emit(part *LogLine) error {
+	line := *part
+	*part = LogLine{}
+	l.any = true
+	return l.fn(line)
+}
+
+// flush passes on what has no line end.
+func (l *lines) flush() error {
+	for i := range l.part {
+		if len(l.part[i].Data) > 0 {
+			if err := l.emit(&l.part[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// tailer passes on the last n lines, or all if n is negative.
+type tailer struct {
+	n    int
+	to   *lines
+	cut  *lines
+	ring []LogLine
+}
+
+func (t *tailer) add(stderr bool, at time.Time, p []byte) error {
+	if t.n < 0 {
+		return t.to.add(stderr, at, p)
+	}
+	if t.cut == nil {
+		t.cut = &lines{opts: t.to.opts, fn: func(l LogLine) error {
+			t.ring = append(t.ring, l)
+			if len(t.ring) > 2*t.n+1024 {
+				t.ring = append([]LogLine(nil), t.ring[len(t.ring)-t.n:]...)
+			}
+			return nil
+		}}
+	}
+	err := t.cut.add(stderr, at, p)
+	if errors.Is(err, errEnough) {
+		return nil // the tail may end before the end
+	}
+	return err
+}
+
+func (t *tailer) flush() error {
+	if t.cut == nil {
+		return nil
+	}
+	if err := t.cut.flush(); err != nil {
+		return err
+	}
+	for _, l := range t.ring[max(0, len(t.ring)-t.n):] {
+		t.to.any = true
+		if err := t.to.fn(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}

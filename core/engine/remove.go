@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// Remove destroys a container. A running one only by force.
+func (e *Engine) Remove(ctx context.Context, ref string, force bool) error {
+	c, err := e.lookup(ref)
+	if err != nil {
+		return err
+	}
+	if err := c.beginRemoval(force); err != nil {
+		return err
+	}
+	ctx, cancel := e.detached(ctx)
+	defer cancel()
+	if err := e.destroy(ctx, c); err != nil {
+		c.update(func() {
+			c.removing = false
+			if c.state.Status == StatusRemoving {
+				c.state.Status = StatusExited
+			}
+		})
+		return err
+	}
+	return nil
+}
+
+// beginRemoval sets the mark that keeps others from starting or removing the container.
+func (c *container) beginRemoval(force bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.removing:
+		return errRemoving(c.id)
+	case c.removed:
+		return errNoContainer(c.id)
+	case c.run != nil && !c.run.over && !force:
+		return fail(errdef.ErrConflict, "cannot remove container %q: container is %s: stop the container before removing or force remove", "/"+c.def.Name, runningWord(c.state.Status))
+	}
+	c.removing = true
+	c.notify()
+	return nil
+}
+
+func runningWord(s Status) string {
+	if s == StatusPaused {
+		return "paused and must be unpaused first"
+	}
+	return "running"
+}
+
+// destroy powers the VM off and removes all that the container was.
+func (e *Engine) destroy(ctx context.Context, c *container) error {
+	c.mu.Lock()
+	r := c.run
+	c.mu.Unlock()
+	if r != nil {
+		if err := e.destroyRun(ctx, c, r); err != nil {
+			return err
+		}
+	}
+	unlock, err := c.lock(ctx) // a start under way has seen the power go
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c.update(func() { c.state.Status = StatusRemoving })
+	err = c.call(func() error { return e.opts.Compute.Remove(ctx, c.id) })
+	if err != nil && !isNotFound(err) {
+		return fmt.Errorf("container VM %s: %w", c.id, err)
+	}
+	e.giveBack(ctx, c.id, c.networkIDs()...)
+	e.gone(c)
+	return nil
+}
+
+func (e *Engine) destroyRun(ctx context.Context, c *container, r *run) error {
+	if !r.isOver() {
+		e.emit(c, "kill", "signal", itoa(sigKill))
+	}
+	if err := c.call(func() error { return e.opts.Compute.Kill(ctx, c.id) }); err != nil && !isNotFound(err) {
+		return fmt.Errorf("container VM %s: %w", c.id, err)
+	}
+	e.vmOff(r, nil)
+	return nil
+}
+
+func (c *container) networkIDs() []string {
+	var ids []string
+	for _, n := range c.definition().Networks {
+		ids = append(ids, n.NetworkID)
+	}
+	return ids
+}
+
+// gone drops a container whose VM is no more, and tells.
+func (e *Engine) gone(c *container) {
+	if !e.forget(c) {
+		return
+	}
+	c.update(func() { c.removed = true })
+	e.emit(c, "destroy")
+}
+
+// autoRemove removes a container that was made with --rm and has ended.
+func (e *Engine) autoRemove(c *container) {
+	ctx, cancel := e.background(5 * time.Minute)
+	defer cancel()
+	for delay := time.Second; ; delay = min(2*delay, time.Minute) {
+		err := e.Remove(ctx, c.id, true)
+		if err == nil || isNotFound(err) {
+			return
+		}
+		c.mu.Lock()
+		busy := c.removing
+		c.mu.Unlock()
+		if busy {
+			return // another is at it
+		}
+		e.log.Warn("container cannot be removed after its exit", "container", c.id, "err", err)
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/openvic/vic/core/link"
+	"github.com/openvic/vic/sdk/compute"
+	"github.com/openvic/vic/sdk/guest"
+)
+
+const (
+	// drainPatience is how long an ended container waits for an attached client that takes nothing.
+	drainPatience = time.Minute
+	// offPatience is how long a VM may take to power itself off before it is powered off.
+	offPatience = 20 * time.Second
+	// markAfter is how old a run is when the engine notes in the metadata that there was one.
+	// Short runs leave their exit record soon enough.
+	markAfter = 2 * time.Second
+)
+
+// codeKilled is the exit code of a container whose VM was powered off by others.
+const codeKilled = 137
+
+// run is one boot of a container's VM: from power on to power off.
+type run struct {
+	c       *container
+	link    *link.Link
+	stdin   *link.Stdin
+	ctx     context.Context // ends when the VM is off
+	cancel  context.CancelFunc
+	first   bool         // no run before it wrote output
+	adopted bool         // it was running when the engine found it
+	taken   atomic.Int64 // output chunks that attached clients took
+
+	step   sync.Mutex // one transition with its event after the other
+	began  bool       // under step
+	marked bool       // under step
+
+	// Under c.mu:
+	powered    time.Time // when compute said that the VM is on
+	confirmed  bool      // Watch showed the VM on
+	rechecking bool      // an off message is being asked again
+	up         bool      // the tether has answered
+	hello      link.Hello
+	over       bool // the process has ended
+	closing    bool // the VM is about to go off: its log is read elsewhere
+	gone       bool // the VM is off
+	readers    int  // attached clients
+}
+
+// newRun makes the container's next run and hands it to the clients that wait for it.
+func (e *Engine) newRun(c *container, adopted bool) (*run, error) {
+	l, err := e.dialer.Dial(c.id)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(e.ctx)
+	r := &run{c: c, link: l, stdin: l.Stdin(""), ctx: ctx, cancel: cancel, adopted: adopted}
+	c.update(func() {
+		r.first = !adopted && c.state.Started.IsZero() && c.def.LastRun.Started.IsZero()
+		c.kept, c.keptWhole = nil, false
+		c.run = r
+		for _, p := range c.pending {
+			r.readers++
+			p <- r
+		}
+		c.pending = nil
+	})
+	return r, nil
+}
+
+// end closes a run whose VM is off.
+func (r *run) end() {
+	r.cancel()
+	r.link.Close()
+	r.c.update(func() {
+		r.gone, r.over = true, true
+		if r.c.run == r {
+			r.c.run, r.c.offAt = nil, time.Now()
+		}
+	})
+}
+
+// follow sees a run to its end over the link. If the VM goes off first, vmOff ends it.
+func (e *Engine) follow(r *run) {
+	h, err := r.link.Hello(r.ctx)
+	if err != nil {
+		return
+	}
+	failed := h.Exit != nil && h.Exit.Error != "" && !r.adopted
+	if !failed {
+		e.begin(r, h)
+	}
+	r.c.update(func() { r.up, r.hello = true, h })
+	exit := h.Exit
+	if exit == nil {
+		x, err := r.link.Wait(r.ctx, "")
+		if err != nil {
+			return
+		}
+		exit = &x
+	}
+	e.finish(r, *exit)
+	e.wind(r)
+}
+
+// begin marks a run's container as running, once, and tells.
+func (e *Engine) begin(r *run, h link.Hello) {
+	r.step.Lock()
+	defer r.step.Unlock()
+	r.c.update(func() {
+		if r.over {
+			return
+		}
+		s := &r.c.state
+		s.Pid = h.Pid
+		if !h.Started.IsZero() {
+			s.Started = h.Started
+		}
+		if s.Started.IsZero() || (!r.began && !r.adopted && h.Started.IsZero()) {
+			s.Started = time.Now().UTC()
+		}
+		if s.Status != StatusPaused {
+			s.Status = StatusRunning
+		}
+		if !r.began && !r.adopted {
+			s.ExitCode, s.Error, s.OOM, s.Finished = 0, "", false, time.Time{}
+		}
+	})
+	if r.began {
+		return
+	}
+	r.began = true
+	if !r.adopted {
+		e.emit(r.c, "start")
+	}
+	go e.mark(r)
+}
+
+// finish marks a run's container as exited, once, and tells.
+func (e *Engine) finish(r *run, exit guest.Exit) {
+	r.step.Lock()
+	defer r.step.Unlock()
+	c, known := r.c, false
+	c.update(func() {
+		if known = r.over; known {
+			return
+		}
+		r.over = true
+		c.lastExit = &exitMark{exit.Code, exit.Finished}
+		c.setExit(exit)
+	})
+	if known {
+		return
+	}
+	if exit.OOM {
+		e.emit(c, "oom")
+	}
+	if exit.Error == "" {
+		e.emit(c, "die", "exitCode", itoa(int(exit.Code)))
+	}
+}
+
+// wind lets attached clients take the rest of the output and has the VM go off.
+func (e *Engine) wind(r *run) {
+	if !e.drain(r) {
+		return
+	}
+	d := r.c.definition()
+	if d.AutoRemove {
+		e.autoRemove(r.c)
+		return
+	}
+	e.keepLog(r)
+	ctx, cancel := context.WithTimeout(r.ctx, offPatience)
+	defer cancel()
+	err := r.link.Shutdown(ctx)
+	if err != nil && r.ctx.Err() == nil {
+		e.log.Debug("shutdown over the link failed", "container", r.c.id, "err", err)
+	}
+	<-ctx.Done() // the VM is off, or takes too long
+	if r.ctx.Err() == nil {
+		e.powerOff(r.c, r)
+	}
+}
+
+// drain waits for the attached clients; false when the VM went off meanwhile.
+func (e *Engine) drain(r *run) bool {
+	for {
+		before := r.taken.Load()
+		ctx, cancel := context.WithTimeout(r.ctx, drainPatience)
+		err := r.c.await(ctx, func() bool { return r.readers == 0 })
+		cancel()
+		if r.ctx.Err() != nil {
+			return false
+		}
+		if err == nil || r.taken.Load() == before {
+			return true
+		}
+	}
+}
+
+// powerOff switches the VM of a run off and ends the run.
+func (e *Engine) powerOff(c *container, r *run) {
+	ctx, cancel := e.background(time.Minute)
+	defer cancel()
+	if err := c.call(func() error { return e.opts.Compute.Kill(ctx, c.id) }); err != nil {
+		e.log.Warn("container VM cannot be powered off", "container", c.id, "err", err)
+		return
+	}
+	e.vmOff(r, nil)
+}
+
+// vmOff ends a run whose VM is off; record is what the guest left, if anything.
+func (e *Engine) vmOff(r *run, record *compute.Exit) {
+	exit := guest.Exit{Code: codeKilled, Finished: time.Now().UTC()}
+	if record != nil {
+		exit = guest.Exit{Code: record.Code, OOM: record.OOM, Error: record.Error, Started: record.Started, Finished: record.Finished}
+	}
+	r.c.mu.Lock()
+	over := r.over
+	r.c.mu.Unlock()
+	if !over {
+		if exit.Error == "" {
+			e.begin(r, link.Hello{Started: exit.Started})
+		}
+		e.finish(r, exit)
+		if record == nil {
+			go e.saveRun(r.c)
+		}
+	}
+	r.end()
+	if d := r.c.definition(); d.AutoRemove {
+		go e.autoRemove(r.c)
+	}
+}
+
+// mark notes in the metadata that the container was started once, so that a later vicd does not
+// take it for one that never was.
+func (e *Engine) mark(r *run) {
+	if r.c.definition().LastRun.Started.IsZero() {
+		select {
+		case <-time.After(markAfter):
+			e.saveRun(r.c)
+		case <-r.ctx.Done():
+		}
+	}
+}
+
+// saveRun writes the last run into the metadata.
+func (e *Engine) saveRun(c *container) {
+	ctx, cancel := e.background(time.Minute)
+	defer cancel()
+	c.mu.Lock()
+	if c.removing || c.removed {
+		c.mu.Unlock()
+		return
+	}
+	c.def.LastRun = Run{Started: c.state.Started}
+	if c.state.Status == StatusExited {
+		c.def.LastRun.Finished, c.def.LastRun.ExitCode = c.state.Finished, c.state.ExitCode
+	}
+	c.mu.Unlock()
+	if err := e.saveDefinition(ctx, c, ""); err != nil && !canceled(err) && !isNotFound(err) {
+		e.log.Warn("record of a run is not saved", "container", c.id, "err", err)
+	}
+}

@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/openvic/vic/core/link"
+	"github.com/openvic/vic/sdk/compute"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// linkPatience is how long Start waits for the tether to say that the process runs. The container
+// goes its way without it; a start just cannot tell of failures after that.
+const linkPatience = 90 * time.Second
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func isNotFound(err error) bool { return errors.Is(err, errdef.ErrNotFound) }
+
+// call makes one changing call to the compute driver: those for one VM come one after the other.
+func (c *container) call(fn func() error) error {
+	c.driver.Lock()
+	defer c.driver.Unlock()
+	return fn()
+}
+
+// saveDefinition writes the definition to the VM's metadata, and the name if it has changed.
+func (e *Engine) saveDefinition(ctx context.Context, c *container, name string) error {
+	return c.call(func() error {
+		metadata, err := json.Marshal(c.definition())
+		if err != nil {
+			return fmt.Errorf("container %s: %w", c.id, err)
+		}
+		return e.opts.Compute.Update(ctx, compute.UpdateRequest{ID: c.id, Name: name, Metadata: metadata})
+	})
+}
+
+// Start starts a container and returns when its process runs. ErrNotModified if it runs already.
+func (e *Engine) Start(ctx context.Context, ref string) error {
+	c, err := e.lookup(ref)
+	if err != nil {
+		return err
+	}
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return e.start(ctx, c)
+}
+
+func (e *Engine) start(ctx context.Context, c *container) error {
+	ctx, cancel := e.detached(ctx)
+	defer cancel()
+	if err := e.awaitOff(ctx, c); err != nil {
+		return err
+	}
+	r, err := e.newRun(c, false)
+	if err != nil {
+		return err
+	}
+	err = c.call(func() error { return e.opts.Compute.Start(ctx, c.id) })
+	if err != nil {
+		c.update(func() { c.state.Error = err.Error() })
+		r.end()
+		return fmt.Errorf("start of container %s: %w", c.id, err)
+	}
+	c.update(func() { r.powered = time.Now() })
+	go e.follow(r)
+	return e.awaitUp(ctx, r)
+}
+
+// awaitOff checks that a container may be started and waits for its VM to be off when the run
+// before has just ended.
+func (e *Engine) awaitOff(ctx context.Context, c *container) error {
+	c.mu.Lock()
+	r, removing, status := c.run, c.removing || c.removed, c.state.Status
+	over := r != nil && r.over
+	c.mu.Unlock()
+	switch {
+	case removing:
+		return errRemoving(c.id)
+	case status == StatusPaused:
+		return fail(errdef.ErrConflict, "cannot start a paused container, try unpause instead")
+	case r == nil:
+		return nil
+	case !over:
+		return ErrNotModified
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*offPatience+drainPatience)
+	defer cancel()
+	if err := c.await(ctx, func() bool { return r.gone }); err != nil {
+		return fail(errdef.ErrUnavailable, "container %s has exited, but its VM is still on", c.id)
+	}
+	return nil
+}
+
+// awaitUp returns when the tether says that the process runs, or why it does not.
+func (e *Engine) awaitUp(ctx context.Context, r *run) error {
+	ctx, cancel := context.WithTimeout(ctx, linkPatience)
+	defer cancel()
+	c := r.c
+	err := c.await(ctx, func() bool { return r.up || r.gone })
+	if err != nil && e.ctx.Err() == nil {
+		e.log.Warn("the tether of a container does not answer", "container", c.id)
+		e.begin(r, link.Hello{})
+		return nil
+	}
+	c.mu.Lock()
+	h, up, s := r.hello, r.up, c.state
+	c.mu.Unlock()
+	switch {
+	case up && h.Exit != nil && h.Exit.Error != "":
+		return fail(errdef.ErrInvalid, "failed to start the container's process: %s", h.Exit.Error)
+	case !up && s.Status == StatusCreated && s.Error != "":
+		return fail(errdef.ErrInvalid, "failed to start the container's process: %s", s.Error)
+	}
+	return nil
+}

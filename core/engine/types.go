@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"time"
+
+	"github.com/openvic/vic/sdk/guest"
+)
+
+// Status is where a container is in its life, in Docker's words.
+type Status string
+
+// The statuses.
+const (
+	StatusCreated  Status = "created"
+	StatusRunning  Status = "running"
+	StatusPaused   Status = "paused"
+	StatusExited   Status = "exited"
+	StatusRemoving Status = "removing"
+)
+
+// State is how a container is.
+type State struct {
+	Status   Status
+	Pid      int
+	ExitCode int
+	OOM      bool
+	Error    string // why the last start failed
+	Started  time.Time
+	Finished time.Time
+}
+
+// Running says whether the container's process runs (or is suspended with its VM).
+func (s State) Running() bool { return s.Status == StatusRunning || s.Status == StatusPaused }
+
+// Image is what a container is made from.
+type Image struct {
+	ID    string
+	Ref   string // as the user wrote it
+	Layer string // chain ID of the top layer; empty if there is none
+}
+
+// Images is what the engine needs of the image service.
+type Images interface {
+	// Hold keeps a layer from being removed while a container stands on it.
+	Hold(ctx context.Context, containerID, layer string) error
+	// Release ends Hold; no error if there is none.
+	Release(ctx context.Context, containerID string) error
+}
+
+// Attachment is a container's place on a network.
+type Attachment struct {
+	NetworkID string         `json:"networkID"`
+	Name      string         `json:"name"`
+	MAC       string         `json:"mac,omitempty"`
+	Addresses []netip.Prefix `json:"addresses,omitempty"`
+	Gateway   netip.Addr     `json:"gateway,omitzero"`
+	DNS       []netip.Addr   `json:"dns,omitempty"`
+}
+
+// Run is the record of a container's last run that the engine keeps itself, for when the guest
+// could not leave one.
+type Run struct {
+	Started  time.Time `json:"started,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+	ExitCode int       `json:"exitCode,omitempty"`
+}
+
+// Definition is all that the engine knows of a container apart from its state. It is kept with the
+// VM as its metadata.
+type Definition struct {
+	Version     int               `json:"version"`
+	ID          string            `json:"id"`
+	Name        string            `json:"name"`
+	Created     time.Time         `json:"created"`
+	Image       Image             `json:"image"`
+	Process     guest.Process     `json:"process"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	AutoRemove  bool              `json:"autoRemove,omitempty"`
+	StopSignal  int               `json:"stopSignal,omitempty"`
+	StopTimeout *int              `json:"stopTimeout,omitempty"` // seconds
+	CPUs        int32             `json:"cpus"`
+	MemoryMB    int64             `json:"memoryMB"`
+	Networks    []Attachment      `json:"networks,omitempty"`
+	LastRun     Run               `json:"lastRun,omitzero"`
+	// API is the API layer's own: the request that made the container.
+	API json.RawMessage `json:"api,omitempty"`
+}
+
+// Container is a view of one container at one moment.
+type Container struct {
+	Definition
+	State   State
+	ExecIDs []string
+	Locator string // the platform's name of the VM
+}
+
+// NetworkRequest asks for a place on a network.
+type NetworkRequest struct {
+	Name    string
+	Address netip.Addr // wanted, or zero
+	MAC     string     // wanted, or empty
+}
+
+// CreateRequest describes a container to make.
+type CreateRequest struct {
+	Name        string // empty: one is made up
+	Image       Image
+	Process     guest.Process
+	Hostname    string // empty: the short ID
+	Domainname  string
+	Hosts       []guest.Host
+	DNS         guest.DNS // empty: the network's
+	Log         guest.Log
+	ReadOnly    bool
+	Labels      map[string]string
+	AutoRemove  bool
+	StopSignal  int
+	StopTimeout *int
+	CPUs        float64 // rounded up; 0: the default
+	Memory      int64   // bytes, rounded up; 0: the default
+	Network     NetworkRequest
+	// API makes the API layer's part of the definition, with the final name and ID.
+	API func(id, name string) (json.RawMessage, error)
+}
