@@ -1,0 +1,180 @@
+// Package config is the vSphere driver's configuration file: the structs, the defaults and what
+// makes a file wrong. vic-machine writes the file; README.md beside the driver explains it.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"github.com/vmware/govmomi/object"
+
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// Config is the whole file.
+type Config struct {
+	VCenter VCenter `toml:"vcenter"`
+	VCH     VCH     `toml:"vch"`
+	Storage Storage `toml:"storage"`
+	Compute Compute `toml:"compute"`
+	Network Network `toml:"network"`
+	Link    Link    `toml:"link"`
+}
+
+// VCenter is where the API is and who we are there.
+type VCenter struct {
+	URL        string `toml:"url"`
+	User       string `toml:"user"`
+	Password   string `toml:"password"`
+	Thumbprint string `toml:"thumbprint"` // of the server's certificate; empty: verify with the system's authorities
+}
+
+// VCH names the objects that belong to the virtual container host, by managed object id.
+type VCH struct {
+	Name       string `toml:"name"`
+	Datacenter string `toml:"datacenter"`
+	Pool       string `toml:"pool"`
+	PoolType   string `toml:"pool_type"`
+	Folder     string `toml:"folder"`
+	EndpointVM string `toml:"endpoint_vm"`
+}
+
+// The kinds of pool.
+const (
+	PoolVApp         = "VirtualApp"
+	PoolResourcePool = "ResourcePool"
+)
+
+// Storage says where layers are kept.
+type Storage struct {
+	ImageStore  string `toml:"image_store"`
+	LayerSizeGB int64  `toml:"layer_size_gb"`
+}
+
+// Compute says how container VMs are made.
+type Compute struct {
+	BootstrapISO string `toml:"bootstrap_iso"`
+	NamePattern  string `toml:"name_pattern"`
+	Datastore    string `toml:"datastore"`
+}
+
+// Network holds the networks that the administrator gave.
+type Network struct {
+	Bridge Bridge `toml:"bridge"`
+}
+
+// Bridge is the VCH's private network.
+type Bridge struct {
+	Portgroup string       `toml:"portgroup"`
+	Subnet    netip.Prefix `toml:"subnet"`
+	Gateway   netip.Addr   `toml:"gateway"`
+	Interface string       `toml:"interface"`
+	Uplink    string       `toml:"uplink"`
+}
+
+// Link says where tethers dial in.
+type Link struct {
+	Listen  string `toml:"listen"`
+	Address string `toml:"address"`
+}
+
+// Parse decodes text strictly, fills in defaults and validates.
+func Parse(text string) (*Config, error) {
+	c := &Config{}
+	md, err := toml.Decode(text, c)
+	if err != nil {
+		return nil, fmt.Errorf("vsphere configuration: %w: %w", errdef.ErrInvalid, err)
+	}
+	if u := md.Undecoded(); len(u) > 0 {
+		return nil, fmt.Errorf("vsphere configuration: unknown key %q: %w", u[0].String(), errdef.ErrInvalid)
+	}
+	c.SetDefaults()
+	return c, c.Validate()
+}
+
+// SetDefaults fills in what may be left out.
+func (c *Config) SetDefaults() {
+	def := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	def(&c.VCH.PoolType, PoolVApp)
+	def(&c.Compute.NamePattern, "{name}-{short}")
+	def(&c.Network.Bridge.Interface, "bridge")
+	def(&c.Network.Bridge.Uplink, "public")
+	def(&c.Link.Listen, "[fe80::1%"+c.Network.Bridge.Interface+"]:2380")
+	def(&c.Link.Address, "[fe80::1]:2380")
+	if c.Storage.LayerSizeGB == 0 {
+		c.Storage.LayerSizeGB = 8
+	}
+	if b := &c.Network.Bridge; !b.Gateway.IsValid() && b.Subnet.IsValid() {
+		b.Gateway = b.Subnet.Masked().Addr().Next()
+	}
+}
+
+// Validate returns all that is wrong, each with the key's name.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("vsphere configuration: %s: %s: %w", key, fmt.Sprintf(format, args...), errdef.ErrInvalid))
+	}
+	for _, k := range []struct{ key, value string }{
+		{"vcenter.url", c.VCenter.URL}, {"vcenter.user", c.VCenter.User}, {"vch.name", c.VCH.Name},
+		{"vch.datacenter", c.VCH.Datacenter}, {"vch.pool", c.VCH.Pool}, {"vch.endpoint_vm", c.VCH.EndpointVM},
+		{"storage.image_store", c.Storage.ImageStore}, {"compute.bootstrap_iso", c.Compute.BootstrapISO},
+		{"compute.datastore", c.Compute.Datastore}, {"network.bridge.portgroup", c.Network.Bridge.Portgroup},
+	} {
+		if k.value == "" {
+			bad(k.key, "is missing")
+		}
+	}
+	if u, err := url.Parse(c.VCenter.URL); err != nil || (c.VCenter.URL != "" && u.Host == "") {
+		bad("vcenter.url", "%q is not a URL like https://vcenter.example.com/sdk", c.VCenter.URL)
+	}
+	switch c.VCH.PoolType {
+	case PoolVApp:
+	case PoolResourcePool:
+		if c.VCH.Folder == "" {
+			bad("vch.folder", "is missing; a resource pool needs it")
+		}
+	default:
+		bad("vch.pool_type", "%q is neither %s nor %s", c.VCH.PoolType, PoolVApp, PoolResourcePool)
+	}
+	c.validatePaths(bad)
+	c.validateBridge(bad)
+	return errors.Join(errs...)
+}
+
+func (c *Config) validatePaths(bad func(string, string, ...any)) {
+	for _, k := range []struct{ key, value string }{
+		{"storage.image_store", c.Storage.ImageStore}, {"compute.bootstrap_iso", c.Compute.BootstrapISO},
+	} {
+		var p object.DatastorePath
+		if k.value != "" && (!p.FromString(k.value) || p.Path == "") {
+			bad(k.key, "%q is not a path like \"[datastore1] folder/file\"", k.value)
+		}
+	}
+	if n := c.Storage.LayerSizeGB; n < 1 || n > 62<<10 {
+		bad("storage.layer_size_gb", "%d is not between 1 and 63488", n)
+	}
+	if !strings.Contains(c.Compute.NamePattern, "{short}") && !strings.Contains(c.Compute.NamePattern, "{id}") {
+		bad("compute.name_pattern", "%q holds neither {short} nor {id}", c.Compute.NamePattern)
+	}
+}
+
+func (c *Config) validateBridge(bad func(string, string, ...any)) {
+	b := c.Network.Bridge
+	switch {
+	case !b.Subnet.IsValid():
+		bad("network.bridge.subnet", "is missing or not like 172.16.0.0/16")
+	case !b.Subnet.Addr().Is4() || b.Subnet.Bits() > 30:
+		bad("network.bridge.subnet", "%s is not an IPv4 subnet of /30 or larger", b.Subnet)
+	case !b.Subnet.Contains(b.Gateway):
+		bad("network.bridge.gateway", "%s is not in %s", b.Gateway, b.Subnet)
+	}
+}

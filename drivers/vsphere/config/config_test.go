@@ -1,0 +1,55 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// example returns the first toml block of the driver's README.
+func example(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(b), "```toml\n")
+	text, _, ok2 := strings.Cut(rest, "```")
+	if !ok || !ok2 {
+		t.Fatal("README.md has no toml example")
+	}
+	return text
+}
+
+func TestExampleInReadmeLoads(t *testing.T) {
+	c, err := Parse(example(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.VCH.PoolType != PoolVApp || c.Network.Bridge.Gateway.String() != "172.16.0.1" {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestWrongFilesAreRefusedByKey(t *testing.T) {
+	for _, tc := range []struct{ name, old, new, want string }{
+		{"unknown key", "[compute]", "[compute]\ncolour = 1", "compute.colour"},
+		{"no url", `url = "https://vcenter.example.com/sdk"`, "", "vcenter.url"},
+		{"bad image store", `image_store = "[datastore1]`, `image_store = "datastore1`, "storage.image_store"},
+		{"name without id", "{name}-{short}", "{name}", "compute.name_pattern"},
+		{"pool type", "VirtualApp", "Cluster", "vch.pool_type"},
+		{"gateway elsewhere", `gateway = "172.16.0.1"`, `gateway = "10.0.0.1"`, "network.bridge.gateway"},
+		{"subnet too small", "172.16.0.0/16", "172.16.0.0/31", "network.bridge.subnet"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			text := strings.Replace(example(t), tc.old, tc.new, 1)
+			_, err := Parse(text)
+			if !errors.Is(err, errdef.ErrInvalid) || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want a complaint about %s", err, tc.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,215 @@
+// Package session is the driver's one vCenter session: login and login again, keep-alive, retries,
+// tasks, and the translation of vSphere faults to the error classes of sdk/errdef.
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vmware/govmomi/session"
+	"github.com/vmware/govmomi/vim25"
+	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/openvic/vic/drivers/vsphere/config"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+const (
+	keepAlive  = 5 * time.Minute
+	retryFor   = 20 * time.Second // transient faults are tried again for so long
+	retryFirst = 50 * time.Millisecond
+	retryMax   = 2 * time.Second
+)
+
+// Session is a logged-in client. All methods may be called concurrently.
+type Session struct {
+	client *vim25.Client // calls go through Session.RoundTrip
+	soap   *soap.Client
+	user   *url.Userinfo
+	log    *slog.Logger
+	stop   context.CancelFunc
+
+	loginMu sync.Mutex
+	gen     atomic.Uint64 // counts logins: objects of an older session are gone
+
+	waiters waiters
+}
+
+// Open connects and logs in. The session is kept alive until Close.
+func Open(ctx context.Context, c config.VCenter, log *slog.Logger) (*Session, error) {
+	u, err := soap.ParseURL(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("vcenter.url: %w: %w", errdef.ErrInvalid, err)
+	}
+	s := &Session{user: url.UserPassword(c.User, c.Password), log: log}
+	u.User = nil
+	s.soap = soap.NewClient(u, false)
+	t := s.soap.DefaultTransport()
+	t.MaxIdleConnsPerHost = 32
+	if c.Thumbprint != "" {
+		t.DialTLSContext = pinnedDialer(c.Thumbprint)
+	}
+	s.client, err = vim25.NewClient(ctx, s.soap)
+	if err != nil {
+		return nil, connectError(u.Host, err)
+	}
+	s.client.RoundTripper = s
+	if err := s.login(ctx, 0); err != nil {
+		return nil, Error("log in to "+u.Host+" as "+c.User, err)
+	}
+	bg, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	go s.keepAlive(bg)
+	return s, nil
+}
+
+func connectError(host string, err error) error {
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		return fmt.Errorf("the certificate of %s is not signed by a known authority; set vcenter.thumbprint: %w: %w", host, errdef.ErrDenied, err)
+	}
+	return Error("connect to "+host, err)
+}
+
+// pinnedDialer accepts exactly the certificate with this thumbprint.
+func pinnedDialer(thumbprint string) func(context.Context, string, string) (net.Conn, error) {
+	for _, p := range []string{"SHA-1", "SHA-256", "SHA1", "SHA256"} {
+		thumbprint = strings.TrimSpace(strings.TrimPrefix(thumbprint, p+" "))
+	}
+	d := &tls.Dialer{Config: &tls.Config{
+		InsecureSkipVerify: true, // VerifyConnection does it
+		ClientSessionCache: tls.NewLRUClientSessionCache(0),
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			cert := cs.PeerCertificates[0]
+			if strings.EqualFold(thumbprint, soap.ThumbprintSHA1(cert)) || strings.EqualFold(thumbprint, soap.ThumbprintSHA256(cert)) {
+				return nil
+			}
+			return fmt.Errorf("the server's certificate has the thumbprint %s, not %s: %w", soap.ThumbprintSHA1(cert), thumbprint, errdef.ErrDenied)
+		},
+	}}
+	return d.DialContext
+}
+
+// Client is the client to make govmomi objects with.
+func (s *Session) Client() *vim25.Client { return s.client }
+
+// Generation changes with every login.
+func (s *Session) Generation() uint64 { return s.gen.Load() }
+
+// Close logs out.
+func (s *Session) Close(ctx context.Context) error {
+	s.stop()
+	_, err := methods.Logout(ctx, s.soap, &types.Logout{This: *s.client.ServiceContent.SessionManager})
+	s.soap.CloseIdleConnections()
+	return Error("log out", err)
+}
+
+func (s *Session) keepAlive(ctx context.Context) {
+	t := time.NewTicker(keepAlive)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			if _, err := methods.GetCurrentTime(ctx, s); err != nil && ctx.Err() == nil {
+				s.log.Warn("vCenter does not answer", "err", err)
+			}
+		}
+	}
+}
+
+// login makes a new session unless someone else did so since generation seen.
+func (s *Session) login(ctx context.Context, seen uint64) error {
+	s.loginMu.Lock()
+	defer s.loginMu.Unlock()
+	if s.gen.Load() != seen {
+		return nil
+	}
+	raw := *s.client
+	raw.RoundTripper = s.soap
+	if err := session.NewManager(&raw).Login(ctx, s.user); err != nil {
+		return err
+	}
+	s.gen.Add(1)
+	return nil
+}
+
+// RoundTrip implements soap.RoundTripper: it logs in again when the session is gone and repeats
+// what failed for a passing reason and can be repeated.
+func (s *Session) RoundTrip(ctx context.Context, req, res soap.HasFault) error {
+	deadline := time.Now().Add(retryFor)
+	wait := retryFirst
+	for logins := 0; ; {
+		gen := s.gen.Load()
+		err := s.soap.RoundTrip(ctx, req, res)
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return err
+		case Is(err, &types.NotAuthenticated{}) && logins < 3:
+			logins++
+			if lerr := s.login(ctx, gen); lerr != nil {
+				return Error("log in again", lerr)
+			}
+			s.log.Info("logged in to vCenter again")
+		case repeatable(req, err) && time.Now().Before(deadline):
+			if serr := sleep(ctx, wait); serr != nil {
+				return serr
+			}
+			wait = min(2*wait, retryMax)
+		default:
+			return err
+		}
+		reflect.ValueOf(res).Elem().SetZero() // else the old fault would be found again
+	}
+}
+
+// repeatable says that a call failed on its way and may be sent again: it never left, or it only
+// reads.
+func repeatable(req soap.HasFault, err error) bool {
+	if errors.Is(err, errdef.ErrDenied) {
+		return false
+	}
+	if isDial(err) || temporary(err) && !isTimeout(err) {
+		return true
+	}
+	if !isNetwork(err) {
+		return false
+	}
+	name := reflect.TypeOf(req).Elem().Name()
+	for _, p := range []string{"Retrieve", "CurrentTime", "CreateFilter", "CreatePropertyCollector", "Find", "Query"} {
+		if strings.HasPrefix(name, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
