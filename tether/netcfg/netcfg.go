@@ -1,0 +1,219 @@
+// Package netcfg configures the VM's NICs: names, addresses, routes, DHCP, and the files that name
+// hosts and name servers.
+package netcfg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/tether/kernel"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Address is an address of an interface.
+type Address struct {
+	Interface string
+	Prefix    netip.Prefix
+}
+
+// FormatAddresses makes the value of guest.KeyAddresses.
+func FormatAddresses(list []Address) string {
+	words := make([]string, len(list))
+	for i, a := range list {
+		words[i] = a.Interface + "=" + a.Prefix.Addr().String()
+	}
+	return strings.Join(words, ",")
+}
+
+// Primary is the address that represents the guest: the first IPv4 one, else the first that is not
+// link-local.
+func Primary(list []Address) netip.Addr {
+	for _, a := range list {
+		if a.Prefix.Addr().Is4() {
+			return a.Prefix.Addr()
+		}
+	}
+	for _, a := range list {
+		if !a.Prefix.Addr().IsLinkLocalUnicast() {
+			return a.Prefix.Addr()
+		}
+	}
+	return netip.Addr{}
+}
+
+// PrepareIPv6 makes link-local addresses usable at once: duplicate address detection takes a
+// second, and a VM's MAC address is vSphere's to keep unique. It has to come before the NICs.
+func PrepareIPv6() error {
+	var errs []error
+	for _, name := range []string{"accept_dad", "dad_transmits"} {
+		for _, dev := range []string{"all", "default"} {
+			errs = append(errs, os.WriteFile("/proc/sys/net/ipv6/conf/"+dev+"/"+name, []byte("0"), 0))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Loopback brings lo up.
+func Loopback() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("lo: %w", err)
+	}
+	return netlink.LinkSetUp(lo)
+}
+
+// WaitNIC returns the name of the interface with that MAC address, once there is one.
+func WaitNIC(ctx context.Context, events *kernel.Events, mac string) (string, error) {
+	want, err := net.ParseMAC(mac)
+	if err != nil {
+		return "", fmt.Errorf("MAC address %q: %w", mac, errdef.ErrInvalid)
+	}
+	name := ""
+	err = events.Wait(ctx, "NIC "+mac, func() bool {
+		name = findNIC("/sys/class/net", want.String())
+		return name != ""
+	})
+	return name, err
+}
+
+func findNIC(class, mac string) string {
+	entries, err := os.ReadDir(class)
+	if err != nil {
+		return ""
+	}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(class, e.Name(), "address"))
+		if err == nil && strings.EqualFold(strings.TrimSpace(string(b)), mac) {
+			return e.Name()
+		}
+	}
+	return ""
+}
+
+// Names returns the interface name of each network: the one that it asks for, else ethN in order.
+func Names(networks []guest.Network) []string {
+	names := make([]string, len(networks))
+	n := 0
+	for i, w := range networks {
+		names[i] = w.Interface
+		if w.Interface == "" {
+			names[i] = "eth" + strconv.Itoa(n)
+			n++
+		}
+	}
+	return names
+}
+
+// Rename gives an interface its name. If another interface has that name, that one gets another:
+// it will be renamed in its turn.
+func Rename(from, to string) error {
+	if from == to {
+		return nil
+	}
+	if other, err := netlink.LinkByName(to); err == nil {
+		if err := netlink.LinkSetName(other, "nic"+strconv.Itoa(other.Attrs().Index)); err != nil {
+			return fmt.Errorf("rename %s: %w", to, err)
+		}
+	}
+	link, err := netlink.LinkByName(from)
+	if err != nil {
+		return fmt.Errorf("rename %s: %w", from, err)
+	}
+	if err := netlink.LinkSetName(link, to); err != nil {
+		return fmt.Errorf("rename %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
+// Up configures an interface as the network says, all but DHCP.
+func Up(name string, n guest.Network) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return fmt.Errorf("%s: set up: %w", name, err)
+	}
+	for _, p := range n.Addresses {
+		if err := addAddress(link, p); err != nil {
+			return fmt.Errorf("%s: address %s: %w", name, p, err)
+		}
+	}
+	for _, r := range n.Routes {
+		if err := addRoute(link, r.Destination, r.Via); err != nil {
+			return fmt.Errorf("%s: route %s via %s: %w", name, r.Destination, r.Via, err)
+		}
+	}
+	if n.Gateway.IsValid() {
+		if err := addRoute(link, netip.Prefix{}, n.Gateway); err != nil {
+			return fmt.Errorf("%s: gateway %s: %w", name, n.Gateway, err)
+		}
+	}
+	return nil
+}
+
+func addAddress(link netlink.Link, p netip.Prefix) error {
+	a := &netlink.Addr{IPNet: ipNet(p)}
+	if p.Addr().Is6() {
+		a.Flags = unix.IFA_F_NODAD
+	}
+	return netlink.AddrReplace(link, a)
+}
+
+// addRoute adds a route; a destination that is not valid is the default route. A gateway outside
+// the interface's subnets is taken to be on the link, as with /32 addresses.
+func addRoute(link netlink.Link, dst netip.Prefix, via netip.Addr) error {
+	r := &netlink.Route{LinkIndex: link.Attrs().Index}
+	if via.IsValid() {
+		r.Gw = via.AsSlice()
+	} else {
+		r.Scope = netlink.SCOPE_LINK
+	}
+	if dst.IsValid() && dst.Bits() > 0 {
+		r.Dst = ipNet(dst)
+	}
+	err := netlink.RouteReplace(r)
+	if errors.Is(err, unix.ENETUNREACH) && via.IsValid() {
+		r.Flags = int(netlink.FLAG_ONLINK)
+		err = netlink.RouteReplace(r)
+	}
+	return err
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// Addresses lists the addresses of interfaces, those of each in the kernel's order.
+func Addresses(names []string) ([]Address, error) {
+	var list []Address
+	for _, name := range names {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		addrs, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+		if err != nil {
+			return nil, fmt.Errorf("%s: list addresses: %w", name, err)
+		}
+		for _, a := range addrs {
+			ip, ok := netip.AddrFromSlice(a.IP)
+			if !ok {
+				continue
+			}
+			bits, _ := a.Mask.Size()
+			list = append(list, Address{Interface: name, Prefix: netip.PrefixFrom(ip.Unmap(), bits)})
+		}
+	}
+	return list, nil
+}
