@@ -1,0 +1,55 @@
+// Images builds the test images from Debian packages and pushes them into the storage folder of
+// the lab's registry (or to a registry that runs). It does nothing when they are up to date.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/openvic/vic/contrib/images/push"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := flag.String("root", "build/registry", "storage folder of the registry")
+	cache := flag.String("cache", "build/cache/images", "folder for the root file systems")
+	to := flag.String("push", "", "push to the registry at this URL instead (http://127.0.0.1:5000)")
+	flag.Parse()
+	if err := run(ctx, *root, *cache, *to); err != nil {
+		fmt.Fprintln(os.Stderr, "images:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, root, cache, to string) (err error) {
+	start := time.Now()
+	stamp := recipe()
+	if to == "" && upToDate(root, stamp) {
+		fmt.Println(root, "is up to date")
+		return nil
+	}
+	if to == "" {
+		base, stop, err := push.Serve(ctx, root)
+		if err != nil {
+			return err
+		}
+		defer stop() //nolint:errcheck // all that was pushed is acknowledged by then
+		to = base
+	}
+	work, err := os.MkdirTemp("", "vic-images-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	b := &builder{cache: cache, work: work, client: push.New(to), start: start}
+	if err := b.all(ctx); err != nil {
+		return err
+	}
+	return markUpToDate(root, stamp)
+}
