@@ -131,8 +131,8 @@ func (s *Session) outputRequest(logs bool) link.OutputRequest {
 	case logs:
 	case !s.whole:
 		req.Offset = -1
-	case !s.run.first:
-		req.Since = s.run.hello.Started // what earlier runs wrote is not wanted
+	default:
+		req.Offset = s.run.hello.OutputStart // what earlier runs wrote is not wanted
 	}
 	return req
 }

@@ -31,7 +31,6 @@ type run struct {
 	stdin   *link.Stdin
 	ctx     context.Context // ends when the VM is off
 	cancel  context.CancelFunc
-	first   bool         // no run before it wrote output
 	adopted bool         // it was running when the engine found it
 	taken   atomic.Int64 // output chunks that attached clients took
 
@@ -53,14 +52,13 @@ type run struct {
 
 // newRun makes the container's next run and hands it to the clients that wait for it.
 func (e *Engine) newRun(c *container, adopted bool) (*run, error) {
-	l, err := e.dialer.Dial(c.id)
+	l, err := e.dialer.Dial(e.ctx, c.id)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(e.ctx)
 	r := &run{c: c, link: l, stdin: l.Stdin(""), ctx: ctx, cancel: cancel, adopted: adopted}
 	c.update(func() {
-		r.first = !adopted && c.state.Started.IsZero() && c.def.LastRun.Started.IsZero()
 		c.kept, c.keptWhole = nil, false
 		c.run = r
 		for _, p := range c.pending {

@@ -18,13 +18,14 @@ import (
 
 // Hello is what a tether says of itself.
 type Hello struct {
-	ID        string
-	BootID    string
-	Running   bool
-	Exit      *guest.Exit // set when the process has ended
-	Started   time.Time
-	OutputEnd int64
-	Pid       int
+	ID      string
+	BootID  string
+	Running bool
+	Exit    *guest.Exit // set when the process has ended
+	Started time.Time
+	// The container's output of this boot lies between these offsets.
+	OutputStart, OutputEnd int64
+	Pid                    int
 }
 
 // Exec is a further process in a container.
@@ -70,7 +71,7 @@ func (l *Link) Hello(ctx context.Context) (Hello, error) {
 			return err
 		}
 		h = Hello{ID: r.GetId(), BootID: r.GetBootId(), Running: r.GetRunning(), Exit: toExit(r.GetExit()),
-			Started: toTime(r.GetStarted()), OutputEnd: r.GetOutputEnd(), Pid: int(r.GetPid())}
+			Started: toTime(r.GetStarted()), OutputStart: r.GetOutputStart(), OutputEnd: r.GetOutputEnd(), Pid: int(r.GetPid())}
 		return nil
 	})
 	return h, err

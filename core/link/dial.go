@@ -51,9 +51,9 @@ type Link struct {
 }
 
 // Dial returns a link at once; the connection is made in the background, and again whenever it
-// breaks, until Close.
-func (d *Dialer) Dial(id string) (*Link, error) {
-	ctx, cancel := context.WithCancel(context.Background())
+// breaks, until Close or the end of ctx.
+func (d *Dialer) Dial(ctx context.Context, id string) (*Link, error) {
+	ctx, cancel := context.WithCancel(ctx)
 	conn, err := grpc.NewClient("passthrough:///"+id,
 		grpc.WithContextDialer(func(dctx context.Context, _ string) (net.Conn, error) {
 			return d.connect(dctx, ctx, id)
@@ -77,13 +77,13 @@ func (d *Dialer) Dial(id string) (*Link, error) {
 		return nil, fmt.Errorf("link to %s: %w", id, err)
 	}
 	conn.Connect()
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
 	return &Link{id: id, conn: conn, client: linkv1.NewLinkClient(conn), ctx: ctx, close: cancel}, nil
 }
 
 // Close ends the link; calls in flight fail.
 func (l *Link) Close() {
 	l.close()
-	_ = l.conn.Close()
 }
 
 // connect makes one connection. It ends early when either context ends.

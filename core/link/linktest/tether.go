@@ -28,6 +28,7 @@ type Tether struct {
 	cfg    guest.Config
 	bootID string
 	main   *Process
+	start  int64 // of this boot's output
 	off    func(guest.Exit)
 	tls    *tls.Config
 
@@ -52,6 +53,7 @@ func Boot(cfg guest.Config, bootID string, log *Output, off func(guest.Exit)) (*
 		ClientAuth: tls.RequireAndVerifyClientCert, VerifyConnection: func(s tls.ConnectionState) error {
 			return s.PeerCertificates[0].VerifyHostname(guest.HostName)
 		}}
+	t.start = log.End()
 	t.main = startProcess(cfg.Process, log)
 	return t, nil
 }
@@ -116,7 +118,7 @@ func (t *Tether) process(id string) (*Process, error) {
 // Hello implements the link.
 func (t *Tether) Hello(context.Context, *linkv1.HelloRequest) (*linkv1.HelloResponse, error) {
 	r := &linkv1.HelloResponse{Id: t.cfg.ID, BootId: t.bootID, Running: t.main.running(), Pid: 42,
-		Started: timestamppb.New(t.main.status().Started), OutputEnd: t.main.Out.End()}
+		Started: timestamppb.New(t.main.status().Started), OutputEnd: t.main.Out.End(), OutputStart: t.start}
 	if !r.Running {
 		r.Exit = exitStatus(t.main)
 	}
