@@ -1,0 +1,104 @@
+package image
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/docker/docker/registry"
+)
+
+const (
+	hubName = "docker.io"
+	apiPath = "/v2"
+
+	dialTimeout     = 15 * time.Second
+	responseTimeout = 60 * time.Second
+)
+
+// hosts says which servers are asked for the images of a registry, and how.
+type hosts struct {
+	registry *registry.Service
+	slots    chan struct{} // one for each download that may run
+
+	mu         sync.Mutex
+	clients    map[string]*http.Client // by host and scheme: connections are kept between pulls
+	transports []*http.Transport
+}
+
+// find is containerd's docker.RegistryHosts: for docker.io the mirrors come first.
+func (h *hosts) find(name string) ([]docker.RegistryHost, error) {
+	server, err := docker.DefaultHost(name)
+	if err != nil {
+		return nil, err
+	}
+	own := h.host("https", server, apiPath)
+	own.Capabilities = docker.HostCapabilityPull | docker.HostCapabilityResolve | docker.HostCapabilityPush
+	if name != hubName {
+		return []docker.RegistryHost{own}, nil
+	}
+	var all []docker.RegistryHost
+	for _, m := range h.registry.ServiceConfig().Mirrors {
+		u, err := url.Parse(m)
+		if err != nil {
+			return nil, err // cannot be: registry.NewService checked it
+		}
+		mirror := h.host(u.Scheme, u.Host, path.Join("/", u.Path, apiPath))
+		mirror.Capabilities = docker.HostCapabilityPull | docker.HostCapabilityResolve
+		all = append(all, mirror)
+	}
+	return append(all, own), nil
+}
+
+// host is one server. The authorizer serves anonymous tokens; Docker's image service puts another
+// in its place when the user has logged in.
+func (h *hosts) host(scheme, server, apiPath string) docker.RegistryHost {
+	client := h.client(scheme, server)
+	return docker.RegistryHost{
+		Client: client, Host: server, Scheme: scheme, Path: apiPath,
+		Authorizer: docker.NewDockerAuthorizer(docker.WithAuthClient(client)),
+	}
+}
+
+func (h *hosts) client(scheme, server string) *http.Client {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := scheme + "://" + server
+	if c, ok := h.clients[key]; ok {
+		return c
+	}
+	t := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   dialTimeout,
+		ResponseHeaderTimeout: responseTimeout,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConnsPerHost:   cap(h.slots) + 1,
+		IdleConnTimeout:       30 * time.Second,
+	}
+	var rt http.RoundTripper = t
+	if h.registry.IsInsecureRegistry(server) {
+		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the administrator listed it as insecure
+		if !strings.EqualFold(scheme, "http") {
+			rt = docker.NewHTTPFallback(t)
+		}
+	}
+	c := &http.Client{Transport: &downloads{next: rt, slots: h.slots, idle: responseTimeout}}
+	h.clients[key] = c
+	h.transports = append(h.transports, t)
+	return c
+}
+
+func (h *hosts) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, t := range h.transports {
+		t.CloseIdleConnections()
+	}
+}
