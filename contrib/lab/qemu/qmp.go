@@ -1,0 +1,134 @@
+package qemu
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+type args = map[string]any
+
+// monitor speaks QMP over a socket pair. It is our own and not a library's because the sockets are
+// inherited (libraries dial) and because NICs need a file descriptor passed along with the command.
+type monitor struct {
+	conn *net.UnixConn
+	mu   sync.Mutex // one command at a time
+	resp chan message
+
+	evMu    sync.Mutex
+	deleted map[string]chan struct{} // device id: closed when the guest let go
+	onEvent func(name string, data eventData)
+}
+
+type message struct {
+	Return json.RawMessage `json:"return"`
+	Error  *struct {
+		Class string `json:"class"`
+		Desc  string `json:"desc"`
+	} `json:"error"`
+	Event string    `json:"event"`
+	Data  eventData `json:"data"`
+}
+
+type eventData struct {
+	Device string `json:"device"`
+	Guest  bool   `json:"guest"`
+	Reason string `json:"reason"`
+}
+
+// newMonitor reads the greeting and negotiates.
+func newMonitor(c net.Conn, onEvent func(string, eventData)) (*monitor, error) {
+	m := &monitor{conn: c.(*net.UnixConn), resp: make(chan message, 1), deleted: map[string]chan struct{}{}, onEvent: onEvent}
+	r := bufio.NewReader(c)
+	if _, err := r.ReadBytes('\n'); err != nil {
+		return nil, fmt.Errorf("monitor: %w", ErrStopped)
+	}
+	go m.read(r)
+	return m, m.run("qmp_capabilities", nil)
+}
+
+func (m *monitor) read(r *bufio.Reader) {
+	defer close(m.resp)
+	for {
+		line, err := r.ReadBytes('\n')
+		if err != nil {
+			return
+		}
+		var msg message
+		if json.Unmarshal(line, &msg) != nil {
+			continue
+		}
+		if msg.Event == "" {
+			m.resp <- msg
+			continue
+		}
+		if msg.Event == "DEVICE_DELETED" {
+			m.released(msg.Data.Device)
+		}
+		m.onEvent(msg.Event, msg.Data)
+	}
+}
+
+func (m *monitor) released(id string) {
+	m.evMu.Lock()
+	defer m.evMu.Unlock()
+	if ch := m.deleted[id]; ch != nil {
+		close(ch)
+		delete(m.deleted, id)
+	}
+}
+
+// watchRelease returns a channel that is closed when the device is gone.
+func (m *monitor) watchRelease(id string) <-chan struct{} {
+	m.evMu.Lock()
+	defer m.evMu.Unlock()
+	ch := make(chan struct{})
+	m.deleted[id] = ch
+	return ch
+}
+
+func (m *monitor) run(cmd string, a args) error { return m.runWithFile(cmd, a, nil) }
+
+// runWithFile sends a command, with a file descriptor beside it when f is not nil.
+func (m *monitor) runWithFile(cmd string, a args, f *os.File) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	req := args{"execute": cmd}
+	if a != nil {
+		req["arguments"] = a
+	}
+	b, err := json.Marshal(req)
+	if err != nil {
+		return err
+	}
+	var oob []byte
+	if f != nil {
+		oob = unix.UnixRights(int(f.Fd()))
+	}
+	if _, _, err := m.conn.WriteMsgUnix(append(b, '\n'), oob, nil); err != nil {
+		return fmt.Errorf("%s: %w", cmd, ErrStopped)
+	}
+	r, ok := <-m.resp
+	if !ok {
+		return fmt.Errorf("%s: %w", cmd, ErrStopped)
+	}
+	if r.Error != nil {
+		return qmpError(cmd, r.Error.Desc)
+	}
+	return nil
+}
+
+// qmpError makes an error of QEMU's text. Only locks have a class of their own; QEMU gives them no
+// error class, so the text decides.
+func qmpError(cmd, desc string) error {
+	if strings.Contains(desc, `" lock`) {
+		return fmt.Errorf("%s: %w: %s", cmd, ErrLocked, desc)
+	}
+	return fmt.Errorf("%s: %s", cmd, desc)
+}
