@@ -107,9 +107,14 @@ func postgres(base *rootfs.Spec) Debian {
 		Tree: &rootfs.Spec{
 			Base: base, Packages: []string{"postgresql-15"},
 			Before: map[string]string{"etc/postgresql-common/createcluster.conf": "create_main_cluster = false\n"},
-			After:  map[string]string{entrypoint: file("postgres-entrypoint.sh")},
-			Run:    []string{"/" + entrypoint, "init"},
-			RunAs:  "postgres:postgres",
+			// The compiler for queries is over 100 MB and of no use to a test (jit = off).
+			Remove: []string{
+				"usr/lib/x86_64-linux-gnu/libLLVM*", "usr/lib/x86_64-linux-gnu/libz3*", "usr/lib/llvm-14",
+				"usr/lib/postgresql/15/lib/llvmjit*", "usr/lib/postgresql/15/lib/bitcode", "usr/share/i18n",
+			},
+			After: map[string]string{entrypoint: file("postgres-entrypoint.sh")},
+			Run:   []string{"/" + entrypoint, "init"},
+			RunAs: "postgres:postgres",
 		},
 		Split: pgData[1:],
 		Owner: "postgres",

@@ -25,6 +25,7 @@ type Spec struct {
 	Base     *Spec             // the tree below, or nil for a bare Debian
 	Packages []string          // installed on top of it
 	Before   map[string]string // files written before the packages' scripts run
+	Remove   []string          // patterns of paths removed when they have run
 	After    map[string]string // programs written when they have run
 	Run      []string          // command run in the chroot at the end
 	RunAs    string            // "user:group" of Run
@@ -116,6 +117,17 @@ func bootstrap(ctx context.Context, cache, dir string, spec *Spec) error {
 }
 
 func finish(ctx context.Context, dir string, spec *Spec) error {
+	for _, pattern := range spec.Remove {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return fmt.Errorf("rootfs: %s: %w", pattern, err)
+		}
+		for _, path := range found {
+			if err := os.RemoveAll(path); err != nil {
+				return fmt.Errorf("rootfs: %w", err)
+			}
+		}
+	}
 	if err := writeFiles(dir, spec.After, 0o755); err != nil {
 		return err
 	}
