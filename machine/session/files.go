@@ -31,7 +31,7 @@ func (f Files) MakeDir(ctx context.Context, p string) error {
 	defer cancel()
 	fm := object.NewFileManager(f.Datastore.Client())
 	if err := fm.MakeDirectory(ctx, f.Path(p), f.Datacenter, false); err != nil {
-		return fmt.Errorf("make directory %s: %w", f.Path(p), classify(err))
+		return fmt.Errorf("make directory %s: %w", f.Path(p), Classify(err))
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func httpClass(err error) error {
 func (f Files) List(ctx context.Context, p string) ([]string, error) {
 	b, err := f.Datastore.Browser(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("browse %s: %w", f.Path(p), classify(err))
+		return nil, fmt.Errorf("browse %s: %w", f.Path(p), Classify(err))
 	}
 	spec := types.HostDatastoreBrowserSearchSpec{MatchPattern: []string{"*"}}
 	task, err := b.SearchDatastore(ctx, f.Path(p), &spec)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/vmware/govmomi/fault"
+	"github.com/vmware/govmomi/find"
+	"github.com/vmware/govmomi/object"
 	vsession "github.com/vmware/govmomi/session"
 	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/soap"
@@ -129,4 +131,31 @@ func presented(ctx context.Context, addr string, verify bool) (*x509.Certificate
 
 func untrusted(err error) bool {
 	return err != nil && (soap.IsCertificateUntrusted(err) || strings.Contains(err.Error(), "x509: "))
+}
+
+// Datacenters returns the one that the target names, or all of them.
+func (s *Session) Datacenters(ctx context.Context) ([]*object.Datacenter, error) {
+	pattern := s.Target.Datacenter
+	if pattern == "" {
+		pattern = "*"
+	}
+	f := find.NewFinder(s.Client, true)
+	dcs, err := f.DatacenterList(ctx, pattern)
+	if err == nil {
+		return dcs, nil
+	}
+	var nf *find.NotFoundError
+	if !errors.As(err, &nf) {
+		return nil, fmt.Errorf("list datacenters: %w", err)
+	}
+	all, err := f.DatacenterList(ctx, "*")
+	if err != nil && !errors.As(err, &nf) {
+		return nil, fmt.Errorf("list datacenters: %w", err)
+	}
+	var names []string
+	for _, dc := range all {
+		names = append(names, dc.InventoryPath)
+	}
+	return nil, advice.Wrap(fmt.Errorf("datacenter %q: %w", s.Target.Datacenter, errdef.ErrNotFound),
+		"give one in --target host/datacenter; there are: %s", strings.Join(names, ", "))
 }

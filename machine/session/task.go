@@ -20,7 +20,7 @@ const grace = time.Minute
 // the result (if there is one) and ctx's error are returned.
 func Await(ctx context.Context, t *object.Task, err error) (types.AnyType, error) {
 	if err != nil {
-		return nil, classify(err)
+		return nil, Classify(err)
 	}
 	after, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -33,9 +33,9 @@ func Await(ctx context.Context, t *object.Task, err error) (types.AnyType, error
 		err = context.Cause(ctx)
 	}
 	if info == nil {
-		return nil, classify(err)
+		return nil, Classify(err)
 	}
-	return info.Result, classify(err)
+	return info.Result, Classify(err)
 }
 
 // Wait is Await for tasks without a result.
@@ -50,8 +50,8 @@ func Detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), grace)
 }
 
-// classify gives the faults that callers tell apart their class.
-func classify(err error) error {
+// Classify gives the faults that callers tell apart their class.
+func Classify(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -1,0 +1,75 @@
+package vch
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vmware/govmomi/find"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/openvic/vic/machine/session"
+)
+
+// Entry is a VCH as ls shows it.
+type Entry struct {
+	ID      string     `json:"id"`   // of the endpoint VM
+	Path    string     `json:"path"` // of the compute resource
+	Name    string     `json:"name"`
+	Version string     `json:"version"`
+	State   string     `json:"state"` // "ready", "starting", "failed", "powered off"
+	Message string     `json:"message,omitempty"`
+	Address netip.Addr `json:"address,omitzero"`
+	Record  *Record    `json:"-"`
+}
+
+// List returns the VCHs of a server, or of one datacenter, sorted by path and name.
+func List(ctx context.Context, s *session.Session) ([]Entry, error) {
+	all, err := endpoints(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	var out []Entry
+	for _, e := range all {
+		entry, err := entryOf(ctx, s, e)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, entry)
+	}
+	slices.SortFunc(out, func(a, b Entry) int { return strings.Compare(a.Path+"\x00"+a.Name, b.Path+"\x00"+b.Name) })
+	return out, nil
+}
+
+func entryOf(ctx context.Context, s *session.Session, e endpoint) (Entry, error) {
+	snap, err := snapshotOf(e.VM)
+	if err != nil {
+		return Entry{}, fmt.Errorf("VCH %s: %w", e.Record.Name, err)
+	}
+	entry := Entry{ID: e.VM.Self.Value, Name: e.Record.Name, Version: e.Record.Version, Record: e.Record}
+	entry.State, entry.Message = stateOf(snap)
+	if snap.power == types.VirtualMachinePowerStatePoweredOn {
+		entry.Address = snap.address
+	}
+	parent := types.ManagedObjectReference{Type: ResourcePool, Value: e.Record.ParentPool}
+	if entry.Path, err = find.InventoryPath(ctx, s.Client, parent); err != nil {
+		entry.Path = "?" // the pool around the VCH is hidden from this account, or gone
+	}
+	return entry, nil
+}
+
+// stateOf is the state in a word. What a guest wrote before it was switched off does not count.
+func stateOf(s snapshot) (state, message string) {
+	switch s.power {
+	case types.VirtualMachinePowerStatePoweredOn:
+		if s.status.State == "" {
+			return "starting", ""
+		}
+		return s.status.State, s.status.Message
+	case types.VirtualMachinePowerStateSuspended:
+		return "suspended", ""
+	}
+	return "powered off", ""
+}

@@ -1,0 +1,73 @@
+// Package vch makes, lists, inspects and removes virtual container hosts.
+//
+// A VCH is known by the Record in the extraConfig of its endpoint VM, and by the same Record in a
+// file of its datastore folder. Create leaves either a VCH that serves or nothing; Delete removes
+// whatever of a VCH is there, so both can be interrupted and run again.
+package vch
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/vmware/govmomi/object"
+
+	"github.com/openvic/vic/machine/session"
+)
+
+// The ports that an endpoint serves on.
+const (
+	PortDockerTLS = 2376
+	PortDocker    = 2375
+	PortAdmin     = 2378
+)
+
+// Spec is what the administrator wants, checked but not yet looked up in vSphere.
+type Spec struct {
+	Name               string
+	Version            string
+	BridgeRange        netip.Prefix
+	EndpointCPU        int32
+	EndpointMemoryMB   int64
+	StateGB            int64 // size of the state disk, which is thin
+	ContainerMemoryMB  int64 // of container VMs for which docker run gives no -m
+	LayerSizeGB        int64 // virtual size of image disks
+	ApplianceISO       string
+	BootstrapISO       string
+	NoTLS, NoVerify    bool
+	RegistryMirrors    []string
+	InsecureRegistries []string
+	Debug              int // 1: keep what was made if create fails
+}
+
+// DockerPort is where the Docker API will be.
+func (s Spec) DockerPort() int {
+	if s.NoTLS {
+		return PortDocker
+	}
+	return PortDockerTLS
+}
+
+// Gateway is the endpoint's address on the bridge: the first of its range.
+func (s Spec) Gateway() netip.Addr { return s.BridgeRange.Masked().Addr().Next() }
+
+// Resources are the vSphere objects that the names of a Spec stand for; package precheck finds them.
+type Resources struct {
+	Session    *session.Session
+	Datacenter *object.Datacenter
+	Folder     *object.Folder       // for VMs
+	Pool       *object.ResourcePool // the parent of the VCH's own
+	Files      session.Files        // the image store's datastore
+	StorePath  string               // folder of the image store; empty: the VCH's own folder
+	Bridge     object.NetworkReference
+	Public     object.NetworkReference
+	BridgeName string
+	PublicName string
+}
+
+// Ready is an endpoint that serves.
+type Ready struct {
+	VM      string // managed object id of the endpoint VM
+	Address netip.Addr
+	Port    int
+	Took    time.Duration
+}
