@@ -19,7 +19,8 @@ import (
 const (
 	prefaceTimeout = 5 * time.Second
 	prefaceLimit   = 256
-	maxHandshakes  = 256 // connections that have not sent their preface yet
+	maxHandshakes  = 256         // connections that have not sent their preface yet
+	grace          = time.Second // to read what a VM that went off had sent
 )
 
 // Router holds at most one waiting connection for each container: the newest.
@@ -201,8 +202,8 @@ func (r *Router) activate(id string, p *port, c net.Conn) *stream {
 	return s
 }
 
-// Drop closes what there is of a container: its VM is off or gone. Who waits goes on waiting,
-// unless gone is set.
+// Drop ends what there is of a container: its VM is off, and what it had sent can be read for a
+// moment longer, or it is gone, and a Connect that waits fails.
 func (r *Router) Drop(id string, gone bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -215,8 +216,13 @@ func (r *Router) Drop(id string, gone bool) {
 		p.parked = nil
 	}
 	if p.active != nil {
-		_ = p.active.Conn.Close()
+		c := p.active.Conn
 		p.active = nil
+		if gone {
+			_ = c.Close()
+		} else {
+			time.AfterFunc(grace, func() { _ = c.Close() })
+		}
 	}
 	if gone && p.wanted != nil {
 		close(p.wanted)

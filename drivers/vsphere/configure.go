@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/openvic/vic/drivers/vsphere/compute"
+	"github.com/openvic/vic/drivers/vsphere/config"
+	"github.com/openvic/vic/drivers/vsphere/inventory"
+	"github.com/openvic/vic/drivers/vsphere/link"
+	"github.com/openvic/vic/drivers/vsphere/network"
+	"github.com/openvic/vic/drivers/vsphere/session"
+	"github.com/openvic/vic/drivers/vsphere/storage"
+	"github.com/openvic/vic/drivers/vsphere/storage/endpoint"
+	"github.com/openvic/vic/sdk/serve"
+)
+
+const (
+	workDir  = "/run/vic-driver-vsphere"
+	dnsAgain = time.Second
+)
+
+// configure connects and makes the three drivers. ctx ends when the plugin stops.
+func configure(ctx context.Context, c config.Config) (serve.Drivers, error) {
+	c.SetDefaults()
+	if err := c.Validate(); err != nil {
+		return serve.Drivers{}, err
+	}
+	log := slog.With("vch", c.VCH.Name)
+	host, err := endpoint.New(workDir)
+	if err != nil {
+		return serve.Drivers{}, err
+	}
+	s, err := session.Open(ctx, c.VCenter, log)
+	if err != nil {
+		return serve.Drivers{}, err
+	}
+	inv := inventory.New(s, types.ManagedObjectReference{Type: c.VCH.PoolType, Value: c.VCH.Pool}, log)
+	go inv.Run(ctx)
+	if err := inv.WaitReady(ctx); err != nil {
+		return serve.Drivers{}, err
+	}
+	disks, err := storage.New(ctx, s, inv, host, &c, log)
+	if err != nil {
+		return serve.Drivers{}, err
+	}
+	router := link.NewRouter(func(id string) bool { _, ok := inv.Get(id); return ok }, log)
+	vms := compute.New(s, inv, router, disks, &c, log)
+	nets := network.New(inv, &c, log)
+	if err := network.SetUpNAT(c.Network.Bridge); err != nil {
+		return serve.Drivers{}, err
+	}
+	go vms.Run(ctx)
+	go nets.Run(ctx)
+	go serveLinks(ctx, router, c.Link.Listen, log)
+	go serveDNS(ctx, net.JoinHostPort(c.Network.Bridge.Gateway.String(), "53"), log)
+	return serve.Drivers{Compute: vms, Storage: disks, Network: nets, Close: s.Close}, nil
+}
+
+func serveLinks(ctx context.Context, r *link.Router, address string, log *slog.Logger) {
+	for ctx.Err() == nil {
+		l, err := link.Listen(ctx, address, log)
+		if err == nil {
+			err = r.Serve(ctx, l)
+		}
+		if err != nil && ctx.Err() == nil {
+			log.Error("links are not served; trying again", "err", err)
+		}
+	}
+}
+
+func serveDNS(ctx context.Context, address string, log *slog.Logger) {
+	f := network.NewForwarder(log)
+	for ctx.Err() == nil {
+		if err := f.Serve(ctx, address); err != nil && ctx.Err() == nil {
+			log.Error("DNS is not served; trying again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(dnsAgain):
+		}
+	}
+}
