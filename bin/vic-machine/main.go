@@ -1,0 +1,12 @@
+// Command vic-machine makes, lists, inspects and deletes virtual container hosts on vSphere.
+package main
+
+import (
+	"os"
+
+	"github.com/openvic/vic/machine/cli"
+)
+
+func main() {
+	os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

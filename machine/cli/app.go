@@ -1,0 +1,190 @@
+// Package cli is the command line of vic-machine: options, prompts, output and exit codes. What the
+// commands do is in machine/vch and machine/precheck.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/openvic/vic/machine/advice"
+	"github.com/openvic/vic/machine/session"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// The exit codes; the help names them too.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitChecks      = 3
+	exitNotFound    = 4
+	exitRefused     = 5
+	exitTimeout     = 6
+	exitInterrupted = 130
+)
+
+const description = `makes, lists, inspects and deletes virtual container hosts (VCHs) on vSphere.
+
+Exit codes: 0 done, 1 failed, 2 wrong options, 3 a check before create failed (nothing was made),
+4 no such VCH, 5 refused because containers run, 6 timed out, 130 interrupted. A create that fails
+or is interrupted removes what it made. Deleting a VCH that is not there is no failure: it says so
+and exits 0.
+
+--target, --user, --password and --thumbprint can also be given in the environment as
+VIC_MACHINE_TARGET, VIC_MACHINE_USER, VIC_MACHINE_PASSWORD and VIC_MACHINE_THUMBPRINT.`
+
+// Causes for which the work is ended early.
+var (
+	errInterrupted = fmt.Errorf("%w: interrupted", errdef.ErrCanceled)
+	errChecks      = errors.New("nothing was made")
+)
+
+// timeoutError is the end of --timeout.
+type timeoutError struct{ after time.Duration }
+
+func (e timeoutError) Error() string { return fmt.Sprintf("no success within %s (--timeout)", e.after) }
+
+// app is one run of the program.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	version  string
+}
+
+// Main runs vic-machine with the arguments after the program's name and returns the exit code.
+func Main(args []string, in io.Reader, out, errOut io.Writer) int {
+	a := &app{in: in, out: out, err: errOut, version: version()}
+	ctx, stop := a.interruptible(context.Background())
+	defer stop()
+	return a.run(ctx, args)
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	c := &cli.App{
+		Name: "vic-machine", Usage: "virtual container hosts on vSphere", Description: description,
+		Version: a.version, HideVersion: true, Writer: a.out, ErrWriter: a.err, Reader: a.in,
+		DisableSliceFlagSeparator: true,
+		ExitErrHandler:            func(*cli.Context, error) {}, // the exit code is ours to choose
+		OnUsageError:              usageError,
+		Commands:                  []*cli.Command{a.createCommand(), a.lsCommand(), a.inspectCommand(), a.deleteCommand(), a.versionCommand()},
+		CommandNotFound: func(c *cli.Context, name string) {
+			fmt.Fprintf(c.App.ErrWriter, "vic-machine: there is no command %q\n", name)
+		},
+	}
+	for _, cmd := range c.Commands {
+		cmd.OnUsageError = usageError
+		cmd.Before = noArguments
+	}
+	err := c.RunContext(ctx, append([]string{"vic-machine"}, args...))
+	a.explain(err)
+	return exitCode(err)
+}
+
+func usageError(_ *cli.Context, err error, _ bool) error {
+	return advice.Wrap(fmt.Errorf("%w: %w", errdef.ErrInvalid, err), "see vic-machine help, or --help after the command")
+}
+
+// noArguments catches a value that its option has lost, as in "--name= vch1".
+func noArguments(c *cli.Context) error {
+	if c.Args().Present() && c.Args().First() != "help" {
+		return usageError(c, fmt.Errorf("unexpected argument %q", c.Args().First()), true)
+	}
+	return nil
+}
+
+// explain prints an error and what to do about it.
+func (a *app) explain(err error) {
+	if err == nil {
+		return
+	}
+	fmt.Fprintf(a.err, "vic-machine: %v\n", err)
+	if r := advice.Of(err); r != "" {
+		fmt.Fprintf(a.err, "  -> %s\n", r)
+	}
+}
+
+func exitCode(err error) int {
+	var timeout timeoutError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	case errors.As(err, &timeout):
+		return exitTimeout
+	case errors.Is(err, errChecks):
+		return exitChecks
+	case errors.Is(err, errdef.ErrNotFound):
+		return exitNotFound
+	case errors.Is(err, errdef.ErrInvalid):
+		return exitUsage
+	case errors.Is(err, errdef.ErrConflict):
+		return exitRefused
+	}
+	return exitFailed
+}
+
+// interruptible ends the context at the first Ctrl-C or SIGTERM, so that what was made is removed;
+// a second one ends the program at once.
+func (a *app) interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-ch:
+			signal.Stop(ch)
+			fmt.Fprintln(a.err, "\nvic-machine: interrupted; once more to stop without cleaning up")
+			cancel(errInterrupted)
+		case <-ctx.Done():
+			signal.Stop(ch)
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// connected runs f with a session, within --timeout.
+func (a *app) connected(c *cli.Context, f func(context.Context, *session.Session) error) error {
+	t, err := a.target(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := deadline(c)
+	defer cancel()
+	s, err := session.Connect(ctx, t)
+	if err != nil {
+		return endOf(ctx, err)
+	}
+	defer s.Close(ctx)
+	a.tellForced(t, s)
+	return endOf(ctx, f(ctx, s))
+}
+
+// endOf makes sure that an error that the end of ctx caused says so.
+func endOf(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if err == nil || cause == nil || errors.Is(err, cause) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", cause, err)
+}
+
+func deadline(c *cli.Context) (context.Context, context.CancelFunc) {
+	d := c.Duration("timeout")
+	return context.WithTimeoutCause(c.Context, d, timeoutError{d})
+}
+
+// tellForced says which certificate --force has made us trust.
+func (a *app) tellForced(asked session.Target, s *session.Session) {
+	if asked.Thumbprint != s.Target.Thumbprint {
+		fmt.Fprintf(a.err, "vic-machine: warning: because of --force the certificate with the thumbprint %s is trusted unseen\n", s.Target.Thumbprint)
+	}
+}

@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/openvic/vic/machine/advice"
+	"github.com/openvic/vic/machine/progress"
+	"github.com/openvic/vic/machine/session"
+	"github.com/openvic/vic/machine/vch"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+func formatFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "format", Value: "text", Usage: "`text` or json"},
+		&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Category: groupOther, Usage: "trust any certificate of the target"},
+	}
+}
+
+// asJSON reads --format.
+func asJSON(c *cli.Context) (bool, error) {
+	switch f := c.String("format"); f {
+	case "text", "json":
+		return f == "json", nil
+	default:
+		return false, advice.Wrap(fmt.Errorf("--format %q: %w", f, errdef.ErrInvalid), "give text or json")
+	}
+}
+
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func (a *app) lsCommand() *cli.Command {
+	return &cli.Command{Name: "ls", Usage: "list the VCHs", Flags: append(targetFlags(), formatFlags()...), Action: a.ls}
+}
+
+func (a *app) ls(c *cli.Context) error {
+	js, err := asJSON(c)
+	if err != nil {
+		return err
+	}
+	return a.connected(c, func(ctx context.Context, s *session.Session) error {
+		all, err := vch.List(ctx, s)
+		if err != nil {
+			return err
+		}
+		if js {
+			return a.printJSON(append([]vch.Entry{}, all...))
+		}
+		w := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
+		fmt.Fprintln(w, "ID\tPATH\tNAME\tVERSION\tSTATE\tADDRESS")
+		for _, e := range all {
+			addr := "-"
+			if e.Address.IsValid() {
+				addr = e.Address.String()
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.Path, e.Name, e.Version, e.State, addr)
+		}
+		return w.Flush()
+	})
+}
+
+func (a *app) inspectCommand() *cli.Command {
+	return &cli.Command{Name: "inspect", Usage: "describe a VCH", Flags: append(append(targetFlags(), idFlags()...), formatFlags()...), Action: a.inspect}
+}
+
+func (a *app) inspect(c *cli.Context) error {
+	js, err := asJSON(c)
+	if err != nil {
+		return err
+	}
+	return a.connected(c, func(ctx context.Context, s *session.Session) error {
+		d, err := vch.Inspect(ctx, s, query(c))
+		if err != nil {
+			return err
+		}
+		if js {
+			return a.printJSON(d)
+		}
+		return a.printDetails(d)
+	})
+}
+
+func query(c *cli.Context) vch.Query {
+	if id := c.String("id"); id != "" {
+		return vch.Query{ID: id}
+	}
+	return vch.Query{Name: c.String("name")}
+}
+
+func (a *app) printDetails(d *vch.Details) error {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	row := func(k, format string, args ...any) { fmt.Fprintf(w, "%s:\t%s\n", k, fmt.Sprintf(format, args...)) }
+	row("Name", "%s", d.Name)
+	row("ID", "%s (UUID %s)", d.ID, d.UUID)
+	row("Version", "%s, created %s", d.Version, d.Created.Local().Format(time.DateTime))
+	row("State", "%s", strings.TrimSpace(d.State+" "+d.Message))
+	for _, name := range sortedKeys(d.Services) {
+		row("  "+name, "%s", d.Services[name])
+	}
+	row("Docker endpoint", "%s, %s", orDash(d.Endpoint), tlsWord(d))
+	row("Admin endpoint", "%s", orDash(d.Admin))
+	row("Compute", "%s, %s %s", d.Path, d.PoolType, d.Pool)
+	row("Containers", "%d, %d of them run", d.Containers, d.Running)
+	row("Image store", "%s", d.ImageStore)
+	row("Folder", "%s", d.Folder)
+	row("Bridge network", "%s", d.Bridge)
+	row("Public network", "%s", d.Public)
+	for _, name := range sortedKeys(d.Certificates) {
+		i := d.Certificates[name]
+		names := ""
+		if len(i.Names) > 0 {
+			names = ", for " + strings.Join(i.Names, ", ")
+		}
+		row("Certificate "+name, "expires %s (%d days)%s", i.NotAfter.Format(time.DateOnly), int(time.Until(i.NotAfter).Hours()/24), names)
+	}
+	return w.Flush()
+}
+
+func tlsWord(d *vch.Details) string {
+	switch {
+	case !d.TLS:
+		return "not encrypted"
+	case !d.TLSVerify:
+		return "TLS, any client"
+	}
+	return "TLS, clients with a certificate"
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (a *app) deleteCommand() *cli.Command {
+	return &cli.Command{Name: "delete", Usage: "remove a VCH with its containers and images; may be repeated", Action: a.delete,
+		Flags: append(append(targetFlags(), idFlags()...),
+			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Category: groupOther,
+				Usage: "also if containers run; trust any certificate of the target"})}
+}
+
+func (a *app) delete(c *cli.Context) error {
+	return a.connected(c, func(ctx context.Context, s *session.Session) error {
+		log := progress.New(a.out)
+		q := query(c)
+		log.Printf("looking for VCH %s", q)
+		err := vch.Delete(ctx, s, vch.DeleteOptions{Query: q, Force: c.Bool("force")}, log)
+		if errors.Is(err, errdef.ErrNotFound) {
+			fmt.Fprintf(a.out, "Nothing to delete: %v%s\n", err, vch.Others(ctx, s))
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		log.Printf("VCH %s is gone", q)
+		return nil
+	})
+}
+
+func (a *app) versionCommand() *cli.Command {
+	return &cli.Command{Name: "version", Usage: "print the version", Action: func(*cli.Context) error {
+		_, err := fmt.Fprintf(a.out, "vic-machine version %s\n", a.version)
+		return err
+	}}
+}
+
+// version is what the Go tool stamped into the binary.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "dev"
+	}
+	return info.Main.Version
+}
