@@ -38,7 +38,7 @@ func (b Backend) docker() *dockerimages.ImageService { return b.s.docker }
 
 // PullImage pulls and unpacks an image; what is complete already is neither fetched nor written.
 func (b Backend) PullImage(ctx context.Context, ref reference.Named, p *ocispec.Platform, headers map[string][]string, auth *registrytypes.AuthConfig, out io.Writer) error {
-	ctx, done, err := b.s.withPullLease(inNamespace(ctx))
+	ctx, done, err := b.s.withPullLease(b.s.scope.in(ctx))
 	if err != nil {
 		return err
 	}
@@ -49,19 +49,19 @@ func (b Backend) PullImage(ctx context.Context, ref reference.Named, p *ocispec.
 
 // PushImage uploads an image.
 func (b Backend) PushImage(ctx context.Context, ref reference.Named, p *ocispec.Platform, headers map[string][]string, auth *registrytypes.AuthConfig, out io.Writer) error {
-	return explain(ref, b.docker().PushImage(inNamespace(ctx), ref, p, headers, auth, out))
+	return explain(ref, b.docker().PushImage(b.s.scope.in(ctx), ref, p, headers, auth, out))
 }
 
 // ImageDelete removes an image or one of its names; then everything that only it needed is removed.
 func (b Backend) ImageDelete(ctx context.Context, ref string, o imagetypes.RemoveOptions) ([]imagetypes.DeleteResponse, error) {
-	ctx = inNamespace(ctx)
+	ctx = b.s.scope.in(ctx)
 	b.s.dropPartials(ctx)
 	return b.docker().ImageDelete(ctx, ref, o)
 }
 
 // ImagesPrune removes the images that nothing uses.
 func (b Backend) ImagesPrune(ctx context.Context, f filters.Args) (*imagetypes.PruneReport, error) {
-	ctx = inNamespace(ctx)
+	ctx = b.s.scope.in(ctx)
 	b.s.dropPartials(ctx)
 	report, err := b.docker().ImagesPrune(ctx, f)
 	b.s.gc.soon()
@@ -70,42 +70,42 @@ func (b Backend) ImagesPrune(ctx context.Context, f filters.Args) (*imagetypes.P
 
 // Images lists images.
 func (b Backend) Images(ctx context.Context, o imagetypes.ListOptions) ([]*imagetypes.Summary, error) {
-	return b.docker().Images(inNamespace(ctx), o)
+	return b.docker().Images(b.s.scope.in(ctx), o)
 }
 
 // ImageHistory says how an image was made.
 func (b Backend) ImageHistory(ctx context.Context, name string, p *ocispec.Platform) ([]*imagetypes.HistoryResponseItem, error) {
-	return b.docker().ImageHistory(inNamespace(ctx), name, p)
+	return b.docker().ImageHistory(b.s.scope.in(ctx), name, p)
 }
 
 // GetImage finds one image.
 func (b Backend) GetImage(ctx context.Context, ref string, o backend.GetImageOpts) (*dockerimage.Image, error) {
-	return b.docker().GetImage(inNamespace(ctx), ref, o)
+	return b.docker().GetImage(b.s.scope.in(ctx), ref, o)
 }
 
 // ImageInspect describes one image.
 func (b Backend) ImageInspect(ctx context.Context, ref string, o backend.ImageInspectOpts) (*imagetypes.InspectResponse, error) {
-	return b.docker().ImageInspect(inNamespace(ctx), ref, o)
+	return b.docker().ImageInspect(b.s.scope.in(ctx), ref, o)
 }
 
 // TagImage gives an image another name.
 func (b Backend) TagImage(ctx context.Context, id dockerimage.ID, ref reference.Named) error {
-	return b.docker().TagImage(inNamespace(ctx), id, ref)
+	return b.docker().TagImage(b.s.scope.in(ctx), id, ref)
 }
 
 // LoadImage reads images from an archive.
 func (b Backend) LoadImage(ctx context.Context, in io.ReadCloser, p *ocispec.Platform, out io.Writer, quiet bool) error {
-	return b.docker().LoadImage(inNamespace(ctx), in, p, out, quiet)
+	return b.docker().LoadImage(b.s.scope.in(ctx), in, p, out, quiet)
 }
 
 // ImportImage makes an image of one layer from a tar.
 func (b Backend) ImportImage(ctx context.Context, ref reference.Named, p *ocispec.Platform, msg string, layer io.Reader, changes []string) (dockerimage.ID, error) {
-	return b.docker().ImportImage(inNamespace(ctx), ref, p, msg, layer, changes)
+	return b.docker().ImportImage(b.s.scope.in(ctx), ref, p, msg, layer, changes)
 }
 
 // ExportImage writes images to an archive.
 func (b Backend) ExportImage(ctx context.Context, names []string, p *ocispec.Platform, out io.Writer) error {
-	return b.docker().ExportImage(inNamespace(ctx), names, p, out)
+	return b.docker().ExportImage(b.s.scope.in(ctx), names, p, out)
 }
 
 // Search is not supported: it is a service of Docker Hub, not of registries.

@@ -143,10 +143,10 @@ func (f *fakeLayers) lose(id string) {
 	delete(f.layers, id)
 }
 
-// wantLayers checks that exactly these are there.
+// want checks that exactly these are there.
 func (f *fakeLayers) want(t *testing.T, ids ...string) {
 	t.Helper()
-	slices.Sort(ids)
+	ids = slices.Sorted(slices.Values(ids))
 	if got := f.ids(); !slices.Equal(got, ids) {
 		t.Errorf("layers in storage: got %v, want %v", got, ids)
 	}

@@ -21,6 +21,7 @@ type collector struct {
 	db      *metadata.DB
 	backing *snapshotter
 	log     *slog.Logger
+	scope   scope
 	sweep   func(context.Context) // before each run in the background; expires what is stale
 
 	run    sync.Mutex // held during a collection
@@ -29,8 +30,8 @@ type collector struct {
 	done   chan struct{}
 }
 
-func newCollector(db *metadata.DB, backing *snapshotter, log *slog.Logger) *collector {
-	return &collector{db: db, backing: backing, log: log, wake: make(chan struct{}, 1)}
+func newCollector(db *metadata.DB, backing *snapshotter, log *slog.Logger, scope scope) *collector {
+	return &collector{db: db, backing: backing, log: log, scope: scope, wake: make(chan struct{}, 1)}
 }
 
 func (c *collector) start() {
@@ -57,7 +58,7 @@ func (c *collector) loop(ctx context.Context) {
 		case <-c.wake:
 		case <-tick.C:
 		}
-		c.sweep(inNamespace(ctx))
+		c.sweep(c.scope.in(ctx))
 		if err := c.collect(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			c.log.Warn("image garbage collection failed; it is tried again later", "err", err)
 		}
@@ -76,7 +77,7 @@ func (c *collector) soon() {
 func (c *collector) collect(ctx context.Context) error {
 	c.run.Lock()
 	defer c.run.Unlock()
-	ctx = inNamespace(ctx)
+	ctx = c.scope.in(ctx)
 	if _, err := c.db.GarbageCollect(ctx); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ const (
 // Release, whatever happens to the image. It may be called again, and for a layer that this store
 // does not know (the state disk was lost): should the layer be pulled, it is held.
 func (s *Service) Hold(ctx context.Context, containerID, layer string) error {
-	ctx = inNamespace(ctx)
+	ctx = s.scope.in(ctx)
 	lease := leases.Lease{ID: leaseOf(containerID)}
 	_, err := s.leases.Create(ctx, leases.WithID(lease.ID), leases.WithLabels(map[string]string{
 		labelContainer: containerID, labelHeld: layer,
@@ -49,7 +49,7 @@ func (s *Service) Hold(ctx context.Context, containerID, layer string) error {
 // Release ends Hold. A container that holds nothing is no error. Layers that nothing needs any more
 // are removed in the background.
 func (s *Service) Release(ctx context.Context, containerID string) error {
-	err := s.leases.Delete(inNamespace(ctx), leases.Lease{ID: leaseOf(containerID)})
+	err := s.leases.Delete(s.scope.in(ctx), leases.Lease{ID: leaseOf(containerID)})
 	if err != nil && !cerrdefs.IsNotFound(err) {
 		return fmt.Errorf("release layer of container %s: %w", containerID, err)
 	}
@@ -59,7 +59,7 @@ func (s *Service) Release(ctx context.Context, containerID string) error {
 
 // Holds lists the containers that hold a layer, with the layer.
 func (s *Service) Holds(ctx context.Context) (map[string]string, error) {
-	all, err := s.leases.List(inNamespace(ctx))
+	all, err := s.leases.List(s.scope.in(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("list held layers: %w", err)
 	}

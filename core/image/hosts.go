@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,8 +14,9 @@ import (
 )
 
 const (
-	hubName = "docker.io"
-	apiPath = "/v2"
+	hubName   = "docker.io"
+	hubServer = "registry-1.docker.io"
+	apiPath   = "/v2"
 
 	dialTimeout     = 15 * time.Second
 	responseTimeout = 60 * time.Second
@@ -83,11 +83,10 @@ func (h *hosts) client(scheme, server string) *http.Client {
 		IdleConnTimeout:       30 * time.Second,
 	}
 	var rt http.RoundTripper = t
-	if h.registry.IsInsecureRegistry(server) {
+	// The question may look the name up: it is not asked where the answer changes nothing.
+	if scheme == "https" && server != hubServer && h.registry.IsInsecureRegistry(server) {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the administrator listed it as insecure
-		if !strings.EqualFold(scheme, "http") {
-			rt = docker.NewHTTPFallback(t)
-		}
+		rt = docker.NewHTTPFallback(t)
 	}
 	c := &http.Client{Transport: &downloads{next: rt, slots: h.slots, idle: responseTimeout}}
 	h.clients[key] = c

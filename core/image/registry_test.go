@@ -178,6 +178,17 @@ func files(size int, names ...string) []byte {
 	return b.Bytes()
 }
 
+// tarOf makes a tar of one file.
+func tarOf(name string, data []byte) []byte {
+	var b bytes.Buffer
+	b.Grow(len(data) + 4096)
+	w := tar.NewWriter(&b)
+	_ = w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(data))})
+	_, _ = w.Write(data)
+	_ = w.Close()
+	return b.Bytes()
+}
+
 // noise is data that does not compress, always the same for one seed.
 func noise(seed string, size int) []byte {
 	out := make([]byte, 0, size+32)

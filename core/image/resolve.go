@@ -46,7 +46,7 @@ type ImageConfig struct {
 // Resolve finds an image by name, digest, ID or the beginning of one. The error for an unknown one
 // is ErrNotFound with Docker's words, "No such image: x:latest". The result must not be changed.
 func (s *Service) Resolve(ctx context.Context, ref string) (Image, error) {
-	ctx = inNamespace(ctx)
+	ctx = s.scope.in(ctx)
 	found, err := s.docker.ResolveImage(ctx, ref)
 	if err != nil {
 		return Image{}, classify(err)

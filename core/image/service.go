@@ -17,7 +17,6 @@ import (
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/metadata"
 	"github.com/containerd/containerd/v2/core/snapshots"
-	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/plugins/content/local"
 	dockerimages "github.com/docker/docker/daemon/containerd"
 	dockerevents "github.com/docker/docker/daemon/events"
@@ -59,6 +58,7 @@ type Options struct {
 // Service is the image store of one VCH.
 type Service struct {
 	log      *slog.Logger
+	scope    scope
 	docker   *dockerimages.ImageService
 	registry *registry.Service
 	client   *containerd.Client
@@ -85,6 +85,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.scope = newScope(s.log)
 	if err := s.openRegistry(o); err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func (s *Service) openStores(ctx context.Context, o Options) error {
 	s.content = db.ContentStore()
 	s.snaps = newView(db.Snapshotter(snapshotterName), s.content)
 	s.leases = metadata.NewLeaseManager(db)
-	s.gc = newCollector(db, s.backing, s.log)
+	s.gc = newCollector(db, s.backing, s.log, s.scope)
 	s.gc.sweep = s.retireDeadPulls
 	if s.client, err = s.newClient(db); err != nil {
 		return err
@@ -181,12 +182,12 @@ func (s *Service) Close() error {
 
 // Count is the number of images, for docker info.
 func (s *Service) Count(ctx context.Context) int {
-	return s.docker.CountImages(inNamespace(ctx))
+	return s.docker.CountImages(s.scope.in(ctx))
 }
 
 // DiskUsage is what all blobs and layers take, each counted once.
 func (s *Service) DiskUsage(ctx context.Context) (int64, error) {
-	return s.docker.ImageDiskUsage(inNamespace(ctx))
+	return s.docker.ImageDiskUsage(s.scope.in(ctx))
 }
 
 // StorageDriver is the name that docker info shows.
@@ -195,10 +196,6 @@ func (s *Service) StorageDriver() string { return snapshotterName }
 // CollectGarbage removes what no image and no container needs and waits for it. Removing an image
 // and a finished pull do it by themselves.
 func (s *Service) CollectGarbage(ctx context.Context) error { return s.gc.collect(ctx) }
-
-func inNamespace(ctx context.Context) context.Context {
-	return namespaces.WithNamespace(ctx, namespace)
-}
 
 // boltOptions opens quickly and waits only so long for a process that still holds the file.
 func boltOptions() *bolt.Options {

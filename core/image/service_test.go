@@ -99,7 +99,7 @@ func TestPullWritesEachLayerOnceAndShowsWhatDockerShows(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.ID != img.manifest.Digest.String() || got.Layer != img.chains[2] || got.Size != 60 || got.Ref != name {
-		t.Errorf("resolved %+v", got)
+		t.Errorf("resolved %+v, want %s, layers %v", got, img.manifest.Digest, img.chains)
 	}
 	if !slices.Equal(got.Config.Cmd, []string{"run", "app"}) || !slices.Equal(got.Config.Env, []string{"A=1"}) || len(got.Config.ExposedPorts) != 1 {
 		t.Errorf("config %+v", got.Config)
@@ -326,7 +326,7 @@ func TestLayersLostInStorageAreWrittenAgain(t *testing.T) {
 	}
 	f.want(t, img.chains...)
 	if err := s.Reconcile(t.Context()); err != nil || f.writeCount() != 5 {
-		t.Errorf("%d writes, %v", f.writeCount(), err)
+		t.Errorf("%d writes %v, %v; layers %v", f.writeCount(), f.writes, err, img.chains)
 	}
 }
 
