@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -156,6 +157,10 @@ func (e *Engine) findNetwork(ctx context.Context, name string) (network.Network,
 }
 
 func (e *Engine) createVM(ctx context.Context, id, name string, req CreateRequest, p parts) (*container, error) {
+	if req.Hostname == "" {
+		req.Hostname = id[:12]
+	}
+	req.Process.Env = withHostname(req.Process.Env, req.Hostname)
 	def, err := e.define(id, name, req, p)
 	if err != nil {
 		return nil, err
@@ -178,6 +183,14 @@ func (e *Engine) createVM(ctx context.Context, id, name string, req CreateReques
 	c := newContainer(def)
 	c.locator = vm.Locator
 	return c, nil
+}
+
+// withHostname adds HOSTNAME to an environment that does not set it.
+func withHostname(env []string, host string) []string {
+	if slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "HOSTNAME=") }) {
+		return env
+	}
+	return append(slices.Clone(env), "HOSTNAME="+host)
 }
 
 func (e *Engine) define(id, name string, req CreateRequest, p parts) (Definition, error) {
@@ -216,9 +229,6 @@ func (e *Engine) memory(want int64) int64 {
 // guestConfig is what the tether will find.
 func guestConfig(d Definition, req CreateRequest, p parts) guest.Config {
 	host := req.Hostname
-	if host == "" {
-		host = d.ID[:12]
-	}
 	g := guest.Config{Version: 1, ID: d.ID, Name: d.Name, Hostname: host, Domainname: req.Domainname, Hosts: req.Hosts,
 		DNS: req.DNS, Process: req.Process, Log: req.Log, Identity: p.identity}
 	g.Root = guest.Root{Kind: string(p.root.Kind), ReadOnly: req.ReadOnly}

@@ -1,0 +1,199 @@
+package dockerapi
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	units "github.com/docker/go-units"
+
+	"github.com/openvic/vic/sdk/guest"
+)
+
+// honoured are the fields of HostConfig that the engine takes, or that checkValues looks at. A field
+// that is not listed must be empty: whoever asks for it is told that it is not there.
+func honoured() []string {
+	return []string{
+		"ContainerIDFile", "LogConfig", "NetworkMode", "RestartPolicy", "AutoRemove", "ConsoleSize", "Annotations",
+		"CgroupnsMode", "DNS", "DNSOptions", "DNSSearch", "ExtraHosts", "GroupAdd", "IpcMode", "ReadonlyRootfs", "Isolation",
+		"Memory", "NanoCPUs", "MemorySwap", "MemorySwappiness", "OomKillDisable", "PidsLimit", "Init", "UsernsMode",
+	}
+}
+
+// flagOf names the option of docker run that sets a field of HostConfig.
+func flagOf(field string) string {
+	flags := map[string]string{
+		"Binds": "-v, --volume", "Mounts": "--mount", "VolumesFrom": "--volumes-from", "VolumeDriver": "--volume-driver",
+		"Tmpfs": "--tmpfs", "PortBindings": "-p, --publish", "PublishAllPorts": "-P, --publish-all", "Links": "--link",
+		"CapAdd": "--cap-add", "CapDrop": "--cap-drop", "Privileged": "--privileged", "SecurityOpt": "--security-opt",
+		"Devices": "--device", "DeviceCgroupRules": "--device-cgroup-rule", "DeviceRequests": "--gpus",
+		"PidMode": "--pid", "UTSMode": "--uts", "Cgroup": "--cgroup", "CgroupParent": "--cgroup-parent",
+		"OomScoreAdj": "--oom-score-adj", "StorageOpt": "--storage-opt", "ShmSize": "--shm-size", "Sysctls": "--sysctl",
+		"Runtime": "--runtime", "Ulimits": "--ulimit", "CPUShares": "-c, --cpu-shares", "CPUPeriod": "--cpu-period",
+		"CPUQuota": "--cpu-quota", "CPURealtimePeriod": "--cpu-rt-period", "CPURealtimeRuntime": "--cpu-rt-runtime",
+		"CpusetCpus": "--cpuset-cpus", "CpusetMems": "--cpuset-mems", "BlkioWeight": "--blkio-weight",
+		"BlkioWeightDevice": "--blkio-weight-device", "BlkioDeviceReadBps": "--device-read-bps",
+		"BlkioDeviceWriteBps": "--device-write-bps", "BlkioDeviceReadIOps": "--device-read-iops",
+		"BlkioDeviceWriteIOps": "--device-write-iops", "KernelMemory": "--kernel-memory", "MemoryReservation": "--memory-reservation",
+	}
+	if f, ok := flags[field]; ok {
+		return "option " + f
+	}
+	return "option " + field + " of HostConfig"
+}
+
+// checkHostConfig refuses what the engine would have to ignore.
+func checkHostConfig(hc *container.HostConfig) error {
+	if field := firstSet(reflect.ValueOf(hc).Elem(), honoured()); field != "" {
+		return unsupported(flagOf(field))
+	}
+	return checkValues(hc)
+}
+
+// firstSet returns the first field of a struct that is set and not in skip.
+func firstSet(v reflect.Value, skip []string) string {
+	t := v.Type()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Anonymous && f.Type.Kind() == reflect.Struct {
+			if s := firstSet(v.Field(i), skip); s != "" {
+				return s
+			}
+			continue
+		}
+		if !slices.Contains(skip, f.Name) && !empty(v.Field(i)) {
+			return f.Name
+		}
+	}
+	return ""
+}
+
+// empty is true for a zero value, an empty list or map, and a pointer to one.
+func empty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Slice, reflect.Map:
+		return v.Len() == 0
+	case reflect.Pointer:
+		return v.IsNil() || empty(v.Elem())
+	default:
+		return v.IsZero()
+	}
+}
+
+// checkValues refuses values of fields that have some harmless ones.
+func checkValues(hc *container.HostConfig) error {
+	one := func(option, value string, allowed ...string) error {
+		if value == "" || slices.Contains(allowed, value) {
+			return nil
+		}
+		return unsupported(fmt.Sprintf("option %s %s", option, value))
+	}
+	swap := hc.MemorySwap
+	checks := []error{
+		one("--restart", string(hc.RestartPolicy.Name), "no"),
+		one("--ipc", string(hc.IpcMode), "private", "shareable"),
+		one("--cgroupns", string(hc.CgroupnsMode), "private", "host"),
+		one("--userns", string(hc.UsernsMode), "host"),
+		one("--isolation", string(hc.Isolation), "default"),
+		refuseIf(hc.OomKillDisable != nil && *hc.OomKillDisable, "option --oom-kill-disable"),
+		refuseIf(hc.PidsLimit != nil && *hc.PidsLimit > 0, "option --pids-limit"),
+		refuseIf(hc.MemorySwappiness != nil && *hc.MemorySwappiness >= 0, "option --memory-swappiness"),
+		refuseIf(swap > 0 && swap != hc.Memory, "option --memory-swap (a container VM has no swap)"),
+	}
+	for _, err := range checks {
+		if err != nil {
+			return err
+		}
+	}
+	if hc.Memory != 0 && hc.Memory < 6<<20 {
+		return invalid("Minimum memory limit allowed is 6MB")
+	}
+	if hc.NanoCPUs < 0 {
+		return invalid("NanoCPUs must not be negative")
+	}
+	_, err := logOptions(hc.LogConfig)
+	return err
+}
+
+func refuseIf(cond bool, what string) error {
+	if cond {
+		return unsupported(what)
+	}
+	return nil
+}
+
+// logOptions reads --log-driver and --log-opt: output is kept on the container's disk, bounded.
+func logOptions(lc container.LogConfig) (guest.Log, error) {
+	var l guest.Log
+	if lc.Type != "" && lc.Type != "json-file" && lc.Type != "local" {
+		return l, unsupported("option --log-driver " + lc.Type)
+	}
+	for k, v := range lc.Config {
+		switch k {
+		case "max-size":
+			n, err := units.RAMInBytes(v)
+			if err != nil || n <= 0 {
+				return l, invalid("option --log-opt max-size: %q is not a size", v)
+			}
+			l.MaxSize = n
+		case "max-file":
+			n, err := strconv.Atoi(v)
+			if err != nil || n < 1 {
+				return l, invalid("option --log-opt max-file: %q is not a number of files", v)
+			}
+			l.MaxFiles = n
+		default:
+			return l, unsupported("option --log-opt " + k)
+		}
+	}
+	return l, nil
+}
+
+// checkConfig refuses what of a container's own configuration (not the image's) is not there.
+func checkConfig(c *container.Config) error {
+	if len(c.Volumes) > 0 {
+		return unsupported("option -v, --volume")
+	}
+	if c.NetworkDisabled {
+		return unsupported("option NetworkDisabled of Config")
+	}
+	if h := c.Healthcheck; h != nil && !(len(h.Test) == 1 && h.Test[0] == "NONE") && (len(h.Test) > 0 || h.Interval != 0 || h.Timeout != 0 || h.Retries != 0 || h.StartPeriod != 0 || h.StartInterval != 0) {
+		return unsupported("option --health-cmd (health checks)")
+	}
+	return nil
+}
+
+// endpointOf returns what the request says of the one network that a container can be on.
+func endpointOf(hc *container.HostConfig, nc *network.NetworkingConfig) (*network.EndpointSettings, error) {
+	mode := string(hc.NetworkMode)
+	if mode != "" && mode != network.NetworkDefault && mode != network.NetworkBridge {
+		return nil, unsupported("option --network " + mode)
+	}
+	if nc == nil {
+		return &network.EndpointSettings{}, nil
+	}
+	ep := &network.EndpointSettings{}
+	for name, e := range nc.EndpointsConfig {
+		if name != network.NetworkDefault && name != network.NetworkBridge {
+			return nil, unsupported("option --network " + name)
+		}
+		if e != nil {
+			ep = e
+		}
+	}
+	if ip := ep.IPAMConfig; ip != nil && (ip.IPv6Address != "" || len(ip.LinkLocalIPs) > 0) {
+		return nil, unsupported("option --ip6, --link-local-ip")
+	}
+	switch {
+	case len(ep.Links) > 0:
+		return nil, unsupported("option --link")
+	case len(ep.Aliases) > 0:
+		return nil, unsupported("option --network-alias")
+	case len(ep.DriverOpts) > 0:
+		return nil, unsupported("option --network driver-opt")
+	}
+	return ep, nil
+}

@@ -1,0 +1,132 @@
+package dockerapi
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/docker/docker/api"
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/backend"
+	eventtypes "github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+	imagetypes "github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/registry"
+	systemtypes "github.com/docker/docker/api/types/system"
+	dockerevents "github.com/docker/docker/daemon/events"
+	"github.com/docker/docker/dockerversion"
+
+	"github.com/openvic/vic/core/engine"
+)
+
+// productName is what docker version and info show.
+const productName = "vSphere Integrated Containers"
+
+// system is the backend of Docker's system router.
+type system struct {
+	opts    Options
+	started time.Time
+}
+
+// SystemInfo is docker info.
+func (b *system) SystemInfo(ctx context.Context) (*systemtypes.Info, error) {
+	info := &systemtypes.Info{ID: b.opts.ID, Name: b.opts.Name, Driver: storageDriver, ServerVersion: b.opts.Version,
+		OSType: "linux", Architecture: "x86_64", OperatingSystem: productName, KernelVersion: kernel(), NCPU: runtime.NumCPU(), MemTotal: memory(),
+		SystemTime: time.Now().Format(time.RFC3339Nano), LoggingDriver: "json-file", CgroupDriver: "none", CgroupVersion: "2",
+		DefaultRuntime: "vm", Runtimes: map[string]systemtypes.RuntimeWithStatus{"vm": {}}, NGoroutines: runtime.NumGoroutine(),
+		NEventsListener: b.opts.Events.SubscribersCount(), IndexServerAddress: "https://index.docker.io/v1/",
+		MemoryLimit: true, CPUCfsPeriod: true, CPUCfsQuota: true, PidsLimit: true, CPUShares: true, CPUSet: true, SwapLimit: true,
+		IPv4Forwarding: true, OomKillDisable: true, LiveRestoreEnabled: true, SecurityOptions: []string{"name=vm"},
+		Swarm:          noSwarm{}.Info(ctx),
+		RegistryConfig: &registry.ServiceConfig{Mirrors: b.opts.Mirrors, IndexConfigs: b.indexes()}}
+	info.Plugins = systemtypes.PluginsInfo{Volume: []string{}, Network: []string{"bridge"}, Log: []string{"json-file"}}
+	info.DriverStatus = [][2]string{{"Compute driver", b.opts.Drivers[0]}, {"Storage driver", b.opts.Drivers[1]}, {"Network driver", b.opts.Drivers[2]}}
+	b.count(ctx, info)
+	return info, nil
+}
+
+func (b *system) indexes() map[string]*registry.IndexInfo {
+	m := map[string]*registry.IndexInfo{"docker.io": {Name: "docker.io", Mirrors: b.opts.Mirrors, Secure: true, Official: true}}
+	for _, r := range b.opts.Insecure {
+		if !strings.Contains(r, "/") {
+			m[r] = &registry.IndexInfo{Name: r, Mirrors: []string{}}
+		}
+	}
+	return m
+}
+
+// count fills in the numbers of containers and images.
+func (b *system) count(ctx context.Context, info *systemtypes.Info) {
+	for _, c := range b.opts.Engine.List() {
+		info.Containers++
+		switch c.State.Status {
+		case engine.StatusRunning:
+			info.ContainersRunning++
+		case engine.StatusPaused:
+			info.ContainersPaused++
+		default:
+			info.ContainersStopped++
+		}
+	}
+	images, err := b.opts.Images.Images(ctx, imagetypes.ListOptions{})
+	if err != nil {
+		info.Warnings = append(info.Warnings, "WARNING: images cannot be listed: "+err.Error())
+	}
+	info.Images = len(images)
+}
+
+// SystemVersion is docker version.
+func (b *system) SystemVersion(context.Context) (types.Version, error) {
+	v := types.Version{Version: EngineVersion, APIVersion: api.DefaultVersion, MinAPIVersion: api.MinSupportedAPIVersion,
+		GoVersion: runtime.Version(), Os: runtime.GOOS, Arch: runtime.GOARCH, KernelVersion: kernel()}
+	v.Platform.Name = productName + " " + b.opts.Version
+	v.Components = []types.ComponentVersion{
+		{Name: "Engine", Version: EngineVersion, Details: map[string]string{"ApiVersion": v.APIVersion, "MinAPIVersion": v.MinAPIVersion,
+			"GoVersion": v.GoVersion, "Os": v.Os, "Arch": v.Arch, "KernelVersion": v.KernelVersion, "Experimental": "false"}},
+		{Name: "vicd", Version: b.opts.Version, Details: map[string]string{"VCH": b.opts.Name}},
+	}
+	return v, nil
+}
+
+// SystemDiskUsage is docker system df.
+func (*system) SystemDiskUsage(context.Context, backend.DiskUsageOptions) (*backend.DiskUsage, error) {
+	return nil, unsupported("docker system df")
+}
+
+// SubscribeToEvents is docker events.
+func (b *system) SubscribeToEvents(since, until time.Time, f filters.Args) ([]eventtypes.Message, chan any) {
+	return b.opts.Events.SubscribeTopic(since, until, dockerevents.NewFilter(f))
+}
+
+// UnsubscribeFromEvents ends SubscribeToEvents.
+func (b *system) UnsubscribeFromEvents(ch chan any) { b.opts.Events.Evict(ch) }
+
+// AuthenticateToRegistry is docker login.
+func (b *system) AuthenticateToRegistry(ctx context.Context, auth *registry.AuthConfig) (string, string, error) {
+	return b.opts.Images.Auth(ctx, auth, dockerversion.DockerUserAgent(ctx))
+}
+
+func kernel() string {
+	var u syscall.Utsname
+	if err := syscall.Uname(&u); err != nil {
+		return "unknown"
+	}
+	var s strings.Builder
+	for _, c := range u.Release {
+		if c == 0 {
+			break
+		}
+		s.WriteByte(byte(c))
+	}
+	return s.String()
+}
+
+func memory() int64 {
+	var i syscall.Sysinfo_t
+	if err := syscall.Sysinfo(&i); err != nil {
+		return 0
+	}
+	return int64(i.Totalram) * int64(i.Unit)
+}
