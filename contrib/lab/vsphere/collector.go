@@ -2,7 +2,7 @@ package vsphere
 
 import (
 	"context"
-	"strings"
+	"fmt"
 	"sync"
 	"time"
 
@@ -13,316 +13,294 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// collector replaces simulator.PropertyCollector. The simulator's WaitForUpdatesEx re-reads every
-// property of every object of every filter once per change of any object anywhere (so 50 power-ons
-// take 30-45 s to be reported when 1000 VMs are watched). This one keeps, per filter, the set of
-// member objects and re-reads only the changed paths of the changed members; membership is
-// recomputed at most once per tick, and only after a create or a change of a traversed object.
+const (
+	maxUpdates   = 100                  // objects in one answer
+	gatherTime   = 5 * time.Millisecond // changes that come close together go out together
+	maxUnwatched = 100_000              // changes kept for a client that does not ask
+)
+
+// collector replaces the simulator's property collector. The simulator's WaitForUpdatesEx reads
+// every property of every object of every filter again for each change of any object anywhere, so
+// 50 power-ons among 1,000 watched VMs take half a minute to be reported. This one keeps for each
+// filter the set of its objects and reads only what changed; which objects a filter has is
+// computed again only after an object came or a traversed property changed.
+//
+// Its zero value works: sessions make their own copy of the type.
 type collector struct {
 	simulator.PropertyCollector
 
-	fmu     sync.Mutex
-	dirty   map[types.ManagedObjectReference]map[string]bool // object -> changed paths
-	gone    map[types.ManagedObjectReference]bool
-	member  bool // membership may have changed
-	kick    chan struct{}
-	state   map[types.ManagedObjectReference]map[types.ManagedObjectReference]bool // filter -> members
-	stop    context.CancelFunc
-	backlog []types.PropertyFilterUpdate
-	seq     int
+	mu       sync.Mutex
+	filters  []*filterState
+	changes  changes
+	kick     chan struct{}
+	cancel   context.CancelFunc
+	listener *listener
+	backlog  []types.PropertyFilterUpdate
+	version  int
+
+	waiting sync.Mutex // one WaitForUpdatesEx at a time
 }
 
-// installCollector must run before the first login: sessions copy the type of the registry's object.
-func installCollector(m *simulator.Registry, content types.ServiceContent) {
+// changes is what happened since the last look.
+type changes struct {
+	dirty   map[types.ManagedObjectReference]map[string]bool // object: changed paths
+	gone    map[types.ManagedObjectReference]bool
+	members bool // an object came
+	lost    bool // too much happened: read everything again
+}
+
+// installCollector must run before the first login.
+func installCollector(r *simulator.Registry, content types.ServiceContent) {
 	pc := &collector{}
 	pc.Self = content.PropertyCollector
-	m.Put(pc)
+	r.Put(pc)
 }
 
-func (pc *collector) CreatePropertyCollector(ctx *simulator.Context, c *types.CreatePropertyCollector) soap.HasFault {
-	n := &collector{}
-	n.Self.Type = "PropertyCollector" // otherwise the reference would be of type collector
-	return &methods.CreatePropertyCollectorBody{Res: &types.CreatePropertyCollectorResponse{Returnval: ctx.Session.Put(n).Reference()}}
+// listener is registered for changes instead of the collector itself: handlers are told apart by
+// their reference, and the collectors of all sessions have the same one.
+type listener struct {
+	pc  *collector
+	ref types.ManagedObjectReference
+	reg *simulator.Registry
 }
 
-func (pc *collector) note(f func()) {
-	pc.fmu.Lock()
-	f()
-	k := pc.kick
-	pc.fmu.Unlock()
-	if k != nil {
-		select {
-		case k <- struct{}{}:
-		default:
-		}
+func (l *listener) Reference() types.ManagedObjectReference { return l.ref }
+
+// PutObject notes an object that may be in a filter. Tasks, collectors and the like never come into
+// one by traversal without a change of the traversed object.
+func (l *listener) PutObject(_ *simulator.Context, o mo.Reference) {
+	if _, ok := o.(mo.Entity); ok {
+		l.pc.note(func(c *changes) { c.members = true })
 	}
 }
 
-func (pc *collector) PutObject(_ *simulator.Context, o mo.Reference) {
-	if _, ok := o.(mo.Entity); ok { // tasks, collectors, filters never enter a view
-		pc.note(func() { pc.member = true })
+func (l *listener) RemoveObject(_ *simulator.Context, ref types.ManagedObjectReference) {
+	if ref == l.pc.Self { // the session has ended
+		l.reg.RemoveHandler(l)
+		return
 	}
+	l.pc.note(func(c *changes) { c.gone[ref] = true })
 }
 
-func (pc *collector) RemoveObject(_ *simulator.Context, ref types.ManagedObjectReference) {
-	pc.note(func() { pc.gone[ref] = true })
-}
-
-func (pc *collector) UpdateObject(_ *simulator.Context, o mo.Reference, ch []types.PropertyChange) {
+func (l *listener) UpdateObject(_ *simulator.Context, o mo.Reference, ch []types.PropertyChange) {
 	ref := o.Reference()
-	pc.note(func() {
-		d := pc.dirty[ref]
+	l.pc.note(func(c *changes) {
+		if len(c.dirty) > maxUnwatched {
+			*c = newChanges()
+			c.lost = true
+		}
+		d := c.dirty[ref]
 		if d == nil {
 			d = map[string]bool{}
-			pc.dirty[ref] = d
+			c.dirty[ref] = d
 		}
-		for _, c := range ch {
-			d[c.Name] = true
+		for _, p := range ch {
+			d[p.Name] = true
 		}
 	})
 }
 
-func related(path, change string) bool {
-	return path == change || strings.HasPrefix(change, path+".") || strings.HasPrefix(change, path+"[") ||
-		strings.HasPrefix(path, change+".") || strings.HasPrefix(path, change+"[")
+func newChanges() changes {
+	return changes{dirty: map[types.ManagedObjectReference]map[string]bool{}, gone: map[types.ManagedObjectReference]bool{}}
 }
 
-func (pc *collector) specOf(ctx *simulator.Context, f types.ManagedObjectReference) (types.PropertyFilterSpec, bool) {
-	x, ok := ctx.Session.Get(f).(*simulator.PropertyFilter)
-	if !ok {
-		return types.PropertyFilterSpec{}, false
-	}
-	return x.Spec, true
+// note runs within updates of other objects: it must be quick and take no other lock.
+func (pc *collector) note(f func(*changes)) {
+	pc.mu.Lock()
+	f(&pc.changes)
+	pc.mu.Unlock()
+	pc.wake()
 }
 
-func (pc *collector) read(ctx *simulator.Context, spec types.PropertyFilterSpec) []types.ObjectContent {
-	spec.ReportMissingObjectsInResults = types.NewBool(true)
-	b := pc.RetrievePropertiesEx(ctx, &types.RetrievePropertiesEx{This: pc.Self, SpecSet: []types.PropertyFilterSpec{spec}}).(*methods.RetrievePropertiesExBody)
-	if b.Res == nil || b.Res.Returnval == nil {
-		return nil
+func (pc *collector) wake() {
+	pc.mu.Lock()
+	k := pc.kick
+	pc.mu.Unlock()
+	select {
+	case k <- struct{}{}: // a nil channel is never ready
+	default:
 	}
-	return b.Res.Returnval.Objects
 }
 
-func changes(o types.ObjectContent) (cs []types.PropertyChange) {
-	for _, p := range o.PropSet {
-		cs = append(cs, types.PropertyChange{Op: types.PropertyChangeOpAssign, Name: p.Name, Val: p.Val})
-	}
-	return
+// CreatePropertyCollector makes another collector for the session.
+func (pc *collector) CreatePropertyCollector(ctx *simulator.Context, _ *types.CreatePropertyCollector) soap.HasFault {
+	n := &collector{}
+	n.Self.Type = "PropertyCollector" // not this Go type's name
+	return &methods.CreatePropertyCollectorBody{Res: &types.CreatePropertyCollectorResponse{Returnval: ctx.Session.Put(n).Reference()}}
 }
 
-// members lists a filter's objects without reading their properties (only a cheap one).
-func (pc *collector) members(ctx *simulator.Context, spec types.PropertyFilterSpec) map[types.ManagedObjectReference]bool {
-	ps := make([]types.PropertySpec, len(spec.PropSet))
-	for i, p := range spec.PropSet {
-		ps[i] = types.PropertySpec{Type: p.Type, PathSet: []string{"parent"}}
-		if p.Type == "Task" {
-			ps[i].PathSet = []string{"info.key"}
-		} else if len(p.PathSet) > 0 && p.Type != "VirtualMachine" {
-			ps[i].PathSet = p.PathSet[:1]
-		}
+// CreateFilter adds a filter; it may come while a client waits.
+func (pc *collector) CreateFilter(ctx *simulator.Context, c *types.CreateFilter) soap.HasFault {
+	pc.mu.Lock()
+	res := pc.PropertyCollector.CreateFilter(ctx, c)
+	if b, ok := res.(*methods.CreateFilterBody); ok && b.Res != nil {
+		pc.filters = append(pc.filters, newFilterState(b.Res.Returnval, c.Spec))
 	}
-	r := map[types.ManagedObjectReference]bool{}
-	for _, o := range pc.read(ctx, types.PropertyFilterSpec{PropSet: ps, ObjectSet: spec.ObjectSet}) {
-		r[o.Obj] = true
-	}
-	return r
+	pc.mu.Unlock()
+	pc.wake()
+	return res
 }
 
+// WaitForUpdatesEx waits for changes of the filters' objects.
 func (pc *collector) WaitForUpdatesEx(ctx *simulator.Context, r *types.WaitForUpdatesEx) soap.HasFault {
-	body := &methods.WaitForUpdatesExBody{Res: &types.WaitForUpdatesExResponse{}}
-	max := 100
-	wctx, cancel := context.WithCancel(context.Background())
-	once := false
-	if o := r.Options; o != nil {
-		if o.MaxObjectUpdates > 0 && int(o.MaxObjectUpdates) < max {
-			max = int(o.MaxObjectUpdates)
-		}
-		if o.MaxWaitSeconds != nil {
-			if once = *o.MaxWaitSeconds == 0; !once {
-				cancel()
-				wctx, cancel = context.WithTimeout(context.Background(), time.Duration(*o.MaxWaitSeconds)*time.Second)
-			}
-		}
+	body := &methods.WaitForUpdatesExBody{}
+	limit, wait, once := options(r.Options)
+	wctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	if wait > 0 {
+		t := time.AfterFunc(wait, func() { cancel(context.DeadlineExceeded) })
+		defer t.Stop()
 	}
-	defer cancel()
-	pc.fmu.Lock()
-	pc.stop = cancel
-	if r.Version == "" { // start over
-		pc.dirty, pc.gone = map[types.ManagedObjectReference]map[string]bool{}, map[types.ManagedObjectReference]bool{}
-		pc.state = map[types.ManagedObjectReference]map[types.ManagedObjectReference]bool{}
-		pc.kick, pc.backlog = make(chan struct{}, 1), nil
-	}
-	kick := pc.kick
-	pc.fmu.Unlock()
-	if r.Version == "" {
-		ctx.Map.AddHandler(pc)
-	}
-	// A filter may be added after the first call: treat filters without state as new.
+	pc.waiting.Lock()
+	defer pc.waiting.Unlock()
+	kick := pc.begin(ctx, r.Version == "", func() { cancel(context.Canceled) })
 	for {
 		if len(pc.backlog) == 0 {
 			pc.compute(ctx)
 		}
-		if len(pc.backlog) > 0 {
-			set := &types.UpdateSet{}
-			n := 0
-			for len(pc.backlog) > 0 && n < max {
-				fu := pc.backlog[0]
-				take := len(fu.ObjectSet)
-				if take > max-n {
-					take = max - n
-					pc.backlog[0].ObjectSet = fu.ObjectSet[take:]
-					fu.ObjectSet = fu.ObjectSet[:take]
-				} else {
-					pc.backlog = pc.backlog[1:]
-				}
-				n += take
-				set.FilterSet = append(set.FilterSet, fu)
-			}
-			pc.seq++
-			set.Version = time.Now().Format("150405.000000000")
-			if len(pc.backlog) > 0 {
-				set.Truncated = types.NewBool(true)
-			}
-			body.Res.Returnval = set
+		switch {
+		case len(pc.backlog) > 0:
+			body.Res = &types.WaitForUpdatesExResponse{Returnval: pc.page(limit)}
 			return body
-		}
-		if r.Version == "" {
-			body.Res.Returnval = &types.UpdateSet{Version: "0"}
+		case r.Version == "": // nothing to watch yet: an empty set, so that the client has a version
+			body.Res = &types.WaitForUpdatesExResponse{Returnval: &types.UpdateSet{Version: pc.nextVersion()}}
 			return body
-		}
-		if once {
+		case once:
+			body.Res = &types.WaitForUpdatesExResponse{}
 			return body
 		}
 		select {
 		case <-wctx.Done():
-			if wctx.Err() == context.Canceled {
-				return &methods.WaitForUpdatesExBody{Fault_: simulator.Fault("", &types.RequestCanceled{})}
+			if context.Cause(wctx) == context.Canceled {
+				body.Fault_ = simulator.Fault("", &types.RequestCanceled{})
+			} else {
+				body.Res = &types.WaitForUpdatesExResponse{}
 			}
 			return body
 		case <-kick:
-			time.Sleep(5 * time.Millisecond) // let updates gather
+			time.Sleep(gatherTime)
 		}
 	}
 }
 
-func (pc *collector) CancelWaitForUpdates(r *types.CancelWaitForUpdates) soap.HasFault {
-	pc.fmu.Lock()
-	if pc.stop != nil {
-		pc.stop()
+func options(o *types.WaitOptions) (limit int, wait time.Duration, once bool) {
+	limit = maxUpdates
+	if o == nil {
+		return limit, 0, false
 	}
-	pc.fmu.Unlock()
+	if o.MaxObjectUpdates > 0 && int(o.MaxObjectUpdates) < limit {
+		limit = int(o.MaxObjectUpdates)
+	}
+	if o.MaxWaitSeconds != nil {
+		once, wait = *o.MaxWaitSeconds == 0, time.Duration(*o.MaxWaitSeconds)*time.Second
+	}
+	return limit, wait, once
+}
+
+// begin prepares a wait; the first one, and one that starts over, forgets what was reported.
+func (pc *collector) begin(ctx *simulator.Context, restart bool, cancel func()) <-chan struct{} {
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	pc.cancel = cancel
+	if !restart && pc.kick != nil {
+		return pc.kick
+	}
+	pc.changes, pc.backlog = newChanges(), nil
+	pc.kick = make(chan struct{}, 1)
+	for _, f := range pc.filters {
+		f.members = nil
+	}
+	if pc.listener == nil {
+		pc.listener = &listener{pc: pc, reg: ctx.Map, ref: types.ManagedObjectReference{Type: "LabListener", Value: fmt.Sprintf("%p", pc)}}
+		ctx.Map.AddHandler(pc.listener)
+	}
+	return pc.kick
+}
+
+func (pc *collector) nextVersion() string {
+	pc.version++
+	return fmt.Sprint(pc.version)
+}
+
+// page takes up to limit objects out of the backlog.
+func (pc *collector) page(limit int) *types.UpdateSet {
+	set := &types.UpdateSet{Version: pc.nextVersion()}
+	for n := 0; len(pc.backlog) > 0 && n < limit; {
+		u := pc.backlog[0]
+		take := min(len(u.ObjectSet), limit-n)
+		n += take
+		if take < len(u.ObjectSet) {
+			pc.backlog[0].ObjectSet = u.ObjectSet[take:]
+			u.ObjectSet = u.ObjectSet[:take]
+		} else {
+			pc.backlog = pc.backlog[1:]
+		}
+		set.FilterSet = append(set.FilterSet, u)
+	}
+	if len(pc.backlog) > 0 {
+		set.Truncated = types.NewBool(true)
+	}
+	return set
+}
+
+// compute turns what happened into updates.
+func (pc *collector) compute(ctx *simulator.Context) {
+	pc.mu.Lock()
+	ch := pc.changes
+	pc.changes = newChanges()
+	live := pc.filters[:0:0]
+	for _, f := range pc.filters {
+		if ctx.Session.Registry.Get(f.ref) != nil { // else it was destroyed
+			live = append(live, f)
+		}
+	}
+	pc.filters = live
+	pc.mu.Unlock()
+	for _, f := range live {
+		if ups := f.compute(ctx, pc, ch); len(ups) > 0 {
+			pc.backlog = append(pc.backlog, types.PropertyFilterUpdate{Filter: f.ref, ObjectSet: ups})
+		}
+	}
+}
+
+// CancelWaitForUpdates ends a wait.
+func (pc *collector) CancelWaitForUpdates(_ *types.CancelWaitForUpdates) soap.HasFault {
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	if pc.cancel != nil {
+		pc.cancel()
+	}
 	return &methods.CancelWaitForUpdatesBody{Res: &types.CancelWaitForUpdatesResponse{}}
 }
 
+// DestroyPropertyCollector ends the collector.
 func (pc *collector) DestroyPropertyCollector(ctx *simulator.Context, c *types.DestroyPropertyCollector) soap.HasFault {
-	pc.CancelWaitForUpdates(&types.CancelWaitForUpdates{This: c.This})
-	return pc.PropertyCollector.DestroyPropertyCollector(ctx, c)
-}
-
-func (pc *collector) compute(ctx *simulator.Context) {
-	pc.fmu.Lock()
-	dirty, gone, member := pc.dirty, pc.gone, pc.member
-	pc.dirty, pc.gone, pc.member = map[types.ManagedObjectReference]map[string]bool{}, map[types.ManagedObjectReference]bool{}, false
-	pc.fmu.Unlock()
-	for _, f := range pc.Filter {
-		spec, ok := pc.specOf(ctx, f)
-		if !ok {
-			continue
-		}
-		var ups []types.ObjectUpdate
-		known, have := pc.state[f]
-		if !have {
-			known = map[types.ManagedObjectReference]bool{}
-			pc.state[f] = known
-			for _, o := range pc.read(ctx, spec) {
-				known[o.Obj] = true
-				ups = append(ups, types.ObjectUpdate{Kind: types.ObjectUpdateKindEnter, Obj: o.Obj, ChangeSet: changes(o)})
-			}
-		} else {
-			walk := false
-			for _, os := range spec.ObjectSet {
-				if len(os.SelectSet) > 0 && (member || dirty[os.Obj] != nil) {
-					walk = true
-				}
-			}
-			for ref := range gone {
-				if known[ref] {
-					delete(known, ref)
-					ups = append(ups, types.ObjectUpdate{Kind: types.ObjectUpdateKindLeave, Obj: ref})
-				}
-			}
-			var entered []types.ObjectSpec
-			if walk {
-				now := pc.members(ctx, spec)
-				for ref := range now {
-					if !known[ref] {
-						known[ref] = true
-						entered = append(entered, types.ObjectSpec{Obj: ref})
-						delete(dirty, ref)
-					}
-				}
-				for ref := range known {
-					if !now[ref] {
-						delete(known, ref)
-						ups = append(ups, types.ObjectUpdate{Kind: types.ObjectUpdateKindLeave, Obj: ref})
-					}
-				}
-			}
-			if len(entered) > 0 {
-				for _, o := range pc.read(ctx, types.PropertyFilterSpec{PropSet: spec.PropSet, ObjectSet: entered}) {
-					ups = append(ups, types.ObjectUpdate{Kind: types.ObjectUpdateKindEnter, Obj: o.Obj, ChangeSet: changes(o)})
-				}
-			}
-			for ref, ch := range dirty {
-				if !known[ref] {
-					continue
-				}
-				var paths []string
-				all := false
-				for _, p := range spec.PropSet {
-					if p.Type != ref.Type && p.Type != "ManagedEntity" {
-						continue
-					}
-					if p.All != nil && *p.All {
-						all = true
-					}
-					for _, path := range p.PathSet {
-						for c := range ch {
-							if related(path, c) {
-								paths = append(paths, path)
-								break
-							}
-						}
-					}
-				}
-				if all {
-					for c := range ch {
-						if !strings.Contains(c, "[") {
-							paths = append(paths, c)
-						}
-					}
-				}
-				if len(paths) == 0 {
-					continue
-				}
-				for _, o := range pc.read(ctx, types.PropertyFilterSpec{PropSet: []types.PropertySpec{{Type: ref.Type, PathSet: paths}}, ObjectSet: []types.ObjectSpec{{Obj: ref}}}) {
-					cs := changes(o)
-					got := map[string]bool{}
-					for _, c := range cs {
-						got[c.Name] = true
-					}
-					for _, p := range paths { // unset now
-						if !got[p] {
-							cs = append(cs, types.PropertyChange{Op: types.PropertyChangeOpAssign, Name: p})
-						}
-					}
-					ups = append(ups, types.ObjectUpdate{Kind: types.ObjectUpdateKindModify, Obj: ref, ChangeSet: cs})
-				}
-			}
-		}
-		if len(ups) > 0 {
-			pc.backlog = append(pc.backlog, types.PropertyFilterUpdate{Filter: f, ObjectSet: ups})
+	pc.CancelWaitForUpdates(nil)
+	pc.mu.Lock()
+	l := pc.listener
+	pc.listener = nil
+	pc.mu.Unlock()
+	if l != nil {
+		ctx.Map.RemoveHandler(l)
+	}
+	for _, f := range pc.Filter { // as the simulator does, but a filter may be gone already
+		if pf, ok := ctx.Session.Registry.Get(f).(*simulator.PropertyFilter); ok {
+			ctx.Map.RemoveHandler(pf)
+			ctx.Session.Remove(ctx, f)
 		}
 	}
+	ctx.Session.Remove(ctx, c.This)
+	return &methods.DestroyPropertyCollectorBody{Res: &types.DestroyPropertyCollectorResponse{}}
+}
+
+// WaitForUpdates is the old form, without options.
+func (pc *collector) WaitForUpdates(ctx *simulator.Context, r *types.WaitForUpdates) soap.HasFault {
+	body := &methods.WaitForUpdatesBody{}
+	ex, ok := pc.WaitForUpdatesEx(ctx, &types.WaitForUpdatesEx{This: r.This, Version: r.Version}).(*methods.WaitForUpdatesExBody)
+	if !ok || ex.Fault_ != nil {
+		body.Fault_ = ex.Fault_
+		return body
+	}
+	body.Res = &types.WaitForUpdatesResponse{Returnval: *ex.Res.Returnval}
+	return body
 }
