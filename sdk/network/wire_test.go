@@ -1,0 +1,62 @@
+package network
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/openvic/vic/sdk/device"
+	networkv1 "github.com/openvic/vic/sdk/proto/network/v1"
+)
+
+func TestNetworksCrossTheWireUnchanged(t *testing.T) {
+	for _, n := range []Network{
+		{ID: "bare"},
+		{
+			ID: "a", Name: "bridge", Driver: "bridge", Subnet: netip.MustParsePrefix("172.16.0.0/16"),
+			Gateway: netip.MustParseAddr("172.16.0.1"), Internal: true, Created: time.Unix(5, 0).UTC(),
+			Labels: map[string]string{"l": "1"}, Options: map[string]string{"o": "2"},
+		},
+	} {
+		got, err := networkFromWire(networkToWire(n))
+		if err != nil || !reflect.DeepEqual(got, n) {
+			t.Errorf("got %+v, %v, want %+v", got, err, n)
+		}
+	}
+	if _, err := networkFromWire(&networkv1.Network{Subnet: "172.16.0.0"}); err == nil {
+		t.Error("a subnet without a length passed")
+	}
+}
+
+func TestEndpointsCrossTheWireUnchanged(t *testing.T) {
+	for _, e := range []Endpoint{
+		{Network: "a", Container: "b"},
+		{
+			Network: "a", Container: "b", NIC: device.NIC{Kind: "portgroup", Locator: "dvportgroup-1", MAC: "02:42:ac:10:00:02"},
+			Addresses: []netip.Prefix{netip.MustParsePrefix("172.16.0.2/16")}, Gateway: netip.MustParseAddr("172.16.0.1"),
+			Routes: []Route{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Via: netip.MustParseAddr("172.16.0.9")}},
+			DNS:    []netip.Addr{netip.MustParseAddr("172.16.0.1")}, Search: []string{"example.org"},
+		},
+	} {
+		got, err := endpointFromWire(endpointToWire(e))
+		if err != nil || !reflect.DeepEqual(got, e) {
+			t.Errorf("got %+v, %v, want %+v", got, err, e)
+		}
+	}
+	if _, err := endpointFromWire(&networkv1.Endpoint{Dns: []string{"dns.example.org"}}); err == nil {
+		t.Error("a name passed for a DNS server's address")
+	}
+}
+
+func TestJoinRequestsCrossTheWireUnchanged(t *testing.T) {
+	for _, r := range []JoinRequest{
+		{Network: "a", Container: "b"},
+		{Network: "a", Container: "b", Address: netip.MustParseAddr("172.16.0.7"), MAC: "02:42:ac:10:00:07"},
+	} {
+		got, err := joinFromWire(joinToWire(r))
+		if err != nil || got != r {
+			t.Errorf("got %+v, %v, want %+v", got, err, r)
+		}
+	}
+}
