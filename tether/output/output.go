@@ -13,8 +13,12 @@ import (
 	"github.com/openvic/vic/sdk/guest/outlog"
 )
 
-// memoryLimit bounds the records in memory; what is older is read from the disk.
-const memoryLimit = 1 << 20
+// The bounds of the records in memory. What is older is read from the log; without a log there is
+// more of it, so that what is on its way when a link breaks can be asked for again.
+const (
+	limitWithLog    = 1 << 20
+	limitWithoutLog = 8 << 20
+)
 
 // orphanWait is how long a process without a log is held back for a reader that does not come.
 const orphanWait = time.Minute
@@ -37,19 +41,20 @@ type Buffer struct {
 	waiting int           // goroutines that wait for changed
 	readers map[*Reader]bool
 	idle    time.Time // when the last attached reader went
+	limit   int
 	logErr  func(error)
 }
 
 // NewMemory returns a buffer that keeps the newest output only, and holds the process back rather
 // than let an attached reader, or one that is still to come, miss some.
 func NewMemory() *Buffer {
-	return &Buffer{changed: make(chan struct{}), readers: map[*Reader]bool{}, idle: time.Now(), logErr: func(error) {}}
+	return &Buffer{changed: make(chan struct{}), readers: map[*Reader]bool{}, idle: time.Now(), limit: limitWithoutLog, logErr: func(error) {}}
 }
 
 // Open returns a buffer over the log in dir. logErr is told when output cannot be kept.
 func Open(dir string, maxSize int64, maxFiles int, logErr func(error)) (*Buffer, error) {
 	b := NewMemory()
-	b.dir, b.logErr = dir, logErr
+	b.dir, b.logErr, b.limit = dir, logErr, limitWithLog
 	w, err := outlog.Open(dir, outlog.Options{MaxSize: maxSize, MaxFiles: maxFiles, Release: b.release})
 	if err != nil {
 		return nil, err
@@ -88,7 +93,7 @@ func (b *Buffer) Append(s outlog.Stream, data []byte) {
 
 // makeRoom drops the oldest records; called with mu held, which it gives up while it waits.
 func (b *Buffer) makeRoom(n int) {
-	for len(b.recent) > 0 && b.size+n > memoryLimit {
+	for len(b.recent) > 0 && b.size+n > b.limit {
 		next := b.recent[0].Next()
 		if b.log == nil && b.wanted(next) {
 			b.wait()

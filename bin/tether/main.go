@@ -1,0 +1,24 @@
+// Tether is PID 1 of the VMs that we boot.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/openvic/vic/tether"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	if os.Getpid() != 1 {
+		fmt.Fprintf(os.Stderr, "tether %s: runs as PID 1 of a virtual machine only\n", version)
+		os.Exit(2)
+	}
+	if err := tether.Run(context.Background(), version); err != nil {
+		fmt.Fprintln(os.Stderr, "tether:", err)
+		os.Exit(1)
+	}
+}

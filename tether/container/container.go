@@ -1,0 +1,309 @@
+// Package container is the life of a VM that is one container: disks, network, the process, the
+// link, and the end.
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/tether/kernel"
+	"github.com/openvic/vic/tether/link"
+	"github.com/openvic/vic/tether/netcfg"
+	"github.com/openvic/vic/tether/output"
+	"github.com/openvic/vic/tether/rpci"
+	"github.com/openvic/vic/tether/spawn"
+	"github.com/openvic/vic/tether/task"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+)
+
+// How long things may take.
+const (
+	deviceWait  = 30 * time.Second       // for a disk or NIC that the configuration names
+	stopWait    = 10 * time.Second       // between SIGTERM and SIGKILL
+	killWait    = 5 * time.Second        // for the process to be gone after SIGKILL
+	idleWait    = 3 * time.Second        // at the end, for the host's next call
+	contactWait = 10 * time.Second       // at the end, for the host's first call
+	answerTime  = 20 * time.Millisecond  // for the answer of Shutdown to leave
+	idleCheck   = 100 * time.Millisecond // at the end
+)
+
+// Machine is the VM.
+type Machine struct {
+	Keys    rpci.Keys
+	Events  *kernel.Events
+	Modules *kernel.Modules
+	Reaper  *spawn.Reaper
+	Log     *slog.Logger
+	Trace   *kernel.Trace
+	Version string
+
+	config    guest.Config
+	space     *spawn.Container
+	main      *task.Task
+	execs     execs
+	server    *link.Server
+	mounted   []string // to unmount at the end, in this order
+	addresses []netcfg.Address
+	leases    []netcfg.Lease
+	shutdown  chan struct{}
+}
+
+// Run lives the container's life. It returns when the VM may be powered off.
+func (m *Machine) Run(ctx context.Context, config guest.Config) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m.config = config
+	m.shutdown = make(chan struct{}, 1)
+	m.execs.tasks = map[string]*task.Task{}
+	err := m.prepare(ctx)
+	if err != nil {
+		m.Log.Error("the container could not be prepared", "container", config.ID, "err", err)
+	}
+	if m.main == nil {
+		m.main = task.New(output.NewMemory(), true)
+	}
+	serving := m.serve(ctx)
+	m.start(ctx, err)
+	m.live(ctx)
+	m.recordExit(ctx)
+	if serving {
+		m.linger()
+	}
+	m.unmount()
+}
+
+// prepare does what comes before the process: disks and network side by side.
+func (m *Machine) prepare(ctx context.Context) error {
+	if err := check(&m.config); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, deviceWait)
+	defer cancel()
+	m.space = newSpace(&m.config)
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return m.disks(gctx) })
+	g.Go(func() error { return m.network(gctx) })
+	m.cgroup()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	m.Trace.Step("disks and network are ready")
+	return m.files()
+}
+
+func check(c *guest.Config) error {
+	switch {
+	case c.Version != 1:
+		return fmt.Errorf("configuration version %d: %w", c.Version, errdef.ErrUnsupported)
+	case c.ID == "":
+		return fmt.Errorf("configuration without an ID: %w", errdef.ErrInvalid)
+	case len(c.Root.Disks) == 0:
+		return fmt.Errorf("configuration without a root disk: %w", errdef.ErrInvalid)
+	case c.Root.Kind != "single" && c.Root.Kind != "overlay" && c.Root.Kind != "":
+		return fmt.Errorf("root kind %q: %w", c.Root.Kind, errdef.ErrUnsupported)
+	}
+	return nil
+}
+
+func newSpace(c *guest.Config) *spawn.Container {
+	s := &spawn.Container{ReadOnly: c.Root.ReadOnly, Hostname: netcfg.Hostname(c), Domainname: c.Domainname,
+		Hide: []string{"/proc", "/sys", "/dev", kernel.RunDir}}
+	if f, err := os.OpenFile("/proc/self/oom_score_adj", os.O_WRONLY, 0); err == nil {
+		s.Score = f
+	}
+	return s
+}
+
+// cgroup makes the container's control group. It only serves to tell that memory ran out: without
+// it the container runs as well.
+func (m *Machine) cgroup() {
+	const dir = "/sys/fs/cgroup"
+	err := kernel.MountControlGroups()
+	if err == nil {
+		err = os.WriteFile(dir+"/cgroup.subtree_control", []byte("+memory"), 0)
+	}
+	if err == nil {
+		err = os.Mkdir(dir+"/container", 0o755)
+	}
+	if err != nil {
+		m.Log.Warn("no control group", "err", err)
+		return
+	}
+	m.space.Cgroup = dir + "/container"
+}
+
+// outOfMemory tells whether the kernel has killed a process of the container for its memory.
+func (m *Machine) outOfMemory() bool {
+	b, err := os.ReadFile(m.space.Cgroup + "/memory.events")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			n, _ := strconv.Atoi(strings.TrimSpace(v))
+			return n > 0
+		}
+	}
+	return false
+}
+
+// serve opens the link, if there is one.
+func (m *Machine) serve(ctx context.Context) bool {
+	var l guest.Link
+	err := m.Keys.GetJSON(ctx, guest.KeyLink, &l)
+	if errors.Is(err, errdef.ErrNotFound) {
+		return false
+	}
+	var dial link.Dialer
+	if err == nil {
+		dial, err = m.dialer(ctx, l)
+	}
+	if err != nil {
+		m.Log.Error("no link", "err", err)
+		return false
+	}
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	m.server = &link.Server{ID: m.config.ID, BootID: strings.TrimSpace(string(boot)), Version: m.Version, Machine: m, Log: m.Log}
+	go func() {
+		if err := m.server.Serve(ctx, dial, m.config.Identity); err != nil {
+			m.Log.Error("no link", "err", err)
+		}
+	}()
+	m.Trace.Step("link begins")
+	return true
+}
+
+// dialer makes the dialer of the link, moving its NIC to a namespace if it is the tether's alone.
+func (m *Machine) dialer(ctx context.Context, l guest.Link) (link.Dialer, error) {
+	ctx, cancel := context.WithTimeout(ctx, deviceWait)
+	defer cancel()
+	name, err := netcfg.WaitNIC(ctx, m.Events, l.MAC)
+	if err != nil {
+		return nil, err
+	}
+	if !l.Isolated {
+		return link.NewDialer(l.Address, name, nil)
+	}
+	ns, err := netcfg.NewNamespace()
+	if err != nil {
+		return nil, err
+	}
+	if err := ns.Take(name); err != nil {
+		return nil, err
+	}
+	return link.NewDialer(l.Address, name, ns.Do)
+}
+
+// start starts the process, unless what comes before has failed.
+func (m *Machine) start(ctx context.Context, failed error) {
+	if failed == nil {
+		var p *spawn.Process
+		if p, failed = m.space.Start(m.Reaper, m.config.Process); failed == nil {
+			m.Trace.Step("process started")
+			m.main.Run(p, m.outOfMemory)
+			m.announce(ctx)
+			return
+		}
+		m.Log.Error("the process could not be started", "container", m.config.ID, "err", failed)
+	}
+	m.main.Fail(failed)
+}
+
+// announce tells the host that the process runs, and where it is reached.
+func (m *Machine) announce(ctx context.Context) {
+	err := m.Keys.Set(ctx, guest.KeyStarted, time.Now().UTC().Format(time.RFC3339Nano))
+	err = errors.Join(err, m.announceAddresses(ctx), m.space.Protect())
+	if err != nil {
+		m.Log.Warn("the start could not be announced", "err", err)
+	}
+	m.Trace.Step("start announced")
+}
+
+func (m *Machine) announceAddresses(ctx context.Context) error {
+	err := m.Keys.Set(ctx, guest.KeyAddresses, netcfg.FormatAddresses(m.addresses))
+	if ip := netcfg.Primary(m.addresses); ip != (netip.Addr{}) {
+		err = errors.Join(err, m.Keys.SetRaw(ctx, guest.IPKey, ip.String()))
+	}
+	return err
+}
+
+// live returns when the process has ended: by itself, or because the host wants the VM off.
+func (m *Machine) live(ctx context.Context) {
+	select {
+	case <-m.main.Ended():
+	case <-m.shutdown:
+		m.shutdown <- struct{}{} // for linger
+		m.kill(ctx)
+	case <-m.Keys.Halt():
+		m.Log.Info("shutdown asked for", "container", m.config.ID)
+		if m.main.Signal(ctx, int(unix.SIGTERM)) == nil && m.ends(stopWait) {
+			return
+		}
+		m.kill(ctx)
+	}
+}
+
+func (m *Machine) kill(ctx context.Context) {
+	m.main.Signal(ctx, int(unix.SIGKILL))
+	m.ends(killWait)
+}
+
+func (m *Machine) ends(wait time.Duration) bool {
+	select {
+	case <-m.main.Ended():
+		return true
+	case <-time.After(wait):
+		return false
+	}
+}
+
+// recordExit leaves the record that outlives the VM.
+func (m *Machine) recordExit(ctx context.Context) {
+	_, _, exit, _ := m.main.State()
+	m.Trace.Step("process ended")
+	if err := m.Keys.SetJSON(ctx, guest.KeyExit, exit); err != nil {
+		m.Log.Error("the exit record could not be written", "container", m.config.ID, "err", err)
+	}
+}
+
+// linger keeps the VM up for the host to fetch the rest of the output.
+func (m *Machine) linger() {
+	ended := time.Now()
+	tick := time.NewTicker(idleCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-m.shutdown:
+			time.Sleep(answerTime)
+			return
+		case <-m.Keys.Halt():
+			return
+		case <-tick.C:
+		}
+		limit := idleWait
+		if !m.server.Contacted() {
+			limit = contactWait
+		}
+		if time.Since(ended) > limit && m.server.Idle() > idleWait {
+			return
+		}
+	}
+}
+
+// Shutdown implements link.Machine.
+func (m *Machine) Shutdown() {
+	select {
+	case m.shutdown <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,109 @@
+package container
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/tether/link"
+	"github.com/openvic/vic/tether/output"
+	"github.com/openvic/vic/tether/spawn"
+	"github.com/openvic/vic/tether/task"
+)
+
+// keepEnded is how long a finished exec can be asked for.
+const keepEnded = 2 * time.Minute
+
+// execs are the further processes, by their IDs.
+type execs struct {
+	mu    sync.Mutex
+	tasks map[string]*task.Task
+}
+
+var _ link.Machine = (*Machine)(nil)
+
+// Task implements link.Machine.
+func (m *Machine) Task(id string) (*task.Task, error) {
+	if id == "" {
+		return m.main, nil
+	}
+	m.execs.mu.Lock()
+	defer m.execs.mu.Unlock()
+	if t, ok := m.execs.tasks[id]; ok {
+		return t, nil
+	}
+	return nil, fmt.Errorf("exec %s: %w", id, errdef.ErrNotFound)
+}
+
+// Exec implements link.Machine. A program that cannot be started is no error of the call: it is an
+// exec that has ended, with Docker's exit code and text.
+func (m *Machine) Exec(ctx context.Context, id string, p guest.Process, discard bool) (int, error) {
+	if id == "" || len(p.Args) == 0 {
+		return 0, fmt.Errorf("exec without an ID or arguments: %w", errdef.ErrInvalid)
+	}
+	if err := m.main.Started(ctx); err != nil {
+		return 0, err
+	}
+	running, pid, _, _ := m.main.State()
+	if !running {
+		return 0, fmt.Errorf("the container does not run: %w", errdef.ErrConflict)
+	}
+	t, known := m.addExec(id, discard)
+	if !known {
+		m.startExec(t, pid, m.execProcess(p))
+		go m.forget(id, t)
+	}
+	if err := t.Started(ctx); err != nil {
+		return 0, err
+	}
+	_, pid, _, _ = t.State()
+	return pid, nil
+}
+
+func (m *Machine) addExec(id string, discard bool) (*task.Task, bool) {
+	m.execs.mu.Lock()
+	defer m.execs.mu.Unlock()
+	if t, ok := m.execs.tasks[id]; ok {
+		return t, true
+	}
+	var out *output.Buffer
+	if !discard {
+		out = output.NewMemory()
+	}
+	t := task.New(out, false)
+	m.execs.tasks[id] = t
+	return t, false
+}
+
+func (m *Machine) startExec(t *task.Task, pid int, p guest.Process) {
+	started, err := m.space.Exec(m.Reaper, pid, p)
+	if err != nil {
+		t.Fail(err)
+		return
+	}
+	t.Run(started, nil)
+}
+
+// execProcess adds what an exec has from the container.
+func (m *Machine) execProcess(p guest.Process) guest.Process {
+	c := m.config.Process
+	p.Env = spawn.MergeEnv(c.Env, p.Env)
+	if p.Dir == "" {
+		p.Dir = c.Dir
+	}
+	if p.User == "" {
+		p.User, p.Groups = c.User, c.Groups
+	}
+	return p
+}
+
+func (m *Machine) forget(id string, t *task.Task) {
+	<-t.Ended()
+	time.Sleep(keepEnded)
+	m.execs.mu.Lock()
+	defer m.execs.mu.Unlock()
+	delete(m.execs.tasks, id)
+}

@@ -1,0 +1,240 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/tether/disk"
+	"github.com/openvic/vic/tether/kernel"
+	"github.com/openvic/vic/tether/netcfg"
+	"github.com/openvic/vic/tether/output"
+	"github.com/openvic/vic/tether/spawn"
+	"github.com/openvic/vic/tether/task"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+)
+
+// Where the tether keeps things, out of the container's sight.
+const (
+	disksDir = kernel.RunDir + "/vic/disk"
+	mergeDir = kernel.RunDir + "/vic/root"
+	etcDir   = kernel.RunDir + "/vic/etc"
+)
+
+// disks mounts the root file system and the volumes, and opens the log.
+func (m *Machine) disks(ctx context.Context) error {
+	f := &disk.Finder{Sys: "/sys", Events: m.Events}
+	roots := make([]string, len(m.config.Root.Disks))
+	volumes := make([]string, len(m.config.Mounts))
+	g, gctx := errgroup.WithContext(ctx)
+	mount := func(n int, readOnly bool, dir *string) {
+		*dir = disksDir + strconv.Itoa(n)
+		g.Go(func() error {
+			dev, err := f.Find(gctx, n)
+			if err != nil {
+				return err
+			}
+			return disk.Mount(dev, *dir, readOnly)
+		})
+	}
+	last := len(roots) - 1
+	for i, n := range m.config.Root.Disks {
+		mount(n, i < last, &roots[i])
+	}
+	for i, v := range m.config.Mounts {
+		mount(v.Disk, v.ReadOnly, &volumes[i])
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	m.mounted = append(slices.Clone(volumes), roots...)
+	m.Trace.Step("disks mounted")
+	if err := m.openLog(filepath.Join(roots[last], guest.StateDir, "log")); err != nil {
+		return err
+	}
+	if err := m.assemble(roots); err != nil {
+		return err
+	}
+	return m.volumes(volumes)
+}
+
+func (m *Machine) openLog(dir string) error {
+	failed := false
+	b, err := output.Open(dir, m.config.Log.MaxSize, m.config.Log.MaxFiles, func(err error) {
+		if !failed { // the disk is full: once is enough
+			failed = true
+			m.Log.Error("output is not kept", "container", m.config.ID, "err", err)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	m.main = task.New(b, true)
+	return nil
+}
+
+// assemble makes the root file system of the disks.
+func (m *Machine) assemble(roots []string) error {
+	last := roots[len(roots)-1]
+	m.space.Root = filepath.Join(last, guest.RootfsDir)
+	if m.config.Root.Kind != "overlay" {
+		return nil
+	}
+	if err := m.Modules.LoadNames([]string{"overlay"}); err != nil {
+		return err
+	}
+	var lower []string
+	for _, r := range roots[:len(roots)-1] {
+		lower = append(lower, filepath.Join(r, guest.RootfsDir))
+	}
+	if err := disk.Overlay(lower, m.space.Root, filepath.Join(last, guest.StateDir, "work"), mergeDir); err != nil {
+		return err
+	}
+	m.space.Root = mergeDir
+	m.mounted = append([]string{mergeDir}, m.mounted...)
+	return nil
+}
+
+// volumes fills new volumes and has them appear in the container, outer ones first.
+func (m *Machine) volumes(dirs []string) error {
+	for i, v := range m.config.Mounts {
+		if !v.ReadOnly {
+			if image, err := inRoot(m.space.Root, v.Target); err == nil {
+				if err := disk.PrepareVolume(dirs[i], image); err != nil {
+					return err
+				}
+			}
+		}
+		m.space.Binds = append(m.space.Binds, spawn.Bind{Source: dirs[i], Target: v.Target, ReadOnly: v.ReadOnly})
+	}
+	slices.SortStableFunc(m.space.Binds, func(a, b spawn.Bind) int { return len(a.Target) - len(b.Target) })
+	return nil
+}
+
+// inRoot returns where a path of the container is in the tether's view. Links in the image lead
+// nowhere outside of it.
+func inRoot(root, path string) (string, error) {
+	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(dir)
+	how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT}
+	fd, err := unix.Openat2(dir, path, how)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	return os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+}
+
+// network configures the NICs in their order.
+func (m *Machine) network(ctx context.Context) error {
+	if err := netcfg.Loopback(); err != nil {
+		return err
+	}
+	names := netcfg.Names(m.config.Networks)
+	found := make([]string, len(names))
+	for i, n := range m.config.Networks {
+		var err error
+		if found[i], err = netcfg.WaitNIC(ctx, m.Events, n.MAC); err != nil {
+			return err
+		}
+	}
+	m.Trace.Step("NICs found")
+	for i, n := range m.config.Networks {
+		// An earlier renaming may have given this one another name.
+		from, err := netcfg.WaitNIC(ctx, m.Events, n.MAC)
+		if err != nil {
+			return err
+		}
+		if err := netcfg.Rename(from, names[i]); err != nil {
+			return err
+		}
+		if err := netcfg.Up(names[i], n); err != nil {
+			return err
+		}
+		for _, p := range n.Addresses {
+			m.addresses = append(m.addresses, netcfg.Address{Interface: names[i], Prefix: p})
+		}
+		if n.DHCP {
+			if err := m.dhcp(ctx, names[i]); err != nil {
+				return err
+			}
+		}
+	}
+	m.Trace.Step("network configured")
+	return nil
+}
+
+// dhcp gets a lease and keeps it for the life of the VM.
+func (m *Machine) dhcp(ctx context.Context, name string) error {
+	first := true
+	d := &netcfg.DHCP{Interface: name, Hostname: m.space.Hostname, Log: m.Log}
+	at := len(m.addresses)
+	d.Changed = func(l netcfg.Lease) {
+		if first {
+			first = false
+			m.addresses = append(m.addresses, netcfg.Address{Interface: name, Prefix: l.Address})
+			m.leases = append(m.leases, l)
+			return
+		}
+		m.addresses[at].Prefix = l.Address
+		m.leases = []netcfg.Lease{l}
+		if err := errors.Join(m.writeEtc(), m.announceAddresses(context.WithoutCancel(ctx))); err != nil {
+			m.Log.Warn("a new lease could not be announced", "err", err)
+		}
+	}
+	if _, err := d.Acquire(ctx); err != nil {
+		return err
+	}
+	// Preparing ends; the lease goes on.
+	go d.Keep(context.WithoutCancel(ctx))
+	return nil
+}
+
+// files writes the files that Docker puts over the image's.
+func (m *Machine) files() error {
+	if err := m.writeEtc(); err != nil {
+		return err
+	}
+	for _, name := range []string{"hostname", "hosts", "resolv.conf"} {
+		m.space.Binds = append(m.space.Binds, spawn.Bind{Source: filepath.Join(etcDir, name), Target: "/etc/" + name})
+	}
+	return nil
+}
+
+// writeEtc writes the files in place: the container has them mounted.
+func (m *Machine) writeEtc() error {
+	if err := os.MkdirAll(etcDir, 0o755); err != nil {
+		return fmt.Errorf("write /etc: %w", err)
+	}
+	resolv := netcfg.ResolvFile(m.config.DNS, m.leases)
+	for name, text := range map[string]string{
+		"hostname":    netcfg.Hostname(&m.config) + "\n",
+		"hosts":       netcfg.HostsFile(&m.config, m.addresses),
+		"resolv.conf": resolv,
+	} {
+		if err := os.WriteFile(filepath.Join(etcDir, name), []byte(text), 0o644); err != nil {
+			return fmt.Errorf("write /etc/%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// unmount leaves the disks clean.
+func (m *Machine) unmount() {
+	for _, dir := range m.mounted {
+		if err := unix.Unmount(dir, 0); err != nil && !errors.Is(err, unix.EINVAL) {
+			m.Log.Warn("not unmounted", "dir", dir, "err", err)
+			unix.Sync()
+			unix.Unmount(dir, unix.MNT_DETACH)
+		}
+	}
+}

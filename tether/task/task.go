@@ -1,0 +1,328 @@
+// Package task is one process of a container, the container's own or one of exec, as the host sees
+// it: its state, input, output and end.
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/outlog"
+	"github.com/openvic/vic/tether/output"
+	"github.com/openvic/vic/tether/spawn"
+	"golang.org/x/sys/unix"
+)
+
+// readSize is how much of the output is taken at once.
+const readSize = 128 << 10
+
+// lingerTime is how long output is awaited after the end of an exec whose children still hold it.
+const lingerTime = 250 * time.Millisecond
+
+// Task is a process. It is made before its process is started and stays after the process's end.
+type Task struct {
+	out   *output.Buffer // nil: the output is discarded
+	main  bool
+	begin int64 // offset of this run's first byte
+
+	started chan struct{} // closed when the process runs, or has failed to
+	ended   chan struct{} // closed when exit is set
+
+	mu   sync.Mutex
+	proc *spawn.Process
+	exit guest.Exit
+	size [2]uint16 // of the terminal, asked for before the start
+
+	inMu   sync.Mutex // one writer of stdin at a time
+	inPos  int64
+	inDone bool
+}
+
+// New returns a task that has not started. main says that it is the container's own process.
+func New(out *output.Buffer, main bool) *Task {
+	t := &Task{out: out, main: main, started: make(chan struct{}), ended: make(chan struct{})}
+	if out != nil {
+		t.begin = out.End()
+	}
+	return t
+}
+
+// Output is the task's output; nil if it is discarded.
+func (t *Task) Output() *output.Buffer { return t.out }
+
+// OutputStart is the offset of the first byte of this run.
+func (t *Task) OutputStart() int64 { return t.begin }
+
+// Run takes a process over. oom tells, after its end, whether memory ran out.
+func (t *Task) Run(p *spawn.Process, oom func() bool) {
+	t.mu.Lock()
+	t.proc, t.exit.Started = p, time.Now()
+	size := t.size
+	t.mu.Unlock()
+	if size[0] > 0 && p.TTY != nil {
+		spawn.Resize(p.TTY, size[0], size[1])
+	}
+	close(t.started)
+	var pumps sync.WaitGroup
+	for _, s := range []struct {
+		f      *os.File
+		stream outlog.Stream
+	}{{p.TTY, outlog.Stdout}, {p.Stdout, outlog.Stdout}, {p.Stderr, outlog.Stderr}} {
+		if s.f != nil {
+			pumps.Go(func() { t.pump(s.f, s.stream) })
+		}
+	}
+	go t.await(p, &pumps, oom)
+}
+
+// Fail ends a task whose process could not be started.
+func (t *Task) Fail(err error) {
+	exit := guest.Exit{Code: spawn.CodeTether, Error: err.Error(), Finished: time.Now()}
+	var f *spawn.Failure
+	if errors.As(err, &f) {
+		exit.Code = f.Code
+	}
+	t.mu.Lock()
+	t.exit = exit
+	t.mu.Unlock()
+	if t.out != nil {
+		t.out.Close()
+	}
+	close(t.started)
+	close(t.ended)
+}
+
+// await waits for the end of the process and then of its output.
+func (t *Task) await(p *spawn.Process, pumps *sync.WaitGroup, oom func() bool) {
+	ws := <-p.Ended
+	finished := time.Now()
+	if !t.main {
+		// Children of an exec may live on and hold its output open for ever.
+		for _, f := range []*os.File{p.TTY, p.Stdout, p.Stderr} {
+			if f != nil {
+				f.SetReadDeadline(finished.Add(lingerTime))
+			}
+		}
+	}
+	pumps.Wait()
+	t.closeFiles(p)
+	if t.out != nil {
+		t.out.Close()
+	}
+	t.mu.Lock()
+	t.exit.Code, t.exit.Finished = spawn.ExitCode(ws), finished
+	t.exit.OOM = oom != nil && oom()
+	t.mu.Unlock()
+	close(t.ended)
+}
+
+func (t *Task) closeFiles(p *spawn.Process) {
+	// A write to stdin in progress ends by the close.
+	for _, f := range []*os.File{p.TTY, p.Stdin, p.Stdout, p.Stderr} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// pump moves output from the process to the buffer.
+func (t *Task) pump(f *os.File, s outlog.Stream) {
+	buf := make([]byte, readSize)
+	for {
+		n, err := f.Read(buf)
+		if n > 0 && t.out != nil {
+			if n >= readSize/2 {
+				t.out.Append(s, buf[:n])
+				buf = make([]byte, readSize)
+			} else {
+				t.out.Append(s, append([]byte(nil), buf[:n]...))
+			}
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.drain(f, s)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// drain takes what is in the pipe, without waiting: reads are refused after the deadline, though
+// the process may have left much there while a slow reader held the pump.
+func (t *Task) drain(f *os.File, s outlog.Stream) {
+	c, err := f.SyscallConn()
+	if err != nil || t.out == nil {
+		return
+	}
+	for total := 0; total < 1<<20; {
+		buf := make([]byte, readSize)
+		n := 0
+		if c.Control(func(fd uintptr) { n, err = unix.Read(int(fd), buf) }) != nil || err != nil || n <= 0 {
+			return
+		}
+		t.out.Append(s, buf[:n])
+		total += n
+	}
+}
+
+// State tells whether the process runs, and how it ended if it has.
+func (t *Task) State() (running bool, pid int, exit guest.Exit, ended bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-t.ended:
+		return false, 0, t.exit, true
+	default:
+	}
+	if t.proc == nil {
+		return false, 0, t.exit, false
+	}
+	return true, t.proc.PID, t.exit, false
+}
+
+// Ended is closed when the task is over.
+func (t *Task) Ended() <-chan struct{} { return t.ended }
+
+// Wait returns how the process ended.
+func (t *Task) Wait(ctx context.Context) (guest.Exit, error) {
+	select {
+	case <-t.ended:
+	case <-ctx.Done():
+		return guest.Exit{}, context.Cause(ctx)
+	}
+	_, _, exit, _ := t.State()
+	return exit, nil
+}
+
+// Started returns when the process runs, or has failed to start.
+func (t *Task) Started(ctx context.Context) error {
+	select {
+	case <-t.started:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// process returns the running process; it waits for the start.
+func (t *Task) process(ctx context.Context) (*spawn.Process, error) {
+	if err := t.Started(ctx); err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-t.ended:
+		return nil, fmt.Errorf("the process has ended: %w", errdef.ErrConflict)
+	default:
+	}
+	if t.proc == nil {
+		return nil, fmt.Errorf("the process does not run: %w", errdef.ErrConflict)
+	}
+	return t.proc, nil
+}
+
+// Signal sends a signal to the process.
+func (t *Task) Signal(ctx context.Context, n int) error {
+	if n < 1 || n > 64 {
+		return fmt.Errorf("signal %d: %w", n, errdef.ErrInvalid)
+	}
+	p, err := t.process(ctx)
+	if err != nil {
+		return err
+	}
+	err = unix.Kill(p.PID, unix.Signal(n))
+	if errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("the process has ended: %w", errdef.ErrConflict)
+	}
+	return err
+}
+
+// Resize sets the terminal's size, now or when the process starts.
+func (t *Task) Resize(width, height uint16) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.proc == nil {
+		t.size = [2]uint16{width, height}
+		return nil
+	}
+	if t.proc.TTY == nil {
+		return fmt.Errorf("the process has no terminal: %w", errdef.ErrConflict)
+	}
+	if err := spawn.Resize(t.proc.TTY, width, height); err != nil && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// WriteStdin gives bytes to the process; offset is the position of data[0] in the whole input. It
+// returns the position after what was taken, also when it fails.
+func (t *Task) WriteStdin(ctx context.Context, offset int64, data []byte, end bool) (int64, error) {
+	p, err := t.process(ctx)
+	if err != nil {
+		return 0, err
+	}
+	in := p.Stdin
+	if p.TTY != nil {
+		in = p.TTY
+	}
+	if in == nil {
+		return 0, fmt.Errorf("the process has no input: %w", errdef.ErrConflict)
+	}
+	t.inMu.Lock()
+	defer t.inMu.Unlock()
+	if offset > t.inPos {
+		return t.inPos, &GapError{At: t.inPos, Got: offset}
+	}
+	data = data[min(t.inPos-offset, int64(len(data))):]
+	if len(data) > 0 && t.inDone {
+		return t.inPos, fmt.Errorf("the process's input is closed: %w", errdef.ErrConflict)
+	}
+	err = t.writeStdin(ctx, in, data)
+	if err == nil && end && p.TTY == nil && !t.inDone {
+		t.inDone = true
+		in.Close()
+	}
+	return t.inPos, err
+}
+
+// GapError says that input before an offset is missing.
+type GapError struct{ At, Got int64 }
+
+func (e *GapError) Error() string {
+	return fmt.Sprintf("input at offset %d, but the position is %d", e.Got, e.At)
+}
+
+func (t *Task) writeStdin(ctx context.Context, in *os.File, data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	canceled := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(canceled)
+		in.SetWriteDeadline(time.Unix(1, 0))
+	})
+	defer func() {
+		if !stop() {
+			<-canceled
+			in.SetWriteDeadline(time.Time{})
+		}
+	}()
+	n, err := io.Writer(in).Write(data)
+	t.inPos += int64(n)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return context.Cause(ctx)
+	case errors.Is(err, unix.EPIPE), errors.Is(err, os.ErrClosed), errors.Is(err, unix.EIO):
+		// Nobody reads: the bytes are gone as they would be in a local pipe's reader.
+		t.inDone = true
+		return fmt.Errorf("the process does not read its input any more: %w", errdef.ErrConflict)
+	}
+	return err
+}

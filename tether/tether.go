@@ -1,0 +1,105 @@
+// Package tether is PID 1 of every VM that we boot: of a container VM, whose one process it starts
+// and reports on, and of the endpoint VM, whose services it supervises.
+package tether
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/tether/appliance"
+	"github.com/openvic/vic/tether/container"
+	"github.com/openvic/vic/tether/kernel"
+	"github.com/openvic/vic/tether/netcfg"
+	"github.com/openvic/vic/tether/rpci"
+	"github.com/openvic/vic/tether/spawn"
+	"golang.org/x/sys/unix"
+)
+
+// configWait is how long the host may take to give the configuration. It is long: a VM may be
+// started, and kept waiting, before there is a container for it.
+const configWait = 24 * time.Hour
+
+// Run boots the machine, lives its life, and powers it off. It is for PID 1 and does not return.
+func Run(ctx context.Context, version string) error {
+	b := &boot{version: version, log: slog.New(slog.NewTextHandler(os.Stderr, nil)), trace: &kernel.Trace{}}
+	if err := b.run(ctx); err != nil {
+		b.log.Error("boot failed", "err", err)
+	}
+	b.trace.Step("power off")
+	return kernel.PowerOff()
+}
+
+type boot struct {
+	version string
+	log     *slog.Logger
+	trace   *kernel.Trace
+	events  *kernel.Events
+	modules *kernel.Modules
+	keys    rpci.Keys
+}
+
+func (b *boot) run(ctx context.Context) error {
+	unix.Umask(0o022)
+	if err := kernel.MountEssential(); err != nil {
+		return err
+	}
+	if _, ok := kernel.CommandLine()[kernel.TraceWord]; ok {
+		b.trace = kernel.NewTrace(os.Stderr)
+	}
+	b.trace.Step("tether is up")
+	var err error
+	if b.events, err = kernel.NewEvents(ctx); err != nil {
+		return err
+	}
+	if err := netcfg.PrepareIPv6(); err != nil {
+		b.log.Warn("IPv6 is slow to come up", "err", err)
+	}
+	b.modules = kernel.NewModules()
+	// The rest waits for devices, not for modules: what is there first is used first.
+	go func() {
+		if err := b.modules.LoadList(func(name string) { b.trace.Step("module " + name) }); err != nil {
+			b.log.Error("modules are missing", "err", err)
+		}
+	}()
+	config, err := b.configuration(ctx)
+	if err != nil {
+		return err
+	}
+	b.trace.Step("configuration read")
+	b.live(ctx, config)
+	return nil
+}
+
+func (b *boot) configuration(ctx context.Context) (guest.Config, error) {
+	var c guest.Config
+	ctx, cancel := context.WithTimeout(ctx, configWait)
+	defer cancel()
+	t, err := rpci.Open(ctx, b.events)
+	if err != nil {
+		return c, err
+	}
+	b.trace.Step("RPCI is open")
+	b.keys = rpci.Keys{Transport: t}
+	if err := b.keys.GetJSON(ctx, guest.KeyConfig, &c); err != nil {
+		exit := guest.Exit{Code: spawn.CodeTether, Error: fmt.Sprintf("read the configuration: %v", err), Finished: time.Now()}
+		b.keys.SetJSON(ctx, guest.KeyExit, exit)
+		return c, err
+	}
+	return c, nil
+}
+
+func (b *boot) live(ctx context.Context, config guest.Config) {
+	reaper := spawn.NewReaper()
+	if config.Appliance != nil {
+		m := &appliance.Machine{Keys: b.keys, Events: b.events, Modules: b.modules, Reaper: reaper, Log: b.log, Trace: b.trace}
+		m.Run(ctx, config)
+		return
+	}
+	m := &container.Machine{Keys: b.keys, Events: b.events, Modules: b.modules, Reaper: reaper, Log: b.log,
+		Trace: b.trace, Version: b.version}
+	m.Run(ctx, config)
+}
