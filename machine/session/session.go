@@ -44,7 +44,7 @@ func Connect(ctx context.Context, t Target) (*Session, error) {
 	sc := soap.NewClient(&t.URL, false)
 	sc.UserAgent = "vic-machine"
 	if t.Thumbprint != "" {
-		sc.SetThumbprint(t.URL.Host, t.Thumbprint)
+		t.pin(sc.DefaultTransport().TLSClientConfig)
 	}
 	vc, err := vim25.NewClient(ctx, sc)
 	if err != nil {
@@ -97,9 +97,9 @@ func (t *Target) trust(ctx context.Context) error {
 		return advice.Wrap(fmt.Errorf("connect to %s: %w: %w", t.address(), errdef.ErrUnavailable, err),
 			"check that --target is right, that it runs, and that no firewall is in between")
 	}
-	sha1, sha256 := soap.ThumbprintSHA1(cert), soap.ThumbprintSHA256(cert)
+	sha1 := soap.ThumbprintSHA1(cert)
 	switch {
-	case t.Thumbprint == sha1 || t.Thumbprint == sha256:
+	case t.matches(cert):
 		return nil
 	case t.Force:
 		t.Thumbprint = sha1
@@ -112,6 +112,22 @@ func (t *Target) trust(ctx context.Context) error {
 	return advice.Wrap(fmt.Errorf("%w: the thumbprint of %s is not %s: it presents a certificate with the thumbprint (SHA-1) %s",
 		errdef.ErrDenied, t.address(), t.Thumbprint, sha1),
 		"if the certificate was replaced on purpose, use --thumbprint=%s; otherwise somebody may be in between", sha1)
+}
+
+// pin makes cfg trust the certificate with the thumbprint and no other. soap.Client.SetThumbprint
+// would do too, but dials twice for every connection.
+func (t Target) pin(cfg *tls.Config) {
+	cfg.InsecureSkipVerify = true // VerifyConnection verifies
+	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+		if len(cs.PeerCertificates) > 0 && t.matches(cs.PeerCertificates[0]) {
+			return nil
+		}
+		return fmt.Errorf("the certificate is not the one with the thumbprint %s: %w", t.Thumbprint, errdef.ErrDenied)
+	}
+}
+
+func (t Target) matches(c *x509.Certificate) bool {
+	return t.Thumbprint == soap.ThumbprintSHA1(c) || t.Thumbprint == soap.ThumbprintSHA256(c)
 }
 
 // presented returns the certificate that the server at addr shows.

@@ -1,0 +1,225 @@
+// Package simtest is a vCenter for the tests of vic-machine: govmomi's simulator over TLS, with a
+// cluster, a distributed switch with the port groups bridge and public, and a guest that reports
+// itself ready as soon as it is powered on.
+package simtest
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vmware/govmomi/find"
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/view"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/openvic/vic/machine/session"
+	"github.com/openvic/vic/sdk/guest"
+)
+
+// The account.
+const (
+	User     = "administrator"
+	Password = "secret"
+)
+
+// Sim is one running simulator.
+type Sim struct {
+	T       testing.TB
+	Model   *simulator.Model
+	Server  *simulator.Server
+	Target  session.Target // with its thumbprint
+	Session *session.Session
+}
+
+// New starts a vCenter with one datacenter (DC0), one cluster (DC0_C0) with three hosts, and one
+// datastore (LocalDS_0).
+func New(t testing.TB) *Sim {
+	t.Helper()
+	m := simulator.VPX()
+	m.Machine, m.Host, m.Datastore = 0, 0, 1
+	return start(t, m, true)
+}
+
+// NewESX starts a single ESXi host.
+func NewESX(t testing.TB) *Sim {
+	t.Helper()
+	m := simulator.ESX()
+	m.Machine = 0
+	return start(t, m, false)
+}
+
+func start(t testing.TB, m *simulator.Model, vc bool) *Sim {
+	t.Helper()
+	if err := m.Create(); err != nil {
+		t.Fatal(err)
+	}
+	m.Service.TLS = &tls.Config{}
+	m.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword(User, Password)}
+	s := &Sim{T: t, Model: m, Server: m.Service.NewServer()}
+	t.Cleanup(func() { s.Server.Close(); m.Remove() })
+	var err error
+	if s.Target, err = session.ParseTarget("https://" + s.Server.URL.Host); err != nil {
+		t.Fatal(err)
+	}
+	s.Target.User, s.Target.Password = User, Password
+	s.Target.Thumbprint = soap.ThumbprintSHA1(s.Server.Certificate())
+	if s.Session, err = session.Connect(t.Context(), s.Target); err != nil {
+		t.Fatal(err)
+	}
+	if vc {
+		s.portgroups("bridge", "bridge2", "public")
+	}
+	return s
+}
+
+// Finder looks in the only datacenter.
+func (s *Sim) Finder() *find.Finder {
+	f := find.NewFinder(s.Session.Client, true)
+	dc, err := f.DefaultDatacenter(context.Background())
+	s.must(err)
+	return f.SetDatacenter(dc)
+}
+
+func (s *Sim) must(err error) {
+	s.T.Helper()
+	if err != nil {
+		s.T.Fatal(err)
+	}
+}
+
+func (s *Sim) portgroups(names ...string) {
+	s.T.Helper()
+	ctx := s.T.Context()
+	n, err := s.Finder().Network(ctx, "DVS0")
+	s.must(err)
+	for _, name := range names {
+		task, err := n.(*object.DistributedVirtualSwitch).AddPortgroup(ctx, []types.DVPortgroupConfigSpec{{
+			Name: name, NumPorts: 8, Type: string(types.DistributedVirtualPortgroupPortgroupTypeEarlyBinding),
+		}})
+		s.must(session.Wait(ctx, task, err))
+	}
+}
+
+// Fail makes every call of a method fail.
+func (s *Sim) Fail(method string) {
+	s.Model.Service.AddFaultRule(&simulator.FaultInjectionRule{
+		MethodName: method, ObjectType: "*", ObjectName: "*", Probability: 1, Enabled: true,
+		FaultType: simulator.FaultTypeNoPermission, Message: "injected",
+	})
+}
+
+// Inventory lists all objects and files, sorted.
+func (s *Sim) Inventory() string {
+	s.T.Helper()
+	ctx := context.Background()
+	var lines []string
+	c := s.Session.Client
+	v, err := view.NewManager(c).CreateContainerView(ctx, c.ServiceContent.RootFolder, nil, true)
+	s.must(err)
+	defer func() { _ = v.Destroy(ctx) }()
+	var all []mo.ManagedEntity
+	s.must(v.Retrieve(ctx, []string{"ManagedEntity"}, []string{"name"}, &all))
+	for _, e := range all {
+		lines = append(lines, e.Self.Value+" "+e.Name)
+	}
+	stores, err := s.Finder().DatastoreList(ctx, "*")
+	s.must(err)
+	for _, ds := range stores {
+		dir := s.Dir(ds)
+		err := filepath.Walk(dir, func(p string, _ os.FileInfo, err error) error {
+			lines = append(lines, ds.Name()+": "+strings.TrimPrefix(p, dir))
+			return err
+		})
+		s.must(err)
+	}
+	sort.Strings(lines)
+	return strings.Join(lines, "\n")
+}
+
+// Dir is where the files of a datastore are.
+func (s *Sim) Dir(ds *object.Datastore) string {
+	s.T.Helper()
+	var m mo.Datastore
+	s.must(ds.Properties(context.Background(), ds.Reference(), []string{"summary.url"}, &m))
+	return m.Summary.Url
+}
+
+// Set writes extraConfig of a VM, as its guest would.
+func (s *Sim) Set(vm *object.VirtualMachine, kv map[string]string) {
+	s.T.Helper()
+	var spec types.VirtualMachineConfigSpec
+	for k, v := range kv {
+		spec.ExtraConfig = append(spec.ExtraConfig, &types.OptionValue{Key: k, Value: v})
+	}
+	task, err := vm.Reconfigure(context.Background(), spec)
+	s.must(session.Wait(context.Background(), task, err))
+}
+
+// Report is what a guest writes about itself; state "" writes nothing.
+func (s *Sim) Report(vm *object.VirtualMachine, state, message string) {
+	s.T.Helper()
+	b, err := json.Marshal(guest.Status{State: state, Message: message, Services: map[string]string{"vicd": state}, Time: time.Now()})
+	s.must(err)
+	s.Set(vm, map[string]string{
+		guest.Prefix + guest.KeyStatus:    string(b),
+		guest.Prefix + guest.KeyAddresses: "bridge=172.16.0.1,public=fe80::2,public=192.0.2.7",
+	})
+}
+
+// Guest reports for the VM of a name, once it is on, until the test ends.
+func (s *Sim) Guest(name, state, message string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	s.T.Cleanup(func() { cancel(); <-done })
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			time.Sleep(5 * time.Millisecond)
+			vm, err := s.Find(name)
+			if err != nil {
+				continue
+			}
+			if on, err := vm.PowerState(ctx); err == nil && on == types.VirtualMachinePowerStatePoweredOn {
+				s.Report(vm, state, message)
+				return
+			}
+		}
+	}()
+}
+
+// Find finds a VM by name, in vApps too.
+func (s *Sim) Find(name string) (*object.VirtualMachine, error) {
+	list, err := s.Finder().VirtualMachineList(context.Background(), "*")
+	if err != nil {
+		return nil, err
+	}
+	for _, vm := range list {
+		if vm.Name() == name {
+			return vm, nil
+		}
+	}
+	return nil, os.ErrNotExist
+}
+
+// ISO makes a file that looks like an ISO image.
+func ISO(t testing.TB, name string) string {
+	t.Helper()
+	b := make([]byte, 40<<10)
+	copy(b[0x8001:], "CD001")
+	p := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(p, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
