@@ -14,6 +14,7 @@ import (
 	"github.com/docker/docker/api/server/middleware"
 	"github.com/docker/docker/api/server/router"
 	containerrouter "github.com/docker/docker/api/server/router/container"
+	distributionrouter "github.com/docker/docker/api/server/router/distribution"
 	imagerouter "github.com/docker/docker/api/server/router/image"
 	networkrouter "github.com/docker/docker/api/server/router/network"
 	swarmrouter "github.com/docker/docker/api/server/router/swarm"
@@ -43,10 +44,11 @@ type Image struct {
 type Images interface {
 	imagerouter.Backend
 	imagerouter.Searcher
+	distributionrouter.Backend
 	// Resolve finds an image by reference or ID; an error of sdk/errdef or Docker's.
 	Resolve(ctx context.Context, ref string) (Image, error)
-	// Auth checks credentials with a registry.
-	Auth(ctx context.Context, auth *registry.AuthConfig, userAgent string) (status, token string, err error)
+	// AuthenticateToRegistry checks credentials.
+	AuthenticateToRegistry(ctx context.Context, auth *registry.AuthConfig) (status, token string, err error)
 }
 
 // Options are what the API is served from.
@@ -91,6 +93,7 @@ func routers(o Options, cs *containers) []router.Router {
 		volumerouter.NewRouter(volumes{}, noSwarmVolumes{}),
 		networkrouter.NewRouter(networks{o.Engine}, noSwarmNetworks{}),
 		swarmrouter.NewRouter(noSwarm{}),
+		distributionrouter.NewRouter(o.Images),
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/docker/docker/api/types/registry"
 	systemtypes "github.com/docker/docker/api/types/system"
 	dockerevents "github.com/docker/docker/daemon/events"
-	"github.com/docker/docker/dockerversion"
 
 	"github.com/openvic/vic/core/engine"
 )
@@ -105,7 +104,7 @@ func (b *system) UnsubscribeFromEvents(ch chan any) { b.opts.Events.Evict(ch) }
 
 // AuthenticateToRegistry is docker login.
 func (b *system) AuthenticateToRegistry(ctx context.Context, auth *registry.AuthConfig) (string, string, error) {
-	return b.opts.Images.Auth(ctx, auth, dockerversion.DockerUserAgent(ctx))
+	return b.opts.Images.AuthenticateToRegistry(ctx, auth)
 }
 
 func kernel() string {

@@ -36,7 +36,6 @@ func (refusals) Routes() []router.Route {
 	add("docker plugin", get, "/plugins/privileges", "/plugins/{name:.*}/json")
 	add("docker plugin", post, "/plugins/pull", "/plugins/create", "/plugins/{name:.*}/{action}")
 	add("docker plugin", del, "/plugins/{name:.*}")
-	add("docker manifest", get, "/distribution/{name:.*}/json")
 	routes = append(routes, router.NewGetRoute("/plugins", emptyList))
 	return routes
 }

@@ -1,0 +1,422 @@
+package dockerapi_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distribution/reference"
+	"github.com/docker/distribution"
+	"github.com/docker/docker/api/types/backend"
+	"github.com/docker/docker/api/types/filters"
+	imagetypes "github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/registry"
+	dockerevents "github.com/docker/docker/daemon/events"
+	"github.com/docker/docker/errdefs"
+	dockerimage "github.com/docker/docker/image"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/openvic/vic/core/dockerapi"
+	"github.com/openvic/vic/core/engine"
+	"github.com/openvic/vic/core/engine/enginetest"
+)
+
+const imageID = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+// fakeImages holds one image under two names: busybox, and redis with a volume.
+type fakeImages struct{}
+
+func (fakeImages) Resolve(_ context.Context, ref string) (dockerapi.Image, error) {
+	i := dockerapi.Image{Image: engine.Image{ID: imageID, Ref: ref, Layer: enginetest.Layer}}
+	i.Config.Env = []string{"FROM_IMAGE=1"}
+	i.Config.Cmd = []string{"sh"}
+	switch ref {
+	case "busybox", "busybox:latest", imageID:
+		return i, nil
+	case "redis":
+		i.Config.Volumes = map[string]struct{}{"/data": {}}
+		return i, nil
+	}
+	return i, errdefs.NotFound(errors.New("No such image: " + ref))
+}
+
+func (fakeImages) Images(context.Context, imagetypes.ListOptions) ([]*imagetypes.Summary, error) {
+	return []*imagetypes.Summary{{ID: imageID, RepoTags: []string{"busybox:latest"}, RepoDigests: []string{}, Size: 1 << 20}}, nil
+}
+func (fakeImages) ImageInspect(_ context.Context, ref string, _ backend.ImageInspectOpts) (*imagetypes.InspectResponse, error) {
+	if _, err := (fakeImages{}).Resolve(context.Background(), ref); err != nil {
+		return nil, err
+	}
+	return &imagetypes.InspectResponse{ID: imageID, Os: "linux", Architecture: "amd64"}, nil
+}
+func (fakeImages) GetRepositories(context.Context, reference.Named, *registry.AuthConfig) ([]distribution.Repository, error) {
+	return nil, nil
+}
+func (fakeImages) AuthenticateToRegistry(context.Context, *registry.AuthConfig) (string, string, error) {
+	return "Login Succeeded", "", nil
+}
+func (fakeImages) ImageDelete(context.Context, string, imagetypes.RemoveOptions) ([]imagetypes.DeleteResponse, error) {
+	return nil, nil
+}
+func (fakeImages) ImageHistory(context.Context, string, *ocispec.Platform) ([]*imagetypes.HistoryResponseItem, error) {
+	return nil, nil
+}
+func (fakeImages) GetImage(context.Context, string, backend.GetImageOpts) (*dockerimage.Image, error) {
+	return nil, errdefs.NotFound(errors.New("none"))
+}
+func (fakeImages) TagImage(context.Context, dockerimage.ID, reference.Named) error { return nil }
+func (fakeImages) ImagesPrune(context.Context, filters.Args) (*imagetypes.PruneReport, error) {
+	return &imagetypes.PruneReport{}, nil
+}
+func (fakeImages) LoadImage(context.Context, io.ReadCloser, *ocispec.Platform, io.Writer, bool) error {
+	return nil
+}
+func (fakeImages) ImportImage(context.Context, reference.Named, *ocispec.Platform, string, io.Reader, []string) (dockerimage.ID, error) {
+	return "", nil
+}
+func (fakeImages) ExportImage(context.Context, []string, *ocispec.Platform, io.Writer) error {
+	return nil
+}
+func (fakeImages) PullImage(_ context.Context, ref reference.Named, _ *ocispec.Platform, _ map[string][]string, _ *registry.AuthConfig, _ io.Writer) error {
+	return errdefs.NotFound(fmt.Errorf("%s is not here", ref))
+}
+func (fakeImages) PushImage(context.Context, reference.Named, *ocispec.Platform, map[string][]string, *registry.AuthConfig, io.Writer) error {
+	return nil
+}
+func (fakeImages) Search(context.Context, filters.Args, string, int, *registry.AuthConfig, map[string][]string) ([]registry.SearchResult, error) {
+	return nil, nil
+}
+
+// host is a served API and a docker CLI for it.
+type host struct {
+	t     *testing.T
+	world *enginetest.World
+	sock  string
+	home  string
+}
+
+func serve(t *testing.T) *host {
+	t.Helper()
+	if _, err := exec.LookPath("docker"); err != nil {
+		t.Skip("the docker CLI is not installed")
+	}
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "api") // short: a socket's path is bounded
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	w := enginetest.New(t)
+	e, hub, _ := w.Engine()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	h, err := dockerapi.New(ctx, dockerapi.Options{Engine: e, Images: fakeImages{}, Hub: hub, Events: dockerevents.New(), Name: "vch1", Version: "test", ID: "id"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sock := filepath.Join(dir, "s")
+	ls, err := dockerapi.Listen([]string{"unix://" + sock}, dockerapi.TLS{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	go func() { _ = srv.Serve(ls[0]) }()
+	t.Cleanup(func() { srv.Close() })
+	return &host{t: t, world: w, sock: sock, home: dir}
+}
+
+func (h *host) command(args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	h.t.Cleanup(cancel)
+	c := exec.CommandContext(ctx, "docker", args...)
+	c.Env = []string{"DOCKER_HOST=unix://" + h.sock, "HOME=" + h.home, "PATH=" + os.Getenv("PATH")}
+	return c
+}
+
+type result struct {
+	out, err string
+	code     int
+}
+
+func (h *host) docker(args ...string) result { return h.dockerIn("", args...) }
+
+func (h *host) dockerIn(in string, args ...string) result {
+	h.t.Helper()
+	c := h.command(args...)
+	var out, errOut bytes.Buffer
+	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(in), &out, &errOut
+	err := c.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		h.t.Fatalf("docker %v: %v", args, err)
+	}
+	return result{out.String(), errOut.String(), c.ProcessState.ExitCode()}
+}
+
+func (h *host) want(code int, out string, args ...string) result {
+	h.t.Helper()
+	r := h.docker(args...)
+	if r.code != code || r.out != out {
+		h.t.Errorf("docker %s: code %d, output %q, stderr %q; want code %d, output %q", strings.Join(args, " "), r.code, r.out, r.err, code, out)
+	}
+	return r
+}
+
+func (h *host) refused(text string, args ...string) {
+	h.t.Helper()
+	r := h.docker(args...)
+	if r.code == 0 || !strings.Contains(r.err, text) {
+		h.t.Errorf("docker %s: code %d, stderr %q; want an error with %q", strings.Join(args, " "), r.code, r.err, text)
+	}
+}
+
+func (h *host) eventually(what string, cond func() bool) {
+	h.t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if cond() {
+			return
+		}
+	}
+	h.t.Fatalf("not within 20 s: %s", what)
+}
+
+func TestRun(t *testing.T) {
+	h := serve(t)
+	h.want(0, "hello\n", "run", "--rm", "busybox", "echo", "hello")
+	h.want(7, "", "run", "--rm", "busybox", "sh", "-c", "exit 7")
+	if r := h.docker("run", "--rm", "busybox", "err", "oops"); r.out != "" || r.err != "oops\n" {
+		t.Errorf("stderr: %+v", r)
+	}
+	if r := h.dockerIn("hi\n", "run", "-i", "--rm", "busybox", "cat"); r.out != "hi\n" || r.code != 0 {
+		t.Errorf("stdin: %+v", r)
+	}
+	r := h.docker("run", "--rm", "-e", "A=b", "-h", "box", "busybox", "env")
+	for _, v := range []string{"A=b\n", "FROM_IMAGE=1\n", "HOSTNAME=box\n", "PATH="} {
+		if !strings.Contains(r.out, v) {
+			t.Errorf("environment lacks %q: %q", v, r.out)
+		}
+	}
+	if r := h.docker("run", "--rm", "busybox", "nosuch"); r.code != 127 || !strings.Contains(r.err, "executable file not found") {
+		t.Errorf("missing program: %+v", r)
+	}
+	h.want(0, "", "ps", "-aq")
+}
+
+func TestRunDetachedAndItsLife(t *testing.T) {
+	h := serve(t)
+	r := h.docker("run", "-d", "--name", "web", "--label", "tier=front", "-m", "300m", "--cpus", "1.5", "busybox", "sleep")
+	id := strings.TrimSpace(r.out)
+	if len(id) != 64 {
+		t.Fatalf("run -d: %+v", r)
+	}
+	h.want(0, "web \"sleep\" running\n", "ps", "--format", "{{.Names}} {{.Command}} {{.State}}", "--no-trunc", "--filter", "status=running")
+	h.want(0, "172.16.0.2 172.16.0.1 true\n", "inspect", "-f", "{{.NetworkSettings.IPAddress}} {{.NetworkSettings.Networks.bridge.Gateway}} {{.State.Running}}", "web")
+	h.want(0, "web\n", "stop", "web")
+	h.want(0, "143 exited\n", "inspect", "-f", "{{.State.ExitCode}} {{.State.Status}}", id[:12])
+	h.want(0, "web\n", "start", "web")
+	h.want(0, "web\n", "restart", "web")
+	h.want(0, "", "rename", "web", "web2")
+	h.want(0, "web2\n", "kill", "web2")
+	h.want(0, "137\n", "wait", "web2")
+	h.refused("is not running", "kill", "web2")
+	h.want(0, "web2\n", "rm", "web2")
+	h.refused("No such container: web2", "start", "web2")
+}
+
+func TestPsFilters(t *testing.T) {
+	h := serve(t)
+	h.docker("run", "-d", "--name", "up", "--label", "a=1", "busybox", "sleep")
+	h.docker("run", "--name", "three", "busybox", "sh", "-c", "exit 3")
+	h.docker("create", "--name", "fresh", "busybox", "true")
+	for filter, want := range map[string]string{
+		"": "fresh\nthree\nup\n", "status=exited": "three\n", "status=created": "fresh\n", "label=a": "up\n", "label=a=2": "",
+		"name=^/?up$": "up\n", "name=r": "fresh\nthree\n", "exited=3": "three\n", "exited=0": "", "ancestor=busybox": "fresh\nthree\nup\n",
+		"ancestor=nosuch": "", "before=three": "up\n", "since=three": "fresh\n", "network=bridge": "fresh\nthree\nup\n", "network=none": "",
+		"health=none": "fresh\nthree\nup\n", "is-task=true": "", "is-task=false": "fresh\nthree\nup\n", "volume=/data": "",
+	} {
+		args := []string{"ps", "-a", "--format", "{{.Names}}"}
+		if filter != "" {
+			args = append(args, "--filter", filter)
+		}
+		h.want(0, want, args...)
+	}
+	h.want(0, "fresh\n", "ps", "-l", "--format", "{{.Names}}")
+	h.refused("invalid filter", "ps", "--filter", "nosuch=1")
+}
+
+func TestLogs(t *testing.T) {
+	h := serve(t)
+	h.docker("run", "--name", "c1", "busybox", "count", "5", "1")
+	h.want(0, "line 0\nline 1\nline 2\nline 3\nline 4\n", "logs", "c1")
+	h.want(0, "line 3\nline 4\n", "logs", "--tail", "2", "-f", "c1")
+	if r := h.docker("logs", "-t", "--tail", "1", "c1"); !strings.HasPrefix(r.out, "20") || !strings.HasSuffix(r.out, "Z line 4\n") {
+		t.Errorf("timestamps: %q", r.out)
+	}
+	h.want(0, "", "logs", "--since", "2100-01-01T00:00:00Z", "c1")
+	h.docker("run", "-d", "--name", "c2", "busybox", "count", "100", "5")
+	if r := h.docker("logs", "-f", "c2"); strings.Count(r.out, "\n") != 100 {
+		t.Errorf("follow: %d lines", strings.Count(r.out, "\n"))
+	}
+}
+
+func TestExecAndAttach(t *testing.T) {
+	h := serve(t)
+	h.docker("run", "-d", "-i", "--name", "c1", "busybox", "cat")
+	h.want(0, "hi\n", "exec", "c1", "echo", "hi")
+	h.want(4, "", "exec", "c1", "sh", "-c", "exit 4")
+	h.want(0, "", "exec", "-d", "c1", "sleep")
+	if r := h.dockerIn("in\n", "exec", "-i", "c1", "cat"); r.out != "in\n" {
+		t.Errorf("exec -i: %+v", r)
+	}
+	if r := h.docker("exec", "c1", "nosuch"); r.code != 127 {
+		t.Errorf("exec of a missing program: %+v", r)
+	}
+	// Input that ends detaches a client; the container goes on.
+	c := h.command("attach", "c1")
+	in, _ := c.StdinPipe()
+	var out bytes.Buffer
+	c.Stdout = &out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(in, "typed\nexit\n")
+	if err := c.Wait(); err != nil || out.String() != "typed\n" {
+		t.Errorf("attach: %v, %q", err, out.String())
+	}
+	h.want(0, "0\n", "wait", "c1")
+	h.refused("is not running", "exec", "c1", "echo")
+}
+
+func TestAttachSurvivesABrokenLink(t *testing.T) {
+	h := serve(t)
+	c := h.command("run", "--name", "c1", "busybox", "count", "80", "5")
+	var out bytes.Buffer
+	c.Stdout = &out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var id string
+	h.eventually("running", func() bool { id = strings.TrimSpace(h.docker("ps", "-q", "--no-trunc").out); return id != "" })
+	for range 3 {
+		h.world.Tether(id).Break()
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := c.Wait(); err != nil {
+		t.Error(err)
+	}
+	var want strings.Builder
+	for i := range 80 {
+		fmt.Fprintf(&want, "line %d\n", i)
+	}
+	if out.String() != want.String() {
+		t.Errorf("output %q", out.String())
+	}
+}
+
+func TestEvents(t *testing.T) {
+	h := serve(t)
+	h.docker("run", "--rm", "--name", "c1", "busybox", "true")
+	since, until := "2020-01-01T00:00:00Z", time.Now().Add(time.Second).UTC().Format(time.RFC3339)
+	r := h.docker("events", "--since", since, "--until", until, "--filter", "container=c1", "--format", "{{.Action}}")
+	if want := "create\nattach\nstart\ndie\ndestroy\n"; strings.Replace(r.out, "kill\n", "", 1) != want {
+		t.Errorf("events %q %s", r.out, r.err)
+	}
+}
+
+func TestOutsideChangesShow(t *testing.T) {
+	h := serve(t)
+	id := strings.TrimSpace(h.docker("run", "-d", "--name", "c1", "busybox", "sleep").out)
+	h.world.Compute.PowerOff(id)
+	h.eventually("exited", func() bool {
+		return strings.HasPrefix(h.docker("ps", "-a", "--format", "{{.Status}}").out, "Exited (137)")
+	})
+	h.want(0, "c1\n", "start", "c1")
+	h.world.Compute.Delete(id)
+	h.eventually("gone", func() bool { return h.docker("ps", "-aq").out == "" })
+}
+
+func TestSystem(t *testing.T) {
+	h := serve(t)
+	if r := h.docker("version", "--format", "{{.Server.Version}} {{.Server.APIVersion}}"); r.out != "28.5.2 1.51\n" {
+		t.Errorf("version: %+v", r)
+	}
+	if r := h.docker("info", "--format", "{{.Name}} {{.ServerVersion}} {{.Images}}"); r.out != "vch1 test 1\n" {
+		t.Errorf("info: %+v", r)
+	}
+	h.want(0, "bridge bridge\n", "network", "ls", "--format", "{{.Name}} {{.Driver}}")
+	h.want(0, "172.16.0.0/16\n", "network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", "bridge")
+	h.want(0, "busybox\n", "images", "--format", "{{.Repository}}")
+	h.want(0, "", "volume", "ls", "-q")
+}
+
+func TestRefusals(t *testing.T) {
+	h := serve(t)
+	run := func(option string, args ...string) {
+		t.Helper()
+		h.refused("option "+option, append(append([]string{"create"}, args...), "busybox", "true")...)
+	}
+	run("-v, --volume", "-v", "/a:/b")
+	run("-v, --volume", "-v", "/b")
+	run("--mount", "--mount", "type=tmpfs,target=/x")
+	run("-p, --publish", "-p", "80:80")
+	run("-P, --publish-all", "-P")
+	run("--network host", "--network", "host")
+	run("--network other", "--network", "other")
+	run("--privileged", "--privileged")
+	run("--cap-add", "--cap-add", "NET_ADMIN")
+	run("--device", "--device", "/dev/null")
+	run("--restart always", "--restart", "always")
+	run("--link", "--link", "a:b")
+	run("--volumes-from", "--volumes-from", "a")
+	run("--tmpfs", "--tmpfs", "/t")
+	run("--ulimit", "--ulimit", "nofile=10")
+	run("--pid", "--pid", "host")
+	run("--ipc host", "--ipc", "host")
+	run("--health-cmd", "--health-cmd", "true")
+	run("--shm-size", "--shm-size", "64m")
+	run("-c, --cpu-shares", "-c", "5")
+	run("--sysctl", "--sysctl", "net.core.somaxconn=1")
+	run("--log-driver syslog", "--log-driver", "syslog")
+	run("--gpus", "--gpus", "all")
+	for _, args := range [][]string{{"cp", "c1:/x", "-"}, {"top", "c1"}, {"stats", "--no-stream", "c1"}, {"commit", "c1"}, {"pause", "c1"}, {"diff", "c1"}, {"export", "c1"},
+		{"network", "create", "n1"}, {"volume", "create", "v1"}, {"system", "df"}, {"update", "--memory", "1g", "c1"}, {"plugin", "install", "x"}, {"swarm", "init"}} {
+		if args[0] == "cp" {
+			h.docker("create", "--name", "c1", "busybox", "true")
+		}
+		h.refused("is not supported by this version of the virtual container host", args...)
+	}
+}
+
+func TestHarmlessOptionsPass(t *testing.T) {
+	h := serve(t)
+	r := h.docker("create", "--name", "c1", "--restart", "no", "--init", "--dns", "1.1.1.1", "--add-host", "a:1.2.3.4", "--ip", "172.16.0.9", "--read-only",
+		"--stop-signal", "USR1", "--stop-timeout", "3", "--log-opt", "max-size=1m", "--network", "bridge", "--expose", "80", "--no-healthcheck", "--user", "1:1", "-w", "/w", "--group-add", "7", "--memory-swap", "128m", "-m", "128m", "busybox")
+	if r.code != 0 {
+		t.Fatalf("%+v", r)
+	}
+	h.want(0, "[sh] /w 1:1 172.16.0.9\n", "inspect", "-f", "{{.Config.Cmd}} {{.Config.WorkingDir}} {{.Config.User}} {{.NetworkSettings.Networks.bridge.IPAMConfig.IPv4Address}}", "c1")
+	if r := h.docker("create", "redis"); r.code != 0 || !strings.Contains(r.err, "/data") {
+		t.Errorf("an image with a volume is not warned of: %+v", r)
+	}
+}
+
+func TestErrorsAreDockers(t *testing.T) {
+	h := serve(t)
+	h.docker("run", "-d", "--name", "c1", "busybox", "sleep")
+	h.refused(`Conflict. The container name "/c1" is already in use by container`, "create", "--name", "c1", "busybox")
+	h.refused("cannot remove container \"/c1\": container is running: stop the container before removing or force remove", "rm", "c1")
+	h.refused("Invalid container name (a/b), only", "create", "--name", "a/b", "busybox")
+	h.refused("No such container: zzz", "logs", "zzz")
+	h.refused("Minimum memory limit allowed is 6MB", "create", "-m", "4m", "busybox")
+	h.refused("Unable to find image 'nosuch:latest' locally", "run", "nosuch")
+	h.refused("network zzz not found", "network", "inspect", "zzz")
+}
