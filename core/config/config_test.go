@@ -1,0 +1,109 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+func TestTheAnnotatedFileShowsTheDefaults(t *testing.T) {
+	got, err := config.Load("../../conf/vicd.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Default()
+	want.Name = "vch1"
+	if got.Images.RegistryMirrors != nil && len(got.Images.RegistryMirrors) == 0 {
+		got.Images.RegistryMirrors, got.Images.InsecureRegistries = nil, nil
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestTheAnnotatedFileShowsEveryKey(t *testing.T) {
+	text, err := os.ReadFile("../../conf/vicd.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var walk func(reflect.Type)
+	walk = func(typ reflect.Type) {
+		for i := range typ.NumField() {
+			key := typ.Field(i).Tag.Get("toml")
+			if typ.Field(i).Type.Kind() == reflect.Struct {
+				if !strings.Contains(string(text), "["+key+"]\n") {
+					t.Errorf("table %s is missing", key)
+				}
+				walk(typ.Field(i).Type)
+			} else if !strings.Contains(string(text), "\n"+key+" = ") {
+				t.Errorf("key %s is missing", key)
+			}
+		}
+	}
+	walk(reflect.TypeOf(config.Config{}))
+}
+
+func TestTheAnnotatedPluginFileLoads(t *testing.T) {
+	plugins, err := config.LoadPlugins("../../conf/plugins.d")
+	if err != nil || len(plugins) != 1 || plugins[0].Err != nil || plugins[0].Name != "vsphere" {
+		t.Errorf("%+v, %v", plugins, err)
+	}
+}
+
+func TestMistakesSayWhereAndWhatToDo(t *testing.T) {
+	for name, tc := range map[string]struct{ text, want string }{
+		"no name":           {``, "name is empty: give the VCH's name"},
+		"unknown key":       {"name='a'\n[engine]\ndefault_memory = 3\n", `vicd.toml:3: unknown key "engine.default_memory"`},
+		"wrong type":        {"name='a'\n[engine]\ndefault_cpus = \"two\"\n", `vicd.toml:3: key "engine.default_cpus"`},
+		"bad address":       {"name='a'\n[docker]\nlisten=['0.0.0.0:2376']\n", `docker.listen "0.0.0.0:2376" is neither`},
+		"nobody listens":    {"name='a'\n[docker]\nlisten=[]\n", `docker.listen is empty`},
+		"half a TLS":        {"name='a'\n[docker]\ntls_cert='c'\n", `belong together`},
+		"CA without TLS":    {"name='a'\n[docker]\ntls_ca='c'\n", `docker.tls_ca verifies clients and needs TLS`},
+		"admin without TLS": {"name='a'\n[admin]\nlisten='tcp://0.0.0.0:2378'\n", `admin.listen needs admin.tls_ca`},
+		"too little memory": {"name='a'\n[engine]\ndefault_memory_mb=16\n", `engine.default_memory_mb is 16`},
+		"no compute":        {"name='a'\n[engine]\ncompute=''\n", `engine.compute is empty`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.Parse("vicd.toml", tc.text)
+			if !errors.Is(err, errdef.ErrInvalid) || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestAPluginFileWithAMistakeKeepsThatPluginOutAlone(t *testing.T) {
+	dir := t.TempDir()
+	good := "name='good'\npath='/bin/a'\nsha256='" + strings.Repeat("a", 64) + "'\n"
+	for file, text := range map[string]string{
+		"a.toml": good, "b.toml": "name='b'\npath='/bin/b'\nsha265='x'\n", "c.toml": "name='c'\npath='b'\nsha256='abc'\n",
+		"d.toml": good, "note.txt": "x", ".hidden.toml": "x",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plugins, err := config.LoadPlugins(dir)
+	if err != nil || len(plugins) != 4 {
+		t.Fatalf("%+v, %v", plugins, err)
+	}
+	if plugins[0].Err != nil {
+		t.Errorf("the good one: %v", plugins[0].Err)
+	}
+	for i, want := range map[int]string{
+		1: `b.toml:3: unknown key "sha265" (did you mean "sha256"?)`, 2: `path "b" is not absolute`, 3: `"good" is taken by`,
+	} {
+		if e := plugins[i].Err; e == nil || !strings.Contains(e.Error(), want) {
+			t.Errorf("%s: %v, want %s", plugins[i].File, e, want)
+		}
+	}
+	if !strings.Contains(plugins[2].Err.Error(), "sha256sum b") {
+		t.Errorf("does not say how to get the sum: %v", plugins[2].Err)
+	}
+}
