@@ -2,6 +2,9 @@ module github.com/openvic/vic
 
 go 1.26.0
 
+// What make builds, root file systems of images among it.
+ignore ./build
+
 require github.com/docker/docker v28.5.2+incompatible
 
 require (

@@ -15,12 +15,19 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	root := flag.String("root", "build/registry", "storage folder of the registry")
 	cache := flag.String("cache", "build/cache/images", "folder for the root file systems")
 	to := flag.String("push", "", "push to the registry at this URL instead (http://127.0.0.1:5000)")
+	check := flag.Bool("check", false, "only say whether the images are up to date: exit status 1 if not")
 	flag.Parse()
+	if *check {
+		if !upToDate(*root, recipe()) {
+			os.Exit(1)
+		}
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	if err := run(ctx, *root, *cache, *to); err != nil {
 		fmt.Fprintln(os.Stderr, "images:", err)
 		os.Exit(1)

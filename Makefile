@@ -1,0 +1,110 @@
+# Run `make` to see what there is. Everything that is built goes to build/.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Docker's packages have no go.mod of their own: without this, Go would compile them as Go 1.16 and
+# change the meaning of their loops. Nothing of the product needs cgo.
+export GOFLAGS := -gcflags=github.com/docker/docker/...=-lang=go1.24
+export CGO_ENABLED := 0
+export PATH := $(CURDIR)/build/bin:$(PATH):/usr/sbin:/sbin
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BIN := build/bin
+TOOLS := build/tools
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+PROGRAMS := vicd vic vic-machine vic-lab tether
+
+.PHONY: help
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: deps
+deps: ## install the Debian packages that are missing, and a docker command if there is none
+	@contrib/dev/deps.sh
+
+.PHONY: build
+build: ## build all programs into build/bin
+	@mkdir -p $(BIN)
+	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $(PROGRAMS:%=./bin/%)
+	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/vic-driver-vsphere ./drivers/vsphere
+
+.PHONY: iso
+iso: build ## build the ISO images that VMs boot, into build/iso
+	@mkdir -p $(TOOLS)
+	@go build -trimpath -o $(TOOLS)/boot ./contrib/boot
+	@$(TOOLS)/boot -version $(VERSION)
+
+.PHONY: images
+images: ## build the test images from Debian packages, into build/registry
+	@mkdir -p $(TOOLS)
+	@go build -trimpath -o $(TOOLS)/images ./contrib/images
+	@$(TOOLS)/images -check || $(SUDO) $(TOOLS)/images
+
+.PHONY: up
+up: deps build iso images ## start the lab, make the VCH vch1 and run a container in it
+	@contrib/dev/up.sh
+
+.PHONY: down
+down: ## stop the lab; `make up` brings the same VCH and containers back
+	@if [ -x $(BIN)/vic-lab ]; then $(BIN)/vic-lab down; fi
+
+.PHONY: clean
+clean: down ## stop the lab and remove build/ and the lab's names in /etc/hosts
+	@contrib/dev/clean.sh
+
+.PHONY: test
+test: deps build iso images $(TOOLS)/gotestsum $(TOOLS)/govc ## run all tests: unit tests, then the stories on a lab of their own
+	@contrib/dev/test.sh unit e2e
+
+.PHONY: unit
+unit: $(TOOLS)/gotestsum ## run the unit tests alone
+	@contrib/dev/test.sh unit
+
+.PHONY: e2e
+e2e: deps build iso images $(TOOLS)/gotestsum $(TOOLS)/govc ## run the stories alone (RUN=TestName for one)
+	@contrib/dev/test.sh e2e
+
+.PHONY: bench
+bench: deps build iso images $(TOOLS)/govc ## measure, as ratios to what the machine itself can do
+	go run ./tests/bench
+
+.PHONY: check
+check: check-gen lint unit ## check generated code, formatting, lint and unit tests
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## gofmt, go vet and golangci-lint
+	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
+	go vet ./...
+	$(TOOLS)/golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## format the Go code
+	@gofmt -w $$(git ls-files -co --exclude-standard '*.go')
+
+.PHONY: gen
+gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## generate the protocol code
+	$(TOOLS)/buf generate
+
+.PHONY: check-gen
+check-gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc
+	@contrib/dev/check-gen.sh
+
+# The developers' tools are built once for each change of their pins.
+$(TOOLS)/buf: PKG := github.com/bufbuild/buf/cmd/buf
+$(TOOLS)/protoc-gen-go: PKG := google.golang.org/protobuf/cmd/protoc-gen-go
+$(TOOLS)/protoc-gen-go-grpc: PKG := google.golang.org/grpc/cmd/protoc-gen-go-grpc
+$(TOOLS)/gotestsum: PKG := gotest.tools/gotestsum
+$(TOOLS)/golangci-lint: PKG := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/gotestsum $(TOOLS)/golangci-lint: contrib/tools/go.mod
+	@mkdir -p $(TOOLS)
+	@echo "building $(notdir $@) (once)"
+	@cd contrib/tools && GOFLAGS= go build -trimpath -ldflags '-s -w' -o ../../$@ $(PKG)
+	@touch $@
+
+$(TOOLS)/govc:
+	@mkdir -p $(TOOLS)
+	@echo "building govc (once)"
+	@GOFLAGS= GOBIN=$(CURDIR)/$(TOOLS) go install github.com/vmware/govmomi/govc@v0.56.0

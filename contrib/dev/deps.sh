@@ -1,0 +1,58 @@
+#!/bin/bash
+# Installs what is missing to build and run the lab. Quick and offline when nothing is.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+missing=()
+need() { # need PACKAGE COMMAND-OR-FILE
+	if [[ $2 == /* ]]; then
+		[[ -e $2 ]] || missing+=("$1")
+	else
+		command -v "$2" >/dev/null || missing+=("$1")
+	fi
+}
+
+need qemu-system-x86 qemu-system-x86_64
+need qemu-utils qemu-img
+need isolinux /usr/lib/ISOLINUX/isolinux.bin
+need syslinux-common /usr/lib/syslinux/modules/bios/ldlinux.c32
+need xorriso xorriso
+need e2fsprogs mke2fs
+need mmdebstrap mmdebstrap
+need ca-certificates /etc/ssl/certs/ca-certificates.crt
+need tmux tmux # the tests' terminal
+need git git
+# A busybox that needs no libraries: the guest has none.
+if ! busybox 2>/dev/null | head -n 1 | grep -q BusyBox || ldd "$(command -v busybox)" >/dev/null 2>&1; then
+	missing+=(busybox-static)
+fi
+
+if ((${#missing[@]})); then
+	if ! command -v apt-get >/dev/null; then
+		echo "deps: this machine has no apt-get; install what these Debian packages hold: ${missing[*]}" >&2
+		exit 1
+	fi
+	sudo=()
+	((EUID == 0)) || sudo=(sudo)
+	echo "installing ${missing[*]}"
+	log=$(mktemp)
+	trap 'rm -f "$log"' EXIT
+	install() { "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"; }
+	if ! { "${sudo[@]}" apt-get update -q && install; } >"$log" 2>&1; then
+		tail -n 20 "$log" >&2
+		echo "deps: could not install ${missing[*]}; the end of apt's output is above" >&2
+		exit 1
+	fi
+fi
+
+if ! command -v go >/dev/null; then
+	echo "deps: no go command; install Go 1.26 or newer (https://go.dev/dl)" >&2
+	exit 1
+fi
+
+if ! command -v docker >/dev/null && [[ ! -x build/bin/docker ]]; then
+	echo "building the docker command (none is installed; it goes to build/bin)"
+	mkdir -p build/bin
+	(cd contrib/tools/docker && CGO_ENABLED=0 GOFLAGS='-gcflags=github.com/docker/...=-lang=go1.24' go build -trimpath \
+		-ldflags '-s -w -X github.com/docker/cli/cli/version.Version=28.5.2' -o ../../../build/bin/docker github.com/docker/cli/cmd/docker)
+fi

@@ -1,0 +1,72 @@
+#!/bin/bash
+# Starts the lab, makes the VCH unless it is there, and runs a container as proof. `make up` calls
+# this when everything is built. Run again, it brings up what is down and changes nothing else.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+vch=${VCH:-vch1}
+port=${DOCKER_PORT:-2376}
+build=$PWD/build
+certs=$build/$vch
+user=administrator@vsphere.local
+password='VMware1!' # the lab's
+
+start=$(date +%s%N)
+say() {
+	local ms=$((($(date +%s%N) - start) / 1000000))
+	printf '%6d.%d s  %s\n' $((ms / 1000)) $((ms % 1000 / 100)) "$*"
+}
+fail() {
+	echo "up: $*" >&2
+	echo "up: the lab's log: $build/bin/vic-lab logs; the endpoint VM's console: build/lab/datastores/datastore1/$vch/" >&2
+	exit 1
+}
+lab() { "$build/bin/vic-lab" "$@"; }
+docker_vch() { DOCKER_HOST=tcp://127.0.0.1:$port DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=$certs docker "$@"; }
+
+port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# A forward that this lab has made already may hold the port.
+if port_taken "$port" && ! lab forward ls 2>/dev/null | grep -q ":$port\$"; then
+	fail "port $port of 127.0.0.1 is taken by another program; stop it, or choose another port: make up DOCKER_PORT=12376"
+fi
+
+lab up >/dev/null || fail "the lab did not start"
+say "the lab is up"
+
+status=$(lab status --json) || fail "the lab does not answer"
+target=$(sed -n 's|.*"vcenter": "https://\([^/]*\)/sdk".*|\1|p' <<<"$status")
+thumbprint=$(sed -n 's/.*"thumbprint": "\([^"]*\)".*/\1/p' <<<"$status")
+[[ -n $target && -n $thumbprint ]] || fail "vic-lab status shows no vCenter: $status"
+getent hosts "${target%%:*}" >/dev/null || fail "${target%%:*} does not resolve; as root: echo '127.0.0.1 vcenter.vic-lab.test registry.vic-lab.test' >>/etc/hosts"
+
+access=(--target "$target" --user "$user" --password "$password" --thumbprint "$thumbprint")
+if "$build/bin/vic-machine" inspect "${access[@]}" --compute-resource cluster1 --name "$vch" >/dev/null 2>&1; then
+	say "the VCH $vch is there"
+else
+	say "making the VCH $vch"
+	"$build/bin/vic-machine" create "${access[@]}" \
+		--compute-resource cluster1 --image-store datastore1 \
+		--bridge-network bridge --public-network public \
+		--name "$vch" --tls-cname 127.0.0.1 --cert-path "$certs" --endpoint-memory 1024 \
+		--registry-mirror http://registry.vic-lab.test:5000 --insecure-registry registry.vic-lab.test:5000 \
+		--appliance-iso "$build/iso/appliance.iso" --bootstrap-iso "$build/iso/bootstrap.iso" --timeout 5m ||
+		fail "vic-machine could not make the VCH"
+	say "the VCH is made"
+fi
+
+lab forward ls | grep -q "^$vch .*:$port\$" || lab forward add "$vch" "127.0.0.1:$port:2376" || fail "no forward of port $port"
+
+deadline=$((SECONDS + 180))
+until version=$(docker_vch version --format '{{.Server.Version}}' 2>&1); do
+	((SECONDS < deadline)) || fail "the VCH does not serve after 180 s: $version"
+	sleep 0.2
+done
+say "the VCH serves (Docker API of $version)"
+
+proof=$(docker_vch run --rm busybox echo 'hello from a container VM') || fail "the container did not run"
+say "docker run --rm busybox echo: $proof"
+
+# With the Makefile's PATH this finds build/bin too; the user's shell may not.
+[[ $(command -v docker) != "$build/bin/docker" ]] || echo "export PATH=\$PATH:$build/bin"
+echo "export DOCKER_HOST=tcp://127.0.0.1:$port DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=$certs"
