@@ -65,6 +65,9 @@ func (c *checker) findNetwork(ctx context.Context, option, name string) (object.
 		if n.GetInventoryPath() == name || nameOf(n) == name {
 			found = append(found, n)
 		}
+		if strings.Contains(nameOf(n), "DVUplinks") {
+			continue // found by name, but no use to propose
+		}
 		if _, ok := n.(*object.DistributedVirtualPortgroup); ok || option != "--bridge-network" {
 			names = append(names, nameOf(n))
 		}
@@ -119,11 +122,11 @@ func (c *checker) checkPublic(ctx context.Context, n object.NetworkReference) bo
 func (c *checker) checkPortgroup(ctx context.Context, check string, pg *object.DistributedVirtualPortgroup) bool {
 	var m mo.DistributedVirtualPortgroup
 	pc := property.DefaultCollector(c.Session.Client)
-	if err := pc.RetrieveOne(ctx, pg.Reference(), []string{"config", "host"}, &m); err != nil {
+	if err := pc.RetrieveOne(ctx, pg.Reference(), []string{"config", "host", "tag"}, &m); err != nil {
 		c.fail(check, session.Classify(err), "check the account's privileges on the port group")
 		return false
 	}
-	if m.Config.Uplink != nil && *m.Config.Uplink {
+	if isUplink(m) {
 		c.fail(check, fmt.Errorf("%s is the uplink port group of its switch: %w", m.Config.Name, errdef.ErrInvalid), "give a port group for VMs")
 		return false
 	}
@@ -140,6 +143,11 @@ func (c *checker) checkPortgroup(ctx context.Context, check string, pg *object.D
 	}
 	c.ok(check, "%s, a distributed port group on all hosts", m.Config.Name)
 	return true
+}
+
+func isUplink(m mo.DistributedVirtualPortgroup) bool {
+	return (m.Config.Uplink != nil && *m.Config.Uplink) ||
+		slices.ContainsFunc(m.Tag, func(t types.Tag) bool { return t.Key == "SYSTEM/DVS.UPLINKPG" })
 }
 
 // without lists the hosts of the compute resource that are not in have.
