@@ -1,0 +1,174 @@
+package arch
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// module is the path of this module.
+const module = "github.com/openvic/vic/"
+
+// rule says what the packages of a folder may import. Folders match with all below them; the
+// longest prefix of several in an allow list needs no care, since any match is enough.
+type rule struct {
+	folder string
+	// ours lists the folders of this module that may be imported, beside the folder itself.
+	// nil allows all that is not denied.
+	ours []string
+	// denied lists import paths that must not be imported, ours ("core/plugin") or others
+	// ("net/http").
+	denied []string
+	// also denied, not only directly but through any other package.
+	deepDenied []string
+	// thirdParty lists the modules that may be imported from outside the standard library and this
+	// module; nil allows all that is not denied.
+	thirdParty []string
+}
+
+const (
+	govmomi  = "github.com/vmware/govmomi"
+	goPlugin = "github.com/hashicorp/go-plugin"
+	grpc     = "google.golang.org/grpc"
+	protobuf = "google.golang.org/protobuf"
+	docker   = "github.com/docker/docker"
+)
+
+var engineMayNot = []string{"core/dockerapi", "core/plugin", "core/config", "core/admin", "sdk/proto", "net/http", grpc, docker}
+
+// rules is DESIGN section 4.
+func rules() []rule {
+	return []rule{
+		{folder: "sdk", ours: []string{}, thirdParty: []string{grpc, protobuf, goPlugin, "github.com/hashicorp/go-hclog", "github.com/BurntSushi/toml"}},
+		{folder: "tether", ours: []string{"sdk/guest", "sdk/errdef"}, deepDenied: []string{goPlugin, govmomi}},
+		{folder: "drivers", ours: []string{"sdk"}},
+		{folder: "plugins", ours: []string{"sdk"}, denied: []string{govmomi}},
+		{folder: "core", ours: []string{"sdk"}, deepDenied: []string{govmomi}},
+		{folder: "core/engine", denied: engineMayNot},
+		{folder: "core/dockerapi", denied: []string{"core/plugin", "sdk/proto"}},
+		{folder: "contrib/lab", ours: []string{"sdk/guest"}},
+		{folder: "machine", ours: []string{"sdk/guest", "sdk/errdef"}},
+		{folder: "contrib", ours: []string{"sdk/guest"}},
+	}
+}
+
+func TestImportsFollowTheRules(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, r := range rules() {
+			if !within(p.name(), r.folder) {
+				continue
+			}
+			for _, imp := range p.Imports {
+				if why := r.refuses(p.name(), imp); why != "" {
+					t.Errorf("%s imports %s: %s", p.name(), strings.TrimPrefix(imp, module), why)
+				}
+			}
+			for _, imp := range p.Deps {
+				if matches(imp, r.deepDenied) {
+					t.Errorf("%s depends on %s, which %s must not", p.name(), imp, r.folder)
+				}
+			}
+		}
+	}
+}
+
+func TestOneDriverDoesNotImportAnother(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, folder := range []string{"drivers", "plugins"} {
+			if !within(p.name(), folder) {
+				continue
+			}
+			for _, imp := range p.Imports {
+				name, ours := strings.CutPrefix(imp, module)
+				if ours && within(name, folder) && second(name) != second(p.name()) {
+					t.Errorf("%s imports %s: one plugin may not import another", p.name(), name)
+				}
+			}
+		}
+	}
+}
+
+func TestOnlyServeImportsGoPlugin(t *testing.T) {
+	for _, p := range packages(t) {
+		if !within(p.name(), "sdk") || within(p.name(), "sdk/serve") {
+			continue
+		}
+		for _, imp := range p.Imports {
+			if matches(imp, []string{goPlugin, "github.com/hashicorp/go-hclog", "github.com/BurntSushi/toml"}) {
+				t.Errorf("%s imports %s: in the SDK that is for sdk/serve alone", p.name(), imp)
+			}
+		}
+	}
+}
+
+// The rules are only worth something if they can fail.
+func TestRulesRefuse(t *testing.T) {
+	for _, c := range []struct {
+		from, imp string
+		ok        bool
+	}{
+		{"core/engine", "net/http", false},
+		{"core/engine", module + "core/dockerapi", false},
+		{"core/engine", module + "core/image", true},
+		{"core/plugin", module + "drivers/vsphere", false},
+		{"core/plugin", govmomi + "/object", true}, // refused as a dependency, see deepDenied
+		{"core/dockerapi", module + "sdk/proto/compute/v1", false},
+		{"core/dockerapi", docker + "/api/server", true},
+		{"tether/link", module + "core/engine", false},
+		{"tether/link", module + "sdk/guest/linkv1", true},
+		{"tether/link", module + "sdk/compute", false},
+		{"sdk/compute", "github.com/urfave/cli/v2", false},
+		{"sdk/compute", "time", true},
+		{"machine/vch", module + "core/config", false},
+		{"contrib/lab/vsphere", module + "drivers/vsphere", false},
+		{"drivers/vsphere", module + "core/image", false},
+	} {
+		refused := ""
+		for _, r := range rules() {
+			if within(c.from, r.folder) && refused == "" {
+				refused = r.refuses(c.from, c.imp)
+			}
+		}
+		if (refused == "") != c.ok {
+			t.Errorf("%s imports %s: refused %q, want allowed = %v", c.from, c.imp, refused, c.ok)
+		}
+	}
+}
+
+// refuses says why a package must not have an import, or nothing.
+func (r rule) refuses(from, imp string) string {
+	name, ours := strings.CutPrefix(imp, module)
+	switch {
+	case matches(name, r.denied):
+		return r.folder + " must not import that"
+	case ours && r.ours != nil && !within(name, r.folder) && !matches(name, r.ours):
+		return r.folder + " may import of ours only " + strings.Join(append([]string{r.folder}, r.ours...), ", ")
+	case !ours && r.thirdParty != nil && thirdParty(imp) && !matches(imp, r.thirdParty):
+		return r.folder + " may import of others only " + strings.Join(r.thirdParty, ", ")
+	default:
+		return ""
+	}
+}
+
+// thirdParty tells modules from the standard library, whose paths have no dot.
+func thirdParty(imp string) bool {
+	first, _, _ := strings.Cut(imp, "/")
+	return strings.Contains(first, ".")
+}
+
+func matches(name string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(folder string) bool { return within(name, folder) })
+}
+
+func within(name, folder string) bool {
+	return name == folder || strings.HasPrefix(name, folder+"/")
+}
+
+// second returns the second element of a path: the name of a driver.
+func second(name string) string {
+	parts := strings.Split(name, "/")
+	if len(parts) < 2 {
+		return ""
+	}
+	return parts[1]
+}
