@@ -34,8 +34,8 @@ func (f *labFolder) create(ctx *simulator.Context, req *types.CreateVM_Task) (ty
 	if ctx.Map.Get(req.Pool) == nil {
 		return nil, &types.ManagedObjectNotFound{Obj: req.Pool}
 	}
-	if o := ctx.Map.FindByName(req.Config.Name, f.ChildEntity); o != nil {
-		return nil, &types.DuplicateName{Name: req.Config.Name, Object: o.Reference()}
+	if ref, taken := f.lab.nameTaken(f.Folder, req.Pool, req.Config.Name); taken {
+		return nil, &types.DuplicateName{Name: req.Config.Name, Object: ref}
 	}
 	if flt := f.lab.checkHome(&req.Config); flt != nil {
 		return nil, flt
@@ -57,6 +57,9 @@ func (f *labFolder) create(ctx *simulator.Context, req *types.CreateVM_Task) (ty
 		return nil, &types.ManagedObjectNotFound{Obj: ref}
 	}
 	ctx.WithLock(vm, func() {
+		if req.Pool.Type == "VirtualApp" {
+			ctx.Update(vm, []types.PropertyChange{{Name: "parentVApp", Val: req.Pool}})
+		}
 		flt = f.lab.materialize(ctx, vm, req.Config.DeviceChange)
 		if flt != nil {
 			f.lab.destroy(ctx, vm)
@@ -66,6 +69,21 @@ func (f *labFolder) create(ctx *simulator.Context, req *types.CreateVM_Task) (ty
 		return nil, flt
 	}
 	return res, nil
+}
+
+// nameTaken looks for a VM of that name where vSphere wants names to be different: in a vApp, or in
+// the folder among the VMs that are in no vApp.
+func (s *Server) nameTaken(f *simulator.Folder, pool types.ManagedObjectReference, name string) (types.ManagedObjectReference, bool) {
+	for _, ref := range f.ChildEntity {
+		vm := s.vm(ref)
+		if vm == nil || vm.Name != name || vm.ResourcePool == nil {
+			continue
+		}
+		if *vm.ResourcePool == pool || (pool.Type != "VirtualApp" && vm.ResourcePool.Type != "VirtualApp") {
+			return ref, true
+		}
+	}
+	return types.ManagedObjectReference{}, false
 }
 
 // checkHome refuses a VM without a datastore that exists (the simulator panics).

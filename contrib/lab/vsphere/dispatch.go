@@ -52,6 +52,8 @@ func (s *Server) wrap(o mo.Reference) wrapper {
 		return &labFolder{Folder: o, base: b}
 	case *simulator.Datacenter:
 		return &labDatacenter{Datacenter: o, base: b}
+	case *simulator.ResourcePool:
+		return &labPool{ResourcePool: o, base: b}
 	case *simulator.VirtualApp:
 		return &labVApp{VirtualApp: o, base: b}
 	case *simulator.DistributedVirtualPortgroup:

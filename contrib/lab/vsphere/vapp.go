@@ -158,8 +158,73 @@ func (a *labVApp) DestroyTask(ctx *simulator.Context, req *types.Destroy_Task) s
 		if !ok {
 			return &types.InvalidState{}
 		}
-		_, f = await(ctx, body.Res.Returnval)
+		if _, f = await(ctx, body.Res.Returnval); f == nil {
+			a.lab.outOfFolder(ctx, a.Self, a.ParentFolder)
+		}
 		return f
 	})
 	return &methods.Destroy_TaskBody{Res: &types.Destroy_TaskResponse{Returnval: t}}
+}
+
+// CreateVApp makes a vApp in the vApp.
+func (a *labVApp) CreateVApp(ctx *simulator.Context, req *types.CreateVApp) (res soap.HasFault) {
+	ctx.WithLock(a.VirtualApp, func() { res = a.VirtualApp.CreateVApp(ctx, req) })
+	a.lab.intoFolder(ctx, res)
+	return res
+}
+
+// labPool shows vApps in their VM folder, as vCenter does. It opts out of the call's lock for the
+// reason that labVApp gives.
+type labPool struct {
+	*simulator.ResourcePool
+	base
+}
+
+// Lock does nothing; see labVApp.
+func (p *labPool) Lock() {}
+
+// Unlock does nothing; see labVApp.
+func (p *labPool) Unlock() {}
+
+// CreateVApp makes a vApp.
+func (p *labPool) CreateVApp(ctx *simulator.Context, req *types.CreateVApp) (res soap.HasFault) {
+	ctx.WithLock(p.ResourcePool, func() { res = p.ResourcePool.CreateVApp(ctx, req) })
+	p.lab.intoFolder(ctx, res)
+	return res
+}
+
+// CreateResourcePool makes a pool, with the lock that the call does not have.
+func (p *labPool) CreateResourcePool(ctx *simulator.Context, req *types.CreateResourcePool) (res soap.HasFault) {
+	ctx.WithLock(p.ResourcePool, func() { res = p.ResourcePool.CreateResourcePool(ctx, req) })
+	return res
+}
+
+// UpdateConfig changes the pool, with the lock that the call does not have.
+func (p *labPool) UpdateConfig(ctx *simulator.Context, req *types.UpdateConfig) (res soap.HasFault) {
+	ctx.WithLock(p.ResourcePool, func() { res = p.ResourcePool.UpdateConfig(ctx, req) })
+	return res
+}
+
+// intoFolder lists a new vApp in its folder.
+func (s *Server) intoFolder(ctx *simulator.Context, res soap.HasFault) {
+	b, ok := res.(*methods.CreateVAppBody)
+	if !ok || b.Res == nil {
+		return
+	}
+	a, ok := s.reg.Get(b.Res.Returnval).(*simulator.VirtualApp)
+	if !ok || a.ParentFolder == nil {
+		return
+	}
+	if f, ok := s.reg.Get(*a.ParentFolder).(*simulator.Folder); ok {
+		ctx.Map.AddReference(ctx, f, &f.ChildEntity, a.Self)
+	}
+}
+
+func (s *Server) outOfFolder(ctx *simulator.Context, ref types.ManagedObjectReference, folder *types.ManagedObjectReference) {
+	if folder == nil {
+		return
+	}
+	if f, ok := s.reg.Get(*folder).(*simulator.Folder); ok {
+		ctx.Map.RemoveReference(ctx, f, &f.ChildEntity, ref)
+	}
 }
