@@ -75,7 +75,6 @@ func TestEachMistakeIsNamedWithItsRemedy(t *testing.T) {
 		{"no such bridge", func(i *Input) { i.BridgeNetwork = "nosuch" }, "bridge network", "nosuch", "bridge2"},
 		{"bridge not given", func(i *Input) { i.BridgeNetwork = "" }, "bridge network", "not given", "bridge2"},
 		{"bridge not distributed", func(i *Input) { i.BridgeNetwork = "VM Network" }, "bridge network", "distributed", "switch"},
-		{"bridge is an uplink", func(i *Input) { i.BridgeNetwork = "DVS0-DVUplinks-8" }, "bridge network", "uplink", ""},
 		{"bridge is public", func(i *Input) { i.PublicNetwork = "bridge" }, "public network", "bridge", "different"},
 		{"no such public", func(i *Input) { i.PublicNetwork = "nosuch" }, "public network", "nosuch", "VM Network"},
 		{"bad name", func(i *Input) { i.Spec.Name = "a b" }, "name", "a b", "--name"},
@@ -164,16 +163,16 @@ func TestTheStateOfVSphereCounts(t *testing.T) {
 			out := Run(t.Context(), input(t, s))
 			ok(t, out.Resources.Files.MakeDir(t.Context(), "vch1"))
 		}, "name is free", "a folder", false},
+		{"bridge is an uplink", func(t *testing.T, s *simtest.Sim) {
+			portgroup(t, s).Config.Uplink = types.NewBool(true)
+		}, "bridge network", "uplink", false},
 		{"switch without a host", func(t *testing.T, s *simtest.Sim) {
 			n, err := s.Finder().Network(t.Context(), "DVS0")
 			ok(t, err)
 			sw := s.Model.Map().Get(n.Reference()).(*simulator.DistributedVirtualSwitch)
 			gone := sw.Summary.HostMember[0]
 			sw.Summary.HostMember = sw.Summary.HostMember[1:]
-			b, err := s.Finder().Network(t.Context(), "bridge")
-			ok(t, err)
-			pg := s.Model.Map().Get(b.Reference()).(*simulator.DistributedVirtualPortgroup)
-			simulator.RemoveReference(&pg.Host, gone)
+			simulator.RemoveReference(&portgroup(t, s).Host, gone)
 		}, "bridge network", "not on the hosts", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -201,6 +200,13 @@ func ok(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func portgroup(t *testing.T, s *simtest.Sim) *simulator.DistributedVirtualPortgroup {
+	t.Helper()
+	b, err := s.Finder().Network(t.Context(), "bridge")
+	ok(t, err)
+	return s.Model.Map().Get(b.Reference()).(*simulator.DistributedVirtualPortgroup)
 }
 
 func store(s *simtest.Sim) *simulator.Datastore {
