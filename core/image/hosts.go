@@ -66,13 +66,28 @@ func (h *hosts) host(scheme, server, apiPath string) docker.RegistryHost {
 	}
 }
 
+// client returns the one that is kept for the server.
 func (h *hosts) client(scheme, server string) *http.Client {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	key := scheme + "://" + server
-	if c, ok := h.clients[key]; ok {
+	h.mu.Lock()
+	c, ok := h.clients[key]
+	h.mu.Unlock()
+	if ok {
 		return c
 	}
+	t, rt := h.transport(scheme, server)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c, ok := h.clients[key]; ok {
+		return c // another pull was quicker
+	}
+	c = &http.Client{Transport: &downloads{next: rt, slots: h.slots, idle: responseTimeout}}
+	h.clients[key] = c
+	h.transports = append(h.transports, t)
+	return c
+}
+
+func (h *hosts) transport(scheme, server string) (*http.Transport, http.RoundTripper) {
 	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
@@ -82,16 +97,12 @@ func (h *hosts) client(scheme, server string) *http.Client {
 		MaxIdleConnsPerHost:   cap(h.slots) + 1,
 		IdleConnTimeout:       30 * time.Second,
 	}
-	var rt http.RoundTripper = t
 	// The question may look the name up: it is not asked where the answer changes nothing.
-	if scheme == "https" && server != hubServer && h.registry.IsInsecureRegistry(server) {
-		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the administrator listed it as insecure
-		rt = docker.NewHTTPFallback(t)
+	if scheme != "https" || server == hubServer || !h.registry.IsInsecureRegistry(server) {
+		return t, t
 	}
-	c := &http.Client{Transport: &downloads{next: rt, slots: h.slots, idle: responseTimeout}}
-	h.clients[key] = c
-	h.transports = append(h.transports, t)
-	return c
+	t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the administrator listed it as insecure
+	return t, docker.NewHTTPFallback(t)
 }
 
 func (h *hosts) close() {

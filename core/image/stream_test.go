@@ -77,8 +77,9 @@ func TestStreamKnowsEmptyLayers(t *testing.T) {
 
 func TestStreamEndsWhenItIsClosedOrCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
+	data := make([]byte, 100*chunkSize)
 	for range 20 {
-		s := newStream(ctx, bytes.NewReader(noise("x", 100*chunkSize)))
+		s := newStream(ctx, bytes.NewReader(data))
 		_, _ = s.Read(make([]byte, 10))
 		closed := make(chan struct{})
 		go func() { defer close(closed); s.Close() }()
@@ -88,7 +89,7 @@ func TestStreamEndsWhenItIsClosedOrCanceled(t *testing.T) {
 			t.Fatal("Close hangs")
 		}
 	}
-	s := newStream(ctx, bytes.NewReader(noise("x", 100*chunkSize)))
+	s := newStream(ctx, bytes.NewReader(data))
 	defer s.Close()
 	cancel()
 	if _, err := s.finish(); !errors.Is(err, context.Canceled) {
