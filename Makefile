@@ -107,4 +107,4 @@ $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/gotests
 $(TOOLS)/govc:
 	@mkdir -p $(TOOLS)
 	@echo "building govc (once)"
-	@GOFLAGS= GOBIN=$(CURDIR)/$(TOOLS) go install github.com/vmware/govmomi/govc@v0.56.0
+	@go build -trimpath -o $@ ./tests/govc
