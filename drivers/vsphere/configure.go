@@ -24,8 +24,8 @@ const (
 	dnsAgain = time.Second
 )
 
-// configure connects and makes the three drivers. ctx ends when the plugin stops.
-func configure(ctx context.Context, c config.Config) (serve.Drivers, error) {
+// configure connects and makes the three drivers. parent ends when the plugin stops.
+func configure(parent context.Context, c config.Config) (_ serve.Drivers, err error) {
 	c.SetDefaults()
 	if err := c.Validate(); err != nil {
 		return serve.Drivers{}, err
@@ -35,10 +35,18 @@ func configure(ctx context.Context, c config.Config) (serve.Drivers, error) {
 	if err != nil {
 		return serve.Drivers{}, err
 	}
+	ctx, cancel := context.WithCancel(parent)
 	s, err := session.Open(ctx, c.VCenter, log)
 	if err != nil {
+		cancel()
 		return serve.Drivers{}, err
 	}
+	defer func() {
+		if err != nil { // the host tries again: leave nothing running
+			cancel()
+			_ = s.Close(context.WithoutCancel(parent))
+		}
+	}()
 	inv := inventory.New(s, types.ManagedObjectReference{Type: c.VCH.PoolType, Value: c.VCH.Pool}, log)
 	go inv.Run(ctx)
 	if err := inv.WaitReady(ctx); err != nil {
@@ -58,7 +66,10 @@ func configure(ctx context.Context, c config.Config) (serve.Drivers, error) {
 	go nets.Run(ctx)
 	go serveLinks(ctx, router, c.Link.Listen, log)
 	go serveDNS(ctx, net.JoinHostPort(c.Network.Bridge.Gateway.String(), "53"), log)
-	return serve.Drivers{Compute: vms, Storage: disks, Network: nets, Close: s.Close}, nil
+	return serve.Drivers{Compute: vms, Storage: disks, Network: nets, Health: inv.Health, Close: func(end context.Context) error {
+		cancel()
+		return s.Close(end)
+	}}, nil
 }
 
 func serveLinks(ctx context.Context, r *link.Router, address string, log *slog.Logger) {

@@ -38,7 +38,7 @@ func (d *Driver) toVM(m *inventory.Machine) compute.VM {
 		if err := json.Unmarshal([]byte(s), &e); err != nil {
 			d.log.Warn("the VM's exit record is damaged", "container", vm.ID, "err", err)
 		} else {
-			vm.Exit = &compute.Exit{Code: int32(e.Code), OOM: e.OOM, Error: e.Error, Started: e.Started, Finished: e.Finished}
+			vm.Exit = &compute.Exit{Code: e.Code, OOM: e.OOM, Error: e.Error, Started: e.Started, Finished: e.Finished}
 		}
 	}
 	return vm

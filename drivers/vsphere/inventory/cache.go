@@ -30,6 +30,8 @@ type Inventory struct {
 	ids     map[string]types.ManagedObjectReference
 	changed chan struct{} // closed and replaced at every change
 	subs    map[*Subscription]struct{}
+	health  error         // why the watch is broken
+	turned  chan struct{} // closed and replaced when health may have changed
 }
 
 // New returns an empty cache of the VMs below pool; Run fills it.
@@ -41,17 +43,52 @@ func New(s *session.Session, pool types.ManagedObjectReference, log *slog.Logger
 		ids:     map[string]types.ManagedObjectReference{},
 		changed: make(chan struct{}),
 		subs:    map[*Subscription]struct{}{},
+		turned:  make(chan struct{}),
 	}
 }
 
-// WaitReady returns when the cache has been filled for the first time.
+// WaitReady returns when the cache has been filled for the first time, or why that failed.
 func (i *Inventory) WaitReady(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-i.ready:
-		return nil
+	for {
+		err, turned := i.state()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-i.ready:
+			return nil
+		case <-turned:
+		}
 	}
+}
+
+// Health reports each change of whether the cache is kept up to date, until ctx ends.
+func (i *Inventory) Health(ctx context.Context, report func(error)) {
+	for {
+		err, turned := i.state()
+		report(err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-turned:
+		}
+	}
+}
+
+func (i *Inventory) state() (error, <-chan struct{}) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.health, i.turned
+}
+
+func (i *Inventory) setHealth(err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.health = err
+	close(i.turned)
+	i.turned = make(chan struct{})
 }
 
 // Get returns the container VM with this ID.

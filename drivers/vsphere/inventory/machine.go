@@ -71,7 +71,7 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 
 // properties are what the collector reads of each VM.
 func properties() []string {
-	return []string{"name", "runtime.powerState", "runtime.bootTime", "config.extraConfig", "config.hardware.numCPU",
+	return []string{"name", "runtime.powerState", "summary.runtime.bootTime", "config.extraConfig", "config.hardware.numCPU",
 		"config.hardware.memoryMB", "config.changeVersion", "config.files.vmPathName", "guest.ipAddress"}
 }
 
@@ -90,7 +90,7 @@ func (m *Machine) set(c types.PropertyChange) {
 		m.Name, _ = c.Val.(string)
 	case "runtime.powerState":
 		m.State, _ = c.Val.(types.VirtualMachinePowerState)
-	case "runtime.bootTime":
+	case "summary.runtime.bootTime":
 		m.BootTime, _ = c.Val.(time.Time)
 	case "config.hardware.numCPU":
 		m.CPUs, _ = c.Val.(int32)

@@ -2,9 +2,9 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"time"
 
-	"github.com/vmware/govmomi/view"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/types"
 
@@ -28,6 +28,11 @@ func (i *Inventory) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, context.Canceled) { // there is a new session
+			wait = firstWait
+			continue
+		}
+		i.setHealth(err)
 		i.log.Warn("the watch on the VMs broke; starting it again", "err", err)
 		if time.Since(begun) > time.Minute {
 			wait = firstWait
@@ -40,14 +45,20 @@ func (i *Inventory) Run(ctx context.Context) {
 	}
 }
 
-// collect makes a view, a collector and a filter, and polls until something breaks.
+// collect makes a collector and a filter, and polls until something breaks or the session
+// that they belong to is replaced.
 func (i *Inventory) collect(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	renewed := i.session.Renewed()
+	go func() {
+		select {
+		case <-renewed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	c := i.session.Client()
-	v, err := view.NewManager(c).CreateContainerView(ctx, i.pool, []string{"VirtualMachine"}, true)
-	if err != nil {
-		return session.Error("make a view of "+i.pool.Value, err)
-	}
-	defer cleanup(func(ctx context.Context) { _ = v.Destroy(ctx) })
 	res, err := methods.CreatePropertyCollector(ctx, c, &types.CreatePropertyCollector{This: c.ServiceContent.PropertyCollector})
 	if err != nil {
 		return session.Error("make a property collector", err)
@@ -56,7 +67,7 @@ func (i *Inventory) collect(ctx context.Context) error {
 	defer cleanup(func(ctx context.Context) {
 		_, _ = methods.DestroyPropertyCollector(ctx, c, &types.DestroyPropertyCollector{This: pc})
 	})
-	if _, err := methods.CreateFilter(ctx, c, &types.CreateFilter{This: pc, Spec: filter(v.Reference())}); err != nil {
+	if _, err := methods.CreateFilter(ctx, c, &types.CreateFilter{This: pc, Spec: i.filter()}); err != nil {
 		return session.Error("make a property filter", err)
 	}
 	return i.poll(ctx, pc)
@@ -69,12 +80,13 @@ func cleanup(f func(context.Context)) {
 	f(ctx)
 }
 
-func filter(v types.ManagedObjectReference) types.PropertyFilterSpec {
+// filter follows the pool's own list of VMs, so that VMs enter and leave by themselves.
+func (i *Inventory) filter() types.PropertyFilterSpec {
 	return types.PropertyFilterSpec{
 		ObjectSet: []types.ObjectSpec{{
-			Obj:       v,
+			Obj:       i.pool,
 			Skip:      types.NewBool(true),
-			SelectSet: []types.BaseSelectionSpec{&types.TraversalSpec{Type: "ContainerView", Path: "view"}},
+			SelectSet: []types.BaseSelectionSpec{&types.TraversalSpec{Type: i.pool.Type, Path: "vm"}},
 		}},
 		PropSet: []types.PropertySpec{{Type: "VirtualMachine", PathSet: properties()}},
 	}
@@ -112,6 +124,7 @@ func (i *Inventory) poll(ctx context.Context, pc types.ManagedObjectReference) e
 			all = append(all, updates...)
 		default:
 			i.replace(append(all, updates...))
+			i.setHealth(nil)
 			all, complete = nil, true
 		}
 	}

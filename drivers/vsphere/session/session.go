@@ -44,6 +44,7 @@ type Session struct {
 
 	loginMu sync.Mutex
 	gen     atomic.Uint64 // counts logins: objects of an older session are gone
+	renewed chan struct{} // closed and replaced at every login
 
 	waiters waiters
 }
@@ -54,7 +55,7 @@ func Open(ctx context.Context, c config.VCenter, log *slog.Logger) (*Session, er
 	if err != nil {
 		return nil, fmt.Errorf("vcenter.url: %w: %w", errdef.ErrInvalid, err)
 	}
-	s := &Session{user: url.UserPassword(c.User, c.Password), log: log}
+	s := &Session{user: url.UserPassword(c.User, c.Password), log: log, renewed: make(chan struct{})}
 	u.User = nil
 	s.soap = soap.NewClient(u, false)
 	t := s.soap.DefaultTransport()
@@ -109,6 +110,14 @@ func (s *Session) Client() *vim25.Client { return s.client }
 // Generation changes with every login.
 func (s *Session) Generation() uint64 { return s.gen.Load() }
 
+// Renewed returns a channel that is closed at the next login: collectors and views of the session
+// that is now are gone then.
+func (s *Session) Renewed() <-chan struct{} {
+	s.loginMu.Lock()
+	defer s.loginMu.Unlock()
+	return s.renewed
+}
+
 // Close logs out.
 func (s *Session) Close(ctx context.Context) error {
 	s.stop()
@@ -145,6 +154,8 @@ func (s *Session) login(ctx context.Context, seen uint64) error {
 		return err
 	}
 	s.gen.Add(1)
+	close(s.renewed)
+	s.renewed = make(chan struct{})
 	return nil
 }
 
@@ -156,6 +167,9 @@ func (s *Session) RoundTrip(ctx context.Context, req, res soap.HasFault) error {
 	for logins := 0; ; {
 		gen := s.gen.Load()
 		err := s.soap.RoundTrip(ctx, req, res)
+		if err == nil {
+			err = hidden(res)
+		}
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return err
@@ -175,6 +189,23 @@ func (s *Session) RoundTrip(ctx context.Context, req, res soap.HasFault) error {
 		}
 		reflect.ValueOf(res).Elem().SetZero() // else the old fault would be found again
 	}
+}
+
+// hidden returns the NotAuthenticated that the property collector puts beside each property instead
+// of failing.
+func hidden(res soap.HasFault) error {
+	b, ok := res.(*methods.RetrievePropertiesExBody)
+	if !ok || b.Res == nil || b.Res.Returnval == nil {
+		return nil
+	}
+	for _, o := range b.Res.Returnval.Objects {
+		for _, m := range o.MissingSet {
+			if f, ok := m.Fault.Fault.(*types.NotAuthenticated); ok {
+				return soap.WrapVimFault(f)
+			}
+		}
+	}
+	return nil
 }
 
 // repeatable says that a call failed on its way and may be sent again: it never left, or it only

@@ -1,0 +1,221 @@
+// Package vctest gives the driver's tests a vCenter: govmomi's simulator with a VCH in it. Its VMs
+// run nothing.
+package vctest
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/vmware/govmomi"
+	"github.com/vmware/govmomi/find"
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/openvic/vic/drivers/vsphere/config"
+	"github.com/openvic/vic/drivers/vsphere/inventory"
+	"github.com/openvic/vic/drivers/vsphere/session"
+)
+
+// VCenter is a simulated vCenter with a vApp, an endpoint VM and one layer disk.
+type VCenter struct {
+	Model   *simulator.Model
+	Server  *simulator.Server
+	Client  *govmomi.Client // an administrator who is not the driver
+	Config  *config.Config
+	Base    string // a disk that container disks can stand on
+	Session *session.Session
+	Inv     *inventory.Inventory
+	Log     *slog.Logger
+}
+
+// New starts it; it ends with t.
+func New(t *testing.T) *VCenter {
+	t.Helper()
+	m := simulator.VPX()
+	m.Machine = 0
+	if err := m.Create(); err != nil {
+		t.Fatal(err)
+	}
+	m.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword("driver", "secret")}
+	m.Service.TLS = new(tls.Config)
+	v := &VCenter{Model: m, Server: m.Service.NewServer(), Log: slog.New(slog.DiscardHandler)}
+	t.Cleanup(func() {
+		closed := make(chan struct{})
+		go func() { v.Server.Close(); close(closed) }()
+		select {
+		case <-closed:
+		case <-time.After(time.Second): // the poll of a session that was ended goes on for its 30 s
+		}
+		m.Remove()
+	})
+	var err error
+	if v.Client, err = govmomi.NewClient(t.Context(), v.Server.URL, true); err != nil {
+		t.Fatal(err)
+	}
+	v.configure(t)
+	v.open(t)
+	return v
+}
+
+func (v *VCenter) open(t *testing.T) {
+	t.Helper()
+	var err error
+	if v.Session, err = session.Open(t.Context(), v.Config.VCenter, v.Log); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	v.Inv = inventory.New(v.Session, types.ManagedObjectReference{Type: v.Config.VCH.PoolType, Value: v.Config.VCH.Pool}, v.Log)
+	go func() { v.Inv.Run(ctx); close(done) }()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = v.Session.Close(end)
+	})
+	if err := v.Inv.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// configure makes the VCH's objects and its configuration.
+func (v *VCenter) configure(t *testing.T) {
+	t.Helper()
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := find.NewFinder(v.Client.Client, true)
+	dc, err := f.DefaultDatacenter(ctx)
+	must(err)
+	f.SetDatacenter(dc)
+	cluster, err := f.ResourcePool(ctx, "DC0_C0/Resources")
+	must(err)
+	pg, err := f.Network(ctx, "DC0_DVPG0")
+	must(err)
+	folders, err := dc.Folders(ctx)
+	must(err)
+	app, err := cluster.CreateVApp(ctx, "vch1", types.DefaultResourceConfigSpec(), types.VAppConfigSpec{}, folders.VmFolder)
+	must(err)
+	ds, err := f.DefaultDatastore(ctx)
+	must(err)
+	fm := object.NewFileManager(v.Client.Client)
+	must(fm.MakeDirectory(ctx, ds.Path("vch1/VIC/1"), dc, true))
+	v.Base = ds.Path("vch1/base.vmdk")
+	u := *v.Server.URL
+	u.User = nil
+	v.Config = &config.Config{
+		VCenter: config.VCenter{URL: u.String(), User: "driver", Password: "secret", Thumbprint: v.thumbprint()},
+		VCH: config.VCH{
+			Name: "vch1", Datacenter: dc.Reference().Value, Pool: app.Reference().Value, PoolType: config.PoolVApp,
+			Folder: folders.VmFolder.Reference().Value, EndpointVM: v.endpoint(t, app, ds),
+		},
+		Storage: config.Storage{ImageStore: ds.Path("vch1/VIC/1"), LayerSizeGB: 1},
+		Compute: config.Compute{BootstrapISO: ds.Path("vch1/bootstrap.iso"), Datastore: ds.Name()},
+		Network: config.Network{Bridge: config.Bridge{Portgroup: pg.Reference().Value, Subnet: netip.MustParsePrefix("172.16.0.0/16")}},
+	}
+	v.Config.SetDefaults()
+	must(v.Config.Validate())
+}
+
+func (v *VCenter) thumbprint() string {
+	if v.Server.URL.Scheme != "https" {
+		return ""
+	}
+	return soap.ThumbprintSHA256(v.Server.Certificate())
+}
+
+// endpoint makes the endpoint VM with its state disk, and the base disk beside it.
+func (v *VCenter) endpoint(t *testing.T, app *object.VirtualApp, ds *object.Datastore) string {
+	t.Helper()
+	scsi := &types.ParaVirtualSCSIController{}
+	scsi.Key, scsi.SharedBus = -1, types.VirtualSCSISharingNoSharing
+	spec := types.VirtualMachineConfigSpec{
+		Name: "vch1", GuestId: "otherLinux64Guest", NumCPUs: 1, MemoryMB: 128,
+		Files: &types.VirtualMachineFileInfo{VmPathName: ds.Path("vch1/vch1.vmx")},
+		DeviceChange: []types.BaseVirtualDeviceConfigSpec{
+			&types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationAdd, Device: scsi},
+			newDisk(ds.Path("vch1/state.vmdk"), 0), newDisk(v.Base, 1),
+		},
+	}
+	task, err := app.CreateChildVM(t.Context(), spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := task.WaitForResult(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := info.Result.(types.ManagedObjectReference)
+	vm := object.NewVirtualMachine(v.Client.Client, ref)
+	devs, err := vm.Device(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := vm.RemoveDevice(t.Context(), true, devs.SelectByType((*types.VirtualDisk)(nil))[1]); err != nil {
+		t.Fatal(err)
+	}
+	return ref.Value
+}
+
+func newDisk(file string, unit int32) types.BaseVirtualDeviceConfigSpec {
+	b := &types.VirtualDiskFlatVer2BackingInfo{DiskMode: string(types.VirtualDiskModePersistent), ThinProvisioned: types.NewBool(true)}
+	b.FileName = file
+	d := &types.VirtualDisk{CapacityInKB: 1 << 20}
+	d.Key, d.ControllerKey, d.UnitNumber, d.Backing = -10-unit, -1, &unit, b
+	return &types.VirtualDeviceConfigSpec{
+		Operation: types.VirtualDeviceConfigSpecOperationAdd, FileOperation: types.VirtualDeviceConfigSpecFileOperationCreate, Device: d,
+	}
+}
+
+// VM returns an administrator's handle of the container's VM.
+func (v *VCenter) VM(t *testing.T, id string) *object.VirtualMachine {
+	t.Helper()
+	m, ok := v.Inv.Get(id)
+	if !ok {
+		t.Fatalf("no VM of container %s", id)
+	}
+	return object.NewVirtualMachine(v.Client.Client, m.Ref)
+}
+
+// Wait waits for an administrator's task.
+func Wait(t *testing.T, task *object.Task, err error) {
+	t.Helper()
+	if err == nil {
+		err = task.Wait(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// SetExtra does what a guest does with info-set.
+func (v *VCenter) SetExtra(t *testing.T, id string, kv map[string]string) {
+	t.Helper()
+	var spec types.VirtualMachineConfigSpec
+	for k, val := range kv {
+		spec.ExtraConfig = append(spec.ExtraConfig, &types.OptionValue{Key: k, Value: val})
+	}
+	task, err := v.VM(t, id).Reconfigure(t.Context(), spec)
+	Wait(t, task, err)
+}
+
+// ID returns a new container ID.
+func ID() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
