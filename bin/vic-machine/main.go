@@ -7,6 +7,9 @@ import (
 	"github.com/openvic/vic/machine/cli"
 )
 
+// version is set by the linker.
+var version = "dev"
+
 func main() {
-	os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(cli.Main(version, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

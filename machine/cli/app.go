@@ -60,8 +60,8 @@ type app struct {
 }
 
 // Main runs vic-machine with the arguments after the program's name and returns the exit code.
-func Main(args []string, in io.Reader, out, errOut io.Writer) int {
-	a := &app{in: in, out: out, err: errOut, version: version()}
+func Main(version string, args []string, in io.Reader, out, errOut io.Writer) int {
+	a := &app{in: in, out: out, err: errOut, version: version}
 	ctx, stop := a.interruptible(context.Background())
 	defer stop()
 	return a.run(ctx, args)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -98,7 +97,7 @@ func query(c *cli.Context) vch.Query {
 	if id := c.String("id"); id != "" {
 		return vch.Query{ID: id}
 	}
-	return vch.Query{Name: c.String("name")}
+	return vch.Query{Name: c.String("name"), Compute: c.String("compute-resource")}
 }
 
 func (a *app) printDetails(d *vch.Details) error {
@@ -186,13 +185,4 @@ func (a *app) versionCommand() *cli.Command {
 		_, err := fmt.Fprintf(a.out, "vic-machine version %s\n", a.version)
 		return err
 	}}
-}
-
-// version is what the Go tool stamped into the binary.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
-		return "dev"
-	}
-	return info.Main.Version
 }

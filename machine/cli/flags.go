@@ -47,6 +47,7 @@ func targetFlags() []cli.Flag {
 func idFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "name", Aliases: []string{"n"}, Value: defaultName, Usage: "`name` of the VCH"},
+		&cli.StringFlag{Name: "compute-resource", Aliases: []string{"r"}, Usage: "`cluster`, host or pool that it is on, if several VCHs have its name"},
 		&cli.StringFlag{Name: "id", Usage: "managed object `id` of the VCH's endpoint VM, as ls shows it; instead of --name"},
 	}
 }

@@ -18,8 +18,9 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-// Query names one VCH: by name, or by the managed object id of its endpoint VM.
-type Query struct{ Name, ID string }
+// Query names one VCH: by name, and by what it runs on if the name is not enough; or by the managed
+// object id of its endpoint VM.
+type Query struct{ Name, Compute, ID string }
 
 func (q Query) String() string {
 	if q.ID != "" {
@@ -78,7 +79,7 @@ func findEndpoint(ctx context.Context, s *session.Session, q Query) (*endpoint, 
 	var hits []endpoint
 	var ids []string
 	for _, e := range all {
-		if (q.ID != "" && e.VM.Self.Value == q.ID) || (q.ID == "" && e.Record.Name == q.Name) {
+		if (q.ID != "" && e.VM.Self.Value == q.ID) || (q.ID == "" && e.Record.Name == q.Name && runsOn(ctx, s, e.Record, q.Compute)) {
 			hits = append(hits, e)
 			ids = append(ids, e.VM.Self.Value)
 		}
@@ -90,7 +91,22 @@ func findEndpoint(ctx context.Context, s *session.Session, q Query) (*endpoint, 
 		return &hits[0], nil
 	}
 	return nil, advice.Wrap(fmt.Errorf("%d VCHs are named %s: %w", len(hits), q.Name, errdef.ErrConflict),
-		"choose one with --id; they are: %s", strings.Join(ids, ", "))
+		"choose one with --compute-resource or --id; their IDs are: %s", strings.Join(ids, ", "))
+}
+
+// runsOn says that a part of the path of the VCH's compute resource is the one that is asked for.
+func runsOn(ctx context.Context, s *session.Session, r *Record, compute string) bool {
+	compute = strings.Trim(compute, "/")
+	if compute == "" {
+		return true
+	}
+	p, err := parentPath(ctx, s, r)
+	return err == nil && strings.Contains(p+"/", "/"+compute+"/")
+}
+
+// parentPath is the inventory path of the pool around the VCH's own.
+func parentPath(ctx context.Context, s *session.Session, r *Record) (string, error) {
+	return find.InventoryPath(ctx, s.Client, types.ManagedObjectReference{Type: ResourcePool, Value: r.ParentPool})
 }
 
 // byMarker looks for the VCH's folder on every datastore.

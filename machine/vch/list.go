@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/openvic/vic/machine/session"
@@ -53,8 +52,7 @@ func entryOf(ctx context.Context, s *session.Session, e endpoint) (Entry, error)
 	if snap.power == types.VirtualMachinePowerStatePoweredOn {
 		entry.Address = snap.address
 	}
-	parent := types.ManagedObjectReference{Type: ResourcePool, Value: e.Record.ParentPool}
-	if entry.Path, err = find.InventoryPath(ctx, s.Client, parent); err != nil {
+	if entry.Path, err = parentPath(ctx, s, e.Record); err != nil {
 		entry.Path = "?" // the pool around the VCH is hidden from this account, or gone
 	}
 	return entry, nil

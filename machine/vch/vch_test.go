@@ -365,6 +365,11 @@ func TestListAndInspect(t *testing.T) {
 	if err != nil || strings.Contains(string(b), simtest.Password) || strings.Contains(string(b), "PRIVATE") {
 		t.Errorf("secrets in %s", b)
 	}
+	for compute, want := range map[string]bool{"DC0_C0": true, "/DC0/host/DC0_C0": true, "DC0_C0/Resources/": true, "DC0": true, "C0": false} {
+		if _, err := Inspect(t.Context(), s.Session, Query{Name: "vch1", Compute: compute}); (err == nil) != want {
+			t.Errorf("on %s: %v", compute, err)
+		}
+	}
 	if _, err := Inspect(t.Context(), s.Session, Query{Name: "vhc1"}); !errors.Is(err, errdef.ErrNotFound) || !strings.Contains(err.Error(), "vch1") {
 		t.Errorf("a mistyped name: %v", err)
 	}
