@@ -19,10 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// configWait is how long the host may take to give the configuration. It is long: a VM may be
-// started, and kept waiting, before there is a container for it.
-const configWait = 24 * time.Hour
-
 // Run boots the machine, lives its life, and powers it off. It is for PID 1 and does not return.
 func Run(ctx context.Context, version string) error {
 	b := &boot{version: version, log: slog.New(slog.NewTextHandler(os.Stderr, nil)), trace: &kernel.Trace{}}
@@ -76,14 +72,13 @@ func (b *boot) run(ctx context.Context) error {
 
 func (b *boot) configuration(ctx context.Context) (guest.Config, error) {
 	var c guest.Config
-	ctx, cancel := context.WithTimeout(ctx, configWait)
-	defer cancel()
 	t, err := rpci.Open(ctx, b.events)
 	if err != nil {
 		return c, err
 	}
 	b.trace.Step("RPCI is open")
 	b.keys = rpci.Keys{Transport: t}
+	// No time-out: a VM may be started, and kept waiting, before there is a container for it.
 	if err := b.keys.GetJSON(ctx, guest.KeyConfig, &c); err != nil {
 		exit := guest.Exit{Code: spawn.CodeTether, Error: fmt.Sprintf("read the configuration: %v", err), Finished: time.Now()}
 		b.keys.SetJSON(ctx, guest.KeyExit, exit)

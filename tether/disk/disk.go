@@ -90,10 +90,13 @@ func (f *Finder) device(host string, target int) string {
 	if err != nil || len(entries) == 0 {
 		return ""
 	}
+	// A disk has its name some time before it can be opened.
 	dev := filepath.Join("/dev", entries[0].Name())
-	if _, err := os.Stat(dev); err != nil {
+	fd, err := unix.Open(dev, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
 		return ""
 	}
+	unix.Close(fd)
 	return dev
 }
 

@@ -1,0 +1,262 @@
+package boottest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openvic/vic/sdk/guest"
+)
+
+const mac = "00:50:56:00:00:02"
+
+// bootModules are what a container VM needs, in the order of loading.
+var bootModules = []string{"virtio/virtio_ring", "virtio/virtio", "virtio/virtio_pci_legacy_dev", "virtio/virtio_pci_modern_dev",
+	"virtio/virtio_pci", "char/virtio_console", "scsi/scsi_common", "scsi/scsi_mod", "scsi/vmw_pvscsi", "scsi/sd_mod", "net/vmxnet3/vmxnet3"}
+
+// media is what VMs boot: made once for all tests.
+type media struct {
+	kernel, initrd string
+}
+
+var makeMedia = sync.OnceValues(func() (media, error) {
+	dir, err := os.MkdirTemp("", "vic-boottest-")
+	if err != nil {
+		return media{}, err
+	}
+	return buildMedia(dir)
+})
+
+// needs returns the unpacked kernel package, and skips the test if something is missing.
+func needs(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("boots virtual machines")
+	}
+	for _, p := range []string{"qemu-system-x86_64", "mke2fs"} {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skip(p + " is not installed")
+		}
+	}
+	if _, err := os.Stat("/bin/busybox"); err != nil {
+		t.Skip("busybox-static is not installed")
+	}
+	if kernelPackage() == "" {
+		t.Skip("no unpacked kernel package: set VIC_TEST_KERNEL, or build the ISO images first")
+	}
+}
+
+func kernelPackage() string {
+	if d := os.Getenv("VIC_TEST_KERNEL"); d != "" {
+		return d
+	}
+	found, _ := filepath.Glob("../../build/cache/kernel/linux-image-*/boot")
+	if len(found) == 0 {
+		return ""
+	}
+	return filepath.Dir(found[len(found)-1])
+}
+
+func buildMedia(dir string) (media, error) {
+	pkg := kernelPackage()
+	kernels, _ := filepath.Glob(filepath.Join(pkg, "boot/vmlinuz-*"))
+	if len(kernels) == 0 {
+		return media{}, fmt.Errorf("no kernel in %s", pkg)
+	}
+	version := strings.TrimPrefix(filepath.Base(kernels[0]), "vmlinuz-")
+	init := filepath.Join(dir, "init")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", init, "github.com/openvic/vic/bin/tether")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return media{}, fmt.Errorf("build the tether: %w: %s", err, out)
+	}
+	c := newCpio()
+	for _, d := range []string{"dev", "proc", "sys", "run", "lib", "lib/modules", "lib/modules/" + version} {
+		c.entry(d, 0o40755, nil, 0, 0)
+	}
+	c.entry("dev/console", 0o20600, nil, 5, 1)
+	c.entry("dev/null", 0o20666, nil, 1, 3)
+	c.file("init", init)
+	var list strings.Builder
+	for _, m := range bootModules {
+		name := "lib/modules/" + version + "/" + filepath.Base(m) + ".ko"
+		c.file(name, filepath.Join(pkg, "lib/modules", version, "kernel/drivers", m+".ko"))
+		fmt.Fprintln(&list, "/"+name)
+	}
+	c.file("lib/modules/"+version+"/overlay.ko", filepath.Join(pkg, "lib/modules", version, "kernel/fs/overlayfs/overlay.ko"))
+	c.entry("lib/modules/"+version+"/modules.dep", 0o100644, []byte("overlay.ko:\n"), 0, 0)
+	c.entry("modules.list", 0o100644, []byte(list.String()), 0, 0)
+	m := media{kernel: kernels[0], initrd: filepath.Join(dir, "initrd")}
+	b, err := c.end()
+	if err != nil {
+		return m, err
+	}
+	return m, os.WriteFile(m.initrd, b, 0o644)
+}
+
+// cpio writes an initramfs.
+type cpio struct {
+	b   bytes.Buffer
+	ino int
+	err error
+}
+
+func newCpio() *cpio { return &cpio{} }
+
+func (c *cpio) file(name, from string) {
+	data, err := os.ReadFile(from)
+	if err != nil && c.err == nil {
+		c.err = err
+	}
+	if i := bytes.LastIndex(data, []byte("~Module signature appended~\n")); os.Getenv("VIC_TEST_STRIP") != "" && i > 12 {
+		size := int(data[i-4])<<24 | int(data[i-3])<<16 | int(data[i-2])<<8 | int(data[i-1])
+		data = data[:i-12-size]
+	}
+	c.entry(name, 0o100755, data, 0, 0)
+}
+
+func (c *cpio) entry(name string, mode uint32, data []byte, major, minor uint32) {
+	c.ino++
+	pad := func() {
+		for c.b.Len()%4 != 0 {
+			c.b.WriteByte(0)
+		}
+	}
+	fmt.Fprintf(&c.b, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%s\x00", c.ino, mode, 0, 0, 1, 0, len(data), 0, 0, major, minor, len(name)+1, 0, name)
+	pad()
+	c.b.Write(data)
+	pad()
+}
+
+func (c *cpio) end() ([]byte, error) {
+	c.entry("TRAILER!!!", 0, nil, 0, 0)
+	return c.b.Bytes(), c.err
+}
+
+// vm is a virtual machine under test.
+type vm struct {
+	t       *testing.T
+	cmd     *exec.Cmd
+	rpc     *rpciHost
+	console string // file
+	off     chan struct{}
+	began   time.Time
+}
+
+type vmOptions struct {
+	config guest.Config
+	link   *guest.Link
+	disks  []string
+	append string
+	rpci   string // socket directory
+}
+
+func boot(t *testing.T, o vmOptions) *vm {
+	t.Helper()
+	m, err := makeMedia()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	v := &vm{t: t, console: filepath.Join(dir, "console"), off: make(chan struct{})}
+	v.rpc = newRPCIHost(t, filepath.Join(dir, "rpci"))
+	v.rpc.set(guest.Prefix+guest.KeyConfig, o.config)
+	if o.link != nil {
+		v.rpc.set(guest.Prefix+guest.KeyLink, o.link)
+	}
+	args := []string{"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35", "-accel", "tcg", "-m", "128",
+		"-kernel", m.kernel, "-initrd", m.initrd,
+		"-append", "console=ttyS0 quiet panic=-1 cryptomgr.notests noreplace-smp random.trust_cpu=on tsc=reliable no_timer_check mitigations=off vic.trace " + o.append,
+		"-chardev", "file,id=con,path=" + v.console, "-device", "isa-serial,chardev=con",
+		"-device", "virtio-serial-pci", "-chardev", "socket,id=rpc,path=" + v.rpc.path, "-device", "virtserialport,chardev=rpc,name=" + guest.RPCIPort,
+		"-netdev", "user,id=n0", "-device", "vmxnet3,netdev=n0,mac=" + mac,
+		"-device", "pvscsi,id=scsi0"}
+	for i, d := range o.disks {
+		args = append(args, "-drive", fmt.Sprintf("if=none,id=d%d,format=raw,file=%s", i, d),
+			"-device", fmt.Sprintf("scsi-hd,drive=d%d,bus=scsi0.0,scsi-id=%d", i, guest.SCSITarget(i)))
+	}
+	v.cmd = exec.Command("qemu-system-x86_64", args...)
+	v.cmd.Stderr = os.Stderr
+	v.began = time.Now()
+	if err := v.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		v.cmd.Wait()
+		close(v.off)
+	}()
+	t.Cleanup(v.end)
+	return v
+}
+
+func (v *vm) end() {
+	select {
+	case <-v.off:
+	default:
+		v.cmd.Process.Kill()
+		<-v.off
+	}
+	if v.t.Failed() || testing.Verbose() {
+		b, _ := os.ReadFile(v.console)
+		v.t.Logf("console:\n%s", b)
+	}
+}
+
+// waitOff waits until the VM has powered itself off.
+func (v *vm) waitOff(limit time.Duration) {
+	v.t.Helper()
+	select {
+	case <-v.off:
+	case <-time.After(limit):
+		v.t.Fatal("the VM did not power off")
+	}
+}
+
+// exit returns the exit record.
+func (v *vm) exit() guest.Exit {
+	v.t.Helper()
+	var e guest.Exit
+	s := v.rpc.wait(guest.Prefix+guest.KeyExit, time.Minute)
+	if err := json.Unmarshal([]byte(s), &e); err != nil {
+		v.t.Fatalf("exit record %q: %v", s, err)
+	}
+	return e
+}
+
+// makeDisk makes a disk with an ext4 that holds what fill puts into a directory.
+func makeDisk(t *testing.T, fill func(dir string)) string {
+	t.Helper()
+	dir, disk := t.TempDir(), filepath.Join(t.TempDir(), "disk")
+	fill(dir)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "mke2fs", "-q", "-t", "ext4", "-d", dir, disk, "128M").CombinedOutput()
+	if err != nil {
+		t.Fatalf("mke2fs: %v: %s", err, out)
+	}
+	return disk
+}
+
+// rootfs is a root file system of busybox alone.
+func rootfs(dir string) {
+	root := filepath.Join(dir, guest.RootfsDir)
+	for _, d := range []string{"bin", "etc", "tmp", "home/web"} {
+		os.MkdirAll(filepath.Join(root, d), 0o755)
+	}
+	b, _ := os.ReadFile("/bin/busybox")
+	os.WriteFile(filepath.Join(root, "bin/busybox"), b, 0o755)
+	for _, name := range []string{"sh", "echo", "cat", "id", "ls", "sleep", "kill", "ps", "env", "pwd", "hostname", "mount", "ip", "stty", "tty", "dd", "yes", "head", "touch", "trap", "test", "wc", "ulimit", "readlink"} {
+		os.Symlink("busybox", filepath.Join(root, "bin", name))
+	}
+	os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("root:x:0:0:root:/root:/bin/sh\nweb:x:33:33::/home/web:/bin/sh\n"), 0o644)
+	os.WriteFile(filepath.Join(root, "etc/group"), []byte("root:x:0:\nweb:x:33:\nextra:x:40:web\n"), 0o644)
+	os.Symlink("/run/somewhere/resolv.conf", filepath.Join(root, "etc/resolv.conf"))
+}
