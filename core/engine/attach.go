@@ -157,13 +157,11 @@ func (x stdio) copy(ctx context.Context, st Streams, req link.OutputRequest) err
 		x.run.taken.Add(1)
 		return writeTo(st, c.Stream == link.Stderr, c.Data)
 	})
-	if cause := context.Cause(ctx); cause != nil {
-		switch {
-		case errors.Is(cause, ErrDetached):
-			return ErrDetached
-		case errors.Is(cause, errInputEnd), x.run.ctx.Err() != nil:
-			return nil
-		}
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, ErrDetached):
+		return ErrDetached
+	case errors.Is(cause, errInputEnd), x.run.ctx.Err() != nil:
+		return nil // the client or the VM has gone
 	}
 	return err
 }

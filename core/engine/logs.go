@@ -155,8 +155,7 @@ func (e *Engine) exportedLog(ctx context.Context, c *container, lim *tailer) err
 	return lim.flush()
 }
 
-// keepLog keeps a short log in memory before the VM goes off, and marks the run as closing: from
-// now on its log is read from there or from the disk.
+// keepLog keeps a short log in memory before the VM goes off.
 func (e *Engine) keepLog(r *run) {
 	c := r.c
 	ctx, cancel := context.WithTimeout(r.ctx, killPatience)
@@ -170,12 +169,9 @@ func (e *Engine) keepLog(r *run) {
 		kept = append(kept, k)
 		return nil
 	})
-	c.update(func() {
-		r.closing = true
-		if err == nil {
-			c.kept, c.keptWhole = kept, true
-		}
-	})
+	if err == nil {
+		c.update(func() { c.kept, c.keptWhole = kept, true })
+	}
 }
 
 // lines cuts output into lines, filters and passes them on.

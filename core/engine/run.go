@@ -190,12 +190,19 @@ func (e *Engine) drain(r *run) bool {
 	for {
 		before := r.taken.Load()
 		ctx, cancel := context.WithTimeout(r.ctx, drainPatience)
-		err := r.c.await(ctx, func() bool { return r.readers == 0 })
+		err := r.c.await(ctx, func() bool {
+			r.closing = r.closing || r.readers == 0 // who comes now reads elsewhere
+			return r.closing
+		})
 		cancel()
 		if r.ctx.Err() != nil {
 			return false
 		}
-		if err == nil || r.taken.Load() == before {
+		if err == nil {
+			return true
+		}
+		if r.taken.Load() == before {
+			r.c.update(func() { r.closing = true })
 			return true
 		}
 	}

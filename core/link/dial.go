@@ -25,6 +25,9 @@ const (
 	ioBuffer     = 128 << 10
 )
 
+// handshakePatience bounds the TLS handshake on a new connection.
+const handshakePatience = 15 * time.Second
+
 // Connector is the part of a compute driver that the link needs.
 type Connector interface {
 	Connect(ctx context.Context, id string) (io.ReadWriteCloser, error)
@@ -97,7 +100,9 @@ func (d *Dialer) connect(ctx, life context.Context, id string) (net.Conn, error)
 		return nil, fmt.Errorf("link to %s: %w", id, err)
 	}
 	conn := tls.Client(asConn(raw), d.authority.clientTLS(id))
-	if err := conn.HandshakeContext(ctx); err != nil {
+	hctx, done := context.WithTimeout(ctx, handshakePatience) // the peer may have died unseen
+	defer done()
+	if err := conn.HandshakeContext(hctx); err != nil {
 		_ = raw.Close()
 		return nil, fmt.Errorf("link to %s: %w", id, err)
 	}

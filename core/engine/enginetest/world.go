@@ -119,7 +119,10 @@ func (w *World) boot(req compute.CreateRequest) {
 	w.boots++
 	boot, mute := w.boots, w.mute
 	w.mu.Unlock()
+	var t *linktest.Tether
 	t, err := linktest.Boot(cfg, fmt.Sprint(boot), log, func(x guest.Exit) {
+		t.Halt() // before the power goes: the next boot is another tether's
+		w.writeLog(req.ID, log)
 		w.Compute.Exit(req.ID, compute.Exit{Code: x.Code, Error: x.Error, Started: x.Started, Finished: x.Finished})
 	})
 	if err != nil {
@@ -134,15 +137,20 @@ func (w *World) boot(req compute.CreateRequest) {
 		if err != nil {
 			break
 		}
+		if w.Tether(req.ID) != t { // of the next boot
+			_ = conn.Close()
+			break
+		}
 		t.Serve(conn)
 	}
-	w.awaitOff(req.ID)
+	w.awaitOff(req.ID, t)
 	t.Halt()
 	w.writeLog(req.ID, log)
 }
 
-func (w *World) awaitOff(id string) {
-	for {
+// awaitOff returns when this boot of a VM is over.
+func (w *World) awaitOff(id string, t *linktest.Tether) {
+	for w.Tether(id) == t {
 		vm, err := w.Compute.Get(context.Background(), id)
 		if err != nil || vm.State != compute.StateRunning {
 			return
