@@ -4,6 +4,7 @@ import (
 	typescontainer "github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/container"
 	dockerimage "github.com/docker/docker/image"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // ContainerUse is what the image store must know of a container: which image it uses.
@@ -37,6 +38,8 @@ func (s containerStore) List() []*container.Container {
 			c.Config.Image = u.ImageID
 		}
 		c.State.Running = u.Running
+		// docker images counts containers by manifest; for an image that is no index that is its ID.
+		c.ImageManifest = &ocispec.Descriptor{Digest: c.ImageID.Digest()}
 		all = append(all, c)
 	}
 	return all
