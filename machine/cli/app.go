@@ -106,7 +106,7 @@ func (a *app) explain(err error) {
 		return
 	}
 	fmt.Fprintf(a.err, "vic-machine: %v\n", err)
-	if r := advice.Of(err); r != "" {
+	if r := advice.Of(err); r != "" && !errors.Is(err, errInterrupted) {
 		fmt.Fprintf(a.err, "  -> %s\n", r)
 	}
 }

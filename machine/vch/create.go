@@ -58,7 +58,7 @@ func (c *creator) steps() []step {
 		{"endpoint VM", "look at the task in vSphere: its description tells more", c.makeVM},
 		{"configuration", "look at the task in vSphere: its description tells more", c.configure},
 		{"power on", "look at the task in vSphere: mostly the hosts lack memory, or DRS found no place", c.powerOn},
-		{"endpoint", "run again with --debug 1 to keep the endpoint VM, and look at its console", c.waitReady},
+		{"endpoint", "give a longer --timeout if this machine is slow, or run again with --debug 1 to keep the endpoint VM, and look at its console", c.waitReady},
 	}
 }
 
@@ -76,10 +76,11 @@ func (c *creator) runStep(ctx context.Context, s step) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := s.do(ctx); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	err := s.do(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		return cause // what the call says of the end of its context is noise
+	}
+	if err != nil {
 		return err
 	}
 	return c.hook(s.name)

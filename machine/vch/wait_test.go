@@ -1,0 +1,92 @@
+package vch
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/openvic/vic/machine/advice"
+	"github.com/openvic/vic/machine/progress"
+	"github.com/openvic/vic/sdk/guest"
+)
+
+func TestAnEndpointIsJudgedByWhatItReports(t *testing.T) {
+	const on, off = types.VirtualMachinePowerStatePoweredOn, types.VirtualMachinePowerStatePoweredOff
+	addr := netip.MustParseAddr("192.0.2.7")
+	status := func(state, message string) guest.Status { return guest.Status{State: state, Message: message} }
+	for _, c := range []struct {
+		name    string
+		s       snapshot
+		failing time.Duration // since when it has reported failures
+		ready   bool
+		err     string
+	}{
+		{"nothing yet", snapshot{power: on}, 0, false, ""},
+		{"starting", snapshot{on, addr, status("starting", "")}, 0, false, ""},
+		{"ready", snapshot{on, addr, status("ready", "")}, 0, true, ""},
+		{"ready after failures", snapshot{on, addr, status("ready", "")}, time.Hour, true, ""},
+		{"ready without an address", snapshot{power: on, status: status("ready", "")}, 0, false, ""},
+		{"fails at first", snapshot{on, addr, status("failed", "no vCenter")}, time.Second, false, ""},
+		{"fails for long", snapshot{on, addr, status("failed", "no vCenter")}, time.Minute, false, "no vCenter"},
+		{"went off", snapshot{power: off}, 0, false, "poweredOff"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := &waiter{vm: object.NewVirtualMachine(nil, types.ManagedObjectReference{Value: "vm-1"}), port: 2376}
+			if c.failing > 0 {
+				w.failing = time.Now().Add(-c.failing)
+			}
+			ready, err := w.judge(c.s)
+			if (ready != nil) != c.ready || (err != nil) != (c.err != "") || (err != nil && !strings.Contains(err.Error(), c.err)) {
+				t.Errorf("ready %v, error %v", ready, err)
+			}
+			if c.name == "fails for long" && advice.Of(err) == "" {
+				t.Error("no remedy")
+			}
+		})
+	}
+}
+
+func TestProgressOfTheBootIsToldOnce(t *testing.T) {
+	var buf bytes.Buffer
+	w := &waiter{vm: object.NewVirtualMachine(nil, types.ManagedObjectReference{Value: "vm-1"}), log: progress.New(&buf)}
+	s := snapshot{types.VirtualMachinePowerStatePoweredOn, netip.MustParseAddr("192.0.2.7"),
+		guest.Status{State: "starting", Message: "waiting for vCenter", Services: map[string]string{"vicd": "running"}}}
+	for range 3 {
+		if _, err := w.judge(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{"192.0.2.7", "waiting for vCenter", "service vicd: running"} {
+		if strings.Count(buf.String(), want) != 1 {
+			t.Errorf("want %q once in\n%s", want, buf.String())
+		}
+	}
+}
+
+func TestPublicAddress(t *testing.T) {
+	for in, want := range map[string]string{
+		"public=10.0.0.5": "10.0.0.5", "bridge=172.16.0.1,public=fe80::1,public=10.0.0.5": "10.0.0.5",
+		"bridge=172.16.0.1": "invalid IP", "": "invalid IP", "public=,x": "invalid IP", "public=fd00::5": "fd00::5",
+	} {
+		if got := publicAddress(in).String(); got != want {
+			t.Errorf("%q: %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestParseRecord(t *testing.T) {
+	for _, bad := range []string{"", "vch1", "{}", `{"name":"a"}`, "{"} {
+		if _, err := ParseRecord(bad); err == nil {
+			t.Errorf("%q passed", bad)
+		}
+	}
+	r, err := ParseRecord(`{"name":"a","id":"b","folder":"c"}`)
+	if err != nil || r.Name != "a" {
+		t.Errorf("%+v %v", r, err)
+	}
+}
