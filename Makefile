@@ -104,7 +104,7 @@ $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/gotests
 	@cd contrib/tools && GOFLAGS= go build -trimpath -ldflags '-s -w' -o ../../$@ $(PKG)
 	@touch $@
 
-$(TOOLS)/govc:
+.PHONY: $(TOOLS)/govc
+$(TOOLS)/govc: # the tests' administrator; the same modules as the product's
 	@mkdir -p $(TOOLS)
-	@echo "building govc (once)"
 	@go build -trimpath -o $@ ./tests/govc
