@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"time"
 
 	"github.com/vmware/govmomi/vim25/types"
@@ -58,7 +59,7 @@ func configure(parent context.Context, c config.Config) (_ serve.Drivers, err er
 	}
 	router := link.NewRouter(func(id string) bool { _, ok := inv.Get(id); return ok }, log)
 	vms := compute.New(s, inv, router, disks, &c, log)
-	nets := network.New(inv, &c, log)
+	nets := network.New(inv, &c, filepath.Join(workDir, "leases.json"), log)
 	if err := network.SetUpNAT(c.Network.Bridge); err != nil {
 		return serve.Drivers{}, err
 	}

@@ -37,20 +37,23 @@ type Driver struct {
 
 	mu   sync.Mutex
 	pool *pool
+	file string // leases of VMs that are not there yet
 	// seen are containers whose VMs existed: their leases end with them.
 	seen map[string]bool
 }
 
 var _ network.Driver = (*Driver)(nil)
 
-// New returns a driver that knows the leases of the VMs in the inventory, which must be filled.
-func New(inv *inventory.Inventory, cfg *config.Config, log *slog.Logger) *Driver {
+// New returns a driver that knows the leases of the VMs in the inventory, which must be filled, and
+// those in file: what was given to containers whose VMs are still to be made.
+func New(inv *inventory.Inventory, cfg *config.Config, file string, log *slog.Logger) *Driver {
 	b := cfg.Network.Bridge
 	d := &Driver{
-		inv: inv, cfg: b, log: log, pool: newPool(b.Subnet, b.Gateway), seen: map[string]bool{},
+		inv: inv, cfg: b, file: file, log: log, pool: newPool(b.Subnet, b.Gateway), seen: map[string]bool{},
 		net: network.Network{ID: networkID(cfg.VCH.Name, b.Portgroup), Name: bridgeName, Driver: bridgeName, Subnet: b.Subnet.Masked(), Gateway: b.Gateway},
 	}
 	d.adoptAll(inv.List())
+	d.loadPending()
 	return d
 }
 
@@ -71,6 +74,7 @@ func (d *Driver) Run(ctx context.Context) {
 		}
 		switch e.Kind {
 		case inventory.Snapshot:
+			d.goneExcept(e.Machines)
 			d.adoptAll(e.Machines)
 		case inventory.Put:
 			d.adoptAll([]*inventory.Machine{e.Machine})
@@ -126,6 +130,22 @@ func (d *Driver) gone(id string) {
 	}
 }
 
+// goneExcept ends the leases of VMs that went while nobody watched.
+func (d *Driver) goneExcept(ms []*inventory.Machine) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	there := map[string]bool{}
+	for _, m := range ms {
+		there[m.ID()] = true
+	}
+	for id := range d.seen {
+		if !there[id] {
+			delete(d.seen, id)
+			d.pool.release(id)
+		}
+	}
+}
+
 // Get implements network.Driver.
 func (d *Driver) Get(_ context.Context, id string) (network.Network, error) {
 	if id != d.net.ID {
@@ -157,6 +177,7 @@ func (d *Driver) Join(ctx context.Context, req network.JoinRequest) (network.End
 	if err != nil {
 		return network.Endpoint{}, err
 	}
+	d.savePending()
 	return network.Endpoint{
 		Network:   d.net.ID,
 		Container: req.Container,
@@ -175,5 +196,6 @@ func (d *Driver) Leave(_ context.Context, req network.LeaveRequest) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.pool.release(req.Container)
+	d.savePending()
 	return nil
 }

@@ -3,14 +3,16 @@ package network
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/openvic/vic/sdk/errdef"
 )
 
 // lease is a container's place on the bridge.
 type lease struct {
-	addr netip.Addr
-	mac  string
+	addr  netip.Addr
+	mac   string
+	given time.Time
 }
 
 // pool hands out the addresses of one subnet. An address that was given back rests as long as others
@@ -62,7 +64,7 @@ func (p *pool) give(container string, wanted netip.Addr, mac string) (lease, err
 		}
 		p.last = a
 	}
-	return p.hold(container, lease{addr: a, mac: mac}), nil
+	return p.hold(container, lease{addr: a, mac: mac, given: time.Now()}), nil
 }
 
 // next finds a free address after the last one given.

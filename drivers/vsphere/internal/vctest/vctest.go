@@ -219,3 +219,64 @@ func ID() string {
 	_, _ = rand.Read(b[:])
 	return hex.EncodeToString(b[:])
 }
+
+// Container makes a container VM whose disk stands on a layer's, as the compute driver does. It goes
+// when t ends.
+func (v *VCenter) Container(t *testing.T, id, layer string, extra map[string]string) types.ManagedObjectReference {
+	t.Helper()
+	ds, name := v.Config.Compute.Datastore, "c-"+id[:12]
+	home := "[" + ds + "] " + name + "/" + name
+	scsi := &types.ParaVirtualSCSIController{}
+	scsi.Key, scsi.SharedBus = -1, types.VirtualSCSISharingNoSharing
+	d := newDisk(home+".vmdk", 0)
+	d.GetVirtualDeviceConfigSpec().Device.GetVirtualDevice().Backing.(*types.VirtualDiskFlatVer2BackingInfo).Parent = parent(layer)
+	spec := types.VirtualMachineConfigSpec{
+		Name: name, GuestId: "otherLinux64Guest", NumCPUs: 1, MemoryMB: 64, Files: &types.VirtualMachineFileInfo{VmPathName: home + ".vmx"},
+		ExtraConfig:  []types.BaseOptionValue{&types.OptionValue{Key: inventory.KeyID, Value: id}, &types.OptionValue{Key: inventory.KeyLayers, Value: layer}},
+		DeviceChange: []types.BaseVirtualDeviceConfigSpec{&types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationAdd, Device: scsi}, d},
+	}
+	for k, val := range extra {
+		spec.ExtraConfig = append(spec.ExtraConfig, &types.OptionValue{Key: k, Value: val})
+	}
+	app := object.NewVirtualApp(v.Client.Client, types.ManagedObjectReference{Type: v.Config.VCH.PoolType, Value: v.Config.VCH.Pool})
+	task, err := app.CreateChildVM(t.Context(), spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := task.WaitForResult(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := info.Result.(types.ManagedObjectReference)
+	t.Cleanup(func() {
+		ctx := context.Background()
+		if task, err := object.NewVirtualMachine(v.Client.Client, ref).Destroy(ctx); err == nil {
+			_ = task.Wait(ctx)
+		}
+		_ = v.Inv.Settle(ctx, ref, func(m *inventory.Machine) bool { return m == nil })
+	})
+	if err := v.Inv.Settle(t.Context(), ref, func(m *inventory.Machine) bool { return m != nil && m.ID() == id }); err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+func parent(file string) *types.VirtualDiskFlatVer2BackingInfo {
+	b := &types.VirtualDiskFlatVer2BackingInfo{}
+	b.FileName = file
+	return b
+}
+
+// EndpointDisks returns the disks in the endpoint VM by target.
+func (v *VCenter) EndpointDisks(ctx context.Context) (map[int]*types.VirtualDisk, error) {
+	ref := types.ManagedObjectReference{Type: "VirtualMachine", Value: v.Config.VCH.EndpointVM}
+	devs, err := object.NewVirtualMachine(v.Client.Client, ref).Device(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[int]*types.VirtualDisk{}
+	for _, d := range devs.SelectByType((*types.VirtualDisk)(nil)) {
+		out[int(*d.GetVirtualDevice().UnitNumber)] = d.(*types.VirtualDisk)
+	}
+	return out, nil
+}

@@ -1,0 +1,102 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/containerd/containerd/v2/pkg/archive"
+	"github.com/containerd/continuity/fs"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/openvic/vic/drivers/vsphere/internal/vctest"
+)
+
+// fakeHost keeps what is on each disk in a directory: a new child begins as a copy of its parent.
+type fakeHost struct {
+	vc   *vctest.VCenter
+	root string
+
+	mu      sync.Mutex
+	mounted map[string]bool
+	fail    error // of Unpack
+}
+
+var _ Host = (*fakeHost)(nil)
+
+func newFakeHost(vc *vctest.VCenter, root string) *fakeHost {
+	return &fakeHost{vc: vc, root: root, mounted: map[string]bool{}}
+}
+
+// dir is where the content of a disk lies.
+func (h *fakeHost) dir(file string) string {
+	return filepath.Join(h.root, strings.NewReplacer("[", "", "] ", "_", "/", "_").Replace(file))
+}
+
+func (h *fakeHost) Device(ctx context.Context, target int) (string, error) {
+	disks, err := h.vc.EndpointDisks(ctx)
+	if err != nil {
+		return "", err
+	}
+	d, ok := disks[target]
+	if !ok {
+		return "", fmt.Errorf("no disk at target %d", target)
+	}
+	b := d.Backing.(*types.VirtualDiskFlatVer2BackingInfo)
+	dir := h.dir(b.FileName)
+	if _, err := os.Stat(dir); err == nil || b.Parent == nil {
+		return dir, nil
+	}
+	return dir, fs.CopyDir(dir, h.dir(b.Parent.FileName))
+}
+
+func (h *fakeHost) Format(_ context.Context, dev string) error {
+	return errors.Join(os.RemoveAll(dev), os.MkdirAll(dev, 0o755))
+}
+
+func (h *fakeHost) Mount(dev string) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mounted[dev] {
+		return "", errors.New("mounted twice")
+	}
+	h.mounted[dev] = true
+	return dev, nil
+}
+
+func (h *fakeHost) MountRead(dev string) (string, error) { return h.Mount(dev) }
+
+func (h *fakeHost) Unmount(_, dev string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.mounted[dev] {
+		return errors.New("not mounted")
+	}
+	delete(h.mounted, dev)
+	return nil
+}
+
+func (h *fakeHost) Forget(dev string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mounted[dev] {
+		return errors.New("still mounted")
+	}
+	return nil
+}
+
+func (h *fakeHost) Unpack(ctx context.Context, dir string, tar io.Reader) (int64, error) {
+	if h.fail != nil {
+		return 0, h.fail
+	}
+	var opts []archive.ApplyOpt
+	if os.Geteuid() != 0 {
+		opts = append(opts, archive.WithNoSameOwner())
+	}
+	return archive.Apply(ctx, dir, tar, opts...)
+}
