@@ -26,6 +26,7 @@ func Run(ctx context.Context, version string) error {
 		b.log.Error("boot failed", "err", err)
 	}
 	b.trace.Step("power off")
+	b.trace.Flush()
 	return kernel.PowerOff()
 }
 
@@ -51,9 +52,11 @@ func (b *boot) run(ctx context.Context) error {
 	if b.events, err = kernel.NewEvents(ctx); err != nil {
 		return err
 	}
+	b.trace.Step("events subscribed")
 	if err := netcfg.PrepareIPv6(); err != nil {
 		b.log.Warn("IPv6 is slow to come up", "err", err)
 	}
+	b.trace.Step("IPv6 prepared")
 	b.modules = kernel.NewModules()
 	// The rest waits for devices, not for modules: what is there first is used first.
 	go func() {

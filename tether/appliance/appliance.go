@@ -155,7 +155,7 @@ func sysctl(root string, values map[string]string) error {
 
 // mounts mounts the disks, making file systems on blank ones that want one.
 func (m *Machine) mounts(ctx context.Context) ([]string, error) {
-	f := &disk.Finder{Sys: "/sys", Events: m.Events}
+	f := &disk.Finder{Sys: "/sys", Events: m.Events, Trace: m.Trace}
 	var done []string
 	for _, v := range m.config.Mounts {
 		dev, err := f.Find(ctx, v.Disk)
@@ -226,6 +226,7 @@ func (m *Machine) serve(ctx context.Context, cancel context.CancelFunc) {
 		running.Go(func() { v.run(ctx) })
 	}
 	m.Trace.Step("services started")
+	m.Trace.Flush()
 	<-m.Keys.Halt()
 	m.Log.Info("shutdown asked for")
 	cancel()

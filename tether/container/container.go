@@ -90,10 +90,12 @@ func (m *Machine) prepare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, deviceWait)
 	defer cancel()
 	m.space = newSpace(&m.config)
+	m.space.Step = m.Trace.Step
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return m.disks(gctx) })
 	g.Go(func() error { return m.network(gctx) })
 	m.cgroup()
+	m.Trace.Step("control group made")
 	if err := g.Wait(); err != nil {
 		return err
 	}
@@ -227,6 +229,7 @@ func (m *Machine) announce(ctx context.Context) {
 		m.Log.Warn("the start could not be announced", "err", err)
 	}
 	m.Trace.Step("start announced")
+	m.Trace.Flush()
 }
 
 func (m *Machine) announceAddresses(ctx context.Context) error {

@@ -26,6 +26,7 @@ const adapter = "vmw_pvscsi"
 type Finder struct {
 	Sys    string // "/sys" but for tests
 	Events *kernel.Events
+	Trace  *kernel.Trace
 }
 
 // Find returns the device of the i-th disk, waiting until it is there.
@@ -39,11 +40,14 @@ func (f *Finder) Find(ctx context.Context, i int) (string, error) {
 	if err := f.Events.Wait(ctx, what, func() bool { host = f.host(); return host != "" }); err != nil {
 		return "", err
 	}
+	f.Trace.Step("SCSI adapter found")
 	if err := f.scan(host, target); err != nil {
 		return "", err
 	}
+	f.Trace.Step("SCSI target asked for")
 	dev := ""
 	err := f.Events.Wait(ctx, what, func() bool { dev = f.device(host, target); return dev != "" })
+	f.Trace.Step("disk found")
 	return dev, err
 }
 

@@ -34,6 +34,14 @@ type Container struct {
 	// Score, if set, is the tether's own oom_score_adj. The tether is not to be killed when memory
 	// runs out; its children, which inherit that, are.
 	Score *os.File
+	// Step, if set, is told of each step of the start.
+	Step func(name string)
+}
+
+func (c *Container) step(name string) {
+	if c.Step != nil {
+		c.Step(name)
+	}
 }
 
 // Values of oom_score_adj.
@@ -79,11 +87,12 @@ func thread(f func() error) error {
 func (c *Container) Start(r *Reaper, p guest.Process) (*Process, error) {
 	var started *Process
 	err := thread(func() error {
-		o := startOptions{flags: unix.CLONE_NEWPID, cgroup: c.openCgroup(), spawner: c.spawner, proc: true, console: true}
+		o := startOptions{flags: unix.CLONE_NEWPID, cgroup: c.openCgroup(), spawner: c.spawner, step: c.step, proc: true, console: true}
 		defer unix.Close(o.cgroup)
 		if err := c.enter(); err != nil {
 			return err
 		}
+		c.step("container entered")
 		var err error
 		started, err = start(r, p, c.Hostname, o)
 		return err
@@ -100,7 +109,7 @@ func (c *Container) Exec(r *Reaper, pid int, p guest.Process) (*Process, error) 
 			return fmt.Errorf("the container's process: %w", err)
 		}
 		defer unix.Close(fd)
-		o := startOptions{cgroup: c.openCgroup(), spawner: c.spawner}
+		o := startOptions{cgroup: c.openCgroup(), spawner: c.spawner, step: func(string) {}}
 		defer unix.Close(o.cgroup)
 		// A thread that shares its root directory with others cannot enter a mount namespace.
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
@@ -146,12 +155,15 @@ func (c *Container) enter() error {
 		defer unix.Close(fd)
 		binds[i] = fd
 	}
+	c.step("namespaces made")
 	if err := c.switchRoot(); err != nil {
 		return err
 	}
+	c.step("root switched")
 	if err := mountSystem(); err != nil {
 		return err
 	}
+	c.step("system mounted")
 	for i, b := range c.Binds {
 		if err := attach(binds[i], b); err != nil {
 			return fmt.Errorf("mount %s: %w", b.Target, err)

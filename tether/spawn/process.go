@@ -39,6 +39,7 @@ type startOptions struct {
 	flags   uint64
 	cgroup  int // directory, or -1
 	spawner func(run func() (int, error)) func() (int, error)
+	step    func(name string)
 	proc    bool // mount /proc: this is PID 1
 	console bool // /dev/console is the terminal
 }
@@ -74,6 +75,7 @@ func start(r *Reaper, p guest.Process, hostname string, o startOptions) (*Proces
 	if err := prog.fill(p, o, id, path, dir, env, ends); err != nil {
 		return nil, &Failure{CodeCannotRun, err.Error()}
 	}
+	o.step("process prepared")
 	proc := &Process{TTY: ends.tty, Stdin: ends.stdin, Stdout: ends.stdout, Stderr: ends.stderr}
 	proc.PID, proc.Ended, err = r.Start(o.spawner(prog.run))
 	if err != nil {
