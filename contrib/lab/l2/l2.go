@@ -1,7 +1,6 @@
 // Package l2 is the lab's Ethernet: one learning switch per port group, all in this process.
 //
-// A port is one end of a Unix socket pair whose other end is given to QEMU
-// (`-netdev stream,addr.type=fd`). Frames travel with a 4-byte big-endian length before them, as
+// A port is a stream connection from QEMU (`-netdev stream`). Frames travel with a 4-byte big-endian length before them, as
 // QEMU's stream backend and gvisor-tap-vsock's QEMU protocol have it.
 package l2
 
@@ -36,10 +35,8 @@ func (f *Fabric) Switch(name string) *Switch {
 	return s
 }
 
-// Plug makes a port on the named switch and returns the far end as a file for QEMU.
-func (f *Fabric) Plug(name string) (*os.File, error) {
-	return f.Switch(name).PlugFile()
-}
+// Plug attaches a connection to the named switch, which owns it from now on.
+func (f *Fabric) Plug(name string, c net.Conn) error { return f.Switch(name).Plug(c) }
 
 // Close ends all switches; their ports see end of file.
 func (f *Fabric) Close() {

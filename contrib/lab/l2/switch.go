@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 )
 
@@ -55,19 +54,6 @@ func (p *port) flush() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_ = p.w.Flush()
-}
-
-// PlugFile makes a port and returns its far end as a file.
-func (s *Switch) PlugFile() (*os.File, error) {
-	near, far, err := Pair()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Plug(near); err != nil {
-		_ = far.Close()
-		return nil, err
-	}
-	return far, nil
 }
 
 // Plug attaches a connection; the switch owns it from now on and lets go when the other end closes.

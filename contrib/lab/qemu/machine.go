@@ -21,6 +21,9 @@ import (
 // unplugTimeout bounds the wait for the guest to release a device.
 const unplugTimeout = 10 * time.Second
 
+// joinTimeout bounds the wait for QEMU to connect a NIC.
+const joinTimeout = 10 * time.Second
+
 // Machine is a running VM.
 type Machine struct {
 	host *Host
@@ -103,6 +106,7 @@ func (m *Machine) exec(ctx context.Context) (mon, rpc net.Conn, err error) {
 	}
 	defer func() { _ = out.Close() }()
 	cmd := exec.Command(m.host.path, m.host.args(&m.spec, guest.RPCIPort)...)
+	cmd.Dir = m.spec.Dir
 	cmd.ExtraFiles = []*os.File{monFar, rpcFar}
 	cmd.Stdout, cmd.Stderr = out, out
 	// A session of its own keeps a Ctrl-C in the lab's terminal away from the guests.
@@ -212,22 +216,52 @@ func (m *Machine) AddNIC(n NIC) error {
 }
 
 func (m *Machine) addNIC(id, slot string, n NIC) error {
-	f, err := m.host.cfg.Plug(n.Segment)
+	l, err := m.listen(id)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }() // QEMU has its own copy
-	if err := m.mon.runWithFile("getfd", args{"fdname": id}, f); err != nil {
+	defer func() { _ = l.Close() }()
+	// QEMU works in spec.Dir, so the name alone is a path for it.
+	err = m.mon.run("netdev_add", args{"type": "stream", "id": id, "server": false, "addr": args{"type": "unix", "path": id}})
+	if err != nil {
 		return err
 	}
-	if err := m.mon.run("netdev_add", args{"type": "stream", "id": id, "server": false, "addr": args{"type": "fd", "str": id}}); err != nil {
-		return err
+	if err = m.join(l, n.Segment); err == nil {
+		err = m.mon.run("device_add", args{"driver": n.Model, "id": id, "netdev": id, "bus": slot, "mac": n.MAC, "romfile": ""})
 	}
-	err = m.mon.run("device_add", args{"driver": n.Model, "id": id, "netdev": id, "bus": slot, "mac": n.MAC, "romfile": ""})
 	if err != nil {
 		return errors.Join(err, m.mon.run("netdev_del", args{"id": id}))
 	}
 	return nil
+}
+
+// listen makes a socket in the VM's folder. It goes through the folder's descriptor because the
+// address of a Unix socket holds no more than 108 bytes.
+func (m *Machine) listen(name string) (*net.UnixListener, error) {
+	d, err := os.Open(m.spec.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = d.Close() }()
+	_ = os.Remove(filepath.Join(m.spec.Dir, name))
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), name)})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false) // by that name it is no longer reached; the folder goes with the VM
+	return l, nil
+}
+
+// join takes QEMU's connection for a NIC and plugs it into the fabric.
+func (m *Machine) join(l *net.UnixListener, segment string) error {
+	if err := l.SetDeadline(time.Now().Add(joinTimeout)); err != nil {
+		return err
+	}
+	c, err := l.Accept()
+	if err != nil {
+		return fmt.Errorf("network %s: %w", segment, err)
+	}
+	return m.host.cfg.Plug(segment, c)
 }
 
 func (m *Machine) takeSlot(key int32) (string, error) {

@@ -1,8 +1,9 @@
 // Package qemu runs the lab's virtual machines: one QEMU process each, with the devices that a VM
 // has on vSphere (pvscsi, vmxnet3, AHCI CD-ROM, 16550) and a virtio-serial port for guestinfo.
 //
-// Everything that joins this process to QEMU is a socket pair handed down at start (monitor,
-// guestinfo port, network ports): no listener, no path, nothing to race for, nothing to clean up.
+// The monitor and the guestinfo port are socket pairs handed down at start: no listener, no path,
+// nothing to race for, nothing to clean up. (A NIC cannot have one: QEMU 7.2 looks for a named
+// descriptor in a thread that does not know it and leaves the NIC unconnected, without an error.)
 // Disks and NICs are plugged by QMP before the first instruction runs, so the cold and the hot path
 // are the same code.
 package qemu
@@ -12,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -81,8 +83,8 @@ type Config struct {
 	Binary string // default qemu-system-x86_64
 	Accel  string // tcg, kvm; default: what the CPU offers
 	CPU    string // QEMU's -cpu; default for TCG: its default model, which boots fastest
-	// Plug gives one end of a port on a network segment.
-	Plug func(segment string) (*os.File, error)
+	// Plug attaches a NIC's connection to a network segment.
+	Plug func(segment string, c net.Conn) error
 	Log  *slog.Logger
 }
 

@@ -5,19 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 type args = map[string]any
 
-// monitor speaks QMP over a socket pair. It is our own and not a library's because the sockets are
-// inherited (libraries dial) and because NICs need a file descriptor passed along with the command.
+// monitor speaks QMP over a socket pair. It is our own and not a library's because the socket is
+// inherited, and libraries dial.
 type monitor struct {
-	conn *net.UnixConn
+	conn net.Conn
 	mu   sync.Mutex // one command at a time
 	resp chan message
 
@@ -44,7 +41,7 @@ type eventData struct {
 
 // newMonitor reads the greeting and negotiates.
 func newMonitor(c net.Conn, onEvent func(string, eventData)) (*monitor, error) {
-	m := &monitor{conn: c.(*net.UnixConn), resp: make(chan message, 1), deleted: map[string]chan struct{}{}, onEvent: onEvent}
+	m := &monitor{conn: c, resp: make(chan message, 1), deleted: map[string]chan struct{}{}, onEvent: onEvent}
 	r := bufio.NewReader(c)
 	if _, err := r.ReadBytes('\n'); err != nil {
 		return nil, fmt.Errorf("monitor: %w", ErrStopped)
@@ -93,25 +90,15 @@ func (m *monitor) watchRelease(id string) <-chan struct{} {
 	return ch
 }
 
-func (m *monitor) run(cmd string, a args) error { return m.runWithFile(cmd, a, nil) }
-
-// runWithFile sends a command, with a file descriptor beside it when f is not nil.
-func (m *monitor) runWithFile(cmd string, a args, f *os.File) error {
+// run sends a command and waits for its answer.
+func (m *monitor) run(cmd string, a args) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	req := args{"execute": cmd}
 	if a != nil {
 		req["arguments"] = a
 	}
-	b, err := json.Marshal(req)
-	if err != nil {
-		return err
-	}
-	var oob []byte
-	if f != nil {
-		oob = unix.UnixRights(int(f.Fd()))
-	}
-	if _, _, err := m.conn.WriteMsgUnix(append(b, '\n'), oob, nil); err != nil {
+	if err := json.NewEncoder(m.conn).Encode(req); err != nil {
 		return fmt.Errorf("%s: %w", cmd, ErrStopped)
 	}
 	r, ok := <-m.resp

@@ -1,0 +1,147 @@
+package l2
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// station is the far end of a port.
+type station struct {
+	t    *testing.T
+	conn net.Conn
+	mac  [6]byte
+}
+
+func plug(t *testing.T, sw *Switch, last byte) *station {
+	t.Helper()
+	near, far, err := Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sw.Plug(near); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = far.Close() })
+	return &station{t, far, [6]byte{2, 0, 0, 0, 0, last}}
+}
+
+func (s *station) send(to [6]byte, payload string) {
+	s.t.Helper()
+	f := append(append(append([]byte{}, to[:]...), s.mac[:]...), payload...)
+	if _, err := s.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(f))), f...)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// get returns the payload of the next frame; empty when none comes.
+func (s *station) get() string {
+	_ = s.conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	var h [4]byte
+	if _, err := io.ReadFull(s.conn, h[:]); err != nil {
+		return ""
+	}
+	b := make([]byte, binary.BigEndian.Uint32(h[:]))
+	if _, err := io.ReadFull(s.conn, b); err != nil {
+		return ""
+	}
+	return string(b[12:])
+}
+
+func TestSwitchLearns(t *testing.T) {
+	var f Fabric
+	sw := f.Switch("a")
+	a, b, c := plug(t, sw, 1), plug(t, sw, 2), plug(t, sw, 3)
+	other := plug(t, f.Switch("b"), 4)
+	all := [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	a.send(all, "who")
+	if b.get() != "who" || c.get() != "who" {
+		t.Error("a broadcast reaches all")
+	}
+	b.send(a.mac, "me")
+	if a.get() != "me" {
+		t.Error("a known address is reached")
+	}
+	if got := c.get(); got != "" {
+		t.Errorf("a frame for another came: %q", got)
+	}
+	a.send([6]byte{2, 9}, "flood")
+	if b.get() != "flood" || c.get() != "flood" {
+		t.Error("an unknown address is flooded")
+	}
+	a.send(a.mac, "self")
+	if b.get() != "" {
+		t.Error("a frame to the sender itself goes nowhere")
+	}
+	if other.get() != "" {
+		t.Error("switches are apart")
+	}
+	// A station that moves is found at its new port.
+	c.mac = a.mac
+	c.send(all, "moved")
+	b.get()
+	a.get()
+	b.send(a.mac, "new")
+	if c.get() != "new" {
+		t.Error("the station that moved")
+	}
+}
+
+func TestUnplug(t *testing.T) {
+	var f Fabric
+	sw := f.Switch("a")
+	a, b := plug(t, sw, 1), plug(t, sw, 2)
+	_ = b.conn.Close()
+	for sw.Ports() != 1 {
+		time.Sleep(time.Millisecond)
+	}
+	a.send(b.mac, "gone") // must not block or fail
+	f.Close()
+	if _, err := a.conn.Read(make([]byte, 1)); err == nil {
+		t.Error("a port of a closed switch is open")
+	}
+	near, _, err := Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Plug("a", near); err == nil {
+		t.Error("plugged into a closed switch")
+	}
+}
+
+func TestGarbageEndsThePortOnly(t *testing.T) {
+	var f Fabric
+	sw := f.Switch("a")
+	a, b, c := plug(t, sw, 1), plug(t, sw, 2), plug(t, sw, 3)
+	if _, err := c.conn.Write(bytes.Repeat([]byte{0xff}, 64)); err != nil {
+		t.Fatal(err)
+	}
+	for sw.Ports() != 2 {
+		time.Sleep(time.Millisecond)
+	}
+	a.send(b.mac, "on")
+	if b.get() != "on" {
+		t.Error("the others go on")
+	}
+}
+
+func BenchmarkForward(b *testing.B) {
+	var f Fabric
+	sw := f.Switch("a")
+	t := &testing.T{}
+	src, dst := plug(t, sw, 1), plug(t, sw, 2)
+	dst.send([6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, "here")
+	src.get()
+	go func() { _, _ = io.Copy(io.Discard, dst.conn) }()
+	frame := append(binary.BigEndian.AppendUint32(nil, 1514), append(append(dst.mac[:], src.mac[:]...), make([]byte, 1502)...)...)
+	burst := bytes.Repeat(frame, 16)
+	b.SetBytes(int64(len(burst)))
+	for b.Loop() {
+		if _, err := src.conn.Write(burst); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
