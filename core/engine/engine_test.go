@@ -434,9 +434,9 @@ func TestRestartOfTheHost(t *testing.T) {
 		t.Errorf("code %d", w.exitCode("exited"))
 	}
 	w.eventually("--rm container gone", func() bool { return len(w.List()) == 3 })
-	if got := w.logs("running", engine.LogOptions{}); !strings.HasPrefix(got, "line 0\nline 1\n") {
-		t.Errorf("logs %.40q", got)
-	}
+	w.eventually("logs go on", func() bool {
+		return strings.HasPrefix(w.logs("running", engine.LogOptions{}), "line 0\nline 1\nline 2\n")
+	})
 	w.must(w.Stop(ctx(t), "running", engine.StopOptions{}))
 	if w.exitCode("running") != 143 {
 		t.Errorf("code %d", w.exitCode("running"))

@@ -1,0 +1,57 @@
+// Package vicd puts the daemon together: configuration, plugins, image service, engine and the
+// Docker API, in this order, each started as soon as what it needs is there.
+package vicd
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/signal"
+	"syscall"
+
+	"github.com/openvic/vic/core/config"
+)
+
+// Main runs the daemon until SIGTERM or SIGINT and returns its exit code. Containers go on.
+func Main(version string, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("vicd", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	path := flags.String("config", "/etc/vic/vicd.toml", "configuration `file`")
+	debug := flags.Bool("debug", false, "log what is of use to developers too")
+	show := flags.Bool("version", false, "print the version and exit")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	if *show {
+		fmt.Fprintln(stdout, "vicd", version)
+		return 0
+	}
+	level := slog.LevelInfo
+	if *debug {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := start(ctx, version, *path, log, level); err != nil {
+		fmt.Fprintln(stderr, "vicd:", err)
+		return 1
+	}
+	return 0
+}
+
+func start(ctx context.Context, version, path string, log *slog.Logger, level slog.Level) error {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	d, err := newDaemon(ctx, cfg, version, log.With("vch", cfg.Name), level)
+	if err != nil {
+		return err
+	}
+	return d.run(ctx, cancel)
+}
