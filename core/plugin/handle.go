@@ -1,0 +1,88 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/serve"
+)
+
+// handle is a connection that outlives the processes at its other end: each call takes the one of
+// the moment.
+type handle struct{ s *supervisor }
+
+var _ grpc.ClientConnInterface = (*handle)(nil)
+
+// Invoke makes a unary call.
+func (h *handle) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	p, err := h.s.current(ctx)
+	if err != nil {
+		return err
+	}
+	var trailer metadata.MD
+	err = p.conn.Invoke(ctx, method, args, reply, append(opts, grpc.Trailer(&trailer))...)
+	return p.explain(ctx, err, trailer)
+}
+
+// NewStream begins a streaming call.
+func (h *handle) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	p, err := h.s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.conn.NewStream(ctx, desc, method, opts...)
+	if err != nil {
+		return nil, p.explain(ctx, err, nil)
+	}
+	return &stream{ClientStream: s, p: p}, nil
+}
+
+// stream explains the errors of a gRPC stream.
+type stream struct {
+	grpc.ClientStream
+	p *process
+}
+
+func (s *stream) RecvMsg(m any) error {
+	err := s.ClientStream.RecvMsg(m)
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return s.p.explain(s.Context(), err, s.Trailer())
+}
+
+func (s *stream) SendMsg(m any) error {
+	err := s.ClientStream.SendMsg(m)
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return s.p.explain(s.Context(), err, nil)
+}
+
+// explain tells an error that the plugin answered, which passes, from one that gRPC made because the
+// process is gone, which becomes errdef.ErrPluginDown.
+func (p *process) explain(ctx context.Context, err error, trailer metadata.MD) error {
+	if err == nil || len(trailer.Get(serve.AnswerKey)) > 0 {
+		return err
+	}
+	gone := p.life.Err() != nil
+	switch status.Code(err) {
+	case codes.Unavailable:
+		gone = true
+	case codes.Canceled, codes.DeadlineExceeded:
+		// Also what a caller gets who gave up.
+		gone = gone && ctx.Err() == nil
+	}
+	if !gone || errors.Is(err, errdef.ErrPluginDown) {
+		return err
+	}
+	return fmt.Errorf("plugin %s: its process ended during the call: %w", p.name, errdef.ErrPluginDown)
+}

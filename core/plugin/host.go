@@ -1,0 +1,162 @@
+// Package plugin starts the plugins that the configuration names, watches over them, and hands out
+// drivers that stay valid while the processes behind them come and go.
+//
+// Each plugin has a supervisor, one goroutine, which leads one process after the other through its
+// life: check the program's sha256, launch, Describe, check that it fits, Configure, watch, and when
+// it ends start over. A fault that no restart can mend (a wrong sum, a wrong configuration, a plugin
+// of the wrong kind) makes the plugin "refused" until an administrator asks for a restart.
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/sdk/compute"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/network"
+	"github.com/openvic/vic/sdk/storage"
+)
+
+// Roles name the plugins that must fit together.
+type Roles struct{ Compute, Storage, Network string }
+
+// Options are what a Host is made of.
+type Options struct {
+	Plugins []config.Plugin
+	Roles   Roles
+	Log     *slog.Logger
+	// RunDir holds the plugins' sockets; "" means the system's directory for temporary files.
+	RunDir string
+	// OnUp, if set, is called each time a plugin is up, in a goroutine of its own.
+	OnUp func(ctx context.Context, name string)
+	// Wait is how long a call waits for a plugin that is starting; 0 means 15 s.
+	Wait time.Duration
+	// LogLevel is handed to the plugins.
+	LogLevel slog.Level
+}
+
+// Host holds all plugins.
+type Host struct {
+	opts        Options
+	supervisors []*supervisor
+	board       *board
+}
+
+// New makes a host; Run starts the plugins. It fails if a role names a plugin that is not there.
+func New(o Options) (*Host, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Wait == 0 {
+		o.Wait = 15 * time.Second
+	}
+	if o.RunDir == "" {
+		o.RunDir = os.TempDir()
+	}
+	h := &Host{opts: o, board: newBoard()}
+	for _, p := range o.Plugins {
+		h.supervisors = append(h.supervisors, newSupervisor(h, p))
+	}
+	for key, name := range map[string]string{
+		"compute": o.Roles.Compute, "storage": o.Roles.Storage, "network": o.Roles.Network,
+	} {
+		if name == "" {
+			continue
+		}
+		if _, err := h.find(name); err != nil {
+			return nil, fmt.Errorf("engine.%s: %w", key, err)
+		}
+	}
+	return h, nil
+}
+
+// Run starts all plugins and returns when ctx has ended and all of them are gone.
+func (h *Host) Run(ctx context.Context) error {
+	if err := os.MkdirAll(h.opts.RunDir, 0o755); err != nil {
+		return fmt.Errorf("directory for the plugins' sockets: %w", err)
+	}
+	var wg sync.WaitGroup
+	for _, s := range h.supervisors {
+		wg.Go(func() { s.run(ctx) })
+	}
+	wg.Wait()
+	return nil
+}
+
+func (h *Host) find(name string) (*supervisor, error) {
+	var names []string
+	for _, s := range h.supervisors {
+		if s.spec.Name == name {
+			return s, nil
+		}
+		names = append(names, s.spec.Name)
+	}
+	have := "there is none at all"
+	if len(names) > 0 {
+		have = "there is " + strings.Join(names, ", ")
+	}
+	return nil, fmt.Errorf("plugin %q is not named by any file in plugin_dir; %s: %w", name, have, errdef.ErrNotFound)
+}
+
+// Compute returns the driver of a plugin. It stays valid for the life of the host: a call goes to the
+// process of the moment, waits a while for one that is starting, and fails with errdef.ErrPluginDown
+// when the process ends under it.
+func (h *Host) Compute(name string) (compute.Driver, error) {
+	s, err := h.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return compute.NewClient(&handle{s}), nil
+}
+
+// Storage is Compute for storage drivers.
+func (h *Host) Storage(name string) (storage.Driver, error) {
+	s, err := h.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return storage.NewClient(&handle{s}), nil
+}
+
+// Network is Compute for network drivers.
+func (h *Host) Network(name string) (network.Driver, error) {
+	s, err := h.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return network.NewClient(&handle{s}), nil
+}
+
+// List returns the status of all plugins, in the order of their files.
+func (h *Host) List() []Status {
+	all := make([]Status, 0, len(h.supervisors))
+	for _, s := range h.supervisors {
+		all = append(all, s.status())
+	}
+	return all
+}
+
+// Get returns the status of one plugin; errdef.ErrNotFound.
+func (h *Host) Get(name string) (Status, error) {
+	s, err := h.find(name)
+	if err != nil {
+		return Status{}, err
+	}
+	return s.status(), nil
+}
+
+// Restart ends a plugin's process, or the pause before its next one, and starts it anew. It returns
+// when the plugin is up or refused, or ctx ends. errdef.ErrUnavailable if it did not come up.
+func (h *Host) Restart(ctx context.Context, name string) (Status, error) {
+	s, err := h.find(name)
+	if err != nil {
+		return Status{}, err
+	}
+	return s.restart(ctx)
+}
