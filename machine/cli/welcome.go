@@ -96,11 +96,14 @@ func (a *app) reachable(ctx context.Context, set *certs.Set, spec vch.Spec, read
 	addr := net.JoinHostPort(ready.Address.String(), fmt.Sprint(ready.Port))
 	err := ping(ctx, set, spec, addr)
 	var net *net.OpError
+	var stranger *tls.CertificateVerificationError
 	switch {
 	case err == nil:
 		fmt.Fprintf(a.out, "The Docker API answers at %s.\n", addr)
 	case errors.As(err, &net) && net.Op == "dial", errors.Is(err, context.DeadlineExceeded):
 		fmt.Fprintf(a.out, "The endpoint reports that it serves, but %s cannot be reached from this machine.\n", addr)
+	case errors.As(err, &stranger):
+		fmt.Fprintf(a.out, "The endpoint reports that it serves, but from this machine another one answers at %s (%v).\n", addr, stranger.Err)
 	default:
 		fmt.Fprintf(a.err, "vic-machine: warning: the Docker API at %s does not answer as it should: %v\n", addr, err)
 	}
