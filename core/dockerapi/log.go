@@ -7,7 +7,18 @@ import (
 
 	"github.com/containerd/log"
 	"github.com/sirupsen/logrus"
+	"google.golang.org/grpc/grpclog"
 )
+
+// AdoptLogs sends what Docker's packages and those they use log without a context to l, and silences
+// gRPC, whose log speaks of every connection. Call it once, before anything else.
+func AdoptLogs(l *slog.Logger) {
+	std := logrus.StandardLogger()
+	std.SetOutput(io.Discard)
+	std.ReplaceHooks(logrus.LevelHooks{})
+	std.AddHook(bridge{l})
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+}
 
 // WithLog returns a context in which Docker's packages log to l: give it to the HTTP server as its
 // base context. What they tell as information is our debugging.

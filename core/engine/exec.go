@@ -150,6 +150,11 @@ func (e *Engine) StartExec(ctx context.Context, id string, st *Streams, width, h
 		x.failed(err)
 		return fmt.Errorf("exec failed: %w", err)
 	}
+	if pid == 0 {
+		if err := x.notStarted(ctx, r); err != nil {
+			return err
+		}
+	}
 	x.container.update(func() { x.up, x.Pid = true, pid })
 	if st == nil {
 		go e.awaitExec(e.ctx, x, r)
@@ -194,6 +199,17 @@ func (x *exec) launch(ctx context.Context, r *run, req link.Exec) (int, error) {
 	stop := context.AfterFunc(r.ctx, cancel)
 	defer stop()
 	return r.link.Exec(ctx, req)
+}
+
+// notStarted returns why the tether could not start an exec; nil if it could and it has ended.
+func (x *exec) notStarted(ctx context.Context, r *run) error {
+	exit, err := r.link.Wait(ctx, x.ID)
+	if err != nil || exit.Error == "" {
+		return err
+	}
+	code := int(exit.Code)
+	x.container.update(func() { x.Running, x.ExitCode = false, &code })
+	return fail(errdef.ErrInvalid, "exec failed: unable to start the process: %s", exit.Error)
 }
 
 // failed records an exec that could not be started, with the codes that a shell would give.

@@ -19,6 +19,8 @@ const (
 	// markAfter is how old a run is when the engine notes in the metadata that there was one.
 	// Short runs leave their exit record soon enough.
 	markAfter = 2 * time.Second
+	// startPause is the longest time between two questions whether the process has started.
+	startPause = 50 * time.Millisecond
 )
 
 // codeKilled is the exit code of a container whose VM was powered off by others.
@@ -43,6 +45,7 @@ type run struct {
 	confirmed  bool      // Watch showed the VM on
 	rechecking bool      // an off message is being asked again
 	up         bool      // the tether has answered
+	started    bool      // the process runs, or has ended
 	hello      link.Hello
 	over       bool // the process has ended
 	closing    bool // the VM is about to go off: its log is read elsewhere
@@ -88,11 +91,15 @@ func (e *Engine) follow(r *run) {
 	if err != nil {
 		return
 	}
+	r.c.update(func() { r.up, r.hello = true, h })
+	if h, err = r.awaitStart(h); err != nil {
+		return
+	}
 	failed := h.Exit != nil && h.Exit.Error != "" && !r.adopted
 	if !failed {
 		e.begin(r, h)
 	}
-	r.c.update(func() { r.up, r.hello = true, h })
+	r.c.update(func() { r.started, r.hello = true, h })
 	exit := h.Exit
 	if exit == nil {
 		x, err := r.link.Wait(r.ctx, "")
@@ -103,6 +110,23 @@ func (e *Engine) follow(r *run) {
 	}
 	e.finish(r, *exit)
 	e.wind(r)
+}
+
+// awaitStart returns what the tether says when the process runs or could not be started. The link
+// comes up beside the last steps before the start, so that it is a matter of milliseconds.
+func (r *run) awaitStart(h link.Hello) (link.Hello, error) {
+	for pause := 2 * time.Millisecond; !h.Running && h.Exit == nil; pause = min(2*pause, startPause) {
+		select {
+		case <-time.After(pause):
+		case <-r.ctx.Done():
+			return h, r.ctx.Err()
+		}
+		var err error
+		if h, err = r.link.Hello(r.ctx); err != nil {
+			return h, err
+		}
+	}
+	return h, nil
 }
 
 // begin marks a run's container as running, once, and tells.

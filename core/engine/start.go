@@ -104,14 +104,14 @@ func (e *Engine) awaitUp(ctx context.Context, r *run) error {
 	ctx, cancel := context.WithTimeout(ctx, linkPatience)
 	defer cancel()
 	c := r.c
-	err := c.await(ctx, func() bool { return r.up || r.gone })
+	err := c.await(ctx, func() bool { return r.started || r.gone })
 	if err != nil && e.ctx.Err() == nil {
 		e.log.Warn("the tether of a container does not answer", "container", c.id)
 		e.begin(r, link.Hello{})
 		return nil
 	}
 	c.mu.Lock()
-	h, up, s := r.hello, r.up, c.state
+	h, up, s := r.hello, r.started, c.state
 	c.mu.Unlock()
 	switch {
 	case up && h.Exit != nil && h.Exit.Error != "":

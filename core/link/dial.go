@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 
 	"github.com/openvic/vic/sdk/guest/linkv1"
 )
@@ -68,6 +69,8 @@ func (d *Dialer) Dial(ctx context.Context, id string) (*Link, error) {
 			MinConnectTimeout: time.Minute,
 		}),
 		grpc.WithIdleTimeout(0),
+		// A VM that is gone without a word (a host that failed) is noticed; the tether does the same.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.WithInitialWindowSize(streamWindow),
 		grpc.WithInitialConnWindowSize(connWindow),
 		grpc.WithReadBufferSize(ioBuffer),

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/core/dockerapi"
 )
 
 // Main runs the daemon until SIGTERM or SIGINT and returns its exit code. Containers go on.
@@ -33,6 +34,7 @@ func Main(version string, args []string, stdout, stderr io.Writer) int {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	dockerapi.AdoptLogs(log)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := start(ctx, version, *path, log, level); err != nil {

@@ -11,10 +11,12 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -68,7 +70,8 @@ func (t *Tether) Serve(conn net.Conn) {
 	}
 	t.conns[conn] = struct{}{}
 	t.mu.Unlock()
-	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(t.tls)))
+	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(t.tls)),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}))
 	linkv1.RegisterLinkServer(s, t)
 	l := &oneListener{conn: make(chan net.Conn, 1), closed: make(chan struct{})}
 	l.conn <- &watched{Conn: conn, closed: l.close}
@@ -202,13 +205,13 @@ func (t *Tether) WriteStdin(_ context.Context, req *linkv1.WriteStdinRequest) (*
 
 // Exec implements the link.
 func (t *Tether) Exec(_ context.Context, req *linkv1.ExecRequest) (*linkv1.ExecResponse, error) {
-	if req.GetArgs()[0] == "nosuch" {
-		return nil, status.Errorf(codes.InvalidArgument, "exec: %q: executable file not found in $PATH", req.GetArgs()[0])
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.execs[req.GetExecId()] == nil {
 		t.execs[req.GetExecId()] = startProcess(guest.Process{Args: req.GetArgs(), Env: req.GetEnv(), TTY: req.GetTty(), Stdin: req.GetStdin()}, NewOutput())
+	}
+	if req.GetArgs()[0] == "nosuch" { // an exec that has ended, not an error of the call
+		return &linkv1.ExecResponse{}, nil
 	}
 	return &linkv1.ExecResponse{Pid: 43}, nil
 }
