@@ -1,0 +1,123 @@
+package admin
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// Listeners say where the API is served.
+type Listeners struct {
+	Socket string // path of the unix socket; empty: none
+	Listen string // "tcp://host:port"; empty: none
+	// TLSCA is the file of the authority of the administrators' certificates; TLSCert and TLSKey are
+	// the server's.
+	TLSCA, TLSCert, TLSKey string
+}
+
+// Open opens the listeners.
+func (l Listeners) Open() ([]net.Listener, error) {
+	var all []net.Listener
+	if l.Socket != "" {
+		s, err := openSocket(l.Socket)
+		if err != nil {
+			return nil, fmt.Errorf("admin.socket: %w", err)
+		}
+		all = append(all, s)
+	}
+	if l.Listen != "" {
+		t, err := l.openTLS()
+		if err != nil {
+			closeAll(all)
+			return nil, fmt.Errorf("admin.listen: %w", err)
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// openSocket makes a socket for the owner alone. One that nobody serves any more is replaced.
+func openSocket(path string) (net.Listener, error) {
+	if c, err := net.Dial("unix", path); err == nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("%s is served by another process: %w", path, errdef.ErrConflict)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l Listeners) openTLS() (net.Listener, error) {
+	pem, err := os.ReadFile(l.TLSCA)
+	if err != nil {
+		return nil, fmt.Errorf("admin.tls_ca: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("admin.tls_ca: %s holds no certificate: %w", l.TLSCA, errdef.ErrInvalid)
+	}
+	cert, err := tls.LoadX509KeyPair(l.TLSCert, l.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("docker.tls_cert, docker.tls_key: %w", err)
+	}
+	addr, ok := strings.CutPrefix(l.Listen, "tcp://")
+	if !ok {
+		return nil, fmt.Errorf("%q is not tcp://host:port: %w", l.Listen, errdef.ErrInvalid)
+	}
+	return tls.Listen("tcp", addr, &tls.Config{
+		Certificates: []tls.Certificate{cert}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
+		MinVersion: tls.VersionTLS12,
+	})
+}
+
+// Serve serves handler on all listeners until ctx ends, and closes them.
+func Serve(ctx context.Context, handler http.Handler, listeners []net.Listener, log *slog.Logger) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelInfo),
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	errs := make([]error, len(listeners))
+	var wg sync.WaitGroup
+	for i, l := range listeners {
+		wg.Go(func() {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				errs[i] = fmt.Errorf("admin API on %s: %w", l.Addr(), err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func closeAll(all []net.Listener) {
+	for _, l := range all {
+		_ = l.Close()
+	}
+}
