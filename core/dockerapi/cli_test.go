@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"github.com/distribution/reference"
 	"github.com/docker/distribution"
 	"github.com/docker/docker/api/types/backend"
@@ -419,4 +420,37 @@ func TestErrorsAreDockers(t *testing.T) {
 	h.refused("Minimum memory limit allowed is 6MB", "create", "-m", "4m", "busybox")
 	h.refused("Unable to find image 'nosuch:latest' locally", "run", "nosuch")
 	h.refused("network zzz not found", "network", "inspect", "zzz")
+}
+
+// terminal runs docker in a terminal of its own.
+func (h *host) terminal(rows, cols uint16, args ...string) (*os.File, *exec.Cmd) {
+	h.t.Helper()
+	c := h.command(args...)
+	f, err := pty.StartWithSize(c, &pty.Winsize{Rows: rows, Cols: cols})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { f.Close() })
+	return f, c
+}
+
+func TestTerminal(t *testing.T) {
+	h := serve(t)
+	f, c := h.terminal(30, 100, "run", "-it", "--rm", "busybox", "size")
+	out, _ := io.ReadAll(f) // ends with an error when the terminal is gone
+	if err := c.Wait(); err != nil || !strings.Contains(string(out), "100x30") {
+		t.Errorf("size: %v, %q", err, out)
+	}
+	f, c = h.terminal(30, 100, "run", "-it", "--name", "c1", "busybox", "cat")
+	h.eventually("running", func() bool { return h.docker("ps", "-q").out != "" })
+	_, _ = f.Write([]byte{16, 17}) // ctrl-p ctrl-q
+	_, _ = io.ReadAll(f)
+	_ = c.Wait()
+	h.want(0, "c1\n", "ps", "--format", "{{.Names}}")
+	f, c = h.terminal(30, 100, "attach", "c1")
+	_, _ = f.Write([]byte("again\nexit\n"))
+	out, _ = io.ReadAll(f)
+	if err := c.Wait(); err != nil || !strings.Contains(string(out), "again") {
+		t.Errorf("attach: %v, %q", err, out)
+	}
 }

@@ -25,6 +25,7 @@ type container struct {
 	offAt    time.Time // when the last run ended
 	exits    int       // counts exits, for those who wait for the next one
 	removing bool      // by us
+	keep     bool      // an end is not the end: it is being restarted
 	removed  bool
 	changed  chan struct{} // closed and replaced at every change
 	pending  []chan *run   // attached clients that wait for a start
@@ -98,11 +99,12 @@ func (c *container) await(ctx context.Context, cond func() bool) error {
 	}
 }
 
-// activeRun returns the run of a running container.
+// activeRun returns the run of a container that runs or is about to: what needs its process waits
+// for it at the tether.
 func (c *container) activeRun() (*run, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.run == nil || !c.state.Running() {
+	if c.run == nil || c.run.over {
 		return nil, errNotRunning(c.id)
 	}
 	return c.run, nil

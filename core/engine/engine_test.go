@@ -541,3 +541,28 @@ func TestRemoveOfARunningOneNeedsForce(t *testing.T) {
 		t.Errorf("events %v", got)
 	}
 }
+
+func TestRestartKeepsAContainerThatGoesWithItsEnd(t *testing.T) {
+	w := newWorld(t)
+	w.create("c1", []string{"sleep"}, autoRemove)
+	w.must(w.Start(ctx(t), "c1"))
+	w.must(w.Restart(ctx(t), "c1", engine.StopOptions{}))
+	if w.status("c1") != engine.StatusRunning {
+		t.Error("not running after the restart")
+	}
+	w.must(w.Stop(ctx(t), "c1", engine.StopOptions{}))
+	w.eventually("gone", func() bool { return len(w.List()) == 0 })
+}
+
+func TestSignalDuringTheBootReachesTheProcess(t *testing.T) {
+	w := newWorld(t)
+	c := w.create("c1", []string{"sleep"})
+	started := make(chan error, 1)
+	go func() { started <- w.Start(context.Background(), "c1") }()
+	w.eventually("VM on", func() bool { vm, _ := w.Compute.Get(ctx(t), c.ID); return vm.State == compute.StateRunning })
+	w.must(w.Kill(ctx(t), "c1", 2))
+	w.must(<-started)
+	if code := w.exitCode("c1"); code != 130 {
+		t.Errorf("code %d", code)
+	}
+}

@@ -108,6 +108,13 @@ func (e *Engine) gone(c *container) {
 	e.emit(c, "destroy")
 }
 
+// autoRemoved says whether the container goes when its process has ended.
+func (c *container) autoRemoved() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.def.AutoRemove && !c.keep
+}
+
 // autoRemove removes a container that was made with --rm and has ended.
 func (e *Engine) autoRemove(c *container) {
 	ctx, cancel := e.background(5 * time.Minute)

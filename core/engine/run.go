@@ -191,8 +191,7 @@ func (e *Engine) wind(r *run) {
 	if !e.drain(r) {
 		return
 	}
-	d := r.c.definition()
-	if d.AutoRemove {
+	if r.c.autoRemoved() {
 		e.autoRemove(r.c)
 		return
 	}
@@ -262,7 +261,7 @@ func (e *Engine) vmOff(r *run, record *compute.Exit) {
 		}
 	}
 	r.end()
-	if d := r.c.definition(); d.AutoRemove {
+	if r.c.autoRemoved() {
 		go e.autoRemove(r.c)
 	}
 }

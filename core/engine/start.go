@@ -67,6 +67,9 @@ func (e *Engine) start(ctx context.Context, c *container) error {
 	if err != nil {
 		c.update(func() { c.state.Error = err.Error() })
 		r.end()
+		if c.autoRemoved() {
+			go e.autoRemove(c)
+		}
 		return fmt.Errorf("start of container %s: %w", c.id, err)
 	}
 	c.update(func() { r.powered = time.Now() })

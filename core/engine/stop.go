@@ -162,6 +162,8 @@ func (e *Engine) Restart(ctx context.Context, ref string, o StopOptions) error {
 		return err
 	}
 	defer unlock()
+	c.update(func() { c.keep = true })
+	defer c.update(func() { c.keep = false })
 	if err := e.stop(ctx, c, o); err != nil && !errors.Is(err, ErrNotModified) {
 		return err
 	}
