@@ -126,7 +126,7 @@ func (d *daemon) openAPI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.handler = &gate{next: api, ready: d.ready, reason: d.waitingFor}
+	d.handler = &gate{next: api, ready: d.ready, reason: d.waitingFor, patience: gatePatience}
 	return nil
 }
 

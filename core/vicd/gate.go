@@ -14,9 +14,10 @@ const gatePatience = 20 * time.Second
 // gate holds requests back until the daemon can answer them. One that waits too long is told what
 // the daemon is waiting for. Pings pass: the daemon is alive.
 type gate struct {
-	next   http.Handler
-	ready  <-chan struct{}
-	reason func() string
+	next     http.Handler
+	ready    <-chan struct{}
+	reason   func() string
+	patience time.Duration
 }
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -35,7 +36,7 @@ func (g *gate) wait(ctx context.Context) bool {
 		return true
 	default:
 	}
-	ctx, cancel := context.WithTimeout(ctx, gatePatience)
+	ctx, cancel := context.WithTimeout(ctx, g.patience)
 	defer cancel()
 	select {
 	case <-g.ready:

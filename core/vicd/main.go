@@ -4,6 +4,7 @@ package vicd
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/openvic/vic/core/admin"
 	"github.com/openvic/vic/core/config"
 	"github.com/openvic/vic/core/dockerapi"
 )
@@ -33,18 +35,19 @@ func Main(version string, args []string, stdout, stderr io.Writer) int {
 	if *debug {
 		level = slog.LevelDebug
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	logs := admin.NewRing(logKept)
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(stderr, logs), &slog.HandlerOptions{Level: level}))
 	dockerapi.AdoptLogs(log)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := start(ctx, version, *path, log, level); err != nil {
+	if err := start(ctx, version, *path, log, level, logs); err != nil {
 		fmt.Fprintln(stderr, "vicd:", err)
 		return 1
 	}
 	return 0
 }
 
-func start(ctx context.Context, version, path string, log *slog.Logger, level slog.Level) error {
+func start(ctx context.Context, version, path string, log *slog.Logger, level slog.Level, logs *admin.Ring) error {
 	cfg, err := config.Load(path)
 	if err != nil {
 		return err
@@ -55,5 +58,12 @@ func start(ctx context.Context, version, path string, log *slog.Logger, level sl
 	if err != nil {
 		return err
 	}
-	return d.run(ctx, cancel)
+	served, err := d.serveAdmin(ctx, logs)
+	if err != nil {
+		d.close()
+		return err
+	}
+	err = d.run(ctx, cancel)
+	cancel()
+	return errors.Join(err, <-served)
 }

@@ -1,0 +1,28 @@
+package vicd
+
+import (
+	"context"
+
+	"github.com/openvic/vic/core/admin"
+)
+
+// logKept is how much of the daemon's log "vic logs" can show.
+const logKept = 1 << 20
+
+// serveAdmin serves the administrator's API until ctx ends; the result comes in the channel. It does
+// not wait for the plugins: it is there to see why they do not come up.
+func (d *daemon) serveAdmin(ctx context.Context, logs *admin.Ring) (<-chan error, error) {
+	a := d.cfg.Admin
+	listeners, err := admin.Listeners{Socket: a.Socket, Listen: a.Listen, TLSCA: a.TLSCA,
+		TLSCert: d.cfg.Docker.TLSCert, TLSKey: d.cfg.Docker.TLSKey}.Open()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range listeners {
+		d.log.Info("admin API listens", "address", l.Addr().String())
+	}
+	api := admin.New(admin.Options{Plugins: d.host, Name: d.cfg.Name, Version: d.version, Log: d.log, Logs: logs})
+	served := make(chan error, 1)
+	go func() { served <- admin.Serve(ctx, api, listeners, d.log) }()
+	return served, nil
+}

@@ -1,0 +1,130 @@
+package vicd
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/core/engine/enginetest"
+)
+
+func TestGateHoldsRequestsAndSaysWhy(t *testing.T) {
+	ready := make(chan struct{})
+	g := &gate{next: http.NotFoundHandler(), ready: ready, reason: func() string { return "plugin vsphere is refused" }, patience: time.Millisecond}
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		return w
+	}
+	if w := get("/v1.50/containers/json"); w.Code != 503 || !strings.Contains(w.Body.String(), "plugin vsphere is refused") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := get("/_ping"); w.Code != 404 {
+		t.Errorf("a ping does not pass: %d", w.Code)
+	}
+	close(ready)
+	if w := get("/v1.50/containers/json"); w.Code != 404 {
+		t.Errorf("not let in: %d", w.Code)
+	}
+}
+
+// setup writes a configuration with one plugin whose pin is wrong.
+func setup(t *testing.T) config.Config {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "vicd") // short: sockets lie in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	file := func(name, text string) string {
+		p := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	cert, key := enginetest.NewCA(t)
+	file("plugins.d/vsphere.toml", fmt.Sprintf("name=\"vsphere\"\npath=\"/bin/true\"\nsha256=%q\n", strings.Repeat("0", 64)))
+	c := config.Default()
+	c.Name = "vch1"
+	c.Docker.Listen = []string{"unix://" + filepath.Join(dir, "docker.sock")}
+	c.Admin.Socket = filepath.Join(dir, "admin.sock")
+	c.Link.CACert, c.Link.CAKey = file("ca.pem", string(cert)), file("key.pem", string(key))
+	c.Images.Root = filepath.Join(dir, "images")
+	c.Engine.PluginDir = filepath.Join(dir, "plugins.d")
+	return c
+}
+
+func TestARefusedPluginIsNamedAndTheDaemonEndsInTime(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var log bytes.Buffer
+	d, err := newDaemon(ctx, setup(t), "test", slog.New(slog.NewTextHandler(&log, nil)), slog.LevelInfo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- d.run(ctx, cancel) }()
+	for end := time.Now().Add(10 * time.Second); !strings.Contains(d.waitingFor(), "sha256"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waiting for %q", d.waitingFor())
+		}
+	}
+	cancel()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("the daemon does not end")
+	}
+}
+
+func TestATakenPortIsNamed(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := setup(t)
+	c.Docker.Listen = []string{"tcp://" + l.Addr().String()}
+	_, err = newDaemon(context.Background(), c, "test", slog.Default(), slog.LevelInfo)
+	if err == nil || !strings.Contains(err.Error(), l.Addr().String()+" is in use by another program") {
+		t.Errorf("err %v", err)
+	}
+}
+
+func TestNotify(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "n")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	t.Setenv("NOTIFY_SOCKET", path)
+	if err := notify("READY=1"); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 32)
+	if n, err := l.Read(b); err != nil || string(b[:n]) != "READY=1" {
+		t.Errorf("%q %v", b[:n], err)
+	}
+	t.Setenv("NOTIFY_SOCKET", "")
+	if err := notify("READY=1"); err != nil {
+		t.Errorf("without a supervisor: %v", err)
+	}
+}
