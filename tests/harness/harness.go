@@ -108,7 +108,7 @@ func (l *Lab) Up() error {
 	l.Created = time.Since(start)
 	Progress("the VCH serves after %.1f s", l.Created.Seconds())
 	for _, f := range []string{DockerAddr + ":2376", AdminAddr + ":2378"} {
-		if _, err := Command(l.Bin("vic-lab"), "forward", "--dir", l.Dir, "add", VCH, f); err != nil {
+		if _, err := Command(l.Bin("vic-lab"), "forward", "add", "--dir", l.Dir, VCH, f); err != nil {
 			return err
 		}
 	}
