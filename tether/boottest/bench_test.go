@@ -25,7 +25,7 @@ func TestBootSteps(t *testing.T) {
 	disk := makeDisk(t, rootfs)
 	times := map[string][]float64{}
 	for range boots {
-		v := boot(t, vmOptions{config: config("true"), disks: []string{disk}})
+		v := boot(t, vmOptions{config: config("echo", "hello"), append: os.Getenv("VIC_TEST_APPEND"), disks: []string{disk}})
 		v.waitOff(time.Minute)
 		for name, ms := range steps(t, v.console) {
 			times[name] = append(times[name], ms)
