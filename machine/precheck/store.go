@@ -2,13 +2,13 @@ package precheck
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/property"
 	"github.com/vmware/govmomi/vim25/methods"
@@ -145,15 +145,17 @@ func (c *checker) checkSpace(name string, free int64) bool {
 	return false
 }
 
+// probeFile has always the same name: one that a killed vic-machine left is taken away by the next.
+const probeFile = ".vic-machine-probe"
+
 // probe writes a file and removes it.
 func probe(ctx context.Context, f session.Files) error {
-	name := ".vic-machine-probe-" + uuid.NewString()
-	if err := f.Put(ctx, []byte("written by vic-machine to see whether it may; can be removed\n"), name); err != nil {
+	if err := f.Put(ctx, []byte("written by vic-machine to see whether it may; can be removed\n"), probeFile); err != nil {
 		return err
 	}
 	ctx, cancel := session.Detached(ctx)
 	defer cancel()
-	if err := f.Delete(ctx, name); err != nil {
+	if err := f.Delete(ctx, probeFile); err != nil && !errors.Is(err, errdef.ErrNotFound) {
 		return fmt.Errorf("a file was written but cannot be removed: %w", err)
 	}
 	return nil

@@ -45,6 +45,7 @@ type waiter struct {
 
 	said    []string // what was printed already
 	failing time.Time
+	why     string
 }
 
 // snapshot is what matters of the endpoint VM's state.
@@ -103,24 +104,35 @@ func (w *waiter) judge(s snapshot) (*Ready, error) {
 	if s.status.Message != "" && s.status.State != "ready" {
 		w.say("endpoint: %s", s.status.Message)
 	}
-	switch s.status.State {
-	case "ready":
+	if s.status.State == "ready" {
+		w.failing = time.Time{}
 		if s.address.IsValid() {
 			return &Ready{VM: w.vm.Reference().Value, Address: s.address, Port: w.port}, nil
 		}
 		w.say("the endpoint is ready but has no address on the public network yet: is there a DHCP server?")
-	case "failed":
-		if w.failing.IsZero() {
-			w.failing = time.Now()
-		}
-		if time.Since(w.failing) > patience {
-			return nil, advice.Wrap(fmt.Errorf("the endpoint reports a failure: %s: %w", s.status.Message, errdef.ErrUnavailable),
-				"its console, above, tells more; most often the endpoint cannot reach vCenter over the public network, or its name does not resolve there")
-		}
 		return nil, nil
 	}
-	w.failing = time.Time{}
+	if why := failure(s.status); why != "" && w.failing.IsZero() {
+		w.failing, w.why = time.Now(), why // only being ready clears it: a service that ends again and again looks well in between
+	}
+	if !w.failing.IsZero() && time.Since(w.failing) > patience {
+		return nil, advice.Wrap(fmt.Errorf("the endpoint does not get over a failure: %s: %w", w.why, errdef.ErrUnavailable),
+			"the endpoint's console, above, tells more; most often the endpoint cannot reach vCenter over the public network, or its name does not resolve there")
+	}
 	return nil, nil
+}
+
+// failure says what is wrong with an endpoint, or "".
+func failure(s guest.Status) string {
+	for _, name := range sorted(s.Services) {
+		if strings.HasPrefix(s.Services[name], "exited") {
+			return "service " + name + ": " + s.Services[name]
+		}
+	}
+	if s.State == "failed" {
+		return s.Message
+	}
+	return ""
 }
 
 // say prints a line unless it was printed before.

@@ -33,12 +33,14 @@ func TestAnEndpointIsJudgedByWhatItReports(t *testing.T) {
 		{"ready without an address", snapshot{power: on, status: status("ready", "")}, 0, false, ""},
 		{"fails at first", snapshot{on, addr, status("failed", "no vCenter")}, time.Second, false, ""},
 		{"fails for long", snapshot{on, addr, status("failed", "no vCenter")}, time.Minute, false, "no vCenter"},
+		{"vicd has ended once", snapshot{on, addr, guest.Status{State: "starting", Services: map[string]string{"vicd": "exited 1"}}}, 0, false, ""},
+		{"vicd ends again and again", snapshot{on, addr, guest.Status{State: "starting", Services: map[string]string{"vicd": "running"}}}, time.Minute, false, "no vCenter"},
 		{"went off", snapshot{power: off}, 0, false, "poweredOff"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := &waiter{vm: object.NewVirtualMachine(nil, types.ManagedObjectReference{Value: "vm-1"}), port: 2376}
 			if c.failing > 0 {
-				w.failing = time.Now().Add(-c.failing)
+				w.failing, w.why = time.Now().Add(-c.failing), "no vCenter"
 			}
 			ready, err := w.judge(c.s)
 			if (ready != nil) != c.ready || (err != nil) != (c.err != "") || (err != nil && !strings.Contains(err.Error(), c.err)) {
