@@ -1,0 +1,162 @@
+// Command vic-driver-static is the worked example of sdk/README.md: a network driver that hands out
+// the addresses of one subnet on one port group and remembers them in a file.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+
+	"github.com/openvic/vic/sdk/device"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/network"
+	"github.com/openvic/vic/sdk/serve"
+)
+
+// Config is the plugin's own configuration.
+type Config struct {
+	Portgroup string       `toml:"portgroup"`
+	Subnet    netip.Prefix `toml:"subnet"`
+	Gateway   netip.Addr   `toml:"gateway"`
+	Leases    string       `toml:"leases"`
+}
+
+const example = `# The port group's managed object id.
+portgroup = "dvportgroup-12"
+# The addresses to hand out, and the one that is the router's.
+subnet = "10.20.0.0/24"
+gateway = "10.20.0.1"
+# Where they are remembered.
+leases = "/var/lib/vic/static-leases.json"
+`
+
+func main() {
+	serve.Main(serve.Plugin[Config]{
+		Name: "static", Version: "1.0.0", Example: example,
+		Components: []serve.Component{
+			{Kind: serve.KindNetwork, Name: "static", Capabilities: []string{serve.CapMakesNIC + device.KindPortgroup}},
+		},
+		Defaults: Config{Leases: "/var/lib/vic/static-leases.json"},
+		Configure: func(_ context.Context, c Config) (serve.Drivers, error) {
+			d, err := newDriver(c)
+			return serve.Drivers{Network: d}, err
+		},
+	})
+}
+
+// driver implements network.Driver; sdk/network says what each method promises.
+type driver struct {
+	config Config
+	mu     sync.Mutex
+	leases map[string]netip.Addr // container to address
+}
+
+func newDriver(c Config) (*driver, error) {
+	if c.Portgroup == "" || !c.Subnet.IsValid() || !c.Subnet.Contains(c.Gateway) {
+		return nil, fmt.Errorf("portgroup, and a gateway inside subnet, are needed: %w", errdef.ErrInvalid)
+	}
+	d := &driver{config: c, leases: map[string]netip.Addr{}}
+	data, err := os.ReadFile(c.Leases)
+	if os.IsNotExist(err) {
+		return d, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("leases: %w", err)
+	}
+	return d, json.Unmarshal(data, &d.leases)
+}
+
+func (d *driver) network() network.Network {
+	return network.Network{ID: "static", Name: "static", Driver: "bridge", Subnet: d.config.Subnet, Gateway: d.config.Gateway}
+}
+
+func (d *driver) List(context.Context) ([]network.Network, error) {
+	return []network.Network{d.network()}, nil
+}
+
+func (d *driver) Get(_ context.Context, id string) (network.Network, error) {
+	if id != "static" {
+		return network.Network{}, fmt.Errorf("network %s: %w", id, errdef.ErrNotFound)
+	}
+	return d.network(), nil
+}
+
+func (d *driver) Join(ctx context.Context, req network.JoinRequest) (network.Endpoint, error) {
+	n, err := d.Get(ctx, req.Network)
+	if err != nil {
+		return network.Endpoint{}, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	addr, ok := d.leases[req.Container]
+	if !ok {
+		if addr, err = d.choose(req.Address); err != nil {
+			return network.Endpoint{}, err
+		}
+		d.leases[req.Container] = addr
+		if err := d.save(); err != nil {
+			delete(d.leases, req.Container)
+			return network.Endpoint{}, err
+		}
+	}
+	return network.Endpoint{
+		Network: n.ID, Container: req.Container, Gateway: n.Gateway,
+		NIC:       device.NIC{Kind: device.KindPortgroup, Locator: d.config.Portgroup, MAC: mac(req.MAC, addr)},
+		Addresses: []netip.Prefix{netip.PrefixFrom(addr, n.Subnet.Bits())},
+	}, nil
+}
+
+func (d *driver) Leave(_ context.Context, req network.LeaveRequest) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.leases, req.Container)
+	return d.save()
+}
+
+// choose returns the wanted address if it is free, or the lowest free one.
+func (d *driver) choose(wanted netip.Addr) (netip.Addr, error) {
+	taken := map[netip.Addr]bool{d.config.Gateway: true}
+	for _, a := range d.leases {
+		taken[a] = true
+	}
+	first := d.config.Subnet.Masked().Addr()
+	switch {
+	case !wanted.IsValid():
+	case !d.config.Subnet.Contains(wanted) || wanted == first:
+		return wanted, fmt.Errorf("address %s is not one of %s: %w", wanted, d.config.Subnet, errdef.ErrInvalid)
+	case taken[wanted]:
+		return wanted, fmt.Errorf("address %s is taken: %w", wanted, errdef.ErrConflict)
+	default:
+		return wanted, nil
+	}
+	// The last address of a subnet is for broadcasts: there must be one more after ours.
+	for a := first.Next(); d.config.Subnet.Contains(a.Next()); a = a.Next() {
+		if !taken[a] {
+			return a, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("no address of %s is free: %w", d.config.Subnet, errdef.ErrExhausted)
+}
+
+func (d *driver) save() error {
+	data, err := json.Marshal(d.leases)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(d.config.Leases+".new", data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(d.config.Leases+".new", d.config.Leases)
+}
+
+// mac is the wanted one, or one that the address decides, so that Join is the same each time.
+func mac(wanted string, a netip.Addr) string {
+	if wanted != "" {
+		return wanted
+	}
+	b := a.As4()
+	return fmt.Sprintf("02:42:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3])
+}
