@@ -56,6 +56,11 @@ type remote struct {
 func (r *remote) Error() string { return r.text }
 func (r *remote) Unwrap() error { return r.class }
 
+// Is lets a cancelled call be recognised as one that was made in the same process.
+func (r *remote) Is(target error) bool {
+	return target == context.Canceled && r.class == ErrCanceled
+}
+
 // FromGRPC is the way back: an error that errors.Is finds its class in and whose text is the
 // message of the other side. nil and io.EOF stay as they are.
 func FromGRPC(err error) error {
