@@ -29,7 +29,8 @@ func App() *cli.App {
 		HideHelpCommand: true,
 		Commands: []*cli.Command{
 			upCommand(dir),
-			{Name: "down", Usage: "shut the guests down and stop the lab; `up` brings all of it back", Flags: []cli.Flag{dir}, Action: down},
+			{Name: "down", Usage: "shut the guests down and stop the lab; `up` brings all of it back", Action: down,
+				Flags: []cli.Flag{dir, &cli.BoolFlag{Name: "drop-hosts", Usage: "take the lab's names out of /etc/hosts"}}},
 			{Name: "status", Usage: "say what runs", Flags: []cli.Flag{dir, &cli.BoolFlag{Name: "json"}}, Action: status},
 			{Name: "logs", Usage: "print the lab's log", Flags: []cli.Flag{dir}, Action: logs},
 			forwardCommand(dir),
@@ -53,7 +54,10 @@ func down(c *cli.Context) error {
 	err := client(c).Down(ctx)
 	if errors.Is(err, lab.ErrNotRunning) {
 		fmt.Fprintln(c.App.Writer, "no lab runs")
-		return nil
+		err = nil
+	}
+	if err == nil && c.Bool("drop-hosts") {
+		err = dropHosts(hostsFile)
 	}
 	return err
 }

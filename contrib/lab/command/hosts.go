@@ -55,3 +55,21 @@ func containsNames(hosts string, names []string) bool {
 	}
 	return true
 }
+
+// dropHosts takes the lab's line out again.
+func dropHosts(file string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var kept []string
+	for _, l := range strings.SplitAfter(string(b), "\n") {
+		if !strings.HasSuffix(strings.TrimSpace(l), hostsMark) {
+			kept = append(kept, l)
+		}
+	}
+	if text := strings.Join(kept, ""); text != string(b) {
+		return os.WriteFile(file, []byte(text), 0o644)
+	}
+	return nil
+}

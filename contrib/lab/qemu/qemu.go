@@ -82,7 +82,7 @@ type Serial struct {
 type Config struct {
 	Binary string // default qemu-system-x86_64
 	Accel  string // tcg, kvm; default: what the CPU offers
-	CPU    string // QEMU's -cpu; default for TCG: its default model, which boots fastest
+	CPU    string // QEMU's -cpu for all VMs; default: by size
 	// Plug attaches a NIC's connection to a network segment.
 	Plug func(segment string, c net.Conn) error
 	Log  *slog.Logger
