@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openvic/vic/machine/simtest"
 	"github.com/openvic/vic/machine/vch"
@@ -134,6 +135,7 @@ func TestInterruptCleansUp(t *testing.T) {
 				cancel(errInterrupted)
 				return
 			}
+			time.Sleep(10 * time.Millisecond)
 		}
 	}()
 	if code := a.run(ctx, createArgs(t, s)); code != exitInterrupted {

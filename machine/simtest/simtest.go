@@ -185,7 +185,7 @@ func (s *Sim) Guest(name, state, message string) {
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(25 * time.Millisecond)
 			vm, err := s.Find(name)
 			if err != nil {
 				continue

@@ -68,7 +68,7 @@ func (f *found) mayGo(force bool) error {
 			"move them out of the vApp, then delete the VCH")
 	}
 	if len(running) > 0 && !force {
-		return advice.Wrap(fmt.Errorf("%d containers run on the VCH: %s: %w", len(running), strings.Join(running, ", "), errdef.ErrConflict),
+		return advice.Wrap(fmt.Errorf("containers run on the VCH: %s: %w", strings.Join(running, ", "), errdef.ErrConflict),
 			"stop them, or add --force to remove them with all their data")
 	}
 	return nil
