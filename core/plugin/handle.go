@@ -53,7 +53,7 @@ type stream struct {
 
 func (s *stream) RecvMsg(m any) error {
 	err := s.ClientStream.RecvMsg(m)
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
 	return s.p.explain(s.Context(), err, s.Trailer())
@@ -61,7 +61,7 @@ func (s *stream) RecvMsg(m any) error {
 
 func (s *stream) SendMsg(m any) error {
 	err := s.ClientStream.SendMsg(m)
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
 	return s.p.explain(s.Context(), err, nil)

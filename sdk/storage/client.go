@@ -42,7 +42,7 @@ func (c *client) WriteLayer(ctx context.Context, req WriteLayerRequest, tar io.R
 		return Layer{}, errdef.FromGRPC(err)
 	}
 	first := &storagev1.WriteLayerRequest{Id: req.ID, Parent: req.Parent}
-	if err := stream.Send(first); err != nil && err != io.EOF {
+	if err := stream.Send(first); err != nil && !errors.Is(err, io.EOF) {
 		return Layer{}, errdef.FromGRPC(err)
 	}
 	err = wire.Send(tar, func(p []byte) error { return stream.Send(&storagev1.WriteLayerRequest{Data: p}) })

@@ -140,7 +140,7 @@ func readLayer(req WriteLayerRequest, r io.Reader) (*fakeLayer, error) {
 	l := &fakeLayer{layer: Layer{ID: req.ID, Parent: req.Parent, Locator: "[fake] " + req.ID, Created: time.Now().UTC()}}
 	for {
 		h, err := tr.Next()
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // one that wraps io.EOF is a stream that broke
 			break
 		}
 		if err != nil {

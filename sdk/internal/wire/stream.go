@@ -80,7 +80,7 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 			}
 		}
 		if r.err != nil {
-			if r.err == io.EOF {
+			if r.err == io.EOF { //nolint:errorlint // one that wraps io.EOF is a stream that broke
 				return total, nil
 			}
 			return total, r.err
