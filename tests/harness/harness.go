@@ -15,12 +15,12 @@ import (
 
 // The test lab has ports of its own, so that it can run beside the one of `make up`.
 const (
-	VCenterAddr  = "127.0.0.1:18989"
-	VCenterHost  = "vcenter.vic-lab.test:18989"
-	RegistryAddr = "127.0.0.1:15000"
-	RegistryHost = "registry.vic-lab.test:15000"
-	DockerAddr   = "127.0.0.1:12376"
-	AdminAddr    = "127.0.0.1:12378"
+	VCenterAddr  = "127.0.0.1:17989"
+	VCenterHost  = "vcenter.vic-lab.test:17989"
+	RegistryAddr = "127.0.0.1:17500"
+	RegistryHost = "registry.vic-lab.test:17500"
+	DockerAddr   = "127.0.0.1:17376"
+	AdminAddr    = "127.0.0.1:17378"
 	User         = "administrator@vsphere.local"
 	Password     = "VMware1!"
 	VCH          = "e2e"
