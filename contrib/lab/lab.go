@@ -200,7 +200,7 @@ func (l *Lab) startPublic(ctx context.Context) error {
 	if l.public, err = public.New(ctx, l.fabric.Switch(key)); err != nil {
 		return err
 	}
-	l.forwards = &public.Forwarder{Dial: l.public.Dial, Resolve: l.vc.GuestIP, Log: l.cfg.Log}
+	l.forwards = &public.Forwarder{Dial: l.public.Dial, Resolve: l.resolve, Log: l.cfg.Log}
 	saved, err := l.loadForwards()
 	if err != nil {
 		return err
@@ -211,6 +211,19 @@ func (l *Lab) startPublic(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// resolve finds a VM's address on the public network: what DHCP gave to its NIC there, or what the
+// guest reported when that is on the network.
+func (l *Lab) resolve(vm string) (string, bool) {
+	key, _ := l.vc.PortgroupKey(vsphere.PublicNetwork)
+	for _, mac := range l.vc.MACs(vm, key) {
+		if ip, ok := l.public.Address(mac); ok {
+			return ip, true
+		}
+	}
+	ip, ok := l.vc.GuestIP(vm)
+	return ip, ok && public.Contains(ip)
 }
 
 // portError says what to do about a port that is taken.

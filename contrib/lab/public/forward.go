@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -56,6 +57,7 @@ type Forwarder struct {
 type active struct {
 	Forward
 	listener net.Listener
+	failing  *atomic.Bool // the last connection found no VM: it was logged
 }
 
 // Add starts a forward; it ends with ctx or with Remove.
@@ -71,9 +73,10 @@ func (f *Forwarder) Add(ctx context.Context, fw Forward) error {
 	if err != nil {
 		return fmt.Errorf("%w %s for %s: %w", ErrForward, fw.Listen, fw.VM, err)
 	}
-	f.list = append(f.list, active{fw, l})
+	a := active{fw, l, &atomic.Bool{}}
+	f.list = append(f.list, a)
 	context.AfterFunc(ctx, func() { _ = l.Close() })
-	go f.serve(ctx, l, fw)
+	go f.serve(ctx, a)
 	return nil
 }
 
@@ -103,34 +106,40 @@ func (f *Forwarder) List() []Forward {
 	return l
 }
 
-func (f *Forwarder) serve(ctx context.Context, l net.Listener, fw Forward) {
+func (f *Forwarder) serve(ctx context.Context, a active) {
 	for {
-		c, err := l.Accept()
+		c, err := a.listener.Accept()
 		if err != nil {
 			return
 		}
-		go f.connect(ctx, c, fw)
+		go f.connect(ctx, c, a)
 	}
 }
 
-func (f *Forwarder) connect(ctx context.Context, c net.Conn, fw Forward) {
+func (f *Forwarder) connect(ctx context.Context, c net.Conn, a active) {
 	defer func() { _ = c.Close() }()
-	ip, ok := f.Resolve(fw.VM)
-	if !ok || ip == "" {
-		f.Log.Warn("forward: the VM has no address", "vm", fw.VM)
-		return
-	}
-	dctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	up, err := f.Dial(dctx, net.JoinHostPort(ip, strconv.Itoa(fw.Port)))
+	up, err := f.dial(ctx, a.Forward)
 	if err != nil {
-		f.Log.Warn("forward: the VM does not answer", "vm", fw.VM, "port", fw.Port, "err", err)
+		if !a.failing.Swap(true) { // clients try again and again: say it once
+			f.Log.Warn("forward finds no VM", "vm", a.VM, "port", a.Port, "err", err)
+		}
 		return
 	}
+	a.failing.Store(false)
 	defer func() { _ = up.Close() }()
 	stop := context.AfterFunc(ctx, func() { _, _ = c.Close(), up.Close() })
 	defer stop()
 	join(c, up)
+}
+
+func (f *Forwarder) dial(ctx context.Context, fw Forward) (net.Conn, error) {
+	ip, ok := f.Resolve(fw.VM)
+	if !ok || ip == "" {
+		return nil, errors.New("the VM has no address")
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return f.Dial(ctx, net.JoinHostPort(ip, strconv.Itoa(fw.Port)))
 }
 
 // join copies both ways and passes half-closes on: docker's attach depends on them.

@@ -5,9 +5,14 @@
 package public
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
+	"net/netip"
+	"strings"
 
 	"github.com/containers/gvisor-tap-vsock/pkg/types"
 	"github.com/containers/gvisor-tap-vsock/pkg/virtualnetwork"
@@ -76,4 +81,39 @@ func configuration() *types.Configuration {
 // Dial connects to a guest.
 func (n *Network) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return n.vn.DialContextTCP(ctx, addr)
+}
+
+// Address returns what DHCP gave to a NIC.
+func (n *Network) Address(mac string) (string, bool) {
+	// The gateway shows its leases over HTTP only.
+	req, err := http.NewRequest(http.MethodGet, "http://gateway/leases", nil)
+	if err != nil {
+		return "", false
+	}
+	var res answer
+	n.vn.ServicesMux().ServeHTTP(&res, req)
+	var leases map[string]string // address: MAC
+	if err := json.Unmarshal(res.Bytes(), &leases); err != nil {
+		return "", false
+	}
+	for ip, m := range leases {
+		if strings.EqualFold(m, mac) {
+			return ip, true
+		}
+	}
+	return "", false
+}
+
+// answer keeps an HTTP response in memory.
+type answer struct{ bytes.Buffer }
+
+func (*answer) Header() http.Header { return http.Header{} }
+
+func (*answer) WriteHeader(int) {}
+
+// Contains says whether an address is of this network.
+func Contains(ip string) bool {
+	p, err := netip.ParsePrefix(Subnet)
+	a, aerr := netip.ParseAddr(ip)
+	return err == nil && aerr == nil && p.Contains(a)
 }

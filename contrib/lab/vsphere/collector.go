@@ -37,6 +37,7 @@ type collector struct {
 	listener *listener
 	backlog  []types.PropertyFilterUpdate
 	version  int
+	closing  <-chan struct{} // closed when the lab stops
 
 	waiting sync.Mutex // one WaitForUpdatesEx at a time
 }
@@ -141,6 +142,14 @@ func (pc *collector) CreateFilter(ctx *simulator.Context, c *types.CreateFilter)
 	return res
 }
 
+// setClosing says how the collector learns that the lab stops. A collector is made by reflection, so
+// it does not know its lab by itself.
+func (pc *collector) setClosing(c <-chan struct{}) {
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	pc.closing = c
+}
+
 // WaitForUpdatesEx waits for changes of the filters' objects.
 func (pc *collector) WaitForUpdatesEx(ctx *simulator.Context, r *types.WaitForUpdatesEx) soap.HasFault {
 	body := &methods.WaitForUpdatesExBody{}
@@ -153,7 +162,7 @@ func (pc *collector) WaitForUpdatesEx(ctx *simulator.Context, r *types.WaitForUp
 	}
 	pc.waiting.Lock()
 	defer pc.waiting.Unlock()
-	kick := pc.begin(ctx, r.Version == "", func() { cancel(context.Canceled) })
+	kick, closing := pc.begin(ctx, r.Version == "", func() { cancel(context.Canceled) })
 	for {
 		if len(pc.backlog) == 0 {
 			pc.compute(ctx)
@@ -170,6 +179,9 @@ func (pc *collector) WaitForUpdatesEx(ctx *simulator.Context, r *types.WaitForUp
 			return body
 		}
 		select {
+		case <-closing:
+			body.Fault_ = simulator.Fault("", &types.RequestCanceled{})
+			return body
 		case <-wctx.Done():
 			if context.Cause(wctx) == context.Canceled {
 				body.Fault_ = simulator.Fault("", &types.RequestCanceled{})
@@ -198,12 +210,12 @@ func options(o *types.WaitOptions) (limit int, wait time.Duration, once bool) {
 }
 
 // begin prepares a wait; the first one, and one that starts over, forgets what was reported.
-func (pc *collector) begin(ctx *simulator.Context, restart bool, cancel func()) <-chan struct{} {
+func (pc *collector) begin(ctx *simulator.Context, restart bool, cancel func()) (kick, closing <-chan struct{}) {
 	pc.mu.Lock()
 	defer pc.mu.Unlock()
 	pc.cancel = cancel
 	if !restart && pc.kick != nil {
-		return pc.kick
+		return pc.kick, pc.closing
 	}
 	pc.changes, pc.backlog = newChanges(), nil
 	pc.kick = make(chan struct{}, 1)
@@ -214,7 +226,7 @@ func (pc *collector) begin(ctx *simulator.Context, restart bool, cancel func()) 
 		pc.listener = &listener{pc: pc, reg: ctx.Map, ref: types.ManagedObjectReference{Type: "LabListener", Value: fmt.Sprintf("%p", pc)}}
 		ctx.Map.AddHandler(pc.listener)
 	}
-	return pc.kick
+	return pc.kick, pc.closing
 }
 
 func (pc *collector) nextVersion() string {

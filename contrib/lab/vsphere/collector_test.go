@@ -195,6 +195,29 @@ func TestFilterAddedWhileWaiting(t *testing.T) {
 	}
 }
 
+// A client that logs out, or polls, does not keep the lab from closing.
+func TestLogoutAndCloseDoNotHang(t *testing.T) {
+	r := newRig(t)
+	first := r.c
+	r.watch(first, must(property.DefaultCollector(first.Client).Create(r.ctx))).next(0)
+	r.login()
+	r.must(first.Logout(r.ctx))
+	pc := must(property.DefaultCollector(r.c.Client).Create(r.ctx))
+	res := must(methods.WaitForUpdatesEx(r.ctx, r.c.Client, &types.WaitForUpdatesEx{This: pc.Reference()}))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = methods.WaitForUpdatesEx(r.ctx, r.c.Client, &types.WaitForUpdatesEx{This: pc.Reference(), Version: res.Returnval.Version})
+	}()
+	time.Sleep(20 * time.Millisecond)
+	begin := time.Now()
+	r.Close()
+	<-ended
+	if d := time.Since(begin); d > time.Second {
+		t.Errorf("closing took %v", d)
+	}
+}
+
 func TestCancelWait(t *testing.T) {
 	r := newRig(t)
 	pc, err := property.DefaultCollector(r.c.Client).Create(r.ctx)

@@ -33,6 +33,14 @@ func (s *Server) dispatch(ctx *simulator.Context, m *simulator.Method) (mo.Refer
 		return nil, nil
 	}
 	r := ctx.Session.Registry
+	if m.Name == "Logout" {
+		s.sessions.Delete(r)
+		return nil, nil
+	}
+	if pc, ok := ctx.Session.Get(m.This).(*collector); ok {
+		pc.setClosing(s.closing)
+		return nil, nil
+	}
 	if w, ok := r.Get(m.This).(wrapper); ok && w.owner() == s {
 		return nil, nil
 	}
@@ -66,6 +74,15 @@ func (s *Server) wrap(o mo.Reference) wrapper {
 	return nil
 }
 
+// wrapped says whether wrap makes wrappers for objects of a kind that come and go.
+func wrapped(kind string) bool {
+	switch kind {
+	case "VirtualMachine", "Folder", "ResourcePool", "VirtualApp", "DistributedVirtualPortgroup", "Datastore", "Datacenter":
+		return true
+	}
+	return false
+}
+
 // observer sees objects come, change and go, whoever does it.
 type observer struct{ server *Server }
 
@@ -85,7 +102,9 @@ func (o *observer) UpdateObject(_ *simulator.Context, obj mo.Reference, _ []type
 // and ends the process of a VM that is gone.
 func (o *observer) RemoveObject(_ *simulator.Context, ref types.ManagedObjectReference) {
 	o.server.store.touch(ref)
-	if ref.Type == "Task" {
+	// Only for what is wrapped: a logout removes the session's collectors and views with the lock of
+	// its registry held, so looking into that registry then would block for ever.
+	if !wrapped(ref.Type) {
 		return
 	}
 	o.server.sessions.Range(func(k, _ any) bool {

@@ -13,6 +13,9 @@ import (
 // haltTimeout is how long guests have to shut down when the lab stops.
 const haltTimeout = 10 * time.Second
 
+// closeTimeout is how long requests that are being answered have.
+const closeTimeout = 3 * time.Second
+
 // VMStatus is a VM as `vic-lab status` shows it.
 type VMStatus struct {
 	Name  string `json:"name"`
@@ -87,9 +90,13 @@ func (s *Server) Stop(ctx context.Context) error {
 	return s.store.close()
 }
 
-// Close ends the API and kills what still runs.
-func (s *Server) Close() {
+// Close ends the API and kills what still runs. It can be called again.
+func (s *Server) Close() { s.closeOnce.Do(s.close) }
+
+func (s *Server) close() {
 	s.stopping.Store(true)
+	close(s.closing)
+	s.store.end()
 	s.mu.Lock()
 	var left []*running
 	for _, m := range s.machines {
@@ -99,6 +106,15 @@ func (s *Server) Close() {
 	for _, m := range left {
 		m.Kill()
 	}
-	s.server.CloseClientConnections()
-	s.server.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.server.CloseClientConnections()
+		s.server.Close() // waits for requests that are being answered
+	}()
+	select {
+	case <-ended:
+	case <-time.After(closeTimeout):
+		s.cfg.Log.Warn("a request does not end")
+	}
 }

@@ -34,6 +34,7 @@ type store struct {
 	dirty map[types.ManagedObjectReference]bool
 	kick  chan struct{}
 	stop  chan struct{}
+	once  sync.Once // closes stop
 	ended chan struct{}
 	// encoded holds the last form of each object; only the saver uses it.
 	encoded map[types.ManagedObjectReference]json.RawMessage
@@ -150,10 +151,15 @@ func (st *store) start() {
 	}()
 }
 
+// end ends the saver.
+func (st *store) end() {
+	st.once.Do(func() { close(st.stop) })
+	<-st.ended
+}
+
 // close ends the saver and saves everything.
 func (st *store) close() error {
-	close(st.stop)
-	<-st.ended
+	st.end()
 	for ref := range st.userObjects() {
 		st.touch(ref)
 	}

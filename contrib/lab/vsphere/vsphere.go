@@ -70,13 +70,15 @@ type Server struct {
 	server  *simulator.Server
 	reg     *simulator.Registry
 
-	mu       sync.Mutex
-	machines map[types.ManagedObjectReference]*running
-	sessions sync.Map // registries of sessions that hold wrappers
-	macs     atomic.Uint32
-	store    *store
-	baseRefs map[types.ManagedObjectReference]bool
-	stopping atomic.Bool
+	mu        sync.Mutex
+	machines  map[types.ManagedObjectReference]*running
+	sessions  sync.Map // registries of sessions that hold wrappers
+	macs      atomic.Uint32
+	store     *store
+	baseRefs  map[types.ManagedObjectReference]bool
+	stopping  atomic.Bool
+	closeOnce sync.Once
+	closing   chan struct{} // closed with the API: ends long polls
 }
 
 // New makes a vCenter with the lab's inventory, brings back what was saved in cfg.Dir, and serves.
@@ -84,7 +86,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, machines: map[types.ManagedObjectReference]*running{}}
+	s := &Server{cfg: cfg, machines: map[types.ManagedObjectReference]*running{}, closing: make(chan struct{})}
 	if err := s.inventory(ctx); err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)
 	}
@@ -176,17 +178,36 @@ func (s *Server) Running() int {
 	return len(s.machines)
 }
 
-// GuestIP is the primary address of the VM of that name, as its guest reported it.
-func (s *Server) GuestIP(name string) (string, bool) {
+// byName calls f for the VM of that name, with its lock held; false when there is none.
+func (s *Server) byName(name string, f func(*simulator.VirtualMachine)) bool {
+	found := false
 	for _, vm := range s.vms() {
-		var n, ip string
-		ctx := s.context()
-		ctx.WithLock(vm, func() { n, ip = vm.Name, vm.Guest.IpAddress })
-		if n == name {
-			return ip, true
-		}
+		s.withVM(vm.Self, func(_ *simulator.Context, vm *simulator.VirtualMachine) {
+			if vm.Name == name && !found {
+				found = true
+				f(vm)
+			}
+		})
 	}
-	return "", false
+	return found
+}
+
+// GuestIP is the primary address of the VM of that name, as its guest reported it.
+func (s *Server) GuestIP(name string) (ip string, ok bool) {
+	ok = s.byName(name, func(vm *simulator.VirtualMachine) { ip = vm.Guest.IpAddress })
+	return ip, ok
+}
+
+// MACs lists the addresses of a VM's NICs on a segment.
+func (s *Server) MACs(name, key string) (macs []string) {
+	s.byName(name, func(vm *simulator.VirtualMachine) {
+		for _, d := range vm.Config.Hardware.Device {
+			if c, ok := d.(types.BaseVirtualEthernetCard); ok && segment(c.GetVirtualEthernetCard()) == key {
+				macs = append(macs, c.GetVirtualEthernetCard().MacAddress)
+			}
+		}
+	})
+	return macs
 }
 
 // PortgroupKey returns the segment that NICs on the named port group are plugged into.
