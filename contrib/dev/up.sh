@@ -6,6 +6,7 @@ cd "$(dirname "$0")/../.."
 
 vch=${VCH:-vch1}
 port=${DOCKER_PORT:-2376}
+admin=${ADMIN_PORT:-2378}
 build=$PWD/build
 certs=$build/$vch
 user=administrator@vsphere.local
@@ -18,7 +19,7 @@ say() {
 }
 fail() {
 	echo "up: $*" >&2
-	echo "up: the lab's log: $build/bin/vic-lab logs; the endpoint VM's console: build/lab/datastores/datastore1/$vch/" >&2
+	echo "up: more is in build/lab/lab.log and in the endpoint VM's console, build/lab/datastores/datastore1/$vch/$vch/console.log" >&2
 	exit 1
 }
 lab() { "$build/bin/vic-lab" "$@"; }
@@ -26,10 +27,13 @@ docker_vch() { DOCKER_HOST=tcp://127.0.0.1:$port DOCKER_TLS_VERIFY=1 DOCKER_CERT
 
 port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# A forward that this lab has made already may hold the port.
-if port_taken "$port" && ! lab forward ls 2>/dev/null | grep -q ":$port\$"; then
-	fail "port $port of 127.0.0.1 is taken by another program; stop it, or choose another port: make up DOCKER_PORT=12376"
-fi
+# A forward that this lab has made already may hold a port.
+forwards=$(lab forward ls 2>/dev/null || true)
+for p in "$port" "$admin"; do
+	if port_taken "$p" && ! grep -q ":$p\$" <<<"$forwards"; then
+		fail "port $p of 127.0.0.1 is taken by another program; stop it, or choose others: make up DOCKER_PORT=12376 ADMIN_PORT=12378"
+	fi
+done
 
 lab up >/dev/null || fail "the lab did not start"
 say "the lab is up"
@@ -41,7 +45,8 @@ thumbprint=$(sed -n 's/.*"thumbprint": "\([^"]*\)".*/\1/p' <<<"$status")
 getent hosts "${target%%:*}" >/dev/null || fail "${target%%:*} does not resolve; as root: echo '127.0.0.1 vcenter.vic-lab.test registry.vic-lab.test' >>/etc/hosts"
 
 access=(--target "$target" --user "$user" --password "$password" --thumbprint "$thumbprint")
-if "$build/bin/vic-machine" inspect "${access[@]}" --compute-resource cluster1 --name "$vch" >/dev/null 2>&1; then
+vchs=$("$build/bin/vic-machine" ls "${access[@]}") || fail "vic-machine cannot list the VCHs"
+if grep -qw -- "$vch" <<<"$vchs"; then
 	say "the VCH $vch is there"
 else
 	say "making the VCH $vch"
@@ -55,7 +60,10 @@ else
 	say "the VCH is made"
 fi
 
-lab forward ls | grep -q "^$vch .*:$port\$" || lab forward add "$vch" "127.0.0.1:$port:2376" || fail "no forward of port $port"
+forwards=$(lab forward ls) || fail "vic-lab does not list its forwards"
+for f in "$port:2376" "$admin:2378"; do
+	grep -q "^$vch .*:${f%%:*}\$" <<<"$forwards" || lab forward add "$vch" "127.0.0.1:$f" || fail "no forward of port ${f%%:*}"
+done
 
 deadline=$((SECONDS + 180))
 until version=$(docker_vch version --format '{{.Server.Version}}' 2>&1); do
@@ -69,4 +77,5 @@ say "docker run --rm busybox echo: $proof"
 
 # With the Makefile's PATH this finds build/bin too; the user's shell may not.
 [[ $(command -v docker) != "$build/bin/docker" ]] || echo "export PATH=\$PATH:$build/bin"
+echo "export VIC_HOST=tcp://127.0.0.1:$admin # for build/bin/vic"
 echo "export DOCKER_HOST=tcp://127.0.0.1:$port DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=$certs"
