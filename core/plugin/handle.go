@@ -27,9 +27,7 @@ func (h *handle) Invoke(ctx context.Context, method string, args, reply any, opt
 	if err != nil {
 		return err
 	}
-	var trailer metadata.MD
-	err = p.conn.Invoke(ctx, method, args, reply, append(opts, grpc.Trailer(&trailer))...)
-	return p.explain(ctx, err, trailer)
+	return p.Invoke(ctx, method, args, reply, opts...)
 }
 
 // NewStream begins a streaming call.
@@ -38,6 +36,20 @@ func (h *handle) NewStream(ctx context.Context, desc *grpc.StreamDesc, method st
 	if err != nil {
 		return nil, err
 	}
+	return p.NewStream(ctx, desc, method, opts...)
+}
+
+var _ grpc.ClientConnInterface = (*process)(nil)
+
+// Invoke makes a unary call to this process.
+func (p *process) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	var trailer metadata.MD
+	err := p.conn.Invoke(ctx, method, args, reply, append(opts, grpc.Trailer(&trailer))...)
+	return p.explain(ctx, err, trailer)
+}
+
+// NewStream begins a streaming call to this process.
+func (p *process) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	s, err := p.conn.NewStream(ctx, desc, method, opts...)
 	if err != nil {
 		return nil, p.explain(ctx, err, nil)

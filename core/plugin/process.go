@@ -111,11 +111,12 @@ func launch(ctx context.Context, spec config.Plugin, runDir string, level slog.L
 			spec.File, spec.Path, p.sha256, spec.SHA256, errdef.ErrInvalid)
 	}
 	if err != nil {
+		p.close()
 		return nil, fmt.Errorf("%s does not start as a plugin: %w%s", spec.Path, err, p.lastWords())
 	}
 	p.pid = cmd.Process.Pid
 	p.conn = rpc.(*plugin.GRPCClient).Conn
-	p.api = pluginv1.NewPluginServiceClient(p.conn)
+	p.api = pluginv1.NewPluginServiceClient(p)
 	return p, nil
 }
 
@@ -164,7 +165,8 @@ func (p *process) watch(report func(healthy bool, message string)) error {
 	return nil
 }
 
-// close ends the process, first by asking, and removes what belonged to it.
+// close ends the process, first by asking, and removes what belonged to it. When it returns, all that
+// the process wrote is in the log. A second close does nothing.
 func (p *process) close() {
 	gone := p.life.Err() != nil
 	if p.conn != nil && !gone {

@@ -134,7 +134,9 @@ func (s *supervisor) live(ctx context.Context) (up time.Duration, err error) {
 	}
 	defer p.close()
 	if err := s.prepare(ctx, p); err != nil {
-		if p.life.Err() != nil && ctx.Err() == nil && !permanent(err) {
+		ended := p.life.Err() != nil && ctx.Err() == nil && !permanent(err)
+		if ended || errors.Is(err, errdef.ErrPluginDown) {
+			p.close()
 			return 0, fmt.Errorf("process %d ended before it was up%s", p.pid, p.lastWords())
 		}
 		return 0, err
@@ -143,7 +145,9 @@ func (s *supervisor) live(ctx context.Context) (up time.Duration, err error) {
 	s.up(ctx, p)
 	select {
 	case <-p.life.Done():
-		return time.Since(since), fmt.Errorf("process %d ended%s", p.pid, p.lastWords())
+		up = time.Since(since)
+		p.close()
+		return up, fmt.Errorf("process %d ended%s", p.pid, p.lastWords())
 	case <-s.kick:
 		s.set(func(st *Status) { st.State, st.PID = StateStarting, 0 })
 		return time.Since(since), errRestart
