@@ -24,7 +24,7 @@ var bootModules = []string{"virtio/virtio_ring", "virtio/virtio", "virtio/virtio
 
 // media is what VMs boot: made once for all tests.
 type media struct {
-	kernel, initrd string
+	kernel, initrd, tools string
 }
 
 var makeMedia = sync.OnceValues(func() (media, error) {
@@ -94,12 +94,55 @@ func buildMedia(dir string) (media, error) {
 	c.file("lib/modules/"+version+"/overlay.ko", filepath.Join(pkg, "lib/modules", version, "kernel/fs/overlayfs/overlay.ko"))
 	c.entry("lib/modules/"+version+"/modules.dep", 0o100644, []byte("overlay.ko:\n"), 0, 0)
 	c.entry("modules.list", 0o100644, []byte(list.String()), 0, 0)
-	m := media{kernel: kernels[0], initrd: filepath.Join(dir, "initrd")}
+	m := media{kernel: kernels[0], initrd: filepath.Join(dir, "initrd"), tools: filepath.Join(dir, "tools")}
 	b, err := c.end()
 	if err != nil {
 		return m, err
 	}
-	return m, os.WriteFile(m.initrd, b, 0o644)
+	if err := os.WriteFile(m.initrd, b, 0o644); err != nil {
+		return m, err
+	}
+	return m, buildTools(m.tools)
+}
+
+// buildTools makes what an appliance has besides the tether; the kernel unpacks it over the rest.
+func buildTools(path string) error {
+	c := newCpio()
+	c.entry("bin", 0o40755, nil, 0, 0)
+	c.file("bin/sh", "/bin/busybox")
+	seen := map[string]bool{}
+	for _, tool := range []string{"/sbin/mke2fs", "/sbin/e2fsck"} {
+		c.withDirs(tool, seen)
+		out, err := exec.Command("ldd", tool).Output()
+		if err != nil {
+			return fmt.Errorf("ldd %s: %w", tool, err)
+		}
+		for _, w := range strings.Fields(string(out)) {
+			if strings.HasPrefix(w, "/") {
+				c.withDirs(w, seen)
+			}
+		}
+	}
+	b, err := c.end()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, b, 0o644)
+}
+
+// withDirs adds a file of this machine at its own path.
+func (c *cpio) withDirs(path string, seen map[string]bool) {
+	if seen[path] {
+		return
+	}
+	seen[path] = true
+	for i, r := range path {
+		if r == '/' && i > 0 && !seen[path[:i]] {
+			seen[path[:i]] = true
+			c.entry(path[1:i], 0o40755, nil, 0, 0)
+		}
+	}
+	c.file(path[1:], path)
 }
 
 // cpio writes an initramfs.
@@ -159,7 +202,7 @@ type vmOptions struct {
 	link   *guest.Link
 	disks  []string
 	append string
-	rpci   string // socket directory
+	tools  bool // with the tools of an appliance
 }
 
 func boot(t *testing.T, o vmOptions) *vm {
@@ -175,8 +218,13 @@ func boot(t *testing.T, o vmOptions) *vm {
 	if o.link != nil {
 		v.rpc.set(guest.Prefix+guest.KeyLink, o.link)
 	}
-	args := []string{"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35", "-accel", "tcg", "-m", "128",
-		"-kernel", m.kernel, "-initrd", m.initrd,
+	initrd := m.initrd
+	if o.tools {
+		initrd = filepath.Join(dir, "initrd")
+		join(t, initrd, m.initrd, m.tools)
+	}
+	args := []string{"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35", "-accel", "tcg", "-cpu", cpu(), "-m", "128",
+		"-kernel", m.kernel, "-initrd", initrd,
 		"-append", "console=ttyS0 quiet panic=-1 cryptomgr.notests noreplace-smp random.trust_cpu=on tsc=reliable no_timer_check mitigations=off vic.trace " + o.append,
 		"-chardev", "file,id=con,path=" + v.console, "-device", "isa-serial,chardev=con",
 		"-device", "virtio-serial-pci", "-chardev", "socket,id=rpc,path=" + v.rpc.path, "-device", "virtserialport,chardev=rpc,name=" + guest.RPCIPort,
@@ -201,6 +249,22 @@ func boot(t *testing.T, o vmOptions) *vm {
 	}()
 	t.Cleanup(v.end)
 	return v
+}
+
+// join writes several archives into one file; the kernel unpacks one after the other.
+func join(t *testing.T, to string, from ...string) {
+	t.Helper()
+	var all []byte
+	for _, f := range from {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b...)
+	}
+	if err := os.WriteFile(to, all, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (v *vm) end() {
@@ -265,4 +329,12 @@ func rootfs(dir string) {
 	os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("root:x:0:0:root:/root:/bin/sh\nweb:x:33:33::/home/web:/bin/sh\n"), 0o644)
 	os.WriteFile(filepath.Join(root, "etc/group"), []byte("root:x:0:\nweb:x:33:\nextra:x:40:web\n"), 0o644)
 	os.Symlink("/run/somewhere/resolv.conf", filepath.Join(root, "etc/resolv.conf"))
+}
+
+// cpu has an instruction for random numbers, as every real one: a guest without entropy waits for it.
+func cpu() string {
+	if c := os.Getenv("VIC_TEST_CPU"); c != "" {
+		return c
+	}
+	return "qemu64,+rdrand"
 }

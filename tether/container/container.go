@@ -245,7 +245,7 @@ func (m *Machine) live(ctx context.Context) {
 	select {
 	case <-m.main.Ended():
 	case <-m.shutdown:
-		m.shutdown <- struct{}{} // for linger
+		m.Shutdown() // once more, for linger
 		m.kill(ctx)
 	case <-m.Keys.Halt():
 		m.Log.Info("shutdown asked for", "container", m.config.ID)

@@ -55,6 +55,9 @@ const (
 	maxMessage = 8 << 20
 )
 
+// handshakeWait is how long the core may leave a connection unused.
+const handshakeWait = 10 * time.Minute
+
 // Serve dials and serves until ctx ends.
 func (s *Server) Serve(ctx context.Context, dial Dialer, id guest.Identity) error {
 	conf, err := TLSConfig(id)
@@ -66,7 +69,9 @@ func (s *Server) Serve(ctx context.Context, dial Dialer, id guest.Identity) erro
 		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 		grpc.WriteBufferSize(bufferSize), grpc.ReadBufferSize(bufferSize),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
-		grpc.ConnectionTimeout(10*time.Second),
+		// The handshake begins when the core wants the link, which may be long after the driver took
+		// the connection. A peer that is gone is noticed by the kernel (see control).
+		grpc.ConnectionTimeout(handshakeWait),
 		// A host that was reset sends nothing, not even a refusal.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 3 * time.Second, Timeout: 3 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),

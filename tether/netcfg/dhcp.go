@@ -10,6 +10,7 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Lease is what DHCP gave.
@@ -88,6 +89,11 @@ func (d *DHCP) options() []dhcpv4.Modifier {
 
 func (d *DHCP) request(ctx context.Context) error {
 	if d.client == nil {
+		// The client asks for random numbers without waiting, again and again, which on a machine
+		// without an instruction for them never ends. Waiting makes the kernel find some.
+		if _, err := unix.Getrandom(make([]byte, 1), 0); err != nil {
+			return err
+		}
 		c, err := nclient4.New(d.Interface, nclient4.WithTimeout(time.Second), nclient4.WithRetry(5))
 		if err != nil {
 			return err

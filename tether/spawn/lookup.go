@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -46,6 +47,7 @@ func lookupUserIn(name string, groups []string, passwd, group string) (identity,
 		if err != nil {
 			return identity{}, err
 		}
+		slices.Sort(more) // they come in no order
 		id.groups = append(id.groups, more...)
 	}
 	return id, nil

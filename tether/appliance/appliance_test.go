@@ -1,0 +1,174 @@
+package appliance
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/tether/spawn"
+)
+
+func TestBoardIsReadyWhenAllServicesAre(t *testing.T) {
+	var last guest.Status
+	b := newBoard([]guest.Service{{Name: "a"}, {Name: "b"}}, func(s guest.Status) { last = s })
+	for _, step := range []struct{ name, state, status, want string }{
+		{"a", "running", "", "starting"},
+		{"a", "ready", "", "starting"},
+		{"b", "", "loading", "starting"},
+		{"b", "ready", "", "ready"},
+		{"a", "exited 1", "", "starting"},
+		{"a", "ready", "", "ready"},
+	} {
+		b.service(step.name, step.state, step.status)
+		if last.State != step.want {
+			t.Errorf("%v: %s", step, last.State)
+		}
+	}
+	if last.Message != "b: loading" || last.Services["a"] != "ready" {
+		t.Errorf("%+v", last)
+	}
+	b.fail(fmt.Errorf("no disk"))
+	if last.State != "failed" || last.Message != "no disk" {
+		t.Errorf("%+v", last)
+	}
+}
+
+func TestParseNotify(t *testing.T) {
+	ready, status := parseNotify("MAINPID=3\nREADY=1\nSTATUS=all is well\n")
+	if !ready || status != "all is well" {
+		t.Fatal(ready, status)
+	}
+	if ready, _ := parseNotify("READY=0"); ready {
+		t.Fatal("not ready is ready")
+	}
+}
+
+func TestServiceIsRestartedAndReportsAreSeen(t *testing.T) {
+	dir := t.TempDir()
+	var mu sync.Mutex
+	var states []string
+	s := &supervisor{
+		service: guest.Service{Name: "s", Args: []string{"sh", "-c", `echo run $X; echo x >> ` + dir + `/runs; exit 4`}, Env: []string{"X=7"}},
+		reaper:  spawn.NewReaper(), log: slog.New(slog.DiscardHandler), runDir: dir, logDir: dir, first: time.Millisecond,
+		report: func(_, state, _ string) {
+			mu.Lock()
+			defer mu.Unlock()
+			states = append(states, state)
+		},
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		s.run(ctx)
+		close(done)
+	}()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		b, _ := os.ReadFile(filepath.Join(dir, "runs"))
+		if strings.Count(string(b), "x") >= 3 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("not restarted")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	cancel()
+	<-done
+	mu.Lock()
+	defer mu.Unlock()
+	if got := strings.Join(states[:4], " "); got != "running exited 4 running exited 4" {
+		t.Error(got)
+	}
+	if b, _ := os.ReadFile(filepath.Join(dir, "s.log")); !strings.HasPrefix(string(b), "run 7\nrun 7\n") {
+		t.Errorf("log %q", b)
+	}
+}
+
+func TestServiceReportsAndEndsWithItsContext(t *testing.T) {
+	dir := t.TempDir()
+	up, ready := make(chan struct{}), make(chan string, 1)
+	var once sync.Once
+	s := &supervisor{service: guest.Service{Name: "s", Args: []string{"sleep", "100"}}, reaper: spawn.NewReaper(),
+		log: slog.New(slog.DiscardHandler), runDir: dir, logDir: dir, first: time.Millisecond,
+		report: func(_, state, status string) {
+			switch state {
+			case "running":
+				once.Do(func() { close(up) })
+			case "ready":
+				ready <- status
+			}
+		}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		s.run(ctx)
+		close(done)
+	}()
+	<-up
+	c, err := net.Dial("unixgram", filepath.Join(dir, "s.notify"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Write([]byte("READY=1\nSTATUS=serves"))
+	if got := <-ready; got != "serves" {
+		t.Errorf("status %q", got)
+	}
+	cancel()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("it goes on")
+	}
+}
+
+func TestServiceLogIsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.log")
+	l, err := openServiceLog(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.limit = 100
+	for range 50 {
+		l.Write([]byte("0123456789"))
+	}
+	l.close()
+	for _, p := range []string{path, path + ".1"} {
+		if st, err := os.Stat(p); err != nil || st.Size() > 100 {
+			t.Error(p, st, err)
+		}
+	}
+}
+
+func TestFilesAndSysctl(t *testing.T) {
+	root := t.TempDir()
+	err := writeFiles(root, []guest.File{{Path: "/etc/vic/a", Data: []byte("x")}, {Path: "/b", Mode: 0o644}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, _ := os.Stat(filepath.Join(root, "etc/vic/a")); st.Mode().Perm() != 0o600 {
+		t.Error(st.Mode())
+	}
+	if st, _ := os.Stat(filepath.Join(root, "b")); st.Mode().Perm() != 0o644 {
+		t.Error(st.Mode())
+	}
+	os.MkdirAll(filepath.Join(root, "net/ipv4"), 0o755)
+	if err := sysctl(root, map[string]string{"net.ipv4.ip_forward": "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(filepath.Join(root, "net/ipv4/ip_forward")); string(b) != "1" {
+		t.Error(string(b))
+	}
+	if err := sysctl(root, map[string]string{"no.such.thing": "1"}); err == nil {
+		t.Error("set what is not there")
+	}
+}

@@ -1,0 +1,130 @@
+package rpci
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+)
+
+// host answers commands on its end of a pipe.
+func host(t *testing.T, answer func(line string) string) (Keys, net.Conn) {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	go func() {
+		r := bufio.NewReader(theirs)
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				return
+			}
+			io.WriteString(theirs, answer(strings.TrimSuffix(line, "\n"))+"\n")
+		}
+	}()
+	return Keys{NewStream(t.Context(), ours)}, theirs
+}
+
+func TestKeysSpeakRPCI(t *testing.T) {
+	var lines []string
+	k, _ := host(t, func(line string) string {
+		lines = append(lines, line)
+		switch line {
+		case "info-get guestinfo.vic.config":
+			return `1 {"version":1,"id":"x"}`
+		case "info-get guestinfo.vic.link":
+			return "0 No value found"
+		case "info-get guestinfo.vic.bad":
+			return "1 {"
+		}
+		return "1 "
+	})
+	ctx := t.Context()
+	var c guest.Config
+	if err := k.GetJSON(ctx, guest.KeyConfig, &c); err != nil || c.ID != "x" {
+		t.Fatal(c, err)
+	}
+	if err := k.GetJSON(ctx, guest.KeyLink, &c); !errors.Is(err, errdef.ErrNotFound) {
+		t.Errorf("no value: %v", err)
+	}
+	if err := k.GetJSON(ctx, "bad", &c); !errors.Is(err, errdef.ErrInvalid) {
+		t.Errorf("bad value: %v", err)
+	}
+	if err := k.SetJSON(ctx, guest.KeyExit, guest.Exit{Code: 3, Error: "a\nb"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.SetRaw(ctx, "guestinfo.ip", "1.2.3.4\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(lines[3:], "|"); got != `info-set guestinfo.vic.exit {"code":3,"error":"a\nb"}|info-set guestinfo.ip 1.2.3.4 ` {
+		t.Errorf("sent %q", got)
+	}
+}
+
+func TestHaltComesBetweenAnswers(t *testing.T) {
+	k, h := host(t, func(string) string { return "1 v" })
+	go io.WriteString(h, "tclo OS_Halt\n")
+	select {
+	case <-k.Halt():
+	case <-time.After(5 * time.Second):
+		t.Fatal("not seen")
+	}
+	if v, err := k.Get(t.Context(), "x"); v != "v" || err != nil {
+		t.Fatal(v, err)
+	}
+}
+
+// port is a virtio port: reads end while no host is there.
+type port struct {
+	written chan string
+	reads   chan string
+}
+
+func (p *port) Write(b []byte) (int, error) {
+	p.written <- string(b)
+	return len(b), nil
+}
+
+func (p *port) Read(b []byte) (int, error) {
+	s := <-p.reads
+	if s == "" {
+		return 0, io.EOF
+	}
+	return copy(b, s), nil
+}
+
+func TestCommandIsSentAgainWhenTheHostComesBack(t *testing.T) {
+	p := &port{written: make(chan string, 8), reads: make(chan string)}
+	k := Keys{NewStream(t.Context(), p)}
+	go func() {
+		<-p.written
+		p.reads <- "" // the host has gone with the command
+		<-p.written
+		p.reads <- "1 again\n"
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if v, err := k.Get(ctx, "x"); v != "again" || err != nil {
+		t.Fatal(v, err)
+	}
+}
+
+func TestPortIsFoundByName(t *testing.T) {
+	class := t.TempDir()
+	for dev, name := range map[string]string{"vport0p1": "other", "vport1p2": guest.RPCIPort} {
+		os.Mkdir(filepath.Join(class, dev), 0o755)
+		os.WriteFile(filepath.Join(class, dev, "name"), []byte(name+"\n"), 0o644)
+	}
+	if got := findPort(class, guest.RPCIPort); got != "vport1p2" {
+		t.Fatal(got)
+	}
+}
