@@ -37,9 +37,8 @@ type rig struct {
 	addr  string // where tethers dial
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T, v *vctest.VCenter) *rig {
 	t.Helper()
-	v := vctest.New(t)
 	r := &rig{VCenter: v, disks: &disks{}}
 	router := link.NewRouter(func(id string) bool { _, ok := v.Inv.Get(id); return ok }, v.Log)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -64,9 +63,13 @@ func (r *rig) request(id string) sdk.CreateRequest {
 	}
 }
 
-func TestConformance(t *testing.T) {
+func TestConformance(t *testing.T) { conformance(t, vctest.New) }
+
+func TestConformanceOnTheLab(t *testing.T) { conformance(t, vctest.Lab) }
+
+func conformance(t *testing.T, vcenter func(*testing.T) *vctest.VCenter) {
 	computetest.Suite(t, func(t *testing.T) computetest.Fixture {
-		r := newRig(t)
+		r := newRig(t, vcenter(t))
 		return computetest.Fixture{
 			Driver: r.Driver,
 			Disks:  func(_ *testing.T, id string) []device.Disk { return r.request(id).Disks },
@@ -124,7 +127,7 @@ func devicesOf(t *testing.T, vm *object.VirtualMachine) object.VirtualDeviceList
 }
 
 func TestCreateMakesTheWholeVM(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, vctest.New(t))
 	id := vctest.ID()
 	vm, err := r.Create(t.Context(), r.request(id))
 	if err != nil {
@@ -158,13 +161,13 @@ func TestCreateMakesTheWholeVM(t *testing.T) {
 	if err := json.Unmarshal([]byte(m.Guest(guest.KeyLink)), &l); err != nil || l != (guest.Link{Address: "[fe80::1]:2380", MAC: "00:50:56:01:02:03"}) {
 		t.Errorf("link %+v, %v", l, err)
 	}
-	if m.Extra["vic.vch"] != "vch1" || m.Guest(guest.KeyConfig) != `{"version":1}` || len(m.Layers()) != 1 || m.Layers()[0] != r.Base {
+	if m.Extra["vic.vch"] != r.Config.VCH.Name || m.Guest(guest.KeyConfig) != `{"version":1}` || len(m.Layers()) != 1 || m.Layers()[0] != r.Base {
 		t.Errorf("extraConfig %v", m.Extra)
 	}
 }
 
 func TestContainerThatIsNotOnTheBridgeGetsALinkCard(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, vctest.New(t))
 	req := r.request(vctest.ID())
 	req.NICs = nil
 	if _, err := r.Create(t.Context(), req); err != nil {
@@ -181,7 +184,7 @@ func TestContainerThatIsNotOnTheBridgeGetsALinkCard(t *testing.T) {
 }
 
 func TestRemoveKeepsVolumes(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, vctest.New(t))
 	req := r.request(vctest.ID())
 	req.Disks = append(req.Disks, device.Disk{Kind: device.KindVMDK, Locator: r.Base})
 	if _, err := r.Create(t.Context(), req); err != nil {
@@ -213,7 +216,7 @@ func unitsOf(devs object.VirtualDeviceList) []int32 {
 }
 
 func TestUpdateRenamesWithThePattern(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, vctest.New(t))
 	id := vctest.ID()
 	if _, err := r.Create(t.Context(), r.request(id)); err != nil {
 		t.Fatal(err)
@@ -231,7 +234,7 @@ func TestUpdateRenamesWithThePattern(t *testing.T) {
 }
 
 func TestCopyOfAContainerVMIsNotAContainer(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, vctest.New(t))
 	id := vctest.ID()
 	vm, err := r.Create(t.Context(), r.request(id))
 	if err != nil {

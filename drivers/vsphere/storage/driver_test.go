@@ -29,9 +29,11 @@ type rig struct {
 	host *fakeHost
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T) *rig { return rigOn(t, vctest.New(t)) }
+
+func rigOn(t *testing.T, vc *vctest.VCenter) *rig {
 	t.Helper()
-	r := &rig{vc: vctest.New(t)}
+	r := &rig{vc: vc}
 	r.host = newFakeHost(r.vc, t.TempDir())
 	r.restart(t)
 	t.Cleanup(func() { r.wantQuiet(t) })
@@ -95,9 +97,14 @@ func (r *rig) container(t *testing.T, id string) string {
 	return dir
 }
 
-func TestConformance(t *testing.T) {
+func TestConformance(t *testing.T) { conformance(t, vctest.New) }
+
+// On the lab the disks are real, but nothing mounts them: the endpoint VM does not run.
+func TestConformanceOnTheLab(t *testing.T) { conformance(t, vctest.Lab) }
+
+func conformance(t *testing.T, vcenter func(*testing.T) *vctest.VCenter) {
 	storagetest.Suite(t, func(t *testing.T) storagetest.Fixture {
-		r := newRig(t)
+		r := rigOn(t, vcenter(t))
 		return storagetest.Fixture{
 			Driver:  r.Driver,
 			Entries: r.entries,

@@ -3,6 +3,7 @@
 package vctest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"os"
 	"testing"
 	"time"
 
@@ -61,7 +63,41 @@ func New(t *testing.T) *VCenter {
 	if v.Client, err = govmomi.NewClient(t.Context(), v.Server.URL, true); err != nil {
 		t.Fatal(err)
 	}
-	v.configure(t)
+	v.configure(t, m.Service.Listen.User, "vch1", "DC0_C0/Resources", "DC0_DVPG0")
+	v.Config.VCenter.Thumbprint = soap.ThumbprintSHA256(v.Server.Certificate())
+	v.open(t)
+	return v
+}
+
+// Lab connects to the lab that VIC_LAB_URL names, such as https://127.0.0.1:8989/sdk, and makes a VCH
+// there, which goes when t ends. Without the variable the test is skipped.
+func Lab(t *testing.T) *VCenter {
+	t.Helper()
+	env := func(key, def string) string {
+		if v := os.Getenv(key); v != "" {
+			return v
+		}
+		return def
+	}
+	target := os.Getenv("VIC_LAB_URL")
+	if target == "" {
+		t.Skip("VIC_LAB_URL does not name a lab")
+	}
+	u, err := soap.ParseURL(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(env("VIC_LAB_USER", "administrator@vsphere.local"), env("VIC_LAB_PASSWORD", "VMware1!"))
+	v := &VCenter{Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	if v.Client, err = govmomi.NewClient(t.Context(), u, true); err != nil {
+		t.Fatal(err)
+	}
+	v.configure(t, u.User, "driver-test-"+ID()[:6], "cluster1/Resources", "bridge")
+	var info object.HostCertificateInfo
+	if err := info.FromURL(u, &tls.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	v.Config.VCenter.Thumbprint = info.ThumbprintSHA256
 	v.open(t)
 	return v
 }
@@ -89,7 +125,7 @@ func (v *VCenter) open(t *testing.T) {
 }
 
 // configure makes the VCH's objects and its configuration.
-func (v *VCenter) configure(t *testing.T) {
+func (v *VCenter) configure(t *testing.T, user *url.Userinfo, name, pool, portgroup string) {
 	t.Helper()
 	ctx := t.Context()
 	must := func(err error) {
@@ -102,53 +138,62 @@ func (v *VCenter) configure(t *testing.T) {
 	dc, err := f.DefaultDatacenter(ctx)
 	must(err)
 	f.SetDatacenter(dc)
-	cluster, err := f.ResourcePool(ctx, "DC0_C0/Resources")
+	cluster, err := f.ResourcePool(ctx, pool)
 	must(err)
-	pg, err := f.Network(ctx, "DC0_DVPG0")
+	pg, err := f.Network(ctx, portgroup)
 	must(err)
 	folders, err := dc.Folders(ctx)
 	must(err)
-	app, err := cluster.CreateVApp(ctx, "vch1", types.DefaultResourceConfigSpec(), types.VAppConfigSpec{}, folders.VmFolder)
+	app, err := cluster.CreateVApp(ctx, name, types.DefaultResourceConfigSpec(), types.VAppConfigSpec{}, folders.VmFolder)
 	must(err)
-	ds, err := f.DefaultDatastore(ctx)
+	all, err := f.DatastoreList(ctx, "*")
 	must(err)
+	ds := all[0]
 	fm := object.NewFileManager(v.Client.Client)
-	must(fm.MakeDirectory(ctx, ds.Path("vch1/VIC/1"), dc, true))
-	v.Base = ds.Path("vch1/base.vmdk")
-	u := *v.Server.URL
+	must(fm.MakeDirectory(ctx, ds.Path(name+"/VIC/1"), dc, true))
+	must(ds.Upload(ctx, bytes.NewReader(make([]byte, 64<<10)), name+"/bootstrap.iso", nil))
+	t.Cleanup(func() { v.remove(app, fm, dc, ds.Path(name)) })
+	v.Base = ds.Path(name + "/base.vmdk")
+	u := *v.Client.URL()
 	u.User = nil
+	password, _ := user.Password()
 	v.Config = &config.Config{
-		VCenter: config.VCenter{URL: u.String(), User: "driver", Password: "secret", Thumbprint: v.thumbprint()},
+		VCenter: config.VCenter{URL: u.String(), User: user.Username(), Password: password},
 		VCH: config.VCH{
-			Name: "vch1", Datacenter: dc.Reference().Value, Pool: app.Reference().Value, PoolType: config.PoolVApp,
-			Folder: folders.VmFolder.Reference().Value, EndpointVM: v.endpoint(t, app, ds),
+			Name: name, Datacenter: dc.Reference().Value, Pool: app.Reference().Value, PoolType: config.PoolVApp,
+			Folder: folders.VmFolder.Reference().Value, EndpointVM: v.endpoint(t, app, ds, name),
 		},
-		Storage: config.Storage{ImageStore: ds.Path("vch1/VIC/1"), LayerSizeGB: 1},
-		Compute: config.Compute{BootstrapISO: ds.Path("vch1/bootstrap.iso"), Datastore: ds.Name()},
+		Storage: config.Storage{ImageStore: ds.Path(name + "/VIC/1"), LayerSizeGB: 1},
+		Compute: config.Compute{BootstrapISO: ds.Path(name + "/bootstrap.iso"), Datastore: ds.Name()},
 		Network: config.Network{Bridge: config.Bridge{Portgroup: pg.Reference().Value, Subnet: netip.MustParsePrefix("172.16.0.0/16")}},
 	}
 	v.Config.SetDefaults()
 	must(v.Config.Validate())
 }
 
-func (v *VCenter) thumbprint() string {
-	if v.Server.URL.Scheme != "https" {
-		return ""
+// remove takes the VCH away again.
+func (v *VCenter) remove(app *object.VirtualApp, fm *object.FileManager, dc *object.Datacenter, folder string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if task, err := app.Destroy(ctx); err == nil {
+		_ = task.Wait(ctx)
 	}
-	return soap.ThumbprintSHA256(v.Server.Certificate())
+	if task, err := fm.DeleteDatastoreFile(ctx, folder, dc); err == nil {
+		_ = task.Wait(ctx)
+	}
 }
 
 // endpoint makes the endpoint VM with its state disk, and the base disk beside it.
-func (v *VCenter) endpoint(t *testing.T, app *object.VirtualApp, ds *object.Datastore) string {
+func (v *VCenter) endpoint(t *testing.T, app *object.VirtualApp, ds *object.Datastore, name string) string {
 	t.Helper()
 	scsi := &types.ParaVirtualSCSIController{}
 	scsi.Key, scsi.SharedBus = -1, types.VirtualSCSISharingNoSharing
 	spec := types.VirtualMachineConfigSpec{
-		Name: "vch1", GuestId: "otherLinux64Guest", NumCPUs: 1, MemoryMB: 128,
-		Files: &types.VirtualMachineFileInfo{VmPathName: ds.Path("vch1/vch1.vmx")},
+		Name: name, GuestId: "otherLinux64Guest", NumCPUs: 1, MemoryMB: 128,
+		Files: &types.VirtualMachineFileInfo{VmPathName: ds.Path(name + "/" + name + ".vmx")},
 		DeviceChange: []types.BaseVirtualDeviceConfigSpec{
 			&types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationAdd, Device: scsi},
-			newDisk(ds.Path("vch1/state.vmdk"), 0), newDisk(v.Base, 1),
+			newDisk(ds.Path(name+"/state.vmdk"), 0), newDisk(v.Base, 1),
 		},
 	}
 	task, err := app.CreateChildVM(t.Context(), spec, nil)
