@@ -52,7 +52,9 @@ func (l *Lab) ListenControl() (net.Listener, error) {
 // ServeControl answers `vic-lab status`, `down` and `forward` until the lab stops.
 func (l *Lab) ServeControl(ctx context.Context, ln net.Listener) error {
 	srv := &http.Server{Handler: l.controlMux(), BaseContext: func(net.Listener) context.Context { return ctx }}
+	shut := make(chan struct{})
 	go func() {
+		defer close(shut)
 		<-l.done
 		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
@@ -61,6 +63,7 @@ func (l *Lab) ServeControl(ctx context.Context, ln net.Listener) error {
 	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
+	<-shut
 	return nil
 }
 

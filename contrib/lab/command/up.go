@@ -144,6 +144,7 @@ func foreground(c *cli.Context) error {
 	select {
 	case <-ctx.Done():
 	case <-l.Done():
+		err = <-served
 	case err = <-served:
 	}
 	return errors.Join(err, l.Stop(context.WithoutCancel(ctx)))

@@ -14,6 +14,8 @@ import (
 // answer replies to a line of a VM's guestinfo port, as VMware's RPCI does.
 func (s *Server) answer(ref types.ManagedObjectReference, line string) string {
 	cmd, rest, _ := strings.Cut(line, " ")
+	key, _, _ := strings.Cut(rest, " ") // values may be secret
+	s.cfg.Log.Debug("guest asks", "vm", ref.Value, "command", cmd, "key", key)
 	switch {
 	case cmd == "info-get":
 		if v, ok := s.guestGet(ref, strings.TrimSpace(rest)); ok {
