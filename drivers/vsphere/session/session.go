@@ -43,6 +43,7 @@ type Session struct {
 	stop   context.CancelFunc
 
 	loginMu sync.Mutex
+	closed  atomic.Bool
 	gen     atomic.Uint64 // counts logins: objects of an older session are gone
 	renewed chan struct{} // closed and replaced at every login
 
@@ -120,6 +121,7 @@ func (s *Session) Renewed() <-chan struct{} {
 
 // Close logs out.
 func (s *Session) Close(ctx context.Context) error {
+	s.closed.Store(true)
 	s.stop()
 	_, err := methods.Logout(ctx, s.soap, &types.Logout{This: *s.client.ServiceContent.SessionManager})
 	s.soap.CloseIdleConnections()
@@ -173,7 +175,7 @@ func (s *Session) RoundTrip(ctx context.Context, req, res soap.HasFault) error {
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return err
-		case Is(err, &types.NotAuthenticated{}) && logins < 3:
+		case Is(err, &types.NotAuthenticated{}) && logins < 3 && !s.closed.Load():
 			logins++
 			if lerr := s.login(ctx, gen); lerr != nil {
 				return Error("log in again", lerr)
