@@ -128,6 +128,30 @@ func TestGarbageEndsThePortOnly(t *testing.T) {
 	}
 }
 
+// A station that does not read (its driver is not loaded) does not hold up the others.
+func TestDeafStation(t *testing.T) {
+	var f Fabric
+	sw := f.Switch("a")
+	a, b, deaf := plug(t, sw, 1), plug(t, sw, 2), plug(t, sw, 3)
+	all := [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	deaf.send(all, "hello")
+	a.get()
+	b.get()
+	go func() { _, _ = io.Copy(io.Discard, b.conn) }()
+	payload := string(make([]byte, 1400))
+	begin := time.Now()
+	for range 4000 { // more than all buffers on the way
+		a.send(all, payload)
+		a.send(deaf.mac, payload)
+	}
+	if d := time.Since(begin); d > 3*time.Second {
+		t.Errorf("held up for %v", d)
+	}
+	if deaf.get() == "" {
+		t.Error("what was queued is lost")
+	}
+}
+
 func BenchmarkForward(b *testing.B) {
 	var f Fabric
 	sw := f.Switch("a")

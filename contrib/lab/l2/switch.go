@@ -32,33 +32,9 @@ type Switch struct {
 	closed bool
 }
 
-// port is one attached station. Its writer gathers frames and is flushed when the sender has no
-// more frames waiting, so that a burst costs one system call.
-type port struct {
-	conn net.Conn
-	mu   sync.Mutex
-	w    *bufio.Writer
-}
-
-func (p *port) send(frame []byte, flush bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	// An error here is also seen by the port's own reader, which takes the port out.
-	_, _ = p.w.Write(frame)
-	if flush {
-		_ = p.w.Flush()
-	}
-}
-
-func (p *port) flush() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_ = p.w.Flush()
-}
-
 // Plug attaches a connection; the switch owns it from now on and lets go when the other end closes.
 func (s *Switch) Plug(c net.Conn) error {
-	p := &port{conn: c, w: bufio.NewWriterSize(c, bufSize)}
+	p := newPort(c)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -90,23 +66,16 @@ func (s *Switch) Close() {
 
 func (s *Switch) run(p *port) {
 	defer s.unplug(p)
+	go p.write()
 	r := bufio.NewReaderSize(p.conn, bufSize)
 	buf := make([]byte, headerLen+maxFrame)
-	touched := map[*port]bool{}
 	for {
 		frame, err := readFrame(r, buf)
 		if err != nil {
 			return
 		}
-		if len(frame) < headerLen+minFrame {
-			continue
-		}
-		s.forward(p, frame, touched)
-		if r.Buffered() < headerLen { // the next read may block: let the frames go
-			for q := range touched {
-				q.flush()
-			}
-			clear(touched)
+		if len(frame) >= headerLen+minFrame {
+			s.forward(p, frame)
 		}
 	}
 }
@@ -125,8 +94,8 @@ func readFrame(r io.Reader, buf []byte) ([]byte, error) {
 	return buf[:headerLen+n], nil
 }
 
-// forward sends one frame to where it belongs and notes the ports that need a flush.
-func (s *Switch) forward(from *port, frame []byte, touched map[*port]bool) {
+// forward sends one frame to where it belongs.
+func (s *Switch) forward(from *port, frame []byte) {
 	dst, src := mac(frame[headerLen:]), mac(frame[headerLen+6:])
 	s.mu.RLock()
 	known, to := s.fdb[src], s.fdb[dst]
@@ -138,8 +107,7 @@ func (s *Switch) forward(from *port, frame []byte, touched map[*port]bool) {
 	}
 	if to != nil && !dst.multicast() {
 		if to != from {
-			to.send(frame, false)
-			touched[to] = true
+			to.send(frame, true)
 		}
 		return
 	}
@@ -147,7 +115,7 @@ func (s *Switch) forward(from *port, frame []byte, touched map[*port]bool) {
 	defer s.mu.RUnlock()
 	for q := range s.ports {
 		if q != from {
-			q.send(frame, true)
+			q.send(frame, false)
 		}
 	}
 }
@@ -155,7 +123,7 @@ func (s *Switch) forward(from *port, frame []byte, touched map[*port]bool) {
 func (s *Switch) unplug(p *port) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = p.conn.Close()
+	p.close()
 	delete(s.ports, p)
 	for k, v := range s.fdb {
 		if v == p {

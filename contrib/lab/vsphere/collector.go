@@ -2,6 +2,7 @@ package vsphere
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -183,7 +184,7 @@ func (pc *collector) WaitForUpdatesEx(ctx *simulator.Context, r *types.WaitForUp
 			body.Fault_ = simulator.Fault("", &types.RequestCanceled{})
 			return body
 		case <-wctx.Done():
-			if context.Cause(wctx) == context.Canceled {
+			if errors.Is(context.Cause(wctx), context.Canceled) {
 				body.Fault_ = simulator.Fault("", &types.RequestCanceled{})
 			} else {
 				body.Res = &types.WaitForUpdatesExResponse{}
