@@ -242,3 +242,18 @@ func TestTerminalAndOverlay(t *testing.T) {
 	client.Shutdown(t.Context(), &linkv1.ShutdownRequest{})
 	v.waitOff(10 * time.Second)
 }
+
+func TestLinkNICIsHiddenFromTheContainer(t *testing.T) {
+	needs(t)
+	a, h := newAuthority(t), listenLink(t, "[::1]:0")
+	c := config("sh", "-c", "ip addr; exit 6")
+	c.Identity = a.issue(c.ID)
+	v := boot(t, vmOptions{config: c, link: &guest.Link{Address: h.overIPv6(), MAC: linkMAC, Isolated: true}, disks: []string{makeDisk(t, rootfs)}})
+	client, _ := h.connect(a, c.ID)
+	out, _ := output(t, client, "")
+	if e := wait(t, client, ""); e.Code != 6 || !strings.Contains(out, mac) || strings.Contains(out, linkMAC) {
+		t.Errorf("exit %v, output %q", e, out)
+	}
+	client.Shutdown(t.Context(), &linkv1.ShutdownRequest{})
+	v.waitOff(10 * time.Second)
+}

@@ -16,11 +16,30 @@ import (
 	"github.com/openvic/vic/sdk/guest"
 )
 
-const mac = "00:50:56:00:00:02"
+const (
+	mac     = "00:50:56:00:00:02"
+	linkMAC = "00:50:56:00:00:03" // of a NIC for the link alone
+)
 
 // bootModules are what a container VM needs, in the order of loading.
 var bootModules = []string{"virtio/virtio_ring", "virtio/virtio", "virtio/virtio_pci_legacy_dev", "virtio/virtio_pci_modern_dev",
 	"virtio/virtio_pci", "char/virtio_console", "scsi/scsi_common", "scsi/scsi_mod", "scsi/vmw_pvscsi", "scsi/sd_mod", "net/vmxnet3/vmxnet3"}
+
+// TestMain removes what the tests share.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "vic-boottest-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Setenv(sharedDir, dir)
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// sharedDir names the environment variable of the directory that the tests share.
+const sharedDir = "VIC_TEST_SHARED"
 
 // media is what VMs boot: made once for all tests.
 type media struct {
@@ -28,11 +47,7 @@ type media struct {
 }
 
 var makeMedia = sync.OnceValues(func() (media, error) {
-	dir, err := os.MkdirTemp("", "vic-boottest-")
-	if err != nil {
-		return media{}, err
-	}
-	return buildMedia(dir)
+	return buildMedia(os.Getenv(sharedDir))
 })
 
 // needs returns the unpacked kernel package, and skips the test if something is missing.
@@ -230,6 +245,9 @@ func boot(t *testing.T, o vmOptions) *vm {
 		"-device", "virtio-serial-pci", "-chardev", "socket,id=rpc,path=" + v.rpc.path, "-device", "virtserialport,chardev=rpc,name=" + guest.RPCIPort,
 		"-netdev", "user,id=n0", "-device", "vmxnet3,netdev=n0,mac=" + mac,
 		"-device", "pvscsi,id=scsi0"}
+	if o.link != nil && o.link.MAC == linkMAC {
+		args = append(args, "-netdev", "user,id=n1", "-device", "vmxnet3,netdev=n1,mac="+linkMAC)
+	}
 	for i, d := range o.disks {
 		args = append(args, "-drive", fmt.Sprintf("if=none,id=d%d,format=raw,file=%s", i, d),
 			"-device", fmt.Sprintf("scsi-hd,drive=d%d,bus=scsi0.0,scsi-id=%d", i, guest.SCSITarget(i)))

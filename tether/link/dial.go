@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -95,7 +94,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 	}
-	failing := false
+	said := ""
 	for {
 		c, err := l.connect()
 		if err == nil {
@@ -105,9 +104,9 @@ func (l *listener) Accept() (net.Conn, error) {
 		if l.ctx.Err() != nil {
 			return nil, net.ErrClosed
 		}
-		if !failing {
+		if said != err.Error() {
+			said = err.Error()
 			l.log.Info("link not up yet", "err", err)
-			failing = true
 		}
 		if err := l.pause(); err != nil {
 			return nil, err
@@ -178,6 +177,3 @@ func (c *conn) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	return c.Conn.Close()
 }
-
-// Zone is the zone of an interface by its number, which needs no look-up of names.
-func Zone(index int) string { return strconv.Itoa(index) }

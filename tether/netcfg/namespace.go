@@ -64,6 +64,6 @@ func (n *Namespace) Take(name string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		return netlink.LinkSetUp(moved)
+		return setUp(moved)
 	})
 }

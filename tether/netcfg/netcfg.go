@@ -141,7 +141,7 @@ func Up(name string, n guest.Network) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if err := netlink.LinkSetUp(link); err != nil {
+	if err := setUp(link); err != nil {
 		return fmt.Errorf("%s: set up: %w", name, err)
 	}
 	for _, p := range n.Addresses {
@@ -160,6 +160,29 @@ func Up(name string, n guest.Network) error {
 		}
 	}
 	return nil
+}
+
+// setUp brings an interface up with its link-local address. The kernel would give it the same one,
+// but only once it has noticed that the NIC has a carrier, which can take a second.
+func setUp(link netlink.Link) error {
+	if err := netlink.LinkSetUp(link); err != nil {
+		return err
+	}
+	mac := link.Attrs().HardwareAddr
+	if len(mac) != 6 {
+		return nil
+	}
+	err := addAddress(link, linkLocal(mac))
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EACCES) {
+		return nil // no IPv6 here
+	}
+	return err
+}
+
+// linkLocal is the address that RFC 4291 derives from a MAC address.
+func linkLocal(mac net.HardwareAddr) netip.Prefix {
+	a := [16]byte{0: 0xfe, 1: 0x80, 8: mac[0] ^ 2, 9: mac[1], 10: mac[2], 11: 0xff, 12: 0xfe, 13: mac[3], 14: mac[4], 15: mac[5]}
+	return netip.PrefixFrom(netip.AddrFrom16(a), 64)
 }
 
 func addAddress(link netlink.Link, p netip.Prefix) error {

@@ -2,6 +2,7 @@ package netcfg
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -84,5 +85,12 @@ func TestPrimaryAddress(t *testing.T) {
 	}
 	if got := FormatAddresses(list[1:]); got != "a=fd00::1,b=10.0.0.1" {
 		t.Error(got)
+	}
+}
+
+func TestLinkLocalAddress(t *testing.T) {
+	mac, _ := net.ParseMAC("00:50:56:00:00:02")
+	if got := linkLocal(mac).String(); got != "fe80::250:56ff:fe00:2/64" {
+		t.Fatal(got)
 	}
 }
