@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -54,13 +55,15 @@ func (p *process) NewStream(ctx context.Context, desc *grpc.StreamDesc, method s
 	if err != nil {
 		return nil, p.explain(ctx, err, nil)
 	}
-	return &stream{ClientStream: s, p: p}, nil
+	return &stream{ClientStream: s, p: p, caller: ctx}, nil
 }
 
 // stream explains the errors of a gRPC stream.
 type stream struct {
 	grpc.ClientStream
 	p *process
+	// caller's context: the stream's own ends with the stream.
+	caller context.Context
 }
 
 func (s *stream) RecvMsg(m any) error {
@@ -68,7 +71,7 @@ func (s *stream) RecvMsg(m any) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
-	return s.p.explain(s.Context(), err, s.Trailer())
+	return s.p.explain(s.caller, err, s.Trailer())
 }
 
 func (s *stream) SendMsg(m any) error {
@@ -76,25 +79,38 @@ func (s *stream) SendMsg(m any) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
-	return s.p.explain(s.Context(), err, nil)
+	return s.p.explain(s.caller, err, nil)
 }
 
+// noticed is how long after a broken call the end of the process is known at the latest.
+const noticed = time.Second
+
 // explain tells an error that the plugin answered, which passes, from one that gRPC made because the
-// process is gone, which becomes errdef.ErrPluginDown.
+// process is gone, which becomes errdef.ErrPluginDown. It returns that only when the supervisor knows
+// too, so that the caller's next call waits for the next process.
 func (p *process) explain(ctx context.Context, err error, trailer metadata.MD) error {
-	if err == nil || len(trailer.Get(serve.AnswerKey)) > 0 {
+	if err == nil || len(trailer.Get(serve.AnswerKey)) > 0 || errors.Is(err, errdef.ErrPluginDown) {
 		return err
 	}
-	gone := p.life.Err() != nil
 	switch status.Code(err) {
 	case codes.Unavailable:
-		gone = true
 	case codes.Canceled, codes.DeadlineExceeded:
 		// Also what a caller gets who gave up.
-		gone = gone && ctx.Err() == nil
+		if ctx.Err() != nil || p.life.Err() == nil {
+			return err
+		}
+	default:
+		if p.life.Err() == nil {
+			return err
+		}
 	}
-	if !gone || errors.Is(err, errdef.ErrPluginDown) {
-		return err
+	timer := time.NewTimer(noticed)
+	defer timer.Stop()
+	select {
+	case <-p.life.Done():
+		return fmt.Errorf("plugin %s: its process ended during the call: %w", p.name, errdef.ErrPluginDown)
+	case <-timer.C:
+	case <-ctx.Done():
 	}
-	return fmt.Errorf("plugin %s: its process ended during the call: %w", p.name, errdef.ErrPluginDown)
+	return err
 }

@@ -139,7 +139,8 @@ func (p *process) lastWords() string {
 
 // watch reports health until the process ends, which it finds out before anybody else.
 func (p *process) watch(report func(healthy bool, message string)) error {
-	stream, err := p.api.WatchHealth(p.life, &pluginv1.WatchHealthRequest{})
+	// Not p.api: its errors wait for the end that this stream is there to find.
+	stream, err := pluginv1.NewPluginServiceClient(p.conn).WatchHealth(p.life, &pluginv1.WatchHealthRequest{})
 	if err != nil {
 		p.end()
 		return err

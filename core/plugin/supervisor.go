@@ -25,6 +25,7 @@ type supervisor struct {
 	st      Status
 	proc    *process // set while up
 	attempt int      // counts processes
+	sick    bool     // the log says so
 	changed chan struct{}
 }
 
@@ -177,15 +178,16 @@ func (s *supervisor) prepare(ctx context.Context, p *process) error {
 }
 
 func (s *supervisor) health(healthy bool, message string) {
-	was := s.status()
 	s.set(func(st *Status) { st.Healthy, st.Health = healthy, message })
-	if was.State != StateUp || was.Healthy == healthy {
-		return
-	}
-	if healthy {
-		s.log.Info("plugin is healthy again")
-	} else {
+	s.mu.Lock()
+	up, was := s.st.State == StateUp, s.sick
+	s.sick = up && !healthy
+	s.mu.Unlock()
+	switch {
+	case up && !healthy && !was:
 		s.log.Warn("plugin is not healthy", "reason", message)
+	case up && healthy && was:
+		s.log.Info("plugin is healthy again")
 	}
 }
 
