@@ -3,6 +3,7 @@ package qemu
 import (
 	"errors"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -45,12 +46,13 @@ func TestMissingQEMU(t *testing.T) {
 	}
 }
 
-func TestLockErrorHasAClass(t *testing.T) {
+func TestErrorsHaveClasses(t *testing.T) {
 	if !errors.Is(qmpError("blockdev-add", `Failed to get "write" lock`), ErrLocked) {
 		t.Error("write lock")
 	}
-	if errors.Is(qmpError("blockdev-add", "No such file"), ErrLocked) {
-		t.Error("another error")
+	missing := qmpError("blockdev-add", "Could not open 'x': No such file or directory")
+	if errors.Is(missing, ErrLocked) || !errors.Is(missing, os.ErrNotExist) {
+		t.Error(missing)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 )
@@ -111,11 +112,14 @@ func (m *monitor) run(cmd string, a args) error {
 	return nil
 }
 
-// qmpError makes an error of QEMU's text. Only locks have a class of their own; QEMU gives them no
-// error class, so the text decides.
+// qmpError makes an error of QEMU's text. QEMU gives locks and missing files no error class, so the
+// text decides.
 func qmpError(cmd, desc string) error {
-	if strings.Contains(desc, `" lock`) {
+	switch {
+	case strings.Contains(desc, `" lock`):
 		return fmt.Errorf("%s: %w: %s", cmd, ErrLocked, desc)
+	case strings.Contains(desc, "No such file or directory"):
+		return fmt.Errorf("%s: %w: %s", cmd, os.ErrNotExist, desc)
 	}
 	return fmt.Errorf("%s: %s", cmd, desc)
 }

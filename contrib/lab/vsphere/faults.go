@@ -45,9 +45,15 @@ func startFault(err error) types.BaseMethodFault {
 	if errors.As(err, &pe) {
 		return fileFault(pe.Path, err)
 	}
-	if errors.Is(err, qemu.ErrLocked) {
+	message := []types.LocalizableMessage{{Key: "lab", Message: err.Error()}}
+	switch {
+	case errors.Is(err, qemu.ErrLocked):
 		f := &types.FileLocked{}
-		f.FaultMessage = []types.LocalizableMessage{{Key: "lab", Message: err.Error()}}
+		f.FaultMessage = message
+		return f
+	case errors.Is(err, os.ErrNotExist):
+		f := &types.FileNotFound{}
+		f.FaultMessage = message
 		return f
 	}
 	return systemFault(err)
