@@ -48,15 +48,22 @@ access=(--target "$target" --user "$user" --password "$password" --thumbprint "$
 vchs=$("$build/bin/vic-machine" ls "${access[@]}") || fail "vic-machine cannot list the VCHs"
 if grep -qw -- "$vch" <<<"$vchs"; then
 	say "the VCH $vch is there"
+	version=$("$build/bin/vic-machine" version | awk '{print $NF}')
+	grep -w -- "$vch" <<<"$vchs" | grep -qwF -- "$version" ||
+		say "it was made by another build than $version; to make it anew: make down && rm -rf build/lab build/$vch && make up"
 else
 	say "making the VCH $vch"
+	# What it prints last is for clients on the lab's own network; here the forward below counts.
 	"$build/bin/vic-machine" create "${access[@]}" \
 		--compute-resource cluster1 --image-store datastore1 \
 		--bridge-network bridge --public-network public \
 		--name "$vch" --tls-cname 127.0.0.1 --cert-path "$certs" --endpoint-memory 1024 \
 		--registry-mirror http://registry.vic-lab.test:5000 --insecure-registry registry.vic-lab.test:5000 \
-		--appliance-iso "$build/iso/appliance.iso" --bootstrap-iso "$build/iso/bootstrap.iso" --timeout 5m ||
+		--appliance-iso "$build/iso/appliance.iso" --bootstrap-iso "$build/iso/bootstrap.iso" --timeout 5m \
+		2>&1 | tee "$build/create.log" | grep -E '^ +[0-9.]+s ' || {
+		cat "$build/create.log" >&2
 		fail "vic-machine could not make the VCH"
+	}
 	say "the VCH is made"
 fi
 
@@ -72,7 +79,7 @@ until version=$(docker_vch version --format '{{.Server.Version}}' 2>&1); do
 done
 say "the VCH serves (Docker API of $version)"
 
-proof=$(docker_vch run --rm busybox echo 'hello from a container VM') || fail "the container did not run"
+proof=$(docker_vch run --rm --quiet busybox echo 'hello from a container VM') || fail "the container did not run"
 say "docker run --rm busybox echo: $proof"
 
 # With the Makefile's PATH this finds build/bin too; the user's shell may not.
