@@ -96,3 +96,15 @@ func TestTraceWritesAtFlush(t *testing.T) {
 		t.Fatal(b.String())
 	}
 }
+
+func TestSignatureIsCutOff(t *testing.T) {
+	signed := "module" + "signature" + "\x00\x00\x02\x00\x00\x00\x00\x00" + "\x00\x00\x00\x09" + signatureMark
+	for in, want := range map[string]string{
+		signed: "module", "module": "module", signatureMark: signatureMark, "": "",
+		"m\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00" + signatureMark: "m\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00" + signatureMark,
+	} {
+		if got := string(unsigned([]byte(in))); got != want {
+			t.Errorf("%q: %q", in, got)
+		}
+	}
+}
