@@ -169,18 +169,24 @@ func (x stdio) copy(ctx context.Context, st Streams, req link.OutputRequest) err
 // errInputEnd ends a client whose input has ended and whose process goes on without it.
 var errInputEnd = errors.New("end of the client's input")
 
+// copyIn hands a client's input on. While one write is under way the next bytes are collected, so
+// that the distance to the tether does not bound the rate.
 func (x stdio) copyIn(ctx context.Context, in io.Reader, cancel context.CancelCauseFunc) {
-	buf := make([]byte, 32<<10)
+	q := newInput()
+	stop := context.AfterFunc(ctx, q.quit)
+	defer stop()
+	go q.fill(in)
 	for {
-		n, err := in.Read(buf)
-		if n > 0 {
-			if werr := x.stdin.Write(ctx, buf[:n]); werr != nil {
+		p, err := q.take()
+		if len(p) > 0 {
+			if werr := x.stdin.Write(ctx, p); werr != nil {
+				q.quit()
 				return // the process reads no more; its output goes on
 			}
+			continue
 		}
 		switch {
-		case err == nil:
-			continue
+		case errors.Is(err, errQuit):
 		case errors.Is(err, ErrDetached):
 			cancel(ErrDetached)
 		case x.closeStdin:

@@ -160,7 +160,7 @@ func (e *Engine) StartExec(ctx context.Context, id string, st *Streams, width, h
 		go e.awaitExec(e.ctx, x, r)
 		return nil
 	}
-	io := stdio{run: r, stdin: r.link.Stdin(id), closeStdin: true}
+	io := stdio{run: r, stdin: r.link.Stdin(id, true), closeStdin: true}
 	err = io.copy(ctx, *st, link.OutputRequest{ExecID: id, Follow: true, Attached: true})
 	if errors.Is(err, ErrDetached) {
 		go e.awaitExec(e.ctx, x, r)

@@ -60,7 +60,7 @@ func (e *Engine) newRun(c *container, adopted bool) (*run, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(e.ctx)
-	r := &run{c: c, link: l, stdin: l.Stdin(""), ctx: ctx, cancel: cancel, adopted: adopted}
+	r := &run{c: c, link: l, stdin: l.Stdin("", !adopted), ctx: ctx, cancel: cancel, adopted: adopted}
 	c.update(func() {
 		c.kept, c.keptWhole = nil, false
 		c.run = r

@@ -9,7 +9,7 @@ import (
 )
 
 // maxWrite bounds one WriteStdin.
-const maxWrite = 256 << 10
+const maxWrite = 1 << 20
 
 // Stdin is the input of one process. Several clients may write to it; each write goes in whole.
 type Stdin struct {
@@ -21,9 +21,9 @@ type Stdin struct {
 }
 
 // Stdin returns the input of a process of this link. Take one per process and share it: it counts
-// the bytes.
-func (l *Link) Stdin(execID string) *Stdin {
-	s := &Stdin{link: l, execID: execID, turn: make(chan struct{}, 1)}
+// the bytes. fresh says that nobody has written to the process before.
+func (l *Link) Stdin(execID string, fresh bool) *Stdin {
+	s := &Stdin{link: l, execID: execID, turn: make(chan struct{}, 1), known: fresh}
 	s.turn <- struct{}{}
 	return s
 }
@@ -65,7 +65,7 @@ func (s *Stdin) write(ctx context.Context, p []byte, end bool) error {
 
 // send makes one call, again after a broken link: the offset keeps bytes from being taken twice.
 func (s *Stdin) send(ctx context.Context, p []byte, end bool) error {
-	return s.link.call(ctx, func() error {
+	err := s.link.call(ctx, func() error {
 		r, err := s.link.client.WriteStdin(ctx, &linkv1.WriteStdinRequest{ExecId: s.execID, Offset: s.pos, Data: p, Close: end})
 		if err != nil {
 			return err
@@ -73,6 +73,10 @@ func (s *Stdin) send(ctx context.Context, p []byte, end bool) error {
 		s.pos, s.known = r.GetOffset(), true
 		return nil
 	})
+	if err != nil {
+		s.known = false // a part of it may have been taken
+	}
+	return err
 }
 
 // Ended says whether an error of Write means that the process does not read any more.
