@@ -39,10 +39,18 @@ func (e *Engine) OpenSession(ref string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	s, err := e.register(c)
+	if err == nil {
+		e.emit(c, "attach")
+	}
+	return s, err
+}
+
+func (e *Engine) register(c *container) (*Session, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state.Status == StatusPaused {
-		return nil, fail(errdef.ErrConflict, "container %s is paused, unpause the container before attach", ref)
+		return nil, fail(errdef.ErrConflict, "container %s is paused, unpause the container before attach", c.id)
 	}
 	s := &Session{e: e, c: c, TTY: c.def.Process.TTY}
 	if r := c.run; r != nil && !r.over {
@@ -85,7 +93,6 @@ func without(list []chan *run, x chan *run) []chan *run {
 // Run copies until the process has ended and all of its output is written, the client detaches or
 // goes, or ctx ends.
 func (s *Session) Run(ctx context.Context, st Streams) error {
-	s.e.emit(s.c, "attach")
 	if !st.Stream {
 		if !st.Logs {
 			return nil
