@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,8 +97,9 @@ func TestForward(t *testing.T) {
 	}()
 	host, port, _ := net.SplitHostPort(echo.Addr().String())
 	n, _ := strconv.Atoi(port)
-	ip := ""
-	f := &Forwarder{Dial: dialTCP, Resolve: func(vm string) (string, bool) { return ip, vm == "v" }, Log: slog.New(slog.DiscardHandler)}
+	var ip atomic.Value
+	ip.Store("")
+	f := &Forwarder{Dial: dialTCP, Resolve: func(vm string) (string, bool) { return ip.Load().(string), vm == "v" }, Log: slog.New(slog.DiscardHandler)}
 	if err := f.Add(t.Context(), Forward{"v", "127.0.0.1:0", n}); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +107,7 @@ func TestForward(t *testing.T) {
 	if got := ask(t, addr); got != "" {
 		t.Errorf("before the VM has an address: %q", got)
 	}
-	ip = host
+	ip.Store(host)
 	if got := ask(t, addr); got != "got hello" {
 		t.Errorf("%q", got)
 	}
