@@ -99,7 +99,11 @@ func (e *Engine) signal(ctx context.Context, r *run, signal int) error {
 	e.emit(r.c, "kill", "signal", itoa(signal))
 	stop := context.AfterFunc(r.ctx, cancel)
 	defer stop()
-	return r.link.Signal(ctx, "", signal)
+	err := r.link.Signal(ctx, "", signal)
+	if err != nil && !errors.Is(err, errdef.ErrConflict) && r.isOver() {
+		return nil // it ended before the answer came
+	}
+	return err
 }
 
 // kill ends the process for sure: over the link, so that it leaves its record, else with the power.
