@@ -16,7 +16,7 @@ run() { # run NAME GO-TEST-ARGUMENTS...
 	shift
 	echo "== $name tests"
 	rm -f "$logs/$name.json"
-	build/tools/gotestsum --format pkgname --format-hide-empty-pkg --jsonfile "$logs/$name.json" -- "$@" || {
+	build/tools/gotestsum --format pkgname --format-hide-empty-pkg --hide-summary skipped --jsonfile "$logs/$name.json" -- "$@" || {
 		status=1
 		# A package that does not build, or a panic, fails no test by name.
 		(($(count fail "$logs/$name.json") > 0)) || failed=$((failed + 1))
