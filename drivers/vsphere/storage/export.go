@@ -163,7 +163,7 @@ func (t *tarWriter) seen(info fs.FileInfo, name string) (string, bool) {
 	if !ok || info.IsDir() || st.Nlink < 2 {
 		return "", false
 	}
-	key := inode{uint64(st.Dev), st.Ino}
+	key := inode{st.Dev, st.Ino}
 	first, again := t.links[key]
 	if !again {
 		t.links[key] = name
