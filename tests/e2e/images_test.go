@@ -124,10 +124,10 @@ func chain(t *testing.T, vm string) []string {
 	return files
 }
 
-// vmOf is the inventory path of a container's VM.
+// vmOf is the managed object reference of a container's VM, as govc takes it.
 func vmOf(t *testing.T, id string) string {
 	t.Helper()
-	out, err := theLab.Govc("find", "/", "-type", "m", "-name", "*"+id[:12]+"*")
+	out, err := theLab.Govc("find", "-i", "/", "-type", "m", "-name", "*"+id[:12]+"*")
 	if err != nil || strings.TrimSpace(out) == "" {
 		t.Fatalf("no VM for %s: %v %s", id, err, out)
 	}

@@ -117,11 +117,8 @@ func uptime(t *testing.T, id string) float64 {
 
 func TestKillOfTheDriverPlugin(t *testing.T) {
 	killStory(t, func(t *testing.T) {
-		out, err := theLab.Vic("plugin", "inspect", "--format", "{{.PID}}", "vsphere")
+		out, err := theLab.Vic("exec", "--", "sh", "-c", "kill -9 $(pidof vic-driver-vsphere)")
 		if err != nil {
-			t.Fatal(err)
-		}
-		if out, err := theLab.Vic("exec", "--", "kill", "-9", strings.TrimSpace(out)); err != nil {
 			t.Fatal(err, out)
 		}
 	}, true)
@@ -136,7 +133,7 @@ func TestKillOfVicd(t *testing.T) {
 
 func TestResetOfTheEndpointVM(t *testing.T) {
 	killStory(t, func(t *testing.T) {
-		vms, err := theLab.Govc("find", "/", "-type", "m", "-name", harness.VCH)
+		vms, err := theLab.Govc("find", "-i", "/", "-type", "m", "-name", harness.VCH)
 		if err != nil {
 			t.Fatal(err)
 		}

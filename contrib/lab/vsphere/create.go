@@ -203,9 +203,11 @@ func (s *Server) destroy(ctx *simulator.Context, vm *simulator.VirtualMachine) t
 			}
 		}
 	}
-	vmx := filepath.Base(s.path(vm.Config.Files.VmPathName))
-	for _, f := range []string{vmx, vm.Name + ".nvram", "vmware.log"} {
-		errs = append(errs, os.Remove(filepath.Join(home, f)))
+	own := []string{s.path(vm.Config.Files.VmPathName), filepath.Join(home, "vmware.log")}
+	// It has the VM's first name, also after a rename.
+	nvram, _ := filepath.Glob(filepath.Join(home, "*.nvram"))
+	for _, f := range append(own, nvram...) {
+		errs = append(errs, os.Remove(f))
 	}
 	for _, err := range errs {
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
