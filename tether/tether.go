@@ -84,7 +84,7 @@ func (b *boot) configuration(ctx context.Context) (guest.Config, error) {
 	// No time-out: a VM may be started, and kept waiting, before there is a container for it.
 	if err := b.keys.GetJSON(ctx, guest.KeyConfig, &c); err != nil {
 		exit := guest.Exit{Code: spawn.CodeTether, Error: fmt.Sprintf("read the configuration: %v", err), Finished: time.Now()}
-		b.keys.SetJSON(ctx, guest.KeyExit, exit)
+		_ = b.keys.SetJSON(ctx, guest.KeyExit, exit)
 		return c, err
 	}
 	return c, nil

@@ -45,13 +45,13 @@ func (l *serviceLog) open() error {
 // kept.
 func (l *serviceLog) Write(b []byte) (int, error) {
 	if l.console != nil {
-		l.console.Write(b)
+		_, _ = l.console.Write(b)
 	}
 	if l.f != nil && l.size > 0 && l.size+int64(len(b)) > l.limit {
 		l.f.Close()
 		l.f = nil
 		if os.Rename(l.path, l.path+".1") == nil {
-			l.open()
+			_ = l.open()
 		}
 	}
 	if l.f != nil {
@@ -66,7 +66,7 @@ func (l *serviceLog) copy(r io.Reader) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		io.Copy(l, struct{ io.Reader }{r})
+		_, _ = io.Copy(l, struct{ io.Reader }{r})
 	}()
 	return done
 }

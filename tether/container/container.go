@@ -257,7 +257,7 @@ func (m *Machine) live(ctx context.Context) {
 }
 
 func (m *Machine) kill(ctx context.Context) {
-	m.main.Signal(ctx, int(unix.SIGKILL))
+	_ = m.main.Signal(ctx, int(unix.SIGKILL))
 	m.ends(killWait)
 }
 

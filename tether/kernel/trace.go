@@ -56,7 +56,7 @@ func (t *Trace) Flush() {
 		last = s.at
 	}
 	t.steps = nil
-	t.w.Write(b.Bytes())
+	_, _ = t.w.Write(b.Bytes())
 }
 
 // Uptime is the time since the kernel started.

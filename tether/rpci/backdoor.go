@@ -95,11 +95,11 @@ func (b *Backdoor) answer(ctx context.Context, request string) string {
 		return "OK "
 	case "Capabilities_Register":
 		for _, c := range []string{"tools.capability.statechange 1", "tools.capability.softpowerop_retry 1", "tools.set.version 2147483647"} {
-			b.Call(ctx, c)
+			_, _, _ = b.Call(ctx, c)
 		}
 		return "OK "
 	case "OS_Halt":
-		b.Call(ctx, "tools.os.statechange.status 1 1")
+		_, _, _ = b.Call(ctx, "tools.os.statechange.status 1 1")
 		select {
 		case <-b.halt:
 		default:

@@ -228,7 +228,7 @@ func (s *stdio) openTTY(p guest.Process, uid int, console bool) error {
 		return err
 	}
 	if p.Width > 0 && p.Height > 0 {
-		Resize(s.tty, p.Width, p.Height)
+		_ = Resize(s.tty, p.Width, p.Height)
 	}
 	if console {
 		return bindConsole(fd)

@@ -66,7 +66,7 @@ func (t *Task) Run(p *spawn.Process, oom func() bool) {
 	size := t.size
 	t.mu.Unlock()
 	if size[0] > 0 && p.TTY != nil {
-		spawn.Resize(p.TTY, size[0], size[1])
+		_ = spawn.Resize(p.TTY, size[0], size[1])
 	}
 	close(t.started)
 	var pumps sync.WaitGroup
