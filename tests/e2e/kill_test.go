@@ -17,15 +17,19 @@ func counter(t *testing.T) string {
 	return container(t, "busybox", "sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; usleep 100000; done")
 }
 
-// everyLineOnce tells what is wrong with the lines 1 to n.
+// everyLineOnce tells what is wrong with lines that should count up from the first one.
 func everyLineOnce(text string) string {
 	lines := strings.Fields(text)
 	if len(lines) == 0 {
 		return "no lines"
 	}
+	first, err := strconv.Atoi(lines[0])
+	if err != nil {
+		return fmt.Sprintf("the first line is %q", lines[0])
+	}
 	for i, l := range lines {
-		if n, err := strconv.Atoi(l); err != nil || n != i+1 {
-			return fmt.Sprintf("line %d is %q", i+1, l)
+		if n, err := strconv.Atoi(l); err != nil || n != first+i {
+			return fmt.Sprintf("line %d is %q after %q", first+i, l, lines[max(i-1, 0)])
 		}
 	}
 	return ""
@@ -75,14 +79,15 @@ func killStory(t *testing.T, harm func(t *testing.T), attached bool) {
 	}
 	time.Sleep(2 * time.Second)
 	logs := docker(t, "logs", id)
-	if msg := everyLineOnce(logs); msg != "" {
-		t.Errorf("docker logs: %s", msg)
+	if msg := everyLineOnce(logs); msg != "" || !strings.HasPrefix(logs, "1\n") {
+		t.Errorf("docker logs from %.20q: %s", logs, msg)
 	}
 	if attached {
-		n := len(strings.Fields(logs))
+		// An attached client sees what comes after it; it must go on to see it.
+		last := strings.TrimSpace(logs[strings.LastIndex(strings.TrimSpace(logs), "\n")+1:])
 		within(t, 20*time.Second, func() string {
-			if got := len(strings.Fields(out.String())); got < n {
-				return fmt.Sprintf("the attached client has %d lines of %d", got, n)
+			if !strings.Contains(out.String(), "\n"+last+"\n") {
+				return "the attached client has not seen line " + last
 			}
 			return ""
 		})
