@@ -57,7 +57,7 @@ else
 	"$build/bin/vic-machine" create "${access[@]}" \
 		--compute-resource cluster1 --image-store datastore1 \
 		--bridge-network bridge --public-network public \
-		--name "$vch" --tls-cname 127.0.0.1 --cert-path "$certs" --endpoint-memory 1024 \
+		--name "$vch" --tls-cname 127.0.0.1 --cert-path "$certs" --endpoint-memory 1024 --endpoint-cpu 2 \
 		--registry-mirror http://registry.vic-lab.test:5000 --insecure-registry registry.vic-lab.test:5000 \
 		--appliance-iso "$build/iso/appliance.iso" --bootstrap-iso "$build/iso/bootstrap.iso" --timeout 5m \
 		2>&1 | tee "$build/create.log" | grep -E '^ +[0-9.]+s ' || {

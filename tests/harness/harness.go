@@ -125,7 +125,7 @@ func (l *Lab) Create(name string, more ...string) (string, error) {
 	args := append(append([]string{"create"}, l.Access()...),
 		"--compute-resource", "cluster1", "--image-store", "datastore1",
 		"--bridge-network", "bridge", "--public-network", "public", "--name", name,
-		"--tls-cname", "127.0.0.1", "--cert-path", l.Certs, "--endpoint-memory", "1024",
+		"--tls-cname", "127.0.0.1", "--cert-path", l.Certs, "--endpoint-memory", "1024", "--endpoint-cpu", "2",
 		"--registry-mirror", "http://"+RegistryHost, "--insecure-registry", RegistryHost,
 		"--appliance-iso", filepath.Join(l.Build, "iso", "appliance.iso"),
 		"--bootstrap-iso", filepath.Join(l.Build, "iso", "bootstrap.iso"), "--timeout", "6m")
