@@ -36,9 +36,8 @@ type run struct {
 	adopted bool         // it was running when the engine found it
 	taken   atomic.Int64 // output chunks that attached clients took
 
-	step   sync.Mutex // one transition with its event after the other
-	began  bool       // under step
-	marked bool       // under step
+	step  sync.Mutex // one transition with its event after the other
+	began bool       // under step
 
 	// Under c.mu:
 	powered    time.Time // when compute said that the VM is on

@@ -1,0 +1,164 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openvic/vic/core/engine"
+	"github.com/openvic/vic/core/engine/enginetest"
+	"github.com/openvic/vic/core/event"
+	"github.com/openvic/vic/sdk/guest"
+)
+
+// world is a test's world with one engine.
+type world struct {
+	*enginetest.World
+	*engine.Engine
+	t      *testing.T
+	stop   func()
+	events *recorder
+}
+
+func newWorld(t *testing.T) *world {
+	t.Parallel()
+	w := &world{World: enginetest.New(t), t: t}
+	w.restart()
+	return w
+}
+
+// restart is another vicd over the same platform.
+func (w *world) restart() {
+	if w.stop != nil {
+		w.stop()
+	}
+	var hub *event.Hub
+	w.Engine, hub, w.stop = w.World.Engine()
+	w.events = &recorder{}
+	hub.Subscribe(w.events.add)
+}
+
+type recorder struct {
+	mu  sync.Mutex
+	all []event.Event
+}
+
+func (r *recorder) add(e event.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, e)
+}
+
+func (r *recorder) actions() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for _, e := range r.all {
+		a := e.Action
+		if c, ok := e.Attributes["exitCode"]; ok {
+			a += " " + c
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func ctx(t *testing.T) context.Context {
+	c, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	return c
+}
+
+type option func(*engine.CreateRequest)
+
+func (w *world) create(name string, args []string, opts ...option) engine.Container {
+	w.t.Helper()
+	req := engine.CreateRequest{Name: name, Image: engine.Image{ID: "sha256:aa", Ref: "busybox", Layer: enginetest.Layer}, Process: guest.Process{Args: args}}
+	for _, o := range opts {
+		o(&req)
+	}
+	c, err := w.Create(ctx(w.t), req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+func withStdin(r *engine.CreateRequest)  { r.Process.Stdin, r.Process.StdinOnce = true, true }
+func autoRemove(r *engine.CreateRequest) { r.AutoRemove = true }
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) eventually(what string, cond func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if cond() {
+			return
+		}
+	}
+	w.t.Fatalf("not within 10 s: %s; events %v", what, w.events.actions())
+}
+
+func (w *world) status(ref string) engine.Status {
+	c, err := w.Get(ref)
+	if err != nil {
+		return ""
+	}
+	return c.State.Status
+}
+
+// attach runs a session in the background.
+func (w *world) attach(ref string, in io.Reader) (out, errOut *bytes.Buffer, done chan error) {
+	w.t.Helper()
+	s, err := w.OpenSession(ref)
+	w.must(err)
+	out, errOut, done = &bytes.Buffer{}, &bytes.Buffer{}, make(chan error, 1)
+	go func() {
+		defer s.Close()
+		st := engine.Streams{Stdout: out, Stderr: errOut, Stream: true}
+		if in != nil {
+			st.Stdin = in
+		}
+		done <- s.Run(ctx(w.t), st)
+	}()
+	return out, errOut, done
+}
+
+func (w *world) await(done chan error) {
+	w.t.Helper()
+	select {
+	case err := <-done:
+		w.must(err)
+	case <-time.After(15 * time.Second):
+		w.t.Fatal("the attached client is not released")
+	}
+}
+
+func (w *world) logs(ref string, o engine.LogOptions) string {
+	w.t.Helper()
+	o.Stdout, o.Stderr = true, true
+	if o.Tail == 0 {
+		o.Tail = -1
+	}
+	var b strings.Builder
+	w.must(w.Logs(ctx(w.t), ref, o, func(l engine.LogLine) error { b.Write(l.Data); return nil }))
+	return b.String()
+}
+
+func (w *world) exitCode(ref string) int {
+	w.t.Helper()
+	ch, err := w.Wait(ctx(w.t), ref, engine.WaitNotRunning)
+	w.must(err)
+	r := <-ch
+	w.must(r.Err)
+	return r.State.ExitCode
+}
