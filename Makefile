@@ -69,7 +69,7 @@ e2e: deps build iso images $(TOOLS)/gotestsum $(TOOLS)/govc ## run the stories a
 
 .PHONY: bench
 bench: deps build iso images $(TOOLS)/govc ## measure, as ratios to what the machine itself can do
-	go run ./tests/bench
+	VIC_E2E_BUILD=$(CURDIR)/build go run ./tests/bench
 
 .PHONY: check
 check: check-gen lint unit ## check generated code, formatting, lint and unit tests
