@@ -17,6 +17,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "tether %s: runs as PID 1 of a virtual machine only\n", version)
 		os.Exit(2)
 	}
+	fmt.Printf("tether %s\n", version) // on the console: the kernel is up
 	if err := tether.Run(context.Background(), version); err != nil {
 		fmt.Fprintln(os.Stderr, "tether:", err)
 		os.Exit(1)

@@ -38,7 +38,8 @@ func (b *bench) attach() error {
 func (b *bench) rawTCP() (time.Duration, error) {
 	listening := make(chan error, 1)
 	go func() {
-		_, err := b.Vic("exec", "--", "sh", "-c", "nc -l -p 5999 > /dev/null")
+		// nc would close the connection at the end of its input: a fifo that it holds open has none.
+		_, err := b.Vic("exec", "--", "sh", "-c", "rm -f /tmp/never; mkfifo /tmp/never; nc -l -p 5999 <>/tmp/never >/dev/null")
 		listening <- err
 	}()
 	gateway, err := b.must("network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", "bridge")

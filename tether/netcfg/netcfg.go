@@ -15,6 +15,7 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/tether/rpci"
 	"github.com/openvic/vic/tether/kernel"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -165,6 +166,9 @@ func Up(name string, n guest.Network) error {
 // setUp brings an interface up with its link-local address. The kernel would give it the same one,
 // but only once it has noticed that the NIC has a carrier, which can take a second.
 func setUp(link netlink.Link) error {
+	if !rpci.OnVMware() {
+		_ = noSegmentation(link.Attrs().Name) // slower without, but not wrong
+	}
 	if err := netlink.LinkSetUp(link); err != nil {
 		return err
 	}

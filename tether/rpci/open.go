@@ -27,9 +27,12 @@ func hypervisor() string {
 	return string(s)
 }
 
+// OnVMware says that the machine is VMware's, not another one's model of its devices.
+func OnVMware() bool { return hypervisor() == "VMwareVMware" }
+
 // Open finds the transport of the machine that we run on, waiting for its device if need be.
 func Open(ctx context.Context, events *kernel.Events) (Transport, error) {
-	if hypervisor() == "VMwareVMware" {
+	if OnVMware() {
 		return NewBackdoor(ctx), nil
 	}
 	var dev string
