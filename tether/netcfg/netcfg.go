@@ -15,8 +15,8 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
-	"github.com/openvic/vic/tether/rpci"
 	"github.com/openvic/vic/tether/kernel"
+	"github.com/openvic/vic/tether/rpci"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
