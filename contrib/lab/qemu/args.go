@@ -51,13 +51,14 @@ func (h *Host) args(s *Spec, rpcName string) []string {
 }
 
 // Processors for TCG. Without RDRAND a guest waits one to two seconds for its first random bytes.
-// The instructions for AES and hashing are what Go's cryptography uses: AES 1.6 times faster at no
-// cost to the boot. "max" has SHA-NI (SHA-256 twice as fast, which is what image pulls do) but takes
-// 0.2 s more to boot, so it is for large VMs. It comes without "fast string" moves: with them the
-// guest's kernel copies by rep movsb, which TCG runs byte by byte, two to four times slower.
+// Without AES and PCLMULQDQ, which TCG runs in loops, Go's TLS chooses ChaCha20, whose vector
+// arithmetic TCG translates well. "max" has AVX2 (SHA-256 twice as fast, which is what image pulls
+// do) but takes 0.2 s more to boot, so it is for large VMs. It comes without "fast string" moves:
+// with them the guest's kernel copies by rep movsb, which TCG runs byte by byte, two to four times
+// slower.
 const (
-	smallCPU = "qemu64,+rdrand,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+pclmulqdq"
-	largeCPU = "max,la57=off,erms=off"
+	smallCPU = "qemu64,+rdrand,+ssse3,+sse4.1,+sse4.2,+popcnt"
+	largeCPU = "max,la57=off,erms=off,aes=off,pclmulqdq=off"
 	largeMB  = 1024
 )
 
