@@ -20,7 +20,6 @@ need xorriso xorriso
 need e2fsprogs mke2fs
 need mmdebstrap mmdebstrap
 need ca-certificates /etc/ssl/certs/ca-certificates.crt
-need tmux tmux # the tests' terminal
 need git git
 # A busybox that needs no libraries: the guest has none.
 if ! busybox 2>/dev/null | head -n 1 | grep -q BusyBox || ldd "$(command -v busybox)" >/dev/null 2>&1; then
