@@ -65,6 +65,9 @@ type served struct{ socket, host, certs, stranger string }
 
 func serve(t *testing.T) served {
 	t.Helper()
+	for _, name := range []string{"VIC_HOST", "VIC_CERT_PATH", "DOCKER_CERT_PATH"} {
+		t.Setenv(name, "") // what `make up` told the developer to export is not this test's
+	}
 	dir := t.TempDir()
 	s := served{socket: filepath.Join(dir, "s"), certs: filepath.Join(dir, "certs"), stranger: filepath.Join(dir, "stranger")}
 	admins, strangers := newCA(t), newCA(t)
