@@ -8,8 +8,9 @@ import (
 )
 
 func TestPowerOffByTheAdministrator(t *testing.T) {
+	since := time.Now().Add(-5 * time.Second).Format(time.RFC3339)
 	id := container(t, "--name", "outside", "busybox", "sleep", "3600")
-	events := theLab.DockerCmd(t.Context(), "events", "--filter", "container=outside", "--format", "{{.Action}}")
+	events := theLab.DockerCmd(t.Context(), "events", "--since", since, "--filter", "container=outside", "--format", "{{.Action}}")
 	out, err := events.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
