@@ -109,10 +109,31 @@ func (s *Session) Run(ctx context.Context, st Streams) error {
 	if !p.Stdin {
 		st.Stdin = nil
 	}
-	err := x.copy(ctx, st, s.outputRequest(st.Logs))
-	if errors.Is(err, ErrDetached) {
+	req := s.outputRequest(st.Logs)
+	x.next = &req.Offset
+	err := x.copy(ctx, st, req)
+	switch {
+	case errors.Is(err, ErrDetached):
 		s.e.emit(s.c, "detach")
 		return nil
+	case errors.Is(err, errVMGone):
+		return s.rest(ctx, st, *x.next)
+	}
+	return err
+}
+
+// rest gives the client what it has not seen when the VM went off, from the log on its disk.
+func (s *Session) rest(ctx context.Context, st Streams, offset int64) error {
+	if offset < 0 {
+		return nil // it asked for what comes, and nothing came
+	}
+	r := s.run
+	s.Close() // the VM's disk is free only when nobody reads through the tether
+	err := s.e.keptFrom(ctx, r.c, offset, func(c link.Chunk) error {
+		return writeTo(st, c.Stream == link.Stderr, c.Data)
+	})
+	if isNotFound(err) {
+		return nil // removed meanwhile
 	}
 	return err
 }
@@ -148,8 +169,12 @@ func (s *Session) outputRequest(logs bool) link.OutputRequest {
 type stdio struct {
 	run        *run
 	stdin      *link.Stdin
-	closeStdin bool // the client's end of input is the process's
+	closeStdin bool   // the client's end of input is the process's
+	next       *int64 // if set: the offset after the last byte that was written
 }
+
+// errVMGone ends a copy whose VM went off before all output was read.
+var errVMGone = errors.New("the VM is off")
 
 // copy returns when the output has ended, or the client.
 func (x stdio) copy(ctx context.Context, st Streams, req link.OutputRequest) error {
@@ -162,13 +187,21 @@ func (x stdio) copy(ctx context.Context, st Streams, req link.OutputRequest) err
 	}
 	err := x.run.link.Output(ctx, req, func(c link.Chunk) error {
 		x.run.taken.Add(1)
-		return writeTo(st, c.Stream == link.Stderr, c.Data)
+		err := writeTo(st, c.Stream == link.Stderr, c.Data)
+		if err == nil && x.next != nil {
+			*x.next = c.Next
+		}
+		return err
 	})
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, ErrDetached):
 		return ErrDetached
-	case errors.Is(cause, errInputEnd), x.run.ctx.Err() != nil:
-		return nil // the client or the VM has gone
+	case errors.Is(cause, errInputEnd):
+		return nil
+	case x.run.ctx.Err() != nil && err != nil && x.next != nil:
+		return errVMGone
+	case x.run.ctx.Err() != nil:
+		return nil
 	}
 	return err
 }

@@ -155,6 +155,45 @@ func (e *Engine) exportedLog(ctx context.Context, c *container, lim *tailer) err
 	return lim.flush()
 }
 
+// keptFrom calls fn with the output from an offset on, of a container whose VM goes off or is off.
+func (e *Engine) keptFrom(ctx context.Context, c *container, offset int64, fn func(link.Chunk) error) error {
+	wait, cancel := context.WithTimeout(ctx, logPatience)
+	defer cancel()
+	var kept []link.Chunk
+	var have bool
+	if err := c.await(wait, func() bool {
+		kept, have = c.kept, c.keptWhole
+		return have || c.run == nil
+	}); err != nil {
+		return fail(errdef.ErrUnavailable, "container %s has exited, but its VM is still on", c.id)
+	}
+	if have {
+		for _, k := range kept {
+			if k.Next <= offset {
+				continue
+			}
+			if err := fn(k); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	stream, err := e.opts.Storage.Export(ctx, storage.ExportRequest{ID: c.id, Path: path.Join(guest.StateDir, "log")})
+	if err != nil {
+		return fmt.Errorf("log of container %s: %w", c.id, err)
+	}
+	defer stream.Close()
+	for rec, err := range outlog.ReadTar(stream, outlog.Query{Offset: offset}) {
+		if err != nil {
+			return fmt.Errorf("log of container %s: %w", c.id, err)
+		}
+		if err := fn(link.Chunk{Next: rec.Next(), Stream: link.Stream(rec.Stream), Time: rec.Time, Data: rec.Data}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // keepLog keeps a short log in memory before the VM goes off.
 func (e *Engine) keepLog(r *run) {
 	c := r.c
