@@ -59,7 +59,7 @@ func (a *app) create(c *cli.Context) error {
 		return fmt.Errorf("VCH %s could not be made: %w", in.Spec.Name, err)
 	}
 	log.Printf("VCH %s serves, %.1f s after the start (ID %s)", in.Spec.Name, ready.Took.Seconds(), ready.VM)
-	return a.welcome(ctx, in, checked.Certs, ready)
+	return a.welcome(ctx, in, checked.Certs, ready, !c.Bool("no-reach-check"))
 }
 
 // input reads the options of create.

@@ -90,6 +90,8 @@ func createFlags() []cli.Flag {
 			Usage: "`file` that container VMs boot"},
 		&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Category: groupOther,
 			Usage: "trust any certificate of the target, take some errors of the checks as warnings, replace certificates that cannot be used"},
+		&cli.BoolFlag{Name: "no-reach-check", Category: groupOther,
+			Usage: "do not ask the Docker API at the endpoint's address for a sign of life; for a machine that has no route to it"},
 		&cli.IntFlag{Name: "debug", Aliases: []string{"v"}, Category: groupOther, Usage: "`1` keeps what was made when create fails"},
 	)
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // welcome tells how to use the new VCH, and writes the same into the environment file.
-func (a *app) welcome(ctx context.Context, in precheck.Input, set *certs.Set, ready *vch.Ready) error {
+func (a *app) welcome(ctx context.Context, in precheck.Input, set *certs.Set, ready *vch.Ready, check bool) error {
 	host := a.hostFor(ctx, set, ready.Address)
 	endpoint := net.JoinHostPort(host, fmt.Sprint(ready.Port))
 	dir, err := filepath.Abs(in.Certs.Dir)
@@ -35,7 +35,9 @@ func (a *app) welcome(ctx context.Context, in precheck.Input, set *certs.Set, re
 		fmt.Fprintf(a.err, "vic-machine: warning: the environment file could not be written: %v\n", err)
 		file = ""
 	}
-	a.reachable(ctx, set, in.Spec, ready)
+	if check {
+		a.reachable(ctx, set, in.Spec, ready)
+	}
 	fmt.Fprintf(a.out, "\nDocker environment variables:\n%s\n", strings.Join(env, " "))
 	if file != "" {
 		fmt.Fprintf(a.out, "\nEnvironment saved in %s; to use it: set -a; . %s; set +a\n", file, file)

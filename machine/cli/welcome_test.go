@@ -111,7 +111,7 @@ func TestAnEnvironmentFileThatCannotBeWrittenIsOnlyAWarning(t *testing.T) {
 	set, o := certSet(t, "127.0.0.1")
 	o.Dir = "/dev/null/x"
 	var out, errOut bytes.Buffer
-	err := (&app{out: &out, err: &errOut}).welcome(t.Context(), precheck.Input{Spec: vch.Spec{Name: "vch1"}, Certs: o}, set, endpoint(t, set))
+	err := (&app{out: &out, err: &errOut}).welcome(t.Context(), precheck.Input{Spec: vch.Spec{Name: "vch1"}, Certs: o}, set, endpoint(t, set), true)
 	if err != nil || !strings.Contains(errOut.String(), "warning") || !strings.Contains(out.String(), "DOCKER_HOST") {
 		t.Errorf("%v\n%s%s", err, out.String(), errOut.String())
 	}

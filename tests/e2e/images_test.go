@@ -57,7 +57,7 @@ func TestImageInspectAndRemove(t *testing.T) {
 	}
 	docker(t, "rm", "-f", id)
 	docker(t, "rmi", "busybox:zstd")
-	if r := dockerRun(t.Context(), nil, "pull", "no/such/image"); r.Code == 0 {
+	if r := dockerRun(t.Context(), nil, "pull", harness.RegistryHost+"/no/such/image"); r.Code == 0 {
 		t.Fatal("an image that is not there was pulled")
 	}
 }

@@ -128,6 +128,7 @@ func (l *Lab) Create(name string, more ...string) (string, error) {
 		"--tls-cname", "127.0.0.1", "--cert-path", l.Certs, "--endpoint-memory", "1024", "--endpoint-cpu", "2",
 		"--registry-mirror", "http://"+RegistryHost, "--insecure-registry", RegistryHost,
 		"--appliance-iso", filepath.Join(l.Build, "iso", "appliance.iso"),
-		"--bootstrap-iso", filepath.Join(l.Build, "iso", "bootstrap.iso"), "--timeout", "6m")
+		"--bootstrap-iso", filepath.Join(l.Build, "iso", "bootstrap.iso"), "--timeout", "6m",
+		"--no-reach-check") // its address is no address of this machine
 	return Command(l.Bin("vic-machine"), override(args, more)...)
 }
