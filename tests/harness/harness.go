@@ -13,18 +13,31 @@ import (
 	"time"
 )
 
-// The test lab has ports of its own, so that it can run beside the one of `make up`.
+// Who and what the tests' VCH is.
 const (
-	VCenterAddr  = "127.0.0.1:17989"
-	VCenterHost  = "vcenter.vic-lab.test:17989"
-	RegistryAddr = "127.0.0.1:17500"
-	RegistryHost = "registry.vic-lab.test:17500"
-	DockerAddr   = "127.0.0.1:17376"
-	AdminAddr    = "127.0.0.1:17378"
-	User         = "administrator@vsphere.local"
-	Password     = "VMware1!"
-	VCH          = "e2e"
+	User     = "administrator@vsphere.local"
+	Password = "VMware1!"
+	VCH      = "e2e"
 )
+
+// The test lab has ports of its own, so that it can run beside the one of `make up`: 17989 and so
+// on; VIC_E2E_PORTS gives another thousand than 17, so that two checkouts can be tested at once.
+var (
+	VCenterAddr  = address("127.0.0.1", 989)
+	VCenterHost  = address("vcenter.vic-lab.test", 989)
+	RegistryAddr = address("127.0.0.1", 500)
+	RegistryHost = address("registry.vic-lab.test", 500)
+	DockerAddr   = address("127.0.0.1", 376)
+	AdminAddr    = address("127.0.0.1", 378)
+)
+
+func address(host string, port int) string {
+	thousand := os.Getenv("VIC_E2E_PORTS")
+	if thousand == "" {
+		thousand = "17"
+	}
+	return fmt.Sprintf("%s:%s%03d", host, thousand, port)
+}
 
 // Lab is a running lab with one VCH.
 type Lab struct {
