@@ -26,7 +26,10 @@ type client struct {
 	c computev1.ComputeServiceClient
 }
 
-var _ Driver = (*client)(nil)
+var (
+	_ Driver   = (*client)(nil)
+	_ Reporter = (*client)(nil)
+)
 
 func (c *client) Create(ctx context.Context, req CreateRequest) (VM, error) {
 	resp, err := c.c.Create(ctx, createToWire(req))
@@ -100,6 +103,15 @@ func (c *client) Watch(ctx context.Context, fn func(Event) error) error {
 			return err
 		}
 	}
+}
+
+// Capacity implements Reporter.
+func (c *client) Capacity(ctx context.Context) (Capacity, error) {
+	resp, err := c.c.Capacity(ctx, &computev1.CapacityRequest{})
+	if err != nil {
+		return Capacity{}, errdef.FromGRPC(err)
+	}
+	return capacityFromWire(resp), nil
 }
 
 // Connect lets ctx bound the waiting, not the life of the tunnel, as a driver in the same process

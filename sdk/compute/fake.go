@@ -26,6 +26,8 @@ type Fake struct {
 	// DiskKinds and NICKinds can be attached; set by NewFake.
 	DiskKinds []string
 	NICKinds  []string
+	// Room is what Capacity tells; without it the driver does not know.
+	Room Capacity
 
 	mu       sync.Mutex
 	vms      map[string]*fakeVM
@@ -34,7 +36,10 @@ type Fake struct {
 	failures map[string]error
 }
 
-var _ Driver = (*Fake)(nil)
+var (
+	_ Driver   = (*Fake)(nil)
+	_ Reporter = (*Fake)(nil)
+)
 
 type fakeVM struct {
 	req     CreateRequest
@@ -68,6 +73,16 @@ func (f *Fake) enter(ctx context.Context, method string) error {
 		return err
 	}
 	return ctx.Err()
+}
+
+// Capacity implements Reporter.
+func (f *Fake) Capacity(ctx context.Context) (Capacity, error) {
+	err := f.enter(ctx, "Capacity")
+	defer f.mu.Unlock()
+	if err == nil && f.Room == (Capacity{}) {
+		err = fmt.Errorf("capacity: %w", errdef.ErrUnsupported)
+	}
+	return f.Room, err
 }
 
 func (f *Fake) find(id string) (*fakeVM, error) {

@@ -50,6 +50,7 @@ func TestFakeConforms(t *testing.T) {
 func TestFakeConformsOverTheWire(t *testing.T) {
 	computetest.Suite(t, func(t *testing.T) computetest.Fixture {
 		fake := compute.NewFake()
+		fake.Room = compute.Capacity{CPUs: 4, CPUMHz: 8000, MemoryMB: 4096}
 		return fixture(fake, compute.NewClient(wiretest.Memory(t, register(fake))))
 	})
 }

@@ -3,6 +3,7 @@ package compute
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"google.golang.org/grpc"
@@ -84,6 +85,19 @@ func (s *server) Update(ctx context.Context, req *computev1.UpdateRequest) (*com
 func (s *server) Watch(_ *computev1.WatchRequest, stream grpc.ServerStreamingServer[computev1.WatchResponse]) error {
 	return s.call(func(d Driver) error {
 		return d.Watch(stream.Context(), func(e Event) error { return stream.Send(eventToWire(e)) })
+	})
+}
+
+func (s *server) Capacity(ctx context.Context, _ *computev1.CapacityRequest) (*computev1.CapacityResponse, error) {
+	resp := &computev1.CapacityResponse{}
+	return resp, s.call(func(d Driver) error {
+		r, ok := d.(Reporter)
+		if !ok {
+			return fmt.Errorf("the driver does not tell its capacity: %w", errdef.ErrUnsupported)
+		}
+		c, err := r.Capacity(ctx)
+		resp = capacityToWire(c)
+		return err
 	})
 }
 

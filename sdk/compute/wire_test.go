@@ -94,3 +94,11 @@ func TestWhatTheWireMayNotCarryIsAnError(t *testing.T) {
 		t.Error("an event without a kind passed")
 	}
 }
+
+func TestCapacityCrossesTheWireUnchanged(t *testing.T) {
+	for _, c := range []Capacity{{}, {CPUs: 3, CPUMHz: 7200, MemoryMB: 1 << 33}} {
+		if got := capacityFromWire(over(t, capacityToWire(c), &computev1.CapacityResponse{})); got != c {
+			t.Errorf("got %+v, want %+v", got, c)
+		}
+	}
+}

@@ -64,6 +64,7 @@ func Suite(t *testing.T, factory Factory) {
 		{"what others change is seen", outside},
 		{"an exit record is kept until the next start", exitRecord},
 		{"addresses are reported", addresses},
+		{"Capacity tells numbers or that it does not know", capacity},
 		{"Connect carries bytes both ways", connect},
 		{"Connect waits for the guest, and no longer than its context", connectWaits},
 		{"a second Connect closes the first", connectReplaces},

@@ -1288,6 +1288,102 @@ func (x *ConnectResponse) GetData() []byte {
 	return nil
 }
 
+type CapacityRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CapacityRequest) Reset() {
+	*x = CapacityRequest{}
+	mi := &file_compute_v1_compute_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CapacityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CapacityRequest) ProtoMessage() {}
+
+func (x *CapacityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_compute_v1_compute_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CapacityRequest.ProtoReflect.Descriptor instead.
+func (*CapacityRequest) Descriptor() ([]byte, []int) {
+	return file_compute_v1_compute_proto_rawDescGZIP(), []int{22}
+}
+
+type CapacityResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cpus          int32                  `protobuf:"varint,1,opt,name=cpus,proto3" json:"cpus,omitempty"`
+	CpuMhz        int64                  `protobuf:"varint,2,opt,name=cpu_mhz,json=cpuMhz,proto3" json:"cpu_mhz,omitempty"`
+	MemoryMb      int64                  `protobuf:"varint,3,opt,name=memory_mb,json=memoryMb,proto3" json:"memory_mb,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CapacityResponse) Reset() {
+	*x = CapacityResponse{}
+	mi := &file_compute_v1_compute_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CapacityResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CapacityResponse) ProtoMessage() {}
+
+func (x *CapacityResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_compute_v1_compute_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CapacityResponse.ProtoReflect.Descriptor instead.
+func (*CapacityResponse) Descriptor() ([]byte, []int) {
+	return file_compute_v1_compute_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CapacityResponse) GetCpus() int32 {
+	if x != nil {
+		return x.Cpus
+	}
+	return 0
+}
+
+func (x *CapacityResponse) GetCpuMhz() int64 {
+	if x != nil {
+		return x.CpuMhz
+	}
+	return 0
+}
+
+func (x *CapacityResponse) GetMemoryMb() int64 {
+	if x != nil {
+		return x.MemoryMb
+	}
+	return 0
+}
+
 var File_compute_v1_compute_proto protoreflect.FileDescriptor
 
 const file_compute_v1_compute_proto_rawDesc = "" +
@@ -1374,13 +1470,18 @@ const file_compute_v1_compute_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"%\n" +
 	"\x0fConnectResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data*r\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\x11\n" +
+	"\x0fCapacityRequest\"\\\n" +
+	"\x10CapacityResponse\x12\x12\n" +
+	"\x04cpus\x18\x01 \x01(\x05R\x04cpus\x12\x17\n" +
+	"\acpu_mhz\x18\x02 \x01(\x03R\x06cpuMhz\x12\x1b\n" +
+	"\tmemory_mb\x18\x03 \x01(\x03R\bmemoryMb*r\n" +
 	"\n" +
 	"PowerState\x12\x1b\n" +
 	"\x17POWER_STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fPOWER_STATE_OFF\x10\x01\x12\x17\n" +
 	"\x13POWER_STATE_RUNNING\x10\x02\x12\x19\n" +
-	"\x15POWER_STATE_SUSPENDED\x10\x032\xd2\x05\n" +
+	"\x15POWER_STATE_SUSPENDED\x10\x032\xa1\x06\n" +
 	"\x0eComputeService\x12G\n" +
 	"\x06Create\x12\x1d.vic.compute.v1.CreateRequest\x1a\x1e.vic.compute.v1.CreateResponse\x12D\n" +
 	"\x05Start\x12\x1c.vic.compute.v1.StartRequest\x1a\x1d.vic.compute.v1.StartResponse\x12A\n" +
@@ -1391,7 +1492,8 @@ const file_compute_v1_compute_proto_rawDesc = "" +
 	"\x04List\x12\x1b.vic.compute.v1.ListRequest\x1a\x1c.vic.compute.v1.ListResponse\x12G\n" +
 	"\x06Update\x12\x1d.vic.compute.v1.UpdateRequest\x1a\x1e.vic.compute.v1.UpdateResponse\x12F\n" +
 	"\x05Watch\x12\x1c.vic.compute.v1.WatchRequest\x1a\x1d.vic.compute.v1.WatchResponse0\x01\x12N\n" +
-	"\aConnect\x12\x1e.vic.compute.v1.ConnectRequest\x1a\x1f.vic.compute.v1.ConnectResponse(\x010\x01B7Z5github.com/openvic/vic/sdk/proto/compute/v1;computev1b\x06proto3"
+	"\aConnect\x12\x1e.vic.compute.v1.ConnectRequest\x1a\x1f.vic.compute.v1.ConnectResponse(\x010\x01\x12M\n" +
+	"\bCapacity\x12\x1f.vic.compute.v1.CapacityRequest\x1a .vic.compute.v1.CapacityResponseB7Z5github.com/openvic/vic/sdk/proto/compute/v1;computev1b\x06proto3"
 
 var (
 	file_compute_v1_compute_proto_rawDescOnce sync.Once
@@ -1406,7 +1508,7 @@ func file_compute_v1_compute_proto_rawDescGZIP() []byte {
 }
 
 var file_compute_v1_compute_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_compute_v1_compute_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_compute_v1_compute_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_compute_v1_compute_proto_goTypes = []any{
 	(PowerState)(0),               // 0: vic.compute.v1.PowerState
 	(WatchResponse_Kind)(0),       // 1: vic.compute.v1.WatchResponse.Kind
@@ -1432,25 +1534,27 @@ var file_compute_v1_compute_proto_goTypes = []any{
 	(*WatchResponse)(nil),         // 21: vic.compute.v1.WatchResponse
 	(*ConnectRequest)(nil),        // 22: vic.compute.v1.ConnectRequest
 	(*ConnectResponse)(nil),       // 23: vic.compute.v1.ConnectResponse
-	nil,                           // 24: vic.compute.v1.CreateRequest.GuestEntry
-	nil,                           // 25: vic.compute.v1.UpdateRequest.GuestEntry
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*v1.Disk)(nil),               // 27: vic.device.v1.Disk
-	(*v1.Nic)(nil),                // 28: vic.device.v1.Nic
+	(*CapacityRequest)(nil),       // 24: vic.compute.v1.CapacityRequest
+	(*CapacityResponse)(nil),      // 25: vic.compute.v1.CapacityResponse
+	nil,                           // 26: vic.compute.v1.CreateRequest.GuestEntry
+	nil,                           // 27: vic.compute.v1.UpdateRequest.GuestEntry
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*v1.Disk)(nil),               // 29: vic.device.v1.Disk
+	(*v1.Nic)(nil),                // 30: vic.device.v1.Nic
 }
 var file_compute_v1_compute_proto_depIdxs = []int32{
-	26, // 0: vic.compute.v1.Exit.started:type_name -> google.protobuf.Timestamp
-	26, // 1: vic.compute.v1.Exit.finished:type_name -> google.protobuf.Timestamp
+	28, // 0: vic.compute.v1.Exit.started:type_name -> google.protobuf.Timestamp
+	28, // 1: vic.compute.v1.Exit.finished:type_name -> google.protobuf.Timestamp
 	0,  // 2: vic.compute.v1.Vm.state:type_name -> vic.compute.v1.PowerState
 	2,  // 3: vic.compute.v1.Vm.exit:type_name -> vic.compute.v1.Exit
-	26, // 4: vic.compute.v1.Vm.powered_on:type_name -> google.protobuf.Timestamp
-	27, // 5: vic.compute.v1.CreateRequest.disks:type_name -> vic.device.v1.Disk
-	28, // 6: vic.compute.v1.CreateRequest.nics:type_name -> vic.device.v1.Nic
-	24, // 7: vic.compute.v1.CreateRequest.guest:type_name -> vic.compute.v1.CreateRequest.GuestEntry
+	28, // 4: vic.compute.v1.Vm.powered_on:type_name -> google.protobuf.Timestamp
+	29, // 5: vic.compute.v1.CreateRequest.disks:type_name -> vic.device.v1.Disk
+	30, // 6: vic.compute.v1.CreateRequest.nics:type_name -> vic.device.v1.Nic
+	26, // 7: vic.compute.v1.CreateRequest.guest:type_name -> vic.compute.v1.CreateRequest.GuestEntry
 	3,  // 8: vic.compute.v1.CreateResponse.vm:type_name -> vic.compute.v1.Vm
 	3,  // 9: vic.compute.v1.GetResponse.vm:type_name -> vic.compute.v1.Vm
 	3,  // 10: vic.compute.v1.ListResponse.vms:type_name -> vic.compute.v1.Vm
-	25, // 11: vic.compute.v1.UpdateRequest.guest:type_name -> vic.compute.v1.UpdateRequest.GuestEntry
+	27, // 11: vic.compute.v1.UpdateRequest.guest:type_name -> vic.compute.v1.UpdateRequest.GuestEntry
 	1,  // 12: vic.compute.v1.WatchResponse.kind:type_name -> vic.compute.v1.WatchResponse.Kind
 	3,  // 13: vic.compute.v1.WatchResponse.vm:type_name -> vic.compute.v1.Vm
 	3,  // 14: vic.compute.v1.WatchResponse.vms:type_name -> vic.compute.v1.Vm
@@ -1464,18 +1568,20 @@ var file_compute_v1_compute_proto_depIdxs = []int32{
 	18, // 22: vic.compute.v1.ComputeService.Update:input_type -> vic.compute.v1.UpdateRequest
 	20, // 23: vic.compute.v1.ComputeService.Watch:input_type -> vic.compute.v1.WatchRequest
 	22, // 24: vic.compute.v1.ComputeService.Connect:input_type -> vic.compute.v1.ConnectRequest
-	5,  // 25: vic.compute.v1.ComputeService.Create:output_type -> vic.compute.v1.CreateResponse
-	7,  // 26: vic.compute.v1.ComputeService.Start:output_type -> vic.compute.v1.StartResponse
-	9,  // 27: vic.compute.v1.ComputeService.Stop:output_type -> vic.compute.v1.StopResponse
-	11, // 28: vic.compute.v1.ComputeService.Kill:output_type -> vic.compute.v1.KillResponse
-	13, // 29: vic.compute.v1.ComputeService.Remove:output_type -> vic.compute.v1.RemoveResponse
-	15, // 30: vic.compute.v1.ComputeService.Get:output_type -> vic.compute.v1.GetResponse
-	17, // 31: vic.compute.v1.ComputeService.List:output_type -> vic.compute.v1.ListResponse
-	19, // 32: vic.compute.v1.ComputeService.Update:output_type -> vic.compute.v1.UpdateResponse
-	21, // 33: vic.compute.v1.ComputeService.Watch:output_type -> vic.compute.v1.WatchResponse
-	23, // 34: vic.compute.v1.ComputeService.Connect:output_type -> vic.compute.v1.ConnectResponse
-	25, // [25:35] is the sub-list for method output_type
-	15, // [15:25] is the sub-list for method input_type
+	24, // 25: vic.compute.v1.ComputeService.Capacity:input_type -> vic.compute.v1.CapacityRequest
+	5,  // 26: vic.compute.v1.ComputeService.Create:output_type -> vic.compute.v1.CreateResponse
+	7,  // 27: vic.compute.v1.ComputeService.Start:output_type -> vic.compute.v1.StartResponse
+	9,  // 28: vic.compute.v1.ComputeService.Stop:output_type -> vic.compute.v1.StopResponse
+	11, // 29: vic.compute.v1.ComputeService.Kill:output_type -> vic.compute.v1.KillResponse
+	13, // 30: vic.compute.v1.ComputeService.Remove:output_type -> vic.compute.v1.RemoveResponse
+	15, // 31: vic.compute.v1.ComputeService.Get:output_type -> vic.compute.v1.GetResponse
+	17, // 32: vic.compute.v1.ComputeService.List:output_type -> vic.compute.v1.ListResponse
+	19, // 33: vic.compute.v1.ComputeService.Update:output_type -> vic.compute.v1.UpdateResponse
+	21, // 34: vic.compute.v1.ComputeService.Watch:output_type -> vic.compute.v1.WatchResponse
+	23, // 35: vic.compute.v1.ComputeService.Connect:output_type -> vic.compute.v1.ConnectResponse
+	25, // 36: vic.compute.v1.ComputeService.Capacity:output_type -> vic.compute.v1.CapacityResponse
+	26, // [26:37] is the sub-list for method output_type
+	15, // [15:26] is the sub-list for method input_type
 	15, // [15:15] is the sub-list for extension type_name
 	15, // [15:15] is the sub-list for extension extendee
 	0,  // [0:15] is the sub-list for field type_name
@@ -1493,7 +1599,7 @@ func file_compute_v1_compute_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_compute_v1_compute_proto_rawDesc), len(file_compute_v1_compute_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

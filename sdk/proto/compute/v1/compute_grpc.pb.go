@@ -36,16 +36,17 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ComputeService_Create_FullMethodName  = "/vic.compute.v1.ComputeService/Create"
-	ComputeService_Start_FullMethodName   = "/vic.compute.v1.ComputeService/Start"
-	ComputeService_Stop_FullMethodName    = "/vic.compute.v1.ComputeService/Stop"
-	ComputeService_Kill_FullMethodName    = "/vic.compute.v1.ComputeService/Kill"
-	ComputeService_Remove_FullMethodName  = "/vic.compute.v1.ComputeService/Remove"
-	ComputeService_Get_FullMethodName     = "/vic.compute.v1.ComputeService/Get"
-	ComputeService_List_FullMethodName    = "/vic.compute.v1.ComputeService/List"
-	ComputeService_Update_FullMethodName  = "/vic.compute.v1.ComputeService/Update"
-	ComputeService_Watch_FullMethodName   = "/vic.compute.v1.ComputeService/Watch"
-	ComputeService_Connect_FullMethodName = "/vic.compute.v1.ComputeService/Connect"
+	ComputeService_Create_FullMethodName   = "/vic.compute.v1.ComputeService/Create"
+	ComputeService_Start_FullMethodName    = "/vic.compute.v1.ComputeService/Start"
+	ComputeService_Stop_FullMethodName     = "/vic.compute.v1.ComputeService/Stop"
+	ComputeService_Kill_FullMethodName     = "/vic.compute.v1.ComputeService/Kill"
+	ComputeService_Remove_FullMethodName   = "/vic.compute.v1.ComputeService/Remove"
+	ComputeService_Get_FullMethodName      = "/vic.compute.v1.ComputeService/Get"
+	ComputeService_List_FullMethodName     = "/vic.compute.v1.ComputeService/List"
+	ComputeService_Update_FullMethodName   = "/vic.compute.v1.ComputeService/Update"
+	ComputeService_Watch_FullMethodName    = "/vic.compute.v1.ComputeService/Watch"
+	ComputeService_Connect_FullMethodName  = "/vic.compute.v1.ComputeService/Connect"
+	ComputeService_Capacity_FullMethodName = "/vic.compute.v1.ComputeService/Capacity"
 )
 
 // ComputeServiceClient is the client API for ComputeService service.
@@ -72,6 +73,8 @@ type ComputeServiceClient interface {
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 	// Connect tunnels bytes to the tether of one VM.
 	Connect(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConnectRequest, ConnectResponse], error)
+	// Capacity tells how much the VMs may use together; UNIMPLEMENTED if the driver does not know.
+	Capacity(ctx context.Context, in *CapacityRequest, opts ...grpc.CallOption) (*CapacityResponse, error)
 }
 
 type computeServiceClient struct {
@@ -194,6 +197,16 @@ func (c *computeServiceClient) Connect(ctx context.Context, opts ...grpc.CallOpt
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ComputeService_ConnectClient = grpc.BidiStreamingClient[ConnectRequest, ConnectResponse]
 
+func (c *computeServiceClient) Capacity(ctx context.Context, in *CapacityRequest, opts ...grpc.CallOption) (*CapacityResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CapacityResponse)
+	err := c.cc.Invoke(ctx, ComputeService_Capacity_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ComputeServiceServer is the server API for ComputeService service.
 // All implementations must embed UnimplementedComputeServiceServer
 // for forward compatibility.
@@ -218,6 +231,8 @@ type ComputeServiceServer interface {
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	// Connect tunnels bytes to the tether of one VM.
 	Connect(grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]) error
+	// Capacity tells how much the VMs may use together; UNIMPLEMENTED if the driver does not know.
+	Capacity(context.Context, *CapacityRequest) (*CapacityResponse, error)
 	mustEmbedUnimplementedComputeServiceServer()
 }
 
@@ -257,6 +272,9 @@ func (UnimplementedComputeServiceServer) Watch(*WatchRequest, grpc.ServerStreami
 }
 func (UnimplementedComputeServiceServer) Connect(grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]) error {
 	return status.Error(codes.Unimplemented, "method Connect not implemented")
+}
+func (UnimplementedComputeServiceServer) Capacity(context.Context, *CapacityRequest) (*CapacityResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Capacity not implemented")
 }
 func (UnimplementedComputeServiceServer) mustEmbedUnimplementedComputeServiceServer() {}
 func (UnimplementedComputeServiceServer) testEmbeddedByValue()                        {}
@@ -441,6 +459,24 @@ func _ComputeService_Connect_Handler(srv interface{}, stream grpc.ServerStream) 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ComputeService_ConnectServer = grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]
 
+func _ComputeService_Capacity_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CapacityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ComputeServiceServer).Capacity(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ComputeService_Capacity_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ComputeServiceServer).Capacity(ctx, req.(*CapacityRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ComputeService_ServiceDesc is the grpc.ServiceDesc for ComputeService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -479,6 +515,10 @@ var ComputeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Update",
 			Handler:    _ComputeService_Update_Handler,
+		},
+		{
+			MethodName: "Capacity",
+			Handler:    _ComputeService_Capacity_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
