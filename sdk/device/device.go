@@ -22,6 +22,10 @@ const (
 	// KindVMDKDelta is a disk that the compute driver makes in the VM's own folder when it makes
 	// the VM, as a child of the existing disk that Locator names. It goes when the VM goes.
 	KindVMDKDelta = "vmdk-delta"
+	// KindNFS is a network share, which the guest mounts and compute drivers never see. Locator is
+	// "nfs://host/path", with the protocol version and mount options of nfs(5) as its query:
+	// "nfs://filer/export?vers=4.1&soft".
+	KindNFS = "nfs"
 )
 
 // NIC is a network card and what it is connected to.

@@ -41,6 +41,10 @@ const (
 	StateDir  = "vic"    // the tether's: StateDir/log holds the output
 )
 
+// VolumeDir is the directory in the file system of a volume's disk that containers see: they do not
+// see the file system's own lost+found.
+const VolumeDir = "data"
+
 // SCSITarget is the SCSI target (unit number) of the i-th disk: 0 to 6, 8 to 15. Target 7 is the
 // controller's own on vSphere.
 func SCSITarget(i int) int {
@@ -80,11 +84,25 @@ type Root struct {
 	ReadOnly bool   `json:"readonly,omitempty"`
 }
 
-// Mount is a disk that is mounted somewhere below the root.
+// Mount is a disk, or another file system, that is mounted somewhere below the root.
 type Mount struct {
+	// Disk counts if FSType is empty: the index into compute.CreateRequest.Disks.
 	Disk     int    `json:"disk"`
 	Target   string `json:"target"`
 	ReadOnly bool   `json:"readonly,omitempty"`
+	// FSType, Source and Options, if FSType is not empty, are what mount(8) takes in place of a
+	// disk: "nfs", "filer:/export", "vers=4.1,soft".
+	FSType  string `json:"fstype,omitempty"`
+	Source  string `json:"source,omitempty"`
+	Options string `json:"options,omitempty"`
+	// SubDir is the directory of the file system that is mounted, e.g. VolumeDir; it is made if it
+	// is not there. Mounts of one disk or source share one file system.
+	SubDir string `json:"subdir,omitempty"`
+	// Volume is the volume's name, for messages.
+	Volume string `json:"volume,omitempty"`
+	// Populate: if it is empty it gets what the image has at Target, with the owner, mode and
+	// extended attributes of the directory itself.
+	Populate bool `json:"populate,omitempty"`
 	// Format makes an ext4 of this label on a disk that holds no file system yet (appliance only).
 	Format string `json:"format,omitempty"`
 }

@@ -44,6 +44,9 @@ const (
 	CapMakesNIC  = "makes-nic:"
 )
 
+// CapVolumes is the capability of a storage driver that keeps volumes (storage.Volumes).
+const CapVolumes = "volumes"
+
 // Component is one driver that a plugin offers.
 type Component struct {
 	Kind         string

@@ -28,6 +28,8 @@ type Fake struct {
 	disks    map[string]*fakeDisk
 	failures map[string]error
 	writes   int
+	volumes  map[string]Volume
+	attached map[string]bool // volumes that a VM has
 }
 
 var _ Driver = (*Fake)(nil)
@@ -55,7 +57,7 @@ type fakeDisk struct {
 func NewFake() *Fake {
 	return &Fake{
 		layers: map[string]*fakeLayer{}, writing: map[string]*fakeWrite{}, disks: map[string]*fakeDisk{},
-		failures: map[string]error{},
+		failures: map[string]error{}, volumes: map[string]Volume{}, attached: map[string]bool{},
 	}
 }
 

@@ -12,8 +12,9 @@ import (
 
 func fixture(fake *storage.Fake, driver storage.Driver) storagetest.Fixture {
 	return storagetest.Fixture{
-		Driver:  driver,
-		PutFile: func(_ *testing.T, disk, path string, data []byte) { fake.PutFile(disk, path, data) },
+		Driver:       driver,
+		AttachVolume: func(_ *testing.T, v storage.Volume, attached bool) { fake.AttachVolume(v.Name, attached) },
+		PutFile:      func(_ *testing.T, disk, path string, data []byte) { fake.PutFile(disk, path, data) },
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package storage is the plugin kind that keeps image layers and container disks. This file is all
-// a driver's author has to read: the interface, its vocabulary and the errors.
+// Package storage is the plugin kind that keeps image layers, container disks and volumes. This file
+// and volumes.go are all a driver's author has to read: the interface, its vocabulary and the errors.
 //
 // # Rules
 //
@@ -15,7 +15,7 @@
 // # Errors
 //
 // ErrNotFound, ErrExists, ErrConflict (a layer that others stand on cannot be removed),
-// ErrInvalid (not a tar stream), ErrExhausted (no space), ErrUnavailable.
+// ErrInvalid (not a tar stream), ErrUnsupported (a driver without volumes), ErrExhausted (no space), ErrUnavailable.
 package storage
 
 import (
@@ -30,6 +30,7 @@ import (
 type Driver interface {
 	Layers
 	Disks
+	Volumes
 }
 
 // Layers keeps read-only image layers.

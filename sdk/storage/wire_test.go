@@ -34,3 +34,19 @@ func TestRootsCrossTheWireUnchanged(t *testing.T) {
 		t.Error("a root without a kind passed")
 	}
 }
+
+func TestVolumesCrossTheWireUnchanged(t *testing.T) {
+	for _, v := range []Volume{
+		{},
+		{Name: "db", Store: "default", Capacity: 1 << 40, Used: -1, Created: time.Unix(1, 2).UTC(), Labels: map[string]string{"a": "b"},
+			Options: map[string]string{"Capacity": "1TB"}, Disk: device.Disk{Kind: device.KindVMDK, Locator: "[ds] db.vmdk"}},
+	} {
+		if got := volumeFromWire(volumeToWire(v)); !reflect.DeepEqual(got, v) {
+			t.Errorf("got %+v, want %+v", got, v)
+		}
+	}
+	r := CreateVolumeRequest{Name: "db", Store: "s", Capacity: 5, Labels: map[string]string{"a": "b"}, Options: map[string]string{"c": "d"}}
+	if got := createVolumeFromWire(createVolumeToWire(r)); !reflect.DeepEqual(got, r) {
+		t.Errorf("got %+v, want %+v", got, r)
+	}
+}

@@ -24,6 +24,8 @@ type Fixture struct {
 	Entries func(t *testing.T, layer string) map[string]string
 	// PutFile puts a file on a prepared disk, as a guest does, and leaves the disk unused.
 	PutFile func(t *testing.T, disk, path string, data []byte)
+	// AttachVolume attaches a volume's disk to a VM, or detaches it.
+	AttachVolume func(t *testing.T, v storage.Volume, attached bool)
 	// Restart, if set, makes the driver anew, as after a crash.
 	Restart func(t *testing.T) storage.Driver
 	// Timeout of one call; 0 means 10 s.
@@ -35,10 +37,7 @@ type Factory func(t *testing.T) Fixture
 
 // Suite runs all cases.
 func Suite(t *testing.T, factory Factory) {
-	cases := []struct {
-		name string
-		run  func(t *testing.T, s *suite)
-	}{
+	cases := []testCase{
 		{"what is not there is ErrNotFound", unknown},
 		{"a layer is there when it is committed", life},
 		{"a written layer is written once", writeTwice},
@@ -54,6 +53,9 @@ func Suite(t *testing.T, factory Factory) {
 		{"Export streams what is below a path", export},
 		{"an uncommitted layer is gone after a restart", restart},
 	}
+	for _, c := range volumeCases() {
+		cases = append(cases, testCase{c.name, volumeCase(c.run)})
+	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			f := factory(t)
@@ -63,6 +65,11 @@ func Suite(t *testing.T, factory Factory) {
 			c.run(t, &suite{Fixture: f})
 		})
 	}
+}
+
+type testCase struct {
+	name string
+	run  func(t *testing.T, s *suite)
 }
 
 type suite struct{ Fixture }

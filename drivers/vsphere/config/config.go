@@ -49,11 +49,20 @@ const (
 	PoolResourcePool = "ResourcePool"
 )
 
-// Storage says where layers are kept.
+// Storage says where layers and volumes are kept.
 type Storage struct {
 	ImageStore  string `toml:"image_store"`
 	LayerSizeGB int64  `toml:"layer_size_gb"`
+	// VolumeStores are the places of volumes, by the label that users name: a datastore folder
+	// "[ds] folder", or a share "nfs://host/path?vers=4.1". The one that is named "default" is taken
+	// if the user names none.
+	VolumeStores map[string]string `toml:"volume_stores"`
+	// VolumeSizeMB is the capacity of volumes whose maker asks for none; 0 means 1024.
+	VolumeSizeMB int64 `toml:"volume_size_mb"`
 }
+
+// DefaultVolumeStore is the label of the store that is taken if the user names none.
+const DefaultVolumeStore = "default"
 
 // Compute says how container VMs are made.
 type Compute struct {
@@ -112,6 +121,9 @@ func (c *Config) SetDefaults() {
 	if c.Storage.LayerSizeGB == 0 {
 		c.Storage.LayerSizeGB = 8
 	}
+	if c.Storage.VolumeSizeMB == 0 {
+		c.Storage.VolumeSizeMB = 1024
+	}
 	if b := &c.Network.Bridge; !b.Gateway.IsValid() && b.Subnet.IsValid() {
 		b.Gateway = b.Subnet.Masked().Addr().Next()
 	}
@@ -146,6 +158,7 @@ func (c *Config) Validate() error {
 		bad("vch.pool_type", "%q is neither %s nor %s", c.VCH.PoolType, PoolVApp, PoolResourcePool)
 	}
 	c.validatePaths(bad)
+	c.validateVolumes(bad)
 	c.validateBridge(bad)
 	return errors.Join(errs...)
 }

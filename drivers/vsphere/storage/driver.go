@@ -39,6 +39,7 @@ type Host interface {
 
 // Driver implements storage.Driver.
 type Driver struct {
+	storage.NoVolumes
 	session *session.Session
 	inv     *inventory.Inventory
 	host    Host

@@ -1,4 +1,4 @@
-// storage.v1 keeps image layers and container disks. The Go interface of the same meaning is
+// storage.v1 keeps image layers, container disks and volumes. The Go interface of the same meaning is
 // sdk/storage.
 //
 // Rules
@@ -11,6 +11,10 @@
 //     uncompressed tar stream in messages of 256 KiB or less. Only the client's end of the stream
 //     ends the tar; a broken stream is a failed write.
 //   * Export: the first response carries no data and says that the export stands.
+//   * Volumes: names are the user's and unique. CreateVolume is all or nothing, also over a crash. A
+//     volume is a disk with one file system, for one running VM at a time, or a share that guests
+//     mount themselves (device kind "nfs").
+//   * UNIMPLEMENTED from the volume calls: the driver has no volumes.
 //   * Errors: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION (in use), INVALID_ARGUMENT (not a tar
 //     stream), RESOURCE_EXHAUSTED (no space), UNAVAILABLE.
 
@@ -880,6 +884,576 @@ func (x *ExportResponse) GetData() []byte {
 	return nil
 }
 
+// Volume is one volume.
+type Volume struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Store string                 `protobuf:"bytes,2,opt,name=store,proto3" json:"store,omitempty"`
+	// In bytes; 0 for a share.
+	Capacity int64 `protobuf:"varint,3,opt,name=capacity,proto3" json:"capacity,omitempty"`
+	// In bytes; -1: not known.
+	Used          int64                  `protobuf:"varint,4,opt,name=used,proto3" json:"used,omitempty"`
+	Created       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created,proto3" json:"created,omitempty"`
+	Labels        map[string]string      `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Options       map[string]string      `protobuf:"bytes,7,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Disk          *v1.Disk               `protobuf:"bytes,8,opt,name=disk,proto3" json:"disk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Volume) Reset() {
+	*x = Volume{}
+	mi := &file_storage_v1_storage_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Volume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Volume) ProtoMessage() {}
+
+func (x *Volume) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Volume.ProtoReflect.Descriptor instead.
+func (*Volume) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Volume) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Volume) GetStore() string {
+	if x != nil {
+		return x.Store
+	}
+	return ""
+}
+
+func (x *Volume) GetCapacity() int64 {
+	if x != nil {
+		return x.Capacity
+	}
+	return 0
+}
+
+func (x *Volume) GetUsed() int64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *Volume) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *Volume) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Volume) GetOptions() map[string]string {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *Volume) GetDisk() *v1.Disk {
+	if x != nil {
+		return x.Disk
+	}
+	return nil
+}
+
+type CreateVolumeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Empty: the driver's default.
+	Store string `protobuf:"bytes,2,opt,name=store,proto3" json:"store,omitempty"`
+	// In bytes; 0: the driver's default.
+	Capacity      int64             `protobuf:"varint,3,opt,name=capacity,proto3" json:"capacity,omitempty"`
+	Labels        map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Options       map[string]string `protobuf:"bytes,5,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateVolumeRequest) Reset() {
+	*x = CreateVolumeRequest{}
+	mi := &file_storage_v1_storage_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateVolumeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateVolumeRequest) ProtoMessage() {}
+
+func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateVolumeRequest.ProtoReflect.Descriptor instead.
+func (*CreateVolumeRequest) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *CreateVolumeRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateVolumeRequest) GetStore() string {
+	if x != nil {
+		return x.Store
+	}
+	return ""
+}
+
+func (x *CreateVolumeRequest) GetCapacity() int64 {
+	if x != nil {
+		return x.Capacity
+	}
+	return 0
+}
+
+func (x *CreateVolumeRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *CreateVolumeRequest) GetOptions() map[string]string {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+type CreateVolumeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Volume        *Volume                `protobuf:"bytes,1,opt,name=volume,proto3" json:"volume,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateVolumeResponse) Reset() {
+	*x = CreateVolumeResponse{}
+	mi := &file_storage_v1_storage_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateVolumeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateVolumeResponse) ProtoMessage() {}
+
+func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateVolumeResponse.ProtoReflect.Descriptor instead.
+func (*CreateVolumeResponse) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CreateVolumeResponse) GetVolume() *Volume {
+	if x != nil {
+		return x.Volume
+	}
+	return nil
+}
+
+type GetVolumeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetVolumeRequest) Reset() {
+	*x = GetVolumeRequest{}
+	mi := &file_storage_v1_storage_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetVolumeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetVolumeRequest) ProtoMessage() {}
+
+func (x *GetVolumeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetVolumeRequest.ProtoReflect.Descriptor instead.
+func (*GetVolumeRequest) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *GetVolumeRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type GetVolumeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Volume        *Volume                `protobuf:"bytes,1,opt,name=volume,proto3" json:"volume,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetVolumeResponse) Reset() {
+	*x = GetVolumeResponse{}
+	mi := &file_storage_v1_storage_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetVolumeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetVolumeResponse) ProtoMessage() {}
+
+func (x *GetVolumeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetVolumeResponse.ProtoReflect.Descriptor instead.
+func (*GetVolumeResponse) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *GetVolumeResponse) GetVolume() *Volume {
+	if x != nil {
+		return x.Volume
+	}
+	return nil
+}
+
+type ListVolumesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListVolumesRequest) Reset() {
+	*x = ListVolumesRequest{}
+	mi := &file_storage_v1_storage_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListVolumesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListVolumesRequest) ProtoMessage() {}
+
+func (x *ListVolumesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListVolumesRequest.ProtoReflect.Descriptor instead.
+func (*ListVolumesRequest) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{22}
+}
+
+type ListVolumesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Volumes       []*Volume              `protobuf:"bytes,1,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListVolumesResponse) Reset() {
+	*x = ListVolumesResponse{}
+	mi := &file_storage_v1_storage_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListVolumesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListVolumesResponse) ProtoMessage() {}
+
+func (x *ListVolumesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListVolumesResponse.ProtoReflect.Descriptor instead.
+func (*ListVolumesResponse) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ListVolumesResponse) GetVolumes() []*Volume {
+	if x != nil {
+		return x.Volumes
+	}
+	return nil
+}
+
+type RemoveVolumeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveVolumeRequest) Reset() {
+	*x = RemoveVolumeRequest{}
+	mi := &file_storage_v1_storage_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveVolumeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveVolumeRequest) ProtoMessage() {}
+
+func (x *RemoveVolumeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveVolumeRequest.ProtoReflect.Descriptor instead.
+func (*RemoveVolumeRequest) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RemoveVolumeRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type RemoveVolumeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveVolumeResponse) Reset() {
+	*x = RemoveVolumeResponse{}
+	mi := &file_storage_v1_storage_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveVolumeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveVolumeResponse) ProtoMessage() {}
+
+func (x *RemoveVolumeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveVolumeResponse.ProtoReflect.Descriptor instead.
+func (*RemoveVolumeResponse) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{25}
+}
+
+type GrowVolumeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// In bytes.
+	Capacity      int64 `protobuf:"varint,2,opt,name=capacity,proto3" json:"capacity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrowVolumeRequest) Reset() {
+	*x = GrowVolumeRequest{}
+	mi := &file_storage_v1_storage_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrowVolumeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrowVolumeRequest) ProtoMessage() {}
+
+func (x *GrowVolumeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrowVolumeRequest.ProtoReflect.Descriptor instead.
+func (*GrowVolumeRequest) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GrowVolumeRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GrowVolumeRequest) GetCapacity() int64 {
+	if x != nil {
+		return x.Capacity
+	}
+	return 0
+}
+
+type GrowVolumeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Volume        *Volume                `protobuf:"bytes,1,opt,name=volume,proto3" json:"volume,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrowVolumeResponse) Reset() {
+	*x = GrowVolumeResponse{}
+	mi := &file_storage_v1_storage_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrowVolumeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrowVolumeResponse) ProtoMessage() {}
+
+func (x *GrowVolumeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrowVolumeResponse.ProtoReflect.Descriptor instead.
+func (*GrowVolumeResponse) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *GrowVolumeResponse) GetVolume() *Volume {
+	if x != nil {
+		return x.Volume
+	}
+	return nil
+}
+
 var File_storage_v1_storage_proto protoreflect.FileDescriptor
 
 const file_storage_v1_storage_proto_rawDesc = "" +
@@ -923,11 +1497,55 @@ const file_storage_v1_storage_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\"$\n" +
 	"\x0eExportResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data*R\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\xb3\x03\n" +
+	"\x06Volume\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05store\x18\x02 \x01(\tR\x05store\x12\x1a\n" +
+	"\bcapacity\x18\x03 \x01(\x03R\bcapacity\x12\x12\n" +
+	"\x04used\x18\x04 \x01(\x03R\x04used\x124\n" +
+	"\acreated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12:\n" +
+	"\x06labels\x18\x06 \x03(\v2\".vic.storage.v1.Volume.LabelsEntryR\x06labels\x12=\n" +
+	"\aoptions\x18\a \x03(\v2#.vic.storage.v1.Volume.OptionsEntryR\aoptions\x12'\n" +
+	"\x04disk\x18\b \x01(\v2\x13.vic.device.v1.DiskR\x04disk\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
+	"\fOptionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe7\x02\n" +
+	"\x13CreateVolumeRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05store\x18\x02 \x01(\tR\x05store\x12\x1a\n" +
+	"\bcapacity\x18\x03 \x01(\x03R\bcapacity\x12G\n" +
+	"\x06labels\x18\x04 \x03(\v2/.vic.storage.v1.CreateVolumeRequest.LabelsEntryR\x06labels\x12J\n" +
+	"\aoptions\x18\x05 \x03(\v20.vic.storage.v1.CreateVolumeRequest.OptionsEntryR\aoptions\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
+	"\fOptionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"F\n" +
+	"\x14CreateVolumeResponse\x12.\n" +
+	"\x06volume\x18\x01 \x01(\v2\x16.vic.storage.v1.VolumeR\x06volume\"&\n" +
+	"\x10GetVolumeRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"C\n" +
+	"\x11GetVolumeResponse\x12.\n" +
+	"\x06volume\x18\x01 \x01(\v2\x16.vic.storage.v1.VolumeR\x06volume\"\x14\n" +
+	"\x12ListVolumesRequest\"G\n" +
+	"\x13ListVolumesResponse\x120\n" +
+	"\avolumes\x18\x01 \x03(\v2\x16.vic.storage.v1.VolumeR\avolumes\")\n" +
+	"\x13RemoveVolumeRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x16\n" +
+	"\x14RemoveVolumeResponse\"C\n" +
+	"\x11GrowVolumeRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\bcapacity\x18\x02 \x01(\x03R\bcapacity\"D\n" +
+	"\x12GrowVolumeResponse\x12.\n" +
+	"\x06volume\x18\x01 \x01(\v2\x16.vic.storage.v1.VolumeR\x06volume*R\n" +
 	"\bRootKind\x12\x19\n" +
 	"\x15ROOT_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10ROOT_KIND_SINGLE\x10\x01\x12\x15\n" +
-	"\x11ROOT_KIND_OVERLAY\x10\x022\xb6\x05\n" +
+	"\x11ROOT_KIND_OVERLAY\x10\x022\xeb\b\n" +
 	"\x0eStorageService\x12P\n" +
 	"\tStatLayer\x12 .vic.storage.v1.StatLayerRequest\x1a!.vic.storage.v1.StatLayerResponse\x12U\n" +
 	"\n" +
@@ -939,7 +1557,13 @@ const file_storage_v1_storage_proto_rawDesc = "" +
 	"\vPrepareDisk\x12\".vic.storage.v1.PrepareDiskRequest\x1a#.vic.storage.v1.PrepareDiskResponse\x12S\n" +
 	"\n" +
 	"RemoveDisk\x12!.vic.storage.v1.RemoveDiskRequest\x1a\".vic.storage.v1.RemoveDiskResponse\x12I\n" +
-	"\x06Export\x12\x1d.vic.storage.v1.ExportRequest\x1a\x1e.vic.storage.v1.ExportResponse0\x01B7Z5github.com/openvic/vic/sdk/proto/storage/v1;storagev1b\x06proto3"
+	"\x06Export\x12\x1d.vic.storage.v1.ExportRequest\x1a\x1e.vic.storage.v1.ExportResponse0\x01\x12Y\n" +
+	"\fCreateVolume\x12#.vic.storage.v1.CreateVolumeRequest\x1a$.vic.storage.v1.CreateVolumeResponse\x12P\n" +
+	"\tGetVolume\x12 .vic.storage.v1.GetVolumeRequest\x1a!.vic.storage.v1.GetVolumeResponse\x12V\n" +
+	"\vListVolumes\x12\".vic.storage.v1.ListVolumesRequest\x1a#.vic.storage.v1.ListVolumesResponse\x12Y\n" +
+	"\fRemoveVolume\x12#.vic.storage.v1.RemoveVolumeRequest\x1a$.vic.storage.v1.RemoveVolumeResponse\x12S\n" +
+	"\n" +
+	"GrowVolume\x12!.vic.storage.v1.GrowVolumeRequest\x1a\".vic.storage.v1.GrowVolumeResponseB7Z5github.com/openvic/vic/sdk/proto/storage/v1;storagev1b\x06proto3"
 
 var (
 	file_storage_v1_storage_proto_rawDescOnce sync.Once
@@ -954,7 +1578,7 @@ func file_storage_v1_storage_proto_rawDescGZIP() []byte {
 }
 
 var file_storage_v1_storage_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_storage_v1_storage_proto_goTypes = []any{
 	(RootKind)(0),                 // 0: vic.storage.v1.RootKind
 	(*Layer)(nil),                 // 1: vic.storage.v1.Layer
@@ -974,37 +1598,72 @@ var file_storage_v1_storage_proto_goTypes = []any{
 	(*RemoveDiskResponse)(nil),    // 15: vic.storage.v1.RemoveDiskResponse
 	(*ExportRequest)(nil),         // 16: vic.storage.v1.ExportRequest
 	(*ExportResponse)(nil),        // 17: vic.storage.v1.ExportResponse
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*v1.Disk)(nil),               // 19: vic.device.v1.Disk
+	(*Volume)(nil),                // 18: vic.storage.v1.Volume
+	(*CreateVolumeRequest)(nil),   // 19: vic.storage.v1.CreateVolumeRequest
+	(*CreateVolumeResponse)(nil),  // 20: vic.storage.v1.CreateVolumeResponse
+	(*GetVolumeRequest)(nil),      // 21: vic.storage.v1.GetVolumeRequest
+	(*GetVolumeResponse)(nil),     // 22: vic.storage.v1.GetVolumeResponse
+	(*ListVolumesRequest)(nil),    // 23: vic.storage.v1.ListVolumesRequest
+	(*ListVolumesResponse)(nil),   // 24: vic.storage.v1.ListVolumesResponse
+	(*RemoveVolumeRequest)(nil),   // 25: vic.storage.v1.RemoveVolumeRequest
+	(*RemoveVolumeResponse)(nil),  // 26: vic.storage.v1.RemoveVolumeResponse
+	(*GrowVolumeRequest)(nil),     // 27: vic.storage.v1.GrowVolumeRequest
+	(*GrowVolumeResponse)(nil),    // 28: vic.storage.v1.GrowVolumeResponse
+	nil,                           // 29: vic.storage.v1.Volume.LabelsEntry
+	nil,                           // 30: vic.storage.v1.Volume.OptionsEntry
+	nil,                           // 31: vic.storage.v1.CreateVolumeRequest.LabelsEntry
+	nil,                           // 32: vic.storage.v1.CreateVolumeRequest.OptionsEntry
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*v1.Disk)(nil),               // 34: vic.device.v1.Disk
 }
 var file_storage_v1_storage_proto_depIdxs = []int32{
-	18, // 0: vic.storage.v1.Layer.created:type_name -> google.protobuf.Timestamp
+	33, // 0: vic.storage.v1.Layer.created:type_name -> google.protobuf.Timestamp
 	1,  // 1: vic.storage.v1.StatLayerResponse.layer:type_name -> vic.storage.v1.Layer
 	1,  // 2: vic.storage.v1.WriteLayerResponse.layer:type_name -> vic.storage.v1.Layer
 	1,  // 3: vic.storage.v1.ListLayersResponse.layers:type_name -> vic.storage.v1.Layer
 	0,  // 4: vic.storage.v1.PrepareDiskResponse.kind:type_name -> vic.storage.v1.RootKind
-	19, // 5: vic.storage.v1.PrepareDiskResponse.disks:type_name -> vic.device.v1.Disk
-	2,  // 6: vic.storage.v1.StorageService.StatLayer:input_type -> vic.storage.v1.StatLayerRequest
-	4,  // 7: vic.storage.v1.StorageService.WriteLayer:input_type -> vic.storage.v1.WriteLayerRequest
-	6,  // 8: vic.storage.v1.StorageService.CommitLayer:input_type -> vic.storage.v1.CommitLayerRequest
-	8,  // 9: vic.storage.v1.StorageService.ListLayers:input_type -> vic.storage.v1.ListLayersRequest
-	10, // 10: vic.storage.v1.StorageService.RemoveLayer:input_type -> vic.storage.v1.RemoveLayerRequest
-	12, // 11: vic.storage.v1.StorageService.PrepareDisk:input_type -> vic.storage.v1.PrepareDiskRequest
-	14, // 12: vic.storage.v1.StorageService.RemoveDisk:input_type -> vic.storage.v1.RemoveDiskRequest
-	16, // 13: vic.storage.v1.StorageService.Export:input_type -> vic.storage.v1.ExportRequest
-	3,  // 14: vic.storage.v1.StorageService.StatLayer:output_type -> vic.storage.v1.StatLayerResponse
-	5,  // 15: vic.storage.v1.StorageService.WriteLayer:output_type -> vic.storage.v1.WriteLayerResponse
-	7,  // 16: vic.storage.v1.StorageService.CommitLayer:output_type -> vic.storage.v1.CommitLayerResponse
-	9,  // 17: vic.storage.v1.StorageService.ListLayers:output_type -> vic.storage.v1.ListLayersResponse
-	11, // 18: vic.storage.v1.StorageService.RemoveLayer:output_type -> vic.storage.v1.RemoveLayerResponse
-	13, // 19: vic.storage.v1.StorageService.PrepareDisk:output_type -> vic.storage.v1.PrepareDiskResponse
-	15, // 20: vic.storage.v1.StorageService.RemoveDisk:output_type -> vic.storage.v1.RemoveDiskResponse
-	17, // 21: vic.storage.v1.StorageService.Export:output_type -> vic.storage.v1.ExportResponse
-	14, // [14:22] is the sub-list for method output_type
-	6,  // [6:14] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	34, // 5: vic.storage.v1.PrepareDiskResponse.disks:type_name -> vic.device.v1.Disk
+	33, // 6: vic.storage.v1.Volume.created:type_name -> google.protobuf.Timestamp
+	29, // 7: vic.storage.v1.Volume.labels:type_name -> vic.storage.v1.Volume.LabelsEntry
+	30, // 8: vic.storage.v1.Volume.options:type_name -> vic.storage.v1.Volume.OptionsEntry
+	34, // 9: vic.storage.v1.Volume.disk:type_name -> vic.device.v1.Disk
+	31, // 10: vic.storage.v1.CreateVolumeRequest.labels:type_name -> vic.storage.v1.CreateVolumeRequest.LabelsEntry
+	32, // 11: vic.storage.v1.CreateVolumeRequest.options:type_name -> vic.storage.v1.CreateVolumeRequest.OptionsEntry
+	18, // 12: vic.storage.v1.CreateVolumeResponse.volume:type_name -> vic.storage.v1.Volume
+	18, // 13: vic.storage.v1.GetVolumeResponse.volume:type_name -> vic.storage.v1.Volume
+	18, // 14: vic.storage.v1.ListVolumesResponse.volumes:type_name -> vic.storage.v1.Volume
+	18, // 15: vic.storage.v1.GrowVolumeResponse.volume:type_name -> vic.storage.v1.Volume
+	2,  // 16: vic.storage.v1.StorageService.StatLayer:input_type -> vic.storage.v1.StatLayerRequest
+	4,  // 17: vic.storage.v1.StorageService.WriteLayer:input_type -> vic.storage.v1.WriteLayerRequest
+	6,  // 18: vic.storage.v1.StorageService.CommitLayer:input_type -> vic.storage.v1.CommitLayerRequest
+	8,  // 19: vic.storage.v1.StorageService.ListLayers:input_type -> vic.storage.v1.ListLayersRequest
+	10, // 20: vic.storage.v1.StorageService.RemoveLayer:input_type -> vic.storage.v1.RemoveLayerRequest
+	12, // 21: vic.storage.v1.StorageService.PrepareDisk:input_type -> vic.storage.v1.PrepareDiskRequest
+	14, // 22: vic.storage.v1.StorageService.RemoveDisk:input_type -> vic.storage.v1.RemoveDiskRequest
+	16, // 23: vic.storage.v1.StorageService.Export:input_type -> vic.storage.v1.ExportRequest
+	19, // 24: vic.storage.v1.StorageService.CreateVolume:input_type -> vic.storage.v1.CreateVolumeRequest
+	21, // 25: vic.storage.v1.StorageService.GetVolume:input_type -> vic.storage.v1.GetVolumeRequest
+	23, // 26: vic.storage.v1.StorageService.ListVolumes:input_type -> vic.storage.v1.ListVolumesRequest
+	25, // 27: vic.storage.v1.StorageService.RemoveVolume:input_type -> vic.storage.v1.RemoveVolumeRequest
+	27, // 28: vic.storage.v1.StorageService.GrowVolume:input_type -> vic.storage.v1.GrowVolumeRequest
+	3,  // 29: vic.storage.v1.StorageService.StatLayer:output_type -> vic.storage.v1.StatLayerResponse
+	5,  // 30: vic.storage.v1.StorageService.WriteLayer:output_type -> vic.storage.v1.WriteLayerResponse
+	7,  // 31: vic.storage.v1.StorageService.CommitLayer:output_type -> vic.storage.v1.CommitLayerResponse
+	9,  // 32: vic.storage.v1.StorageService.ListLayers:output_type -> vic.storage.v1.ListLayersResponse
+	11, // 33: vic.storage.v1.StorageService.RemoveLayer:output_type -> vic.storage.v1.RemoveLayerResponse
+	13, // 34: vic.storage.v1.StorageService.PrepareDisk:output_type -> vic.storage.v1.PrepareDiskResponse
+	15, // 35: vic.storage.v1.StorageService.RemoveDisk:output_type -> vic.storage.v1.RemoveDiskResponse
+	17, // 36: vic.storage.v1.StorageService.Export:output_type -> vic.storage.v1.ExportResponse
+	20, // 37: vic.storage.v1.StorageService.CreateVolume:output_type -> vic.storage.v1.CreateVolumeResponse
+	22, // 38: vic.storage.v1.StorageService.GetVolume:output_type -> vic.storage.v1.GetVolumeResponse
+	24, // 39: vic.storage.v1.StorageService.ListVolumes:output_type -> vic.storage.v1.ListVolumesResponse
+	26, // 40: vic.storage.v1.StorageService.RemoveVolume:output_type -> vic.storage.v1.RemoveVolumeResponse
+	28, // 41: vic.storage.v1.StorageService.GrowVolume:output_type -> vic.storage.v1.GrowVolumeResponse
+	29, // [29:42] is the sub-list for method output_type
+	16, // [16:29] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_storage_v1_storage_proto_init() }
@@ -1018,7 +1677,7 @@ func file_storage_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_storage_v1_storage_proto_rawDesc), len(file_storage_v1_storage_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

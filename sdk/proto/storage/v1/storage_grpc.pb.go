@@ -1,4 +1,4 @@
-// storage.v1 keeps image layers and container disks. The Go interface of the same meaning is
+// storage.v1 keeps image layers, container disks and volumes. The Go interface of the same meaning is
 // sdk/storage.
 //
 // Rules
@@ -11,6 +11,10 @@
 //     uncompressed tar stream in messages of 256 KiB or less. Only the client's end of the stream
 //     ends the tar; a broken stream is a failed write.
 //   * Export: the first response carries no data and says that the export stands.
+//   * Volumes: names are the user's and unique. CreateVolume is all or nothing, also over a crash. A
+//     volume is a disk with one file system, for one running VM at a time, or a share that guests
+//     mount themselves (device kind "nfs").
+//   * UNIMPLEMENTED from the volume calls: the driver has no volumes.
 //   * Errors: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION (in use), INVALID_ARGUMENT (not a tar
 //     stream), RESOURCE_EXHAUSTED (no space), UNAVAILABLE.
 
@@ -35,14 +39,19 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	StorageService_StatLayer_FullMethodName   = "/vic.storage.v1.StorageService/StatLayer"
-	StorageService_WriteLayer_FullMethodName  = "/vic.storage.v1.StorageService/WriteLayer"
-	StorageService_CommitLayer_FullMethodName = "/vic.storage.v1.StorageService/CommitLayer"
-	StorageService_ListLayers_FullMethodName  = "/vic.storage.v1.StorageService/ListLayers"
-	StorageService_RemoveLayer_FullMethodName = "/vic.storage.v1.StorageService/RemoveLayer"
-	StorageService_PrepareDisk_FullMethodName = "/vic.storage.v1.StorageService/PrepareDisk"
-	StorageService_RemoveDisk_FullMethodName  = "/vic.storage.v1.StorageService/RemoveDisk"
-	StorageService_Export_FullMethodName      = "/vic.storage.v1.StorageService/Export"
+	StorageService_StatLayer_FullMethodName    = "/vic.storage.v1.StorageService/StatLayer"
+	StorageService_WriteLayer_FullMethodName   = "/vic.storage.v1.StorageService/WriteLayer"
+	StorageService_CommitLayer_FullMethodName  = "/vic.storage.v1.StorageService/CommitLayer"
+	StorageService_ListLayers_FullMethodName   = "/vic.storage.v1.StorageService/ListLayers"
+	StorageService_RemoveLayer_FullMethodName  = "/vic.storage.v1.StorageService/RemoveLayer"
+	StorageService_PrepareDisk_FullMethodName  = "/vic.storage.v1.StorageService/PrepareDisk"
+	StorageService_RemoveDisk_FullMethodName   = "/vic.storage.v1.StorageService/RemoveDisk"
+	StorageService_Export_FullMethodName       = "/vic.storage.v1.StorageService/Export"
+	StorageService_CreateVolume_FullMethodName = "/vic.storage.v1.StorageService/CreateVolume"
+	StorageService_GetVolume_FullMethodName    = "/vic.storage.v1.StorageService/GetVolume"
+	StorageService_ListVolumes_FullMethodName  = "/vic.storage.v1.StorageService/ListVolumes"
+	StorageService_RemoveVolume_FullMethodName = "/vic.storage.v1.StorageService/RemoveVolume"
+	StorageService_GrowVolume_FullMethodName   = "/vic.storage.v1.StorageService/GrowVolume"
 )
 
 // StorageServiceClient is the client API for StorageService service.
@@ -65,6 +74,16 @@ type StorageServiceClient interface {
 	RemoveDisk(ctx context.Context, in *RemoveDiskRequest, opts ...grpc.CallOption) (*RemoveDiskResponse, error)
 	// Export streams a part of a container's disk as tar.
 	Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportResponse], error)
+	// CreateVolume makes an empty volume, or returns the one of that name.
+	CreateVolume(ctx context.Context, in *CreateVolumeRequest, opts ...grpc.CallOption) (*CreateVolumeResponse, error)
+	// GetVolume returns one volume.
+	GetVolume(ctx context.Context, in *GetVolumeRequest, opts ...grpc.CallOption) (*GetVolumeResponse, error)
+	// ListVolumes returns all volumes, sorted by name.
+	ListVolumes(ctx context.Context, in *ListVolumesRequest, opts ...grpc.CallOption) (*ListVolumesResponse, error)
+	// RemoveVolume destroys a volume that no VM has attached.
+	RemoveVolume(ctx context.Context, in *RemoveVolumeRequest, opts ...grpc.CallOption) (*RemoveVolumeResponse, error)
+	// GrowVolume makes a volume that no VM has attached larger, with its file system.
+	GrowVolume(ctx context.Context, in *GrowVolumeRequest, opts ...grpc.CallOption) (*GrowVolumeResponse, error)
 }
 
 type storageServiceClient struct {
@@ -167,6 +186,56 @@ func (c *storageServiceClient) Export(ctx context.Context, in *ExportRequest, op
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type StorageService_ExportClient = grpc.ServerStreamingClient[ExportResponse]
 
+func (c *storageServiceClient) CreateVolume(ctx context.Context, in *CreateVolumeRequest, opts ...grpc.CallOption) (*CreateVolumeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateVolumeResponse)
+	err := c.cc.Invoke(ctx, StorageService_CreateVolume_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *storageServiceClient) GetVolume(ctx context.Context, in *GetVolumeRequest, opts ...grpc.CallOption) (*GetVolumeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetVolumeResponse)
+	err := c.cc.Invoke(ctx, StorageService_GetVolume_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *storageServiceClient) ListVolumes(ctx context.Context, in *ListVolumesRequest, opts ...grpc.CallOption) (*ListVolumesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListVolumesResponse)
+	err := c.cc.Invoke(ctx, StorageService_ListVolumes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *storageServiceClient) RemoveVolume(ctx context.Context, in *RemoveVolumeRequest, opts ...grpc.CallOption) (*RemoveVolumeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveVolumeResponse)
+	err := c.cc.Invoke(ctx, StorageService_RemoveVolume_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *storageServiceClient) GrowVolume(ctx context.Context, in *GrowVolumeRequest, opts ...grpc.CallOption) (*GrowVolumeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GrowVolumeResponse)
+	err := c.cc.Invoke(ctx, StorageService_GrowVolume_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // StorageServiceServer is the server API for StorageService service.
 // All implementations must embed UnimplementedStorageServiceServer
 // for forward compatibility.
@@ -187,6 +256,16 @@ type StorageServiceServer interface {
 	RemoveDisk(context.Context, *RemoveDiskRequest) (*RemoveDiskResponse, error)
 	// Export streams a part of a container's disk as tar.
 	Export(*ExportRequest, grpc.ServerStreamingServer[ExportResponse]) error
+	// CreateVolume makes an empty volume, or returns the one of that name.
+	CreateVolume(context.Context, *CreateVolumeRequest) (*CreateVolumeResponse, error)
+	// GetVolume returns one volume.
+	GetVolume(context.Context, *GetVolumeRequest) (*GetVolumeResponse, error)
+	// ListVolumes returns all volumes, sorted by name.
+	ListVolumes(context.Context, *ListVolumesRequest) (*ListVolumesResponse, error)
+	// RemoveVolume destroys a volume that no VM has attached.
+	RemoveVolume(context.Context, *RemoveVolumeRequest) (*RemoveVolumeResponse, error)
+	// GrowVolume makes a volume that no VM has attached larger, with its file system.
+	GrowVolume(context.Context, *GrowVolumeRequest) (*GrowVolumeResponse, error)
 	mustEmbedUnimplementedStorageServiceServer()
 }
 
@@ -220,6 +299,21 @@ func (UnimplementedStorageServiceServer) RemoveDisk(context.Context, *RemoveDisk
 }
 func (UnimplementedStorageServiceServer) Export(*ExportRequest, grpc.ServerStreamingServer[ExportResponse]) error {
 	return status.Error(codes.Unimplemented, "method Export not implemented")
+}
+func (UnimplementedStorageServiceServer) CreateVolume(context.Context, *CreateVolumeRequest) (*CreateVolumeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateVolume not implemented")
+}
+func (UnimplementedStorageServiceServer) GetVolume(context.Context, *GetVolumeRequest) (*GetVolumeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetVolume not implemented")
+}
+func (UnimplementedStorageServiceServer) ListVolumes(context.Context, *ListVolumesRequest) (*ListVolumesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListVolumes not implemented")
+}
+func (UnimplementedStorageServiceServer) RemoveVolume(context.Context, *RemoveVolumeRequest) (*RemoveVolumeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveVolume not implemented")
+}
+func (UnimplementedStorageServiceServer) GrowVolume(context.Context, *GrowVolumeRequest) (*GrowVolumeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GrowVolume not implemented")
 }
 func (UnimplementedStorageServiceServer) mustEmbedUnimplementedStorageServiceServer() {}
 func (UnimplementedStorageServiceServer) testEmbeddedByValue()                        {}
@@ -368,6 +462,96 @@ func _StorageService_Export_Handler(srv interface{}, stream grpc.ServerStream) e
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type StorageService_ExportServer = grpc.ServerStreamingServer[ExportResponse]
 
+func _StorageService_CreateVolume_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateVolumeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).CreateVolume(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_CreateVolume_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).CreateVolume(ctx, req.(*CreateVolumeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StorageService_GetVolume_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetVolumeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).GetVolume(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_GetVolume_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).GetVolume(ctx, req.(*GetVolumeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StorageService_ListVolumes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListVolumesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).ListVolumes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_ListVolumes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).ListVolumes(ctx, req.(*ListVolumesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StorageService_RemoveVolume_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveVolumeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).RemoveVolume(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_RemoveVolume_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).RemoveVolume(ctx, req.(*RemoveVolumeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StorageService_GrowVolume_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GrowVolumeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).GrowVolume(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_GrowVolume_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).GrowVolume(ctx, req.(*GrowVolumeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // StorageService_ServiceDesc is the grpc.ServiceDesc for StorageService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -398,6 +582,26 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveDisk",
 			Handler:    _StorageService_RemoveDisk_Handler,
+		},
+		{
+			MethodName: "CreateVolume",
+			Handler:    _StorageService_CreateVolume_Handler,
+		},
+		{
+			MethodName: "GetVolume",
+			Handler:    _StorageService_GetVolume_Handler,
+		},
+		{
+			MethodName: "ListVolumes",
+			Handler:    _StorageService_ListVolumes_Handler,
+		},
+		{
+			MethodName: "RemoveVolume",
+			Handler:    _StorageService_RemoveVolume_Handler,
+		},
+		{
+			MethodName: "GrowVolume",
+			Handler:    _StorageService_GrowVolume_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
