@@ -23,6 +23,8 @@ const (
 	KeyAddresses = "addresses"
 	// KeyStatus holds a Status as JSON; appliance to host.
 	KeyStatus = "status"
+	// KeyUpdate holds an Update as JSON: what has changed since the Config was written; host to guest.
+	KeyUpdate = "update"
 )
 
 // IPKey is the guestinfo key that VMware Tools write the guest's primary address to
@@ -72,6 +74,15 @@ type Config struct {
 	DNS        DNS       `json:"dns,omitzero"`
 	Process    Process   `json:"process,omitzero"`
 	Log        Log       `json:"log,omitzero"`
+	Restart    Restart   `json:"restart,omitzero"`
+	Health     *Health   `json:"health,omitempty"`
+	Limits     Limits    `json:"limits,omitzero"`
+	Security   Security  `json:"security,omitzero"`
+	Tmpfs      []Tmpfs   `json:"tmpfs,omitempty"`
+	// Sysctl are set before the process starts.
+	Sysctl map[string]string `json:"sysctl,omitempty"`
+	// ShmSize is the size of /dev/shm in bytes; 0 means 64 MiB.
+	ShmSize int64 `json:"shmSize,omitempty"`
 	// Identity is what the tether shows on the link.
 	Identity  Identity   `json:"identity,omitzero"`
 	Appliance *Appliance `json:"appliance,omitempty"`
@@ -150,6 +161,11 @@ type Process struct {
 	StdinOnce bool     `json:"stdinOnce,omitempty"` // close stdin when the first attached client ends
 	Width     uint16   `json:"width,omitempty"`     // initial terminal size in characters
 	Height    uint16   `json:"height,omitempty"`
+	// Init puts a small init before the process: PID 1 passes signals on and reaps.
+	Init    bool     `json:"init,omitempty"`
+	Rlimits []Rlimit `json:"rlimits,omitempty"`
+	// Privileged gives an exec all capabilities, whatever Config.Security says.
+	Privileged bool `json:"privileged,omitempty"`
 }
 
 // Log bounds the output that is kept.

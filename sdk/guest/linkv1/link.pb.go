@@ -83,6 +83,61 @@ func (Stream) EnumDescriptor() ([]byte, []int) {
 	return file_link_proto_rawDescGZIP(), []int{0}
 }
 
+type ContainerState_Phase int32
+
+const (
+	ContainerState_PHASE_UNSPECIFIED ContainerState_Phase = 0
+	ContainerState_PHASE_STARTING    ContainerState_Phase = 1 // the VM boots
+	ContainerState_PHASE_RUNNING     ContainerState_Phase = 2
+	ContainerState_PHASE_RESTARTING  ContainerState_Phase = 3 // the process has ended; the policy starts it again after a pause
+	ContainerState_PHASE_ENDED       ContainerState_Phase = 4 // for good
+)
+
+// Enum value maps for ContainerState_Phase.
+var (
+	ContainerState_Phase_name = map[int32]string{
+		0: "PHASE_UNSPECIFIED",
+		1: "PHASE_STARTING",
+		2: "PHASE_RUNNING",
+		3: "PHASE_RESTARTING",
+		4: "PHASE_ENDED",
+	}
+	ContainerState_Phase_value = map[string]int32{
+		"PHASE_UNSPECIFIED": 0,
+		"PHASE_STARTING":    1,
+		"PHASE_RUNNING":     2,
+		"PHASE_RESTARTING":  3,
+		"PHASE_ENDED":       4,
+	}
+)
+
+func (x ContainerState_Phase) Enum() *ContainerState_Phase {
+	p := new(ContainerState_Phase)
+	*p = x
+	return p
+}
+
+func (x ContainerState_Phase) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ContainerState_Phase) Descriptor() protoreflect.EnumDescriptor {
+	return file_link_proto_enumTypes[1].Descriptor()
+}
+
+func (ContainerState_Phase) Type() protoreflect.EnumType {
+	return &file_link_proto_enumTypes[1]
+}
+
+func (x ContainerState_Phase) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ContainerState_Phase.Descriptor instead.
+func (ContainerState_Phase) EnumDescriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{2, 0}
+}
+
 type HelloRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -130,6 +185,7 @@ type HelloResponse struct {
 	OutputEnd     int64                  `protobuf:"varint,7,opt,name=output_end,json=outputEnd,proto3" json:"output_end,omitempty"` // offset of the end of the output
 	Pid           int64                  `protobuf:"varint,8,opt,name=pid,proto3" json:"pid,omitempty"`
 	OutputStart   int64                  `protobuf:"varint,9,opt,name=output_start,json=outputStart,proto3" json:"output_start,omitempty"` // offset of the first byte of this run; output of runs before lies below
+	State         *ContainerState        `protobuf:"bytes,10,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -227,6 +283,1363 @@ func (x *HelloResponse) GetOutputStart() int64 {
 	return 0
 }
 
+func (x *HelloResponse) GetState() *ContainerState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+// ContainerState is where the container is in its life.
+type ContainerState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Phase         ContainerState_Phase   `protobuf:"varint,1,opt,name=phase,proto3,enum=vic.guest.link.v1.ContainerState_Phase" json:"phase,omitempty"`
+	Paused        bool                   `protobuf:"varint,2,opt,name=paused,proto3" json:"paused,omitempty"`
+	Restarts      int64                  `protobuf:"varint,3,opt,name=restarts,proto3" json:"restarts,omitempty"` // by the policy, since the container was started
+	Pid           int64                  `protobuf:"varint,4,opt,name=pid,proto3" json:"pid,omitempty"`
+	Started       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started,proto3" json:"started,omitempty"`                             // the present or last process
+	LastExit      *ExitStatus            `protobuf:"bytes,6,opt,name=last_exit,json=lastExit,proto3" json:"last_exit,omitempty"`           // of the last process that ended in this boot
+	Health        *Health                `protobuf:"bytes,7,opt,name=health,proto3" json:"health,omitempty"`                               // unset: no health check
+	OutputStart   int64                  `protobuf:"varint,8,opt,name=output_start,json=outputStart,proto3" json:"output_start,omitempty"` // offset of the present process's first byte
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerState) Reset() {
+	*x = ContainerState{}
+	mi := &file_link_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerState) ProtoMessage() {}
+
+func (x *ContainerState) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerState.ProtoReflect.Descriptor instead.
+func (*ContainerState) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ContainerState) GetPhase() ContainerState_Phase {
+	if x != nil {
+		return x.Phase
+	}
+	return ContainerState_PHASE_UNSPECIFIED
+}
+
+func (x *ContainerState) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
+func (x *ContainerState) GetRestarts() int64 {
+	if x != nil {
+		return x.Restarts
+	}
+	return 0
+}
+
+func (x *ContainerState) GetPid() int64 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *ContainerState) GetStarted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Started
+	}
+	return nil
+}
+
+func (x *ContainerState) GetLastExit() *ExitStatus {
+	if x != nil {
+		return x.LastExit
+	}
+	return nil
+}
+
+func (x *ContainerState) GetHealth() *Health {
+	if x != nil {
+		return x.Health
+	}
+	return nil
+}
+
+func (x *ContainerState) GetOutputStart() int64 {
+	if x != nil {
+		return x.OutputStart
+	}
+	return 0
+}
+
+// Health is what the health check says.
+type Health struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        string                 `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"` // "starting", "healthy", "unhealthy"
+	FailingStreak int64                  `protobuf:"varint,2,opt,name=failing_streak,json=failingStreak,proto3" json:"failing_streak,omitempty"`
+	Log           []*Probe               `protobuf:"bytes,3,rep,name=log,proto3" json:"log,omitempty"` // the last five
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Health) Reset() {
+	*x = Health{}
+	mi := &file_link_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Health) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Health) ProtoMessage() {}
+
+func (x *Health) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Health.ProtoReflect.Descriptor instead.
+func (*Health) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Health) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *Health) GetFailingStreak() int64 {
+	if x != nil {
+		return x.FailingStreak
+	}
+	return 0
+}
+
+func (x *Health) GetLog() []*Probe {
+	if x != nil {
+		return x.Log
+	}
+	return nil
+}
+
+// Probe is one run of the health check.
+type Probe struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Start         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	End           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
+	ExitCode      int32                  `protobuf:"varint,3,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"` // -1: it took too long, or could not be run
+	Output        string                 `protobuf:"bytes,4,opt,name=output,proto3" json:"output,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Probe) Reset() {
+	*x = Probe{}
+	mi := &file_link_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Probe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Probe) ProtoMessage() {}
+
+func (x *Probe) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Probe.ProtoReflect.Descriptor instead.
+func (*Probe) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Probe) GetStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *Probe) GetEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.End
+	}
+	return nil
+}
+
+func (x *Probe) GetExitCode() int32 {
+	if x != nil {
+		return x.ExitCode
+	}
+	return 0
+}
+
+func (x *Probe) GetOutput() string {
+	if x != nil {
+		return x.Output
+	}
+	return ""
+}
+
+type WatchStateRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchStateRequest) Reset() {
+	*x = WatchStateRequest{}
+	mi := &file_link_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchStateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchStateRequest) ProtoMessage() {}
+
+func (x *WatchStateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchStateRequest.ProtoReflect.Descriptor instead.
+func (*WatchStateRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{5}
+}
+
+type WatchStateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         *ContainerState        `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchStateResponse) Reset() {
+	*x = WatchStateResponse{}
+	mi := &file_link_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchStateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchStateResponse) ProtoMessage() {}
+
+func (x *WatchStateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchStateResponse.ProtoReflect.Descriptor instead.
+func (*WatchStateResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *WatchStateResponse) GetState() *ContainerState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+type PauseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseRequest) Reset() {
+	*x = PauseRequest{}
+	mi := &file_link_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseRequest) ProtoMessage() {}
+
+func (x *PauseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseRequest.ProtoReflect.Descriptor instead.
+func (*PauseRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{7}
+}
+
+type PauseResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseResponse) Reset() {
+	*x = PauseResponse{}
+	mi := &file_link_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseResponse) ProtoMessage() {}
+
+func (x *PauseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseResponse.ProtoReflect.Descriptor instead.
+func (*PauseResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{8}
+}
+
+type ResumeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeRequest) Reset() {
+	*x = ResumeRequest{}
+	mi := &file_link_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeRequest) ProtoMessage() {}
+
+func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeRequest.ProtoReflect.Descriptor instead.
+func (*ResumeRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{9}
+}
+
+type ResumeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeResponse) Reset() {
+	*x = ResumeResponse{}
+	mi := &file_link_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeResponse) ProtoMessage() {}
+
+func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeResponse.ProtoReflect.Descriptor instead.
+func (*ResumeResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{10}
+}
+
+type StatsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	IntervalMs    int64                  `protobuf:"varint,1,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatsRequest) Reset() {
+	*x = StatsRequest{}
+	mi := &file_link_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatsRequest) ProtoMessage() {}
+
+func (x *StatsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
+func (*StatsRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *StatsRequest) GetIntervalMs() int64 {
+	if x != nil {
+		return x.IntervalMs
+	}
+	return 0
+}
+
+// StatsResponse are counters since the VM's boot, unless said otherwise.
+type StatsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Cpu           *CPUStats              `protobuf:"bytes,2,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	Memory        *MemoryStats           `protobuf:"bytes,3,opt,name=memory,proto3" json:"memory,omitempty"`
+	Interfaces    []*InterfaceStats      `protobuf:"bytes,4,rep,name=interfaces,proto3" json:"interfaces,omitempty"`
+	Devices       []*DeviceStats         `protobuf:"bytes,5,rep,name=devices,proto3" json:"devices,omitempty"`
+	Pids          int64                  `protobuf:"varint,6,opt,name=pids,proto3" json:"pids,omitempty"`                            // now
+	PidsLimit     int64                  `protobuf:"varint,7,opt,name=pids_limit,json=pidsLimit,proto3" json:"pids_limit,omitempty"` // 0: none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatsResponse) Reset() {
+	*x = StatsResponse{}
+	mi := &file_link_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatsResponse) ProtoMessage() {}
+
+func (x *StatsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
+func (*StatsResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *StatsResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetCpu() *CPUStats {
+	if x != nil {
+		return x.Cpu
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetMemory() *MemoryStats {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetInterfaces() []*InterfaceStats {
+	if x != nil {
+		return x.Interfaces
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetDevices() []*DeviceStats {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetPids() int64 {
+	if x != nil {
+		return x.Pids
+	}
+	return 0
+}
+
+func (x *StatsResponse) GetPidsLimit() int64 {
+	if x != nil {
+		return x.PidsLimit
+	}
+	return 0
+}
+
+type CPUStats struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	TotalNs          uint64                 `protobuf:"varint,1,opt,name=total_ns,json=totalNs,proto3" json:"total_ns,omitempty"` // of the container
+	UserNs           uint64                 `protobuf:"varint,2,opt,name=user_ns,json=userNs,proto3" json:"user_ns,omitempty"`
+	SystemNs         uint64                 `protobuf:"varint,3,opt,name=system_ns,json=systemNs,proto3" json:"system_ns,omitempty"`
+	MachineNs        uint64                 `protobuf:"varint,4,opt,name=machine_ns,json=machineNs,proto3" json:"machine_ns,omitempty"` // of all processors of the VM, idle time included
+	Online           uint32                 `protobuf:"varint,5,opt,name=online,proto3" json:"online,omitempty"`                        // processors
+	Periods          uint64                 `protobuf:"varint,6,opt,name=periods,proto3" json:"periods,omitempty"`
+	ThrottledPeriods uint64                 `protobuf:"varint,7,opt,name=throttled_periods,json=throttledPeriods,proto3" json:"throttled_periods,omitempty"`
+	ThrottledNs      uint64                 `protobuf:"varint,8,opt,name=throttled_ns,json=throttledNs,proto3" json:"throttled_ns,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *CPUStats) Reset() {
+	*x = CPUStats{}
+	mi := &file_link_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CPUStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CPUStats) ProtoMessage() {}
+
+func (x *CPUStats) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CPUStats.ProtoReflect.Descriptor instead.
+func (*CPUStats) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CPUStats) GetTotalNs() uint64 {
+	if x != nil {
+		return x.TotalNs
+	}
+	return 0
+}
+
+func (x *CPUStats) GetUserNs() uint64 {
+	if x != nil {
+		return x.UserNs
+	}
+	return 0
+}
+
+func (x *CPUStats) GetSystemNs() uint64 {
+	if x != nil {
+		return x.SystemNs
+	}
+	return 0
+}
+
+func (x *CPUStats) GetMachineNs() uint64 {
+	if x != nil {
+		return x.MachineNs
+	}
+	return 0
+}
+
+func (x *CPUStats) GetOnline() uint32 {
+	if x != nil {
+		return x.Online
+	}
+	return 0
+}
+
+func (x *CPUStats) GetPeriods() uint64 {
+	if x != nil {
+		return x.Periods
+	}
+	return 0
+}
+
+func (x *CPUStats) GetThrottledPeriods() uint64 {
+	if x != nil {
+		return x.ThrottledPeriods
+	}
+	return 0
+}
+
+func (x *CPUStats) GetThrottledNs() uint64 {
+	if x != nil {
+		return x.ThrottledNs
+	}
+	return 0
+}
+
+type MemoryStats struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Usage         uint64                 `protobuf:"varint,1,opt,name=usage,proto3" json:"usage,omitempty"`                                                                           // bytes, page cache included
+	Limit         uint64                 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`                                                                           // bytes: the limit, or the VM's size if that is less
+	Stats         map[string]uint64      `protobuf:"bytes,3,rep,name=stats,proto3" json:"stats,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // the kernel's memory.stat
+	MaxUsage      uint64                 `protobuf:"varint,4,opt,name=max_usage,json=maxUsage,proto3" json:"max_usage,omitempty"`
+	Failures      uint64                 `protobuf:"varint,5,opt,name=failures,proto3" json:"failures,omitempty"` // times that the limit was hit
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemoryStats) Reset() {
+	*x = MemoryStats{}
+	mi := &file_link_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemoryStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemoryStats) ProtoMessage() {}
+
+func (x *MemoryStats) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemoryStats.ProtoReflect.Descriptor instead.
+func (*MemoryStats) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *MemoryStats) GetUsage() uint64 {
+	if x != nil {
+		return x.Usage
+	}
+	return 0
+}
+
+func (x *MemoryStats) GetLimit() uint64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *MemoryStats) GetStats() map[string]uint64 {
+	if x != nil {
+		return x.Stats
+	}
+	return nil
+}
+
+func (x *MemoryStats) GetMaxUsage() uint64 {
+	if x != nil {
+		return x.MaxUsage
+	}
+	return 0
+}
+
+func (x *MemoryStats) GetFailures() uint64 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
+type InterfaceStats struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	RxBytes       uint64                 `protobuf:"varint,2,opt,name=rx_bytes,json=rxBytes,proto3" json:"rx_bytes,omitempty"`
+	RxPackets     uint64                 `protobuf:"varint,3,opt,name=rx_packets,json=rxPackets,proto3" json:"rx_packets,omitempty"`
+	RxErrors      uint64                 `protobuf:"varint,4,opt,name=rx_errors,json=rxErrors,proto3" json:"rx_errors,omitempty"`
+	RxDropped     uint64                 `protobuf:"varint,5,opt,name=rx_dropped,json=rxDropped,proto3" json:"rx_dropped,omitempty"`
+	TxBytes       uint64                 `protobuf:"varint,6,opt,name=tx_bytes,json=txBytes,proto3" json:"tx_bytes,omitempty"`
+	TxPackets     uint64                 `protobuf:"varint,7,opt,name=tx_packets,json=txPackets,proto3" json:"tx_packets,omitempty"`
+	TxErrors      uint64                 `protobuf:"varint,8,opt,name=tx_errors,json=txErrors,proto3" json:"tx_errors,omitempty"`
+	TxDropped     uint64                 `protobuf:"varint,9,opt,name=tx_dropped,json=txDropped,proto3" json:"tx_dropped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InterfaceStats) Reset() {
+	*x = InterfaceStats{}
+	mi := &file_link_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InterfaceStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InterfaceStats) ProtoMessage() {}
+
+func (x *InterfaceStats) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InterfaceStats.ProtoReflect.Descriptor instead.
+func (*InterfaceStats) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *InterfaceStats) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *InterfaceStats) GetRxBytes() uint64 {
+	if x != nil {
+		return x.RxBytes
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetRxPackets() uint64 {
+	if x != nil {
+		return x.RxPackets
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetRxErrors() uint64 {
+	if x != nil {
+		return x.RxErrors
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetRxDropped() uint64 {
+	if x != nil {
+		return x.RxDropped
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetTxBytes() uint64 {
+	if x != nil {
+		return x.TxBytes
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetTxPackets() uint64 {
+	if x != nil {
+		return x.TxPackets
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetTxErrors() uint64 {
+	if x != nil {
+		return x.TxErrors
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetTxDropped() uint64 {
+	if x != nil {
+		return x.TxDropped
+	}
+	return 0
+}
+
+type DeviceStats struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Major         uint64                 `protobuf:"varint,1,opt,name=major,proto3" json:"major,omitempty"`
+	Minor         uint64                 `protobuf:"varint,2,opt,name=minor,proto3" json:"minor,omitempty"`
+	ReadBytes     uint64                 `protobuf:"varint,3,opt,name=read_bytes,json=readBytes,proto3" json:"read_bytes,omitempty"`
+	WriteBytes    uint64                 `protobuf:"varint,4,opt,name=write_bytes,json=writeBytes,proto3" json:"write_bytes,omitempty"`
+	Reads         uint64                 `protobuf:"varint,5,opt,name=reads,proto3" json:"reads,omitempty"`
+	Writes        uint64                 `protobuf:"varint,6,opt,name=writes,proto3" json:"writes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceStats) Reset() {
+	*x = DeviceStats{}
+	mi := &file_link_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceStats) ProtoMessage() {}
+
+func (x *DeviceStats) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceStats.ProtoReflect.Descriptor instead.
+func (*DeviceStats) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DeviceStats) GetMajor() uint64 {
+	if x != nil {
+		return x.Major
+	}
+	return 0
+}
+
+func (x *DeviceStats) GetMinor() uint64 {
+	if x != nil {
+		return x.Minor
+	}
+	return 0
+}
+
+func (x *DeviceStats) GetReadBytes() uint64 {
+	if x != nil {
+		return x.ReadBytes
+	}
+	return 0
+}
+
+func (x *DeviceStats) GetWriteBytes() uint64 {
+	if x != nil {
+		return x.WriteBytes
+	}
+	return 0
+}
+
+func (x *DeviceStats) GetReads() uint64 {
+	if x != nil {
+		return x.Reads
+	}
+	return 0
+}
+
+func (x *DeviceStats) GetWrites() uint64 {
+	if x != nil {
+		return x.Writes
+	}
+	return 0
+}
+
+type ProcessesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcessesRequest) Reset() {
+	*x = ProcessesRequest{}
+	mi := &file_link_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcessesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcessesRequest) ProtoMessage() {}
+
+func (x *ProcessesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcessesRequest.ProtoReflect.Descriptor instead.
+func (*ProcessesRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{17}
+}
+
+type ProcessesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Processes     []*ProcessInfo         `protobuf:"bytes,1,rep,name=processes,proto3" json:"processes,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`      // the guest's clock
+	Memory        uint64                 `protobuf:"varint,3,opt,name=memory,proto3" json:"memory,omitempty"` // bytes of the VM
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcessesResponse) Reset() {
+	*x = ProcessesResponse{}
+	mi := &file_link_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcessesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcessesResponse) ProtoMessage() {}
+
+func (x *ProcessesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcessesResponse.ProtoReflect.Descriptor instead.
+func (*ProcessesResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ProcessesResponse) GetProcesses() []*ProcessInfo {
+	if x != nil {
+		return x.Processes
+	}
+	return nil
+}
+
+func (x *ProcessesResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *ProcessesResponse) GetMemory() uint64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+// ProcessInfo is one process. Process IDs are those of the VM, as HelloResponse.pid.
+type ProcessInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pid           int64                  `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`
+	Ppid          int64                  `protobuf:"varint,2,opt,name=ppid,proto3" json:"ppid,omitempty"`
+	Pgid          int64                  `protobuf:"varint,3,opt,name=pgid,proto3" json:"pgid,omitempty"`
+	Sid           int64                  `protobuf:"varint,4,opt,name=sid,proto3" json:"sid,omitempty"`
+	Uid           uint32                 `protobuf:"varint,5,opt,name=uid,proto3" json:"uid,omitempty"`
+	Gid           uint32                 `protobuf:"varint,6,opt,name=gid,proto3" json:"gid,omitempty"`
+	User          string                 `protobuf:"bytes,7,opt,name=user,proto3" json:"user,omitempty"` // by the container's own /etc/passwd; the number if it is not there
+	Group         string                 `protobuf:"bytes,8,opt,name=group,proto3" json:"group,omitempty"`
+	State         string                 `protobuf:"bytes,9,opt,name=state,proto3" json:"state,omitempty"` // as ps(1) writes it: "S", "Ss+"
+	Tty           string                 `protobuf:"bytes,10,opt,name=tty,proto3" json:"tty,omitempty"`    // "pts/0"; "?" if it has none
+	Started       *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=started,proto3" json:"started,omitempty"`
+	CpuNs         uint64                 `protobuf:"varint,12,opt,name=cpu_ns,json=cpuNs,proto3" json:"cpu_ns,omitempty"`
+	Vsize         uint64                 `protobuf:"varint,13,opt,name=vsize,proto3" json:"vsize,omitempty"` // bytes
+	Rss           uint64                 `protobuf:"varint,14,opt,name=rss,proto3" json:"rss,omitempty"`     // bytes
+	Nice          int64                  `protobuf:"varint,15,opt,name=nice,proto3" json:"nice,omitempty"`
+	Priority      int64                  `protobuf:"varint,16,opt,name=priority,proto3" json:"priority,omitempty"`
+	Threads       int64                  `protobuf:"varint,17,opt,name=threads,proto3" json:"threads,omitempty"`
+	Processor     int64                  `protobuf:"varint,18,opt,name=processor,proto3" json:"processor,omitempty"`
+	Command       string                 `protobuf:"bytes,19,opt,name=command,proto3" json:"command,omitempty"` // the kernel's name of it
+	Args          []string               `protobuf:"bytes,20,rep,name=args,proto3" json:"args,omitempty"`       // empty: a zombie
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcessInfo) Reset() {
+	*x = ProcessInfo{}
+	mi := &file_link_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcessInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcessInfo) ProtoMessage() {}
+
+func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcessInfo.ProtoReflect.Descriptor instead.
+func (*ProcessInfo) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ProcessInfo) GetPid() int64 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetPpid() int64 {
+	if x != nil {
+		return x.Ppid
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetPgid() int64 {
+	if x != nil {
+		return x.Pgid
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetSid() int64 {
+	if x != nil {
+		return x.Sid
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetUid() uint32 {
+	if x != nil {
+		return x.Uid
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetGid() uint32 {
+	if x != nil {
+		return x.Gid
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *ProcessInfo) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ProcessInfo) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ProcessInfo) GetTty() string {
+	if x != nil {
+		return x.Tty
+	}
+	return ""
+}
+
+func (x *ProcessInfo) GetStarted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Started
+	}
+	return nil
+}
+
+func (x *ProcessInfo) GetCpuNs() uint64 {
+	if x != nil {
+		return x.CpuNs
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetVsize() uint64 {
+	if x != nil {
+		return x.Vsize
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetRss() uint64 {
+	if x != nil {
+		return x.Rss
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetNice() int64 {
+	if x != nil {
+		return x.Nice
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetPriority() int64 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetThreads() int64 {
+	if x != nil {
+		return x.Threads
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetProcessor() int64 {
+	if x != nil {
+		return x.Processor
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetCommand() string {
+	if x != nil {
+		return x.Command
+	}
+	return ""
+}
+
+func (x *ProcessInfo) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+// UpdateRequest changes the limits that are set in it.
+type UpdateRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Memory        *int64                 `protobuf:"varint,1,opt,name=memory,proto3,oneof" json:"memory,omitempty"`                     // bytes; 0: none
+	NanoCpus      *int64                 `protobuf:"varint,2,opt,name=nano_cpus,json=nanoCpus,proto3,oneof" json:"nano_cpus,omitempty"` // 0: all of the VM's
+	Pids          *int64                 `protobuf:"varint,3,opt,name=pids,proto3,oneof" json:"pids,omitempty"`                         // 0: none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRequest) Reset() {
+	*x = UpdateRequest{}
+	mi := &file_link_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRequest) ProtoMessage() {}
+
+func (x *UpdateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRequest.ProtoReflect.Descriptor instead.
+func (*UpdateRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *UpdateRequest) GetMemory() int64 {
+	if x != nil && x.Memory != nil {
+		return *x.Memory
+	}
+	return 0
+}
+
+func (x *UpdateRequest) GetNanoCpus() int64 {
+	if x != nil && x.NanoCpus != nil {
+		return *x.NanoCpus
+	}
+	return 0
+}
+
+func (x *UpdateRequest) GetPids() int64 {
+	if x != nil && x.Pids != nil {
+		return *x.Pids
+	}
+	return 0
+}
+
+type UpdateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateResponse) Reset() {
+	*x = UpdateResponse{}
+	mi := &file_link_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateResponse) ProtoMessage() {}
+
+func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateResponse.ProtoReflect.Descriptor instead.
+func (*UpdateResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{21}
+}
+
 type ExitStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          int32                  `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"` // 128 + n after signal n
@@ -241,7 +1654,7 @@ type ExitStatus struct {
 
 func (x *ExitStatus) Reset() {
 	*x = ExitStatus{}
-	mi := &file_link_proto_msgTypes[2]
+	mi := &file_link_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -253,7 +1666,7 @@ func (x *ExitStatus) String() string {
 func (*ExitStatus) ProtoMessage() {}
 
 func (x *ExitStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[2]
+	mi := &file_link_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -266,7 +1679,7 @@ func (x *ExitStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExitStatus.ProtoReflect.Descriptor instead.
 func (*ExitStatus) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{2}
+	return file_link_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExitStatus) GetCode() int32 {
@@ -320,7 +1733,7 @@ type WaitRequest struct {
 
 func (x *WaitRequest) Reset() {
 	*x = WaitRequest{}
-	mi := &file_link_proto_msgTypes[3]
+	mi := &file_link_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -332,7 +1745,7 @@ func (x *WaitRequest) String() string {
 func (*WaitRequest) ProtoMessage() {}
 
 func (x *WaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[3]
+	mi := &file_link_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -345,7 +1758,7 @@ func (x *WaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitRequest.ProtoReflect.Descriptor instead.
 func (*WaitRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{3}
+	return file_link_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WaitRequest) GetExecId() string {
@@ -364,7 +1777,7 @@ type WaitResponse struct {
 
 func (x *WaitResponse) Reset() {
 	*x = WaitResponse{}
-	mi := &file_link_proto_msgTypes[4]
+	mi := &file_link_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +1789,7 @@ func (x *WaitResponse) String() string {
 func (*WaitResponse) ProtoMessage() {}
 
 func (x *WaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[4]
+	mi := &file_link_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +1802,7 @@ func (x *WaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitResponse.ProtoReflect.Descriptor instead.
 func (*WaitResponse) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{4}
+	return file_link_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *WaitResponse) GetExit() *ExitStatus {
@@ -400,16 +1813,20 @@ func (x *WaitResponse) GetExit() *ExitStatus {
 }
 
 type SignalRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ExecId        string                 `protobuf:"bytes,1,opt,name=exec_id,json=execId,proto3" json:"exec_id,omitempty"`
-	Signal        int32                  `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"` // Linux signal number
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	ExecId string                 `protobuf:"bytes,1,opt,name=exec_id,json=execId,proto3" json:"exec_id,omitempty"`
+	Signal int32                  `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"` // Linux signal number
+	// stop: this is meant as the end of the container: the restart policy does not start it again, and
+	// a paused container goes on, so that the signal arrives. A container that waits for its next start
+	// ends.
+	Stop          bool `protobuf:"varint,3,opt,name=stop,proto3" json:"stop,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_link_proto_msgTypes[5]
+	mi := &file_link_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -421,7 +1838,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[5]
+	mi := &file_link_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -434,7 +1851,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{5}
+	return file_link_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SignalRequest) GetExecId() string {
@@ -451,6 +1868,13 @@ func (x *SignalRequest) GetSignal() int32 {
 	return 0
 }
 
+func (x *SignalRequest) GetStop() bool {
+	if x != nil {
+		return x.Stop
+	}
+	return false
+}
+
 type SignalResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -459,7 +1883,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_link_proto_msgTypes[6]
+	mi := &file_link_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -471,7 +1895,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[6]
+	mi := &file_link_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -484,7 +1908,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{6}
+	return file_link_proto_rawDescGZIP(), []int{26}
 }
 
 type ResizeRequest struct {
@@ -498,7 +1922,7 @@ type ResizeRequest struct {
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_link_proto_msgTypes[7]
+	mi := &file_link_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +1934,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[7]
+	mi := &file_link_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +1947,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{7}
+	return file_link_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ResizeRequest) GetExecId() string {
@@ -555,7 +1979,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_link_proto_msgTypes[8]
+	mi := &file_link_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -567,7 +1991,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[8]
+	mi := &file_link_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -580,7 +2004,7 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{8}
+	return file_link_proto_rawDescGZIP(), []int{28}
 }
 
 type OutputRequest struct {
@@ -599,7 +2023,7 @@ type OutputRequest struct {
 
 func (x *OutputRequest) Reset() {
 	*x = OutputRequest{}
-	mi := &file_link_proto_msgTypes[9]
+	mi := &file_link_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +2035,7 @@ func (x *OutputRequest) String() string {
 func (*OutputRequest) ProtoMessage() {}
 
 func (x *OutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[9]
+	mi := &file_link_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +2048,7 @@ func (x *OutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputRequest.ProtoReflect.Descriptor instead.
 func (*OutputRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{9}
+	return file_link_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *OutputRequest) GetExecId() string {
@@ -682,7 +2106,7 @@ type OutputChunk struct {
 
 func (x *OutputChunk) Reset() {
 	*x = OutputChunk{}
-	mi := &file_link_proto_msgTypes[10]
+	mi := &file_link_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +2118,7 @@ func (x *OutputChunk) String() string {
 func (*OutputChunk) ProtoMessage() {}
 
 func (x *OutputChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[10]
+	mi := &file_link_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +2131,7 @@ func (x *OutputChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputChunk.ProtoReflect.Descriptor instead.
 func (*OutputChunk) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{10}
+	return file_link_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *OutputChunk) GetOffset() int64 {
@@ -757,7 +2181,7 @@ type WriteStdinRequest struct {
 
 func (x *WriteStdinRequest) Reset() {
 	*x = WriteStdinRequest{}
-	mi := &file_link_proto_msgTypes[11]
+	mi := &file_link_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +2193,7 @@ func (x *WriteStdinRequest) String() string {
 func (*WriteStdinRequest) ProtoMessage() {}
 
 func (x *WriteStdinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[11]
+	mi := &file_link_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +2206,7 @@ func (x *WriteStdinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteStdinRequest.ProtoReflect.Descriptor instead.
 func (*WriteStdinRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{11}
+	return file_link_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WriteStdinRequest) GetExecId() string {
@@ -822,7 +2246,7 @@ type WriteStdinResponse struct {
 
 func (x *WriteStdinResponse) Reset() {
 	*x = WriteStdinResponse{}
-	mi := &file_link_proto_msgTypes[12]
+	mi := &file_link_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -834,7 +2258,7 @@ func (x *WriteStdinResponse) String() string {
 func (*WriteStdinResponse) ProtoMessage() {}
 
 func (x *WriteStdinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[12]
+	mi := &file_link_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -847,7 +2271,7 @@ func (x *WriteStdinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteStdinResponse.ProtoReflect.Descriptor instead.
 func (*WriteStdinResponse) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{12}
+	return file_link_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WriteStdinResponse) GetOffset() int64 {
@@ -869,13 +2293,14 @@ type ExecRequest struct {
 	Width         uint32                 `protobuf:"varint,8,opt,name=width,proto3" json:"width,omitempty"`
 	Height        uint32                 `protobuf:"varint,9,opt,name=height,proto3" json:"height,omitempty"`
 	DiscardOutput bool                   `protobuf:"varint,10,opt,name=discard_output,json=discardOutput,proto3" json:"discard_output,omitempty"` // nobody will read it
+	Privileged    bool                   `protobuf:"varint,11,opt,name=privileged,proto3" json:"privileged,omitempty"`                            // all capabilities, whatever the container has
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_link_proto_msgTypes[13]
+	mi := &file_link_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +2312,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[13]
+	mi := &file_link_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +2325,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{13}
+	return file_link_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ExecRequest) GetExecId() string {
@@ -973,6 +2398,13 @@ func (x *ExecRequest) GetDiscardOutput() bool {
 	return false
 }
 
+func (x *ExecRequest) GetPrivileged() bool {
+	if x != nil {
+		return x.Privileged
+	}
+	return false
+}
+
 type ExecResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Pid           int64                  `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`
@@ -982,7 +2414,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_link_proto_msgTypes[14]
+	mi := &file_link_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -994,7 +2426,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[14]
+	mi := &file_link_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,7 +2439,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{14}
+	return file_link_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ExecResponse) GetPid() int64 {
@@ -1025,7 +2457,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_link_proto_msgTypes[15]
+	mi := &file_link_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +2469,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[15]
+	mi := &file_link_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +2482,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{15}
+	return file_link_proto_rawDescGZIP(), []int{35}
 }
 
 type ShutdownResponse struct {
@@ -1061,7 +2493,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_link_proto_msgTypes[16]
+	mi := &file_link_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +2505,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[16]
+	mi := &file_link_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +2518,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{16}
+	return file_link_proto_rawDescGZIP(), []int{36}
 }
 
 var File_link_proto protoreflect.FileDescriptor
@@ -1095,7 +2527,7 @@ const file_link_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
 	"link.proto\x12\x11vic.guest.link.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x0e\n" +
-	"\fHelloRequest\"\xa9\x02\n" +
+	"\fHelloRequest\"\xe2\x02\n" +
 	"\rHelloResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x17\n" +
@@ -1106,7 +2538,133 @@ const file_link_proto_rawDesc = "" +
 	"\n" +
 	"output_end\x18\a \x01(\x03R\toutputEnd\x12\x10\n" +
 	"\x03pid\x18\b \x01(\x03R\x03pid\x12!\n" +
-	"\foutput_start\x18\t \x01(\x03R\voutputStart\"\xd5\x01\n" +
+	"\foutput_start\x18\t \x01(\x03R\voutputStart\x127\n" +
+	"\x05state\x18\n" +
+	" \x01(\v2!.vic.guest.link.v1.ContainerStateR\x05state\"\xcb\x03\n" +
+	"\x0eContainerState\x12=\n" +
+	"\x05phase\x18\x01 \x01(\x0e2'.vic.guest.link.v1.ContainerState.PhaseR\x05phase\x12\x16\n" +
+	"\x06paused\x18\x02 \x01(\bR\x06paused\x12\x1a\n" +
+	"\brestarts\x18\x03 \x01(\x03R\brestarts\x12\x10\n" +
+	"\x03pid\x18\x04 \x01(\x03R\x03pid\x124\n" +
+	"\astarted\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12:\n" +
+	"\tlast_exit\x18\x06 \x01(\v2\x1d.vic.guest.link.v1.ExitStatusR\blastExit\x121\n" +
+	"\x06health\x18\a \x01(\v2\x19.vic.guest.link.v1.HealthR\x06health\x12!\n" +
+	"\foutput_start\x18\b \x01(\x03R\voutputStart\"l\n" +
+	"\x05Phase\x12\x15\n" +
+	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0ePHASE_STARTING\x10\x01\x12\x11\n" +
+	"\rPHASE_RUNNING\x10\x02\x12\x14\n" +
+	"\x10PHASE_RESTARTING\x10\x03\x12\x0f\n" +
+	"\vPHASE_ENDED\x10\x04\"s\n" +
+	"\x06Health\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\tR\x06status\x12%\n" +
+	"\x0efailing_streak\x18\x02 \x01(\x03R\rfailingStreak\x12*\n" +
+	"\x03log\x18\x03 \x03(\v2\x18.vic.guest.link.v1.ProbeR\x03log\"\x9c\x01\n" +
+	"\x05Probe\x120\n" +
+	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
+	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\x12\x1b\n" +
+	"\texit_code\x18\x03 \x01(\x05R\bexitCode\x12\x16\n" +
+	"\x06output\x18\x04 \x01(\tR\x06output\"\x13\n" +
+	"\x11WatchStateRequest\"M\n" +
+	"\x12WatchStateResponse\x127\n" +
+	"\x05state\x18\x01 \x01(\v2!.vic.guest.link.v1.ContainerStateR\x05state\"\x0e\n" +
+	"\fPauseRequest\"\x0f\n" +
+	"\rPauseResponse\"\x0f\n" +
+	"\rResumeRequest\"\x10\n" +
+	"\x0eResumeResponse\"/\n" +
+	"\fStatsRequest\x12\x1f\n" +
+	"\vinterval_ms\x18\x01 \x01(\x03R\n" +
+	"intervalMs\"\xd6\x02\n" +
+	"\rStatsResponse\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12-\n" +
+	"\x03cpu\x18\x02 \x01(\v2\x1b.vic.guest.link.v1.CPUStatsR\x03cpu\x126\n" +
+	"\x06memory\x18\x03 \x01(\v2\x1e.vic.guest.link.v1.MemoryStatsR\x06memory\x12A\n" +
+	"\n" +
+	"interfaces\x18\x04 \x03(\v2!.vic.guest.link.v1.InterfaceStatsR\n" +
+	"interfaces\x128\n" +
+	"\adevices\x18\x05 \x03(\v2\x1e.vic.guest.link.v1.DeviceStatsR\adevices\x12\x12\n" +
+	"\x04pids\x18\x06 \x01(\x03R\x04pids\x12\x1d\n" +
+	"\n" +
+	"pids_limit\x18\a \x01(\x03R\tpidsLimit\"\xfc\x01\n" +
+	"\bCPUStats\x12\x19\n" +
+	"\btotal_ns\x18\x01 \x01(\x04R\atotalNs\x12\x17\n" +
+	"\auser_ns\x18\x02 \x01(\x04R\x06userNs\x12\x1b\n" +
+	"\tsystem_ns\x18\x03 \x01(\x04R\bsystemNs\x12\x1d\n" +
+	"\n" +
+	"machine_ns\x18\x04 \x01(\x04R\tmachineNs\x12\x16\n" +
+	"\x06online\x18\x05 \x01(\rR\x06online\x12\x18\n" +
+	"\aperiods\x18\x06 \x01(\x04R\aperiods\x12+\n" +
+	"\x11throttled_periods\x18\a \x01(\x04R\x10throttledPeriods\x12!\n" +
+	"\fthrottled_ns\x18\b \x01(\x04R\vthrottledNs\"\xed\x01\n" +
+	"\vMemoryStats\x12\x14\n" +
+	"\x05usage\x18\x01 \x01(\x04R\x05usage\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x04R\x05limit\x12?\n" +
+	"\x05stats\x18\x03 \x03(\v2).vic.guest.link.v1.MemoryStats.StatsEntryR\x05stats\x12\x1b\n" +
+	"\tmax_usage\x18\x04 \x01(\x04R\bmaxUsage\x12\x1a\n" +
+	"\bfailures\x18\x05 \x01(\x04R\bfailures\x1a8\n" +
+	"\n" +
+	"StatsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x90\x02\n" +
+	"\x0eInterfaceStats\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
+	"\brx_bytes\x18\x02 \x01(\x04R\arxBytes\x12\x1d\n" +
+	"\n" +
+	"rx_packets\x18\x03 \x01(\x04R\trxPackets\x12\x1b\n" +
+	"\trx_errors\x18\x04 \x01(\x04R\brxErrors\x12\x1d\n" +
+	"\n" +
+	"rx_dropped\x18\x05 \x01(\x04R\trxDropped\x12\x19\n" +
+	"\btx_bytes\x18\x06 \x01(\x04R\atxBytes\x12\x1d\n" +
+	"\n" +
+	"tx_packets\x18\a \x01(\x04R\ttxPackets\x12\x1b\n" +
+	"\ttx_errors\x18\b \x01(\x04R\btxErrors\x12\x1d\n" +
+	"\n" +
+	"tx_dropped\x18\t \x01(\x04R\ttxDropped\"\xa7\x01\n" +
+	"\vDeviceStats\x12\x14\n" +
+	"\x05major\x18\x01 \x01(\x04R\x05major\x12\x14\n" +
+	"\x05minor\x18\x02 \x01(\x04R\x05minor\x12\x1d\n" +
+	"\n" +
+	"read_bytes\x18\x03 \x01(\x04R\treadBytes\x12\x1f\n" +
+	"\vwrite_bytes\x18\x04 \x01(\x04R\n" +
+	"writeBytes\x12\x14\n" +
+	"\x05reads\x18\x05 \x01(\x04R\x05reads\x12\x16\n" +
+	"\x06writes\x18\x06 \x01(\x04R\x06writes\"\x12\n" +
+	"\x10ProcessesRequest\"\x99\x01\n" +
+	"\x11ProcessesResponse\x12<\n" +
+	"\tprocesses\x18\x01 \x03(\v2\x1e.vic.guest.link.v1.ProcessInfoR\tprocesses\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
+	"\x06memory\x18\x03 \x01(\x04R\x06memory\"\xda\x03\n" +
+	"\vProcessInfo\x12\x10\n" +
+	"\x03pid\x18\x01 \x01(\x03R\x03pid\x12\x12\n" +
+	"\x04ppid\x18\x02 \x01(\x03R\x04ppid\x12\x12\n" +
+	"\x04pgid\x18\x03 \x01(\x03R\x04pgid\x12\x10\n" +
+	"\x03sid\x18\x04 \x01(\x03R\x03sid\x12\x10\n" +
+	"\x03uid\x18\x05 \x01(\rR\x03uid\x12\x10\n" +
+	"\x03gid\x18\x06 \x01(\rR\x03gid\x12\x12\n" +
+	"\x04user\x18\a \x01(\tR\x04user\x12\x14\n" +
+	"\x05group\x18\b \x01(\tR\x05group\x12\x14\n" +
+	"\x05state\x18\t \x01(\tR\x05state\x12\x10\n" +
+	"\x03tty\x18\n" +
+	" \x01(\tR\x03tty\x124\n" +
+	"\astarted\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12\x15\n" +
+	"\x06cpu_ns\x18\f \x01(\x04R\x05cpuNs\x12\x14\n" +
+	"\x05vsize\x18\r \x01(\x04R\x05vsize\x12\x10\n" +
+	"\x03rss\x18\x0e \x01(\x04R\x03rss\x12\x12\n" +
+	"\x04nice\x18\x0f \x01(\x03R\x04nice\x12\x1a\n" +
+	"\bpriority\x18\x10 \x01(\x03R\bpriority\x12\x18\n" +
+	"\athreads\x18\x11 \x01(\x03R\athreads\x12\x1c\n" +
+	"\tprocessor\x18\x12 \x01(\x03R\tprocessor\x12\x18\n" +
+	"\acommand\x18\x13 \x01(\tR\acommand\x12\x12\n" +
+	"\x04args\x18\x14 \x03(\tR\x04args\"\x89\x01\n" +
+	"\rUpdateRequest\x12\x1b\n" +
+	"\x06memory\x18\x01 \x01(\x03H\x00R\x06memory\x88\x01\x01\x12 \n" +
+	"\tnano_cpus\x18\x02 \x01(\x03H\x01R\bnanoCpus\x88\x01\x01\x12\x17\n" +
+	"\x04pids\x18\x03 \x01(\x03H\x02R\x04pids\x88\x01\x01B\t\n" +
+	"\a_memoryB\f\n" +
+	"\n" +
+	"_nano_cpusB\a\n" +
+	"\x05_pids\"\x10\n" +
+	"\x0eUpdateResponse\"\xd5\x01\n" +
 	"\n" +
 	"ExitStatus\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x10\n" +
@@ -1119,10 +2677,11 @@ const file_link_proto_rawDesc = "" +
 	"\vWaitRequest\x12\x17\n" +
 	"\aexec_id\x18\x01 \x01(\tR\x06execId\"A\n" +
 	"\fWaitResponse\x121\n" +
-	"\x04exit\x18\x01 \x01(\v2\x1d.vic.guest.link.v1.ExitStatusR\x04exit\"@\n" +
+	"\x04exit\x18\x01 \x01(\v2\x1d.vic.guest.link.v1.ExitStatusR\x04exit\"T\n" +
 	"\rSignalRequest\x12\x17\n" +
 	"\aexec_id\x18\x01 \x01(\tR\x06execId\x12\x16\n" +
-	"\x06signal\x18\x02 \x01(\x05R\x06signal\"\x10\n" +
+	"\x06signal\x18\x02 \x01(\x05R\x06signal\x12\x12\n" +
+	"\x04stop\x18\x03 \x01(\bR\x04stop\"\x10\n" +
 	"\x0eSignalResponse\"V\n" +
 	"\rResizeRequest\x12\x17\n" +
 	"\aexec_id\x18\x01 \x01(\tR\x06execId\x12\x14\n" +
@@ -1149,7 +2708,7 @@ const file_link_proto_rawDesc = "" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x14\n" +
 	"\x05close\x18\x04 \x01(\bR\x05close\",\n" +
 	"\x12WriteStdinResponse\x12\x16\n" +
-	"\x06offset\x18\x01 \x01(\x03R\x06offset\"\xef\x01\n" +
+	"\x06offset\x18\x01 \x01(\x03R\x06offset\"\x8f\x02\n" +
 	"\vExecRequest\x12\x17\n" +
 	"\aexec_id\x18\x01 \x01(\tR\x06execId\x12\x12\n" +
 	"\x04args\x18\x02 \x03(\tR\x04args\x12\x10\n" +
@@ -1161,7 +2720,10 @@ const file_link_proto_rawDesc = "" +
 	"\x05width\x18\b \x01(\rR\x05width\x12\x16\n" +
 	"\x06height\x18\t \x01(\rR\x06height\x12%\n" +
 	"\x0ediscard_output\x18\n" +
-	" \x01(\bR\rdiscardOutput\" \n" +
+	" \x01(\bR\rdiscardOutput\x12\x1e\n" +
+	"\n" +
+	"privileged\x18\v \x01(\bR\n" +
+	"privileged\" \n" +
 	"\fExecResponse\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x03R\x03pid\"\x11\n" +
 	"\x0fShutdownRequest\"\x12\n" +
@@ -1169,7 +2731,7 @@ const file_link_proto_rawDesc = "" +
 	"\x06Stream\x12\x16\n" +
 	"\x12STREAM_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTREAM_STDOUT\x10\x01\x12\x11\n" +
-	"\rSTREAM_STDERR\x10\x022\x80\x05\n" +
+	"\rSTREAM_STDERR\x10\x022\xed\b\n" +
 	"\x04Link\x12J\n" +
 	"\x05Hello\x12\x1f.vic.guest.link.v1.HelloRequest\x1a .vic.guest.link.v1.HelloResponse\x12G\n" +
 	"\x04Wait\x12\x1e.vic.guest.link.v1.WaitRequest\x1a\x1f.vic.guest.link.v1.WaitResponse\x12M\n" +
@@ -1179,7 +2741,14 @@ const file_link_proto_rawDesc = "" +
 	"\n" +
 	"WriteStdin\x12$.vic.guest.link.v1.WriteStdinRequest\x1a%.vic.guest.link.v1.WriteStdinResponse\x12G\n" +
 	"\x04Exec\x12\x1e.vic.guest.link.v1.ExecRequest\x1a\x1f.vic.guest.link.v1.ExecResponse\x12S\n" +
-	"\bShutdown\x12\".vic.guest.link.v1.ShutdownRequest\x1a#.vic.guest.link.v1.ShutdownResponseB)Z'github.com/openvic/vic/sdk/guest/linkv1b\x06proto3"
+	"\bShutdown\x12\".vic.guest.link.v1.ShutdownRequest\x1a#.vic.guest.link.v1.ShutdownResponse\x12[\n" +
+	"\n" +
+	"WatchState\x12$.vic.guest.link.v1.WatchStateRequest\x1a%.vic.guest.link.v1.WatchStateResponse0\x01\x12J\n" +
+	"\x05Pause\x12\x1f.vic.guest.link.v1.PauseRequest\x1a .vic.guest.link.v1.PauseResponse\x12M\n" +
+	"\x06Resume\x12 .vic.guest.link.v1.ResumeRequest\x1a!.vic.guest.link.v1.ResumeResponse\x12L\n" +
+	"\x05Stats\x12\x1f.vic.guest.link.v1.StatsRequest\x1a .vic.guest.link.v1.StatsResponse0\x01\x12V\n" +
+	"\tProcesses\x12#.vic.guest.link.v1.ProcessesRequest\x1a$.vic.guest.link.v1.ProcessesResponse\x12M\n" +
+	"\x06Update\x12 .vic.guest.link.v1.UpdateRequest\x1a!.vic.guest.link.v1.UpdateResponseB)Z'github.com/openvic/vic/sdk/guest/linkv1b\x06proto3"
 
 var (
 	file_link_proto_rawDescOnce sync.Once
@@ -1193,59 +2762,111 @@ func file_link_proto_rawDescGZIP() []byte {
 	return file_link_proto_rawDescData
 }
 
-var file_link_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_link_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_link_proto_goTypes = []any{
 	(Stream)(0),                   // 0: vic.guest.link.v1.Stream
-	(*HelloRequest)(nil),          // 1: vic.guest.link.v1.HelloRequest
-	(*HelloResponse)(nil),         // 2: vic.guest.link.v1.HelloResponse
-	(*ExitStatus)(nil),            // 3: vic.guest.link.v1.ExitStatus
-	(*WaitRequest)(nil),           // 4: vic.guest.link.v1.WaitRequest
-	(*WaitResponse)(nil),          // 5: vic.guest.link.v1.WaitResponse
-	(*SignalRequest)(nil),         // 6: vic.guest.link.v1.SignalRequest
-	(*SignalResponse)(nil),        // 7: vic.guest.link.v1.SignalResponse
-	(*ResizeRequest)(nil),         // 8: vic.guest.link.v1.ResizeRequest
-	(*ResizeResponse)(nil),        // 9: vic.guest.link.v1.ResizeResponse
-	(*OutputRequest)(nil),         // 10: vic.guest.link.v1.OutputRequest
-	(*OutputChunk)(nil),           // 11: vic.guest.link.v1.OutputChunk
-	(*WriteStdinRequest)(nil),     // 12: vic.guest.link.v1.WriteStdinRequest
-	(*WriteStdinResponse)(nil),    // 13: vic.guest.link.v1.WriteStdinResponse
-	(*ExecRequest)(nil),           // 14: vic.guest.link.v1.ExecRequest
-	(*ExecResponse)(nil),          // 15: vic.guest.link.v1.ExecResponse
-	(*ShutdownRequest)(nil),       // 16: vic.guest.link.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),      // 17: vic.guest.link.v1.ShutdownResponse
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(ContainerState_Phase)(0),     // 1: vic.guest.link.v1.ContainerState.Phase
+	(*HelloRequest)(nil),          // 2: vic.guest.link.v1.HelloRequest
+	(*HelloResponse)(nil),         // 3: vic.guest.link.v1.HelloResponse
+	(*ContainerState)(nil),        // 4: vic.guest.link.v1.ContainerState
+	(*Health)(nil),                // 5: vic.guest.link.v1.Health
+	(*Probe)(nil),                 // 6: vic.guest.link.v1.Probe
+	(*WatchStateRequest)(nil),     // 7: vic.guest.link.v1.WatchStateRequest
+	(*WatchStateResponse)(nil),    // 8: vic.guest.link.v1.WatchStateResponse
+	(*PauseRequest)(nil),          // 9: vic.guest.link.v1.PauseRequest
+	(*PauseResponse)(nil),         // 10: vic.guest.link.v1.PauseResponse
+	(*ResumeRequest)(nil),         // 11: vic.guest.link.v1.ResumeRequest
+	(*ResumeResponse)(nil),        // 12: vic.guest.link.v1.ResumeResponse
+	(*StatsRequest)(nil),          // 13: vic.guest.link.v1.StatsRequest
+	(*StatsResponse)(nil),         // 14: vic.guest.link.v1.StatsResponse
+	(*CPUStats)(nil),              // 15: vic.guest.link.v1.CPUStats
+	(*MemoryStats)(nil),           // 16: vic.guest.link.v1.MemoryStats
+	(*InterfaceStats)(nil),        // 17: vic.guest.link.v1.InterfaceStats
+	(*DeviceStats)(nil),           // 18: vic.guest.link.v1.DeviceStats
+	(*ProcessesRequest)(nil),      // 19: vic.guest.link.v1.ProcessesRequest
+	(*ProcessesResponse)(nil),     // 20: vic.guest.link.v1.ProcessesResponse
+	(*ProcessInfo)(nil),           // 21: vic.guest.link.v1.ProcessInfo
+	(*UpdateRequest)(nil),         // 22: vic.guest.link.v1.UpdateRequest
+	(*UpdateResponse)(nil),        // 23: vic.guest.link.v1.UpdateResponse
+	(*ExitStatus)(nil),            // 24: vic.guest.link.v1.ExitStatus
+	(*WaitRequest)(nil),           // 25: vic.guest.link.v1.WaitRequest
+	(*WaitResponse)(nil),          // 26: vic.guest.link.v1.WaitResponse
+	(*SignalRequest)(nil),         // 27: vic.guest.link.v1.SignalRequest
+	(*SignalResponse)(nil),        // 28: vic.guest.link.v1.SignalResponse
+	(*ResizeRequest)(nil),         // 29: vic.guest.link.v1.ResizeRequest
+	(*ResizeResponse)(nil),        // 30: vic.guest.link.v1.ResizeResponse
+	(*OutputRequest)(nil),         // 31: vic.guest.link.v1.OutputRequest
+	(*OutputChunk)(nil),           // 32: vic.guest.link.v1.OutputChunk
+	(*WriteStdinRequest)(nil),     // 33: vic.guest.link.v1.WriteStdinRequest
+	(*WriteStdinResponse)(nil),    // 34: vic.guest.link.v1.WriteStdinResponse
+	(*ExecRequest)(nil),           // 35: vic.guest.link.v1.ExecRequest
+	(*ExecResponse)(nil),          // 36: vic.guest.link.v1.ExecResponse
+	(*ShutdownRequest)(nil),       // 37: vic.guest.link.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),      // 38: vic.guest.link.v1.ShutdownResponse
+	nil,                           // 39: vic.guest.link.v1.MemoryStats.StatsEntry
+	(*timestamppb.Timestamp)(nil), // 40: google.protobuf.Timestamp
 }
 var file_link_proto_depIdxs = []int32{
-	3,  // 0: vic.guest.link.v1.HelloResponse.exit:type_name -> vic.guest.link.v1.ExitStatus
-	18, // 1: vic.guest.link.v1.HelloResponse.started:type_name -> google.protobuf.Timestamp
-	18, // 2: vic.guest.link.v1.ExitStatus.finished:type_name -> google.protobuf.Timestamp
-	18, // 3: vic.guest.link.v1.ExitStatus.started:type_name -> google.protobuf.Timestamp
-	3,  // 4: vic.guest.link.v1.WaitResponse.exit:type_name -> vic.guest.link.v1.ExitStatus
-	18, // 5: vic.guest.link.v1.OutputRequest.since:type_name -> google.protobuf.Timestamp
-	0,  // 6: vic.guest.link.v1.OutputChunk.stream:type_name -> vic.guest.link.v1.Stream
-	18, // 7: vic.guest.link.v1.OutputChunk.time:type_name -> google.protobuf.Timestamp
-	1,  // 8: vic.guest.link.v1.Link.Hello:input_type -> vic.guest.link.v1.HelloRequest
-	4,  // 9: vic.guest.link.v1.Link.Wait:input_type -> vic.guest.link.v1.WaitRequest
-	6,  // 10: vic.guest.link.v1.Link.Signal:input_type -> vic.guest.link.v1.SignalRequest
-	8,  // 11: vic.guest.link.v1.Link.Resize:input_type -> vic.guest.link.v1.ResizeRequest
-	10, // 12: vic.guest.link.v1.Link.Output:input_type -> vic.guest.link.v1.OutputRequest
-	12, // 13: vic.guest.link.v1.Link.WriteStdin:input_type -> vic.guest.link.v1.WriteStdinRequest
-	14, // 14: vic.guest.link.v1.Link.Exec:input_type -> vic.guest.link.v1.ExecRequest
-	16, // 15: vic.guest.link.v1.Link.Shutdown:input_type -> vic.guest.link.v1.ShutdownRequest
-	2,  // 16: vic.guest.link.v1.Link.Hello:output_type -> vic.guest.link.v1.HelloResponse
-	5,  // 17: vic.guest.link.v1.Link.Wait:output_type -> vic.guest.link.v1.WaitResponse
-	7,  // 18: vic.guest.link.v1.Link.Signal:output_type -> vic.guest.link.v1.SignalResponse
-	9,  // 19: vic.guest.link.v1.Link.Resize:output_type -> vic.guest.link.v1.ResizeResponse
-	11, // 20: vic.guest.link.v1.Link.Output:output_type -> vic.guest.link.v1.OutputChunk
-	13, // 21: vic.guest.link.v1.Link.WriteStdin:output_type -> vic.guest.link.v1.WriteStdinResponse
-	15, // 22: vic.guest.link.v1.Link.Exec:output_type -> vic.guest.link.v1.ExecResponse
-	17, // 23: vic.guest.link.v1.Link.Shutdown:output_type -> vic.guest.link.v1.ShutdownResponse
-	16, // [16:24] is the sub-list for method output_type
-	8,  // [8:16] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	24, // 0: vic.guest.link.v1.HelloResponse.exit:type_name -> vic.guest.link.v1.ExitStatus
+	40, // 1: vic.guest.link.v1.HelloResponse.started:type_name -> google.protobuf.Timestamp
+	4,  // 2: vic.guest.link.v1.HelloResponse.state:type_name -> vic.guest.link.v1.ContainerState
+	1,  // 3: vic.guest.link.v1.ContainerState.phase:type_name -> vic.guest.link.v1.ContainerState.Phase
+	40, // 4: vic.guest.link.v1.ContainerState.started:type_name -> google.protobuf.Timestamp
+	24, // 5: vic.guest.link.v1.ContainerState.last_exit:type_name -> vic.guest.link.v1.ExitStatus
+	5,  // 6: vic.guest.link.v1.ContainerState.health:type_name -> vic.guest.link.v1.Health
+	6,  // 7: vic.guest.link.v1.Health.log:type_name -> vic.guest.link.v1.Probe
+	40, // 8: vic.guest.link.v1.Probe.start:type_name -> google.protobuf.Timestamp
+	40, // 9: vic.guest.link.v1.Probe.end:type_name -> google.protobuf.Timestamp
+	4,  // 10: vic.guest.link.v1.WatchStateResponse.state:type_name -> vic.guest.link.v1.ContainerState
+	40, // 11: vic.guest.link.v1.StatsResponse.time:type_name -> google.protobuf.Timestamp
+	15, // 12: vic.guest.link.v1.StatsResponse.cpu:type_name -> vic.guest.link.v1.CPUStats
+	16, // 13: vic.guest.link.v1.StatsResponse.memory:type_name -> vic.guest.link.v1.MemoryStats
+	17, // 14: vic.guest.link.v1.StatsResponse.interfaces:type_name -> vic.guest.link.v1.InterfaceStats
+	18, // 15: vic.guest.link.v1.StatsResponse.devices:type_name -> vic.guest.link.v1.DeviceStats
+	39, // 16: vic.guest.link.v1.MemoryStats.stats:type_name -> vic.guest.link.v1.MemoryStats.StatsEntry
+	21, // 17: vic.guest.link.v1.ProcessesResponse.processes:type_name -> vic.guest.link.v1.ProcessInfo
+	40, // 18: vic.guest.link.v1.ProcessesResponse.time:type_name -> google.protobuf.Timestamp
+	40, // 19: vic.guest.link.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
+	40, // 20: vic.guest.link.v1.ExitStatus.finished:type_name -> google.protobuf.Timestamp
+	40, // 21: vic.guest.link.v1.ExitStatus.started:type_name -> google.protobuf.Timestamp
+	24, // 22: vic.guest.link.v1.WaitResponse.exit:type_name -> vic.guest.link.v1.ExitStatus
+	40, // 23: vic.guest.link.v1.OutputRequest.since:type_name -> google.protobuf.Timestamp
+	0,  // 24: vic.guest.link.v1.OutputChunk.stream:type_name -> vic.guest.link.v1.Stream
+	40, // 25: vic.guest.link.v1.OutputChunk.time:type_name -> google.protobuf.Timestamp
+	2,  // 26: vic.guest.link.v1.Link.Hello:input_type -> vic.guest.link.v1.HelloRequest
+	25, // 27: vic.guest.link.v1.Link.Wait:input_type -> vic.guest.link.v1.WaitRequest
+	27, // 28: vic.guest.link.v1.Link.Signal:input_type -> vic.guest.link.v1.SignalRequest
+	29, // 29: vic.guest.link.v1.Link.Resize:input_type -> vic.guest.link.v1.ResizeRequest
+	31, // 30: vic.guest.link.v1.Link.Output:input_type -> vic.guest.link.v1.OutputRequest
+	33, // 31: vic.guest.link.v1.Link.WriteStdin:input_type -> vic.guest.link.v1.WriteStdinRequest
+	35, // 32: vic.guest.link.v1.Link.Exec:input_type -> vic.guest.link.v1.ExecRequest
+	37, // 33: vic.guest.link.v1.Link.Shutdown:input_type -> vic.guest.link.v1.ShutdownRequest
+	7,  // 34: vic.guest.link.v1.Link.WatchState:input_type -> vic.guest.link.v1.WatchStateRequest
+	9,  // 35: vic.guest.link.v1.Link.Pause:input_type -> vic.guest.link.v1.PauseRequest
+	11, // 36: vic.guest.link.v1.Link.Resume:input_type -> vic.guest.link.v1.ResumeRequest
+	13, // 37: vic.guest.link.v1.Link.Stats:input_type -> vic.guest.link.v1.StatsRequest
+	19, // 38: vic.guest.link.v1.Link.Processes:input_type -> vic.guest.link.v1.ProcessesRequest
+	22, // 39: vic.guest.link.v1.Link.Update:input_type -> vic.guest.link.v1.UpdateRequest
+	3,  // 40: vic.guest.link.v1.Link.Hello:output_type -> vic.guest.link.v1.HelloResponse
+	26, // 41: vic.guest.link.v1.Link.Wait:output_type -> vic.guest.link.v1.WaitResponse
+	28, // 42: vic.guest.link.v1.Link.Signal:output_type -> vic.guest.link.v1.SignalResponse
+	30, // 43: vic.guest.link.v1.Link.Resize:output_type -> vic.guest.link.v1.ResizeResponse
+	32, // 44: vic.guest.link.v1.Link.Output:output_type -> vic.guest.link.v1.OutputChunk
+	34, // 45: vic.guest.link.v1.Link.WriteStdin:output_type -> vic.guest.link.v1.WriteStdinResponse
+	36, // 46: vic.guest.link.v1.Link.Exec:output_type -> vic.guest.link.v1.ExecResponse
+	38, // 47: vic.guest.link.v1.Link.Shutdown:output_type -> vic.guest.link.v1.ShutdownResponse
+	8,  // 48: vic.guest.link.v1.Link.WatchState:output_type -> vic.guest.link.v1.WatchStateResponse
+	10, // 49: vic.guest.link.v1.Link.Pause:output_type -> vic.guest.link.v1.PauseResponse
+	12, // 50: vic.guest.link.v1.Link.Resume:output_type -> vic.guest.link.v1.ResumeResponse
+	14, // 51: vic.guest.link.v1.Link.Stats:output_type -> vic.guest.link.v1.StatsResponse
+	20, // 52: vic.guest.link.v1.Link.Processes:output_type -> vic.guest.link.v1.ProcessesResponse
+	23, // 53: vic.guest.link.v1.Link.Update:output_type -> vic.guest.link.v1.UpdateResponse
+	40, // [40:54] is the sub-list for method output_type
+	26, // [26:40] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_link_proto_init() }
@@ -1253,13 +2874,14 @@ func file_link_proto_init() {
 	if File_link_proto != nil {
 		return
 	}
+	file_link_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_proto_rawDesc), len(file_link_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   17,
+			NumEnums:      2,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
