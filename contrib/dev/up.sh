@@ -55,7 +55,7 @@ else
 	say "making the VCH $vch"
 	# What it prints last is for clients on the lab's own network; here the forward below counts.
 	"$build/bin/vic-machine" create "${access[@]}" \
-		--compute-resource cluster1 --image-store datastore1 \
+		--compute-resource cluster1 --image-store datastore1 --volume-store "datastore1/$vch-volumes:default" \
 		--bridge-network bridge --public-network public \
 		--name "$vch" --tls-cname 127.0.0.1 --cert-path "$certs" --endpoint-memory 1024 --endpoint-cpu 2 \
 		--registry-mirror http://registry.vic-lab.test:5000 --insecure-registry registry.vic-lab.test:5000 \

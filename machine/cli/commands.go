@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -115,6 +116,9 @@ func (a *app) printDetails(d *vch.Details) error {
 	row("Compute", "%s, %s %s", d.Path, d.PoolType, d.Pool)
 	row("Containers", "%d, %d of them run", d.Containers, d.Running)
 	row("Image store", "%s", d.ImageStore)
+	for _, label := range slices.Sorted(maps.Keys(d.VolumeStores)) {
+		row("Volume store", "%s: %s", label, d.VolumeStores[label])
+	}
 	row("Folder", "%s", d.Folder)
 	row("Bridge network", "%s", d.Bridge)
 	row("Public network", "%s", d.Public)

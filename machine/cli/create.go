@@ -92,6 +92,7 @@ func (a *app) input(c *cli.Context) (precheck.Input, error) {
 	}
 	return precheck.Input{
 		Spec: spec, ComputeResource: c.String("compute-resource"), ImageStore: c.String("image-store"),
+		VolumeStores:  trimmed(c.StringSlice("volume-store")),
 		BridgeNetwork: c.String("bridge-network"), PublicNetwork: c.String("public-network"), Force: c.Bool("force"),
 		Certs: certs.Options{Dir: dir, Name: name, Names: trimmed(c.StringSlice("tls-cname")), Organizations: orgs,
 			KeySize: c.Int("certificate-key-size"), NoTLS: spec.NoTLS, NoVerify: spec.NoVerify, Force: c.Bool("force")},

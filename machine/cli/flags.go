@@ -63,6 +63,8 @@ func createFlags() []cli.Flag {
 			Usage: "memory in `MiB` of container VMs for which docker run gives no -m (VIC gave 2048)"},
 		&cli.StringFlag{Name: "image-store", Aliases: []string{"i"}, Category: groupStorage,
 			Usage: "`datastore` or datastore/path for images; the VCH's folder and its VMs are on the same datastore"},
+		&cli.StringSliceFlag{Name: "volume-store", Aliases: []string{"vs"}, Category: groupStorage,
+			Usage: "place of volumes, `datastore/path:label` or nfs://host/path?options:label; the one labelled default is taken where docker volume create names none; may be repeated"},
 		&cli.Int64Flag{Name: "state-size", Category: groupStorage, Value: 40,
 			Usage: "size in `GiB` of the endpoint's disk for downloads and image metadata; it is thin"},
 		&cli.StringFlag{Name: "bridge-network", Aliases: []string{"b"}, Category: groupNetwork,

@@ -21,6 +21,7 @@ type Input struct {
 	ConnectErr      error            // why not
 	ComputeResource string
 	ImageStore      string
+	VolumeStores    []string
 	BridgeNetwork   string
 	PublicNetwork   string
 	Certs           certs.Options
@@ -63,6 +64,7 @@ func Run(ctx context.Context, in Input) *Output {
 	c.checkDRS()
 	c.checkLicence(ctx)
 	c.checkStore(ctx)
+	c.checkVolumeStores(ctx)
 	c.checkNetworks(ctx)
 	c.checkTaken(ctx)
 	return c.out

@@ -94,7 +94,7 @@ func (c *checker) findStore(ctx context.Context, name string) (*object.Datastore
 	if name == "" {
 		what = fmt.Errorf("--image-store names no datastore: %w", errdef.ErrInvalid)
 	}
-	return nil, advice.Wrap(what, "give --image-store one of: %s", list(names))
+	return nil, advice.Wrap(what, "give one of: %s", list(names))
 }
 
 func (c *checker) usable(name string, m mo.Datastore) error {

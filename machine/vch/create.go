@@ -54,6 +54,7 @@ func (c *creator) steps() []step {
 		{"datastore folder", "check the account's privileges on the datastore, and its space", c.makeFolder},
 		{poolWord(c.Record.PoolType), "check the account's privileges on the compute resource", c.makePool},
 		{"image store", "check the account's privileges on the datastore", c.makeStore},
+		{"volume stores", "check the account's privileges on the datastore", c.makeVolumeStores},
 		{"ISO images", "check the datastore's space and that its hosts can be reached over HTTPS", c.upload},
 		{"endpoint VM", "look at the task in vSphere: its description tells more", c.makeVM},
 		{"configuration", "look at the task in vSphere: its description tells more", c.configure},
@@ -106,6 +107,7 @@ func (c *creator) cleanup(ctx context.Context) error {
 		r.pool(ctx, c.pool.Reference())
 	}
 	if c.folder {
+		r.volumeDirs(ctx, &c.Record)
 		r.storeDirs(ctx, c.Res.Files, c.Record.StoreDirs)
 		r.dir(ctx, c.Res.Files, c.Record.Folder)
 	}

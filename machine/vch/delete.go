@@ -42,6 +42,7 @@ func Delete(ctx context.Context, s *session.Session, o DeleteOptions, log *progr
 	if len(r.errs) == 0 && f.folder != "" {
 		if f.record != nil {
 			r.storeDirs(ctx, f.files, f.record.StoreDirs)
+			r.volumeDirs(ctx, f.record)
 		}
 		r.dir(ctx, f.files, f.folder)
 	}

@@ -34,6 +34,7 @@ type Details struct {
 	Bridge       string                `json:"bridgeNetwork"`
 	Public       string                `json:"publicNetwork"`
 	ImageStore   string                `json:"imageStore"`
+	VolumeStores map[string]string     `json:"volumeStores,omitempty"` // by label
 	Folder       string                `json:"folder"`
 	Containers   int                   `json:"containers"`
 	Running      int                   `json:"running"`
@@ -60,7 +61,7 @@ func Inspect(ctx context.Context, s *session.Session, q Query) (*Details, error)
 	r := e.Record
 	d := &Details{
 		Entry: entry, UUID: r.ID, Created: r.Created, TLS: r.TLS, Pool: r.Pool, PoolType: r.PoolType,
-		Bridge: r.BridgeName, Public: r.PublicName, ImageStore: r.ImageStore,
+		Bridge: r.BridgeName, Public: r.PublicName, ImageStore: r.ImageStore, VolumeStores: r.VolumeStores,
 		Folder: (&object.DatastorePath{Datastore: r.Datastore, Path: r.Folder}).String(),
 	}
 	if snap.power == types.VirtualMachinePowerStatePoweredOn {

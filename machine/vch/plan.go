@@ -45,7 +45,7 @@ func NewPlan(s Spec, r Resources, c *certs.Set, now time.Time) *Plan {
 		Datacenter: r.Datacenter.Reference().Value, ParentPool: r.Pool.Reference().Value, PoolType: VirtualApp,
 		Bridge: r.Bridge.Reference().Value, BridgeName: r.BridgeName, Public: r.Public.Reference().Value, PublicName: r.PublicName,
 		Datastore: r.Files.Datastore.Name(), Folder: s.Name, ImageStore: r.Files.Path(store),
-		DockerPort: s.DockerPort(), TLS: !s.NoTLS,
+		DockerPort: s.DockerPort(), TLS: !s.NoTLS, VolumeStores: volumeStores(r.VolumeStores),
 	}
 	if !r.Session.IsVC() {
 		p.Record.PoolType = ResourcePool

@@ -45,9 +45,13 @@ type Record struct {
 	ImageStore string    `json:"imageStore"` // "[datastore] path"
 	// StoreDirs are the folders outside Folder that create made for the image store, outermost first.
 	// The last is the VCH's alone; the others go when they are empty.
-	StoreDirs  []string `json:"storeDirs,omitempty"`
-	DockerPort int      `json:"dockerPort"`
-	TLS        bool     `json:"tls"`
+	StoreDirs []string `json:"storeDirs,omitempty"`
+	// VolumeStores are the volume stores by label, as VolumeStore.Location; VolumeDirs the folders that
+	// create made for them ("[datastore] path"), outermost first: they go when they are empty.
+	VolumeStores map[string]string `json:"volumeStores,omitempty"`
+	VolumeDirs   []string          `json:"volumeDirs,omitempty"`
+	DockerPort   int               `json:"dockerPort"`
+	TLS          bool              `json:"tls"`
 }
 
 // ParseRecord reads a Record; ErrInvalid if it is none. Container VMs have a key of the same name

@@ -58,10 +58,12 @@ type Resources struct {
 	Pool       *object.ResourcePool // the parent of the VCH's own
 	Files      session.Files        // the image store's datastore
 	StorePath  string               // folder of the image store; empty: the VCH's own folder
-	Bridge     object.NetworkReference
-	Public     object.NetworkReference
-	BridgeName string
-	PublicName string
+	// VolumeStores are where volumes will lie.
+	VolumeStores []VolumeStore
+	Bridge       object.NetworkReference
+	Public       object.NetworkReference
+	BridgeName   string
+	PublicName   string
 }
 
 // Ready is an endpoint that serves.

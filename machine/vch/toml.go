@@ -98,8 +98,9 @@ type vsphereConfig struct {
 		EndpointVM string `toml:"endpoint_vm"`
 	} `toml:"vch"`
 	Storage struct {
-		ImageStore  string `toml:"image_store"`
-		LayerSizeGB int64  `toml:"layer_size_gb"`
+		ImageStore   string            `toml:"image_store"`
+		LayerSizeGB  int64             `toml:"layer_size_gb"`
+		VolumeStores map[string]string `toml:"volume_stores"`
 	} `toml:"storage"`
 	Compute struct {
 		BootstrapISO string `toml:"bootstrap_iso"`
@@ -135,6 +136,7 @@ func (p *Plan) vsphere(vm string) ([]byte, error) {
 	c.VCH.Folder = p.Res.Folder.Reference().Value
 	c.VCH.EndpointVM = vm
 	c.Storage.ImageStore, c.Storage.LayerSizeGB = p.Record.ImageStore, p.Spec.LayerSizeGB
+	c.Storage.VolumeStores = p.Record.VolumeStores
 	c.Compute.BootstrapISO = p.path(bootstrapISO)
 	c.Compute.NamePattern = "{name}-{short}"
 	c.Compute.Datastore = p.Record.Datastore

@@ -149,7 +149,10 @@ func TestAFailureAtAnyStepLeavesNothing(t *testing.T) {
 	names := newCreator(plan(t, s, nil), nil).steps()
 	for _, st := range names {
 		t.Run(st.name, func(t *testing.T) {
-			p := plan(t, s, func(spec *Spec, r *Resources) { r.StorePath = "deep/store" })
+			p := plan(t, s, func(spec *Spec, r *Resources) {
+				r.StorePath = "deep/store"
+				r.VolumeStores = []VolumeStore{{Label: "default", Files: r.Files, Path: "deep/vols"}}
+			})
 			c := newCreator(p, nil)
 			c.hook = func(step string) error {
 				if step == st.name {
@@ -380,7 +383,7 @@ func TestOnESXiAResourcePoolHoldsTheVCH(t *testing.T) {
 	before := s.Inventory()
 	p := plan(t, s, nil)
 	c := newCreator(p, nil)
-	for _, st := range c.steps()[:6] {
+	for _, st := range c.steps()[:7] {
 		must(t, st.do(t.Context()))
 	}
 	if c.Record.PoolType != ResourcePool || c.vm == nil {

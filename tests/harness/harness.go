@@ -136,7 +136,7 @@ func (l *Lab) Access() []string {
 // Create runs vic-machine create with this lab's resources; options in more replace the usual ones.
 func (l *Lab) Create(name string, more ...string) (string, error) {
 	args := append(append([]string{"create"}, l.Access()...),
-		"--compute-resource", "cluster1", "--image-store", "datastore1",
+		"--compute-resource", "cluster1", "--image-store", "datastore1", "--volume-store", "datastore1/"+name+"-volumes:default",
 		"--bridge-network", "bridge", "--public-network", "public", "--name", name,
 		"--tls-cname", "127.0.0.1", "--cert-path", l.Certs, "--endpoint-memory", "1024", "--endpoint-cpu", "2",
 		"--registry-mirror", "http://"+RegistryHost, "--insecure-registry", RegistryHost,

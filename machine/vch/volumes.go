@@ -1,0 +1,99 @@
+package vch
+
+import (
+	"context"
+	"errors"
+	"path"
+	"strings"
+
+	"github.com/vmware/govmomi/object"
+
+	"github.com/openvic/vic/machine/session"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// volumesDir is the folder in a volume store that the driver keeps volumes in.
+const volumesDir = "volumes"
+
+// VolumeStore is a place of volumes: a folder on a datastore, or an NFS share.
+type VolumeStore struct {
+	Label string        // what users call it; "default" is taken if they name none
+	Files session.Files // the datastore; zero for a share
+	Path  string        // folder on the datastore
+	Share string        // nfs://host/path?options
+}
+
+// Location is the store as the driver's configuration names it.
+func (s VolumeStore) Location() string {
+	if s.Share != "" {
+		return s.Share
+	}
+	return s.Files.Path(s.Path)
+}
+
+func volumeStores(stores []VolumeStore) map[string]string {
+	var m map[string]string
+	for _, s := range stores {
+		if m == nil {
+			m = map[string]string{}
+		}
+		m[s.Label] = s.Location()
+	}
+	return m
+}
+
+// makeVolumeStores makes the folders of the volume stores and remembers those that were not there.
+func (c *creator) makeVolumeStores(ctx context.Context) error {
+	made := len(c.Record.VolumeDirs)
+	for _, s := range c.Res.VolumeStores {
+		if s.Share != "" {
+			continue
+		}
+		for _, d := range foldersTo(path.Join(s.Path, volumesDir)) {
+			err := s.Files.MakeDir(ctx, d)
+			if errors.Is(err, errdef.ErrExists) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			c.Record.VolumeDirs = append(c.Record.VolumeDirs, s.Files.Path(d))
+		}
+	}
+	if made == len(c.Record.VolumeDirs) {
+		return nil
+	}
+	return c.Record.writeMarker(ctx, c.Res.Files)
+}
+
+// foldersTo are a folder and those around it, outermost first.
+func foldersTo(dir string) []string {
+	var dirs []string
+	for d := path.Clean(dir); d != "." && d != "/"; d = path.Dir(d) {
+		dirs = append([]string{d}, dirs...)
+	}
+	return dirs
+}
+
+// volumeDirs removes the folders that create made for volume stores if nothing is in them: volumes
+// outlive their VCH.
+func (r *remover) volumeDirs(ctx context.Context, record *Record) {
+	for i := len(record.VolumeDirs) - 1; i >= 0; i-- {
+		var p object.DatastorePath
+		if !p.FromString(record.VolumeDirs[i]) || strings.Trim(p.Path, "/") == "" {
+			continue
+		}
+		f, err := filesByName(ctx, r.sess, record.Datacenter, p.Datastore)
+		if err != nil {
+			r.keep(err)
+			continue
+		}
+		empty, err := f.IsEmpty(ctx, p.Path)
+		r.keep(err)
+		if empty {
+			r.dir(ctx, f, p.Path)
+		} else if err == nil && path.Base(p.Path) == volumesDir {
+			r.log.Printf("left the volumes in %s", f.Path(p.Path))
+		}
+	}
+}
