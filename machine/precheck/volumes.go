@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/vmware/govmomi/object"
@@ -14,10 +15,12 @@ import (
 	"github.com/openvic/vic/machine/session"
 	"github.com/openvic/vic/machine/vch"
 	"github.com/openvic/vic/sdk/errdef"
-	"github.com/openvic/vic/sdk/storage"
 )
 
 const checkVolumesName = "volume store"
+
+// labelRule is what the storage driver takes as the label of a store.
+const labelRule = `^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`
 
 // checkVolumeStores finds the datastores of the volume stores and checks that they can be written.
 func (c *checker) checkVolumeStores(ctx context.Context) {
@@ -47,7 +50,7 @@ func splitVolumeStore(given, name string) (s vch.VolumeStore, datastore string, 
 		return fmt.Errorf("--volume-store %q: %s: %w", given, why, errdef.ErrInvalid)
 	}
 	i := strings.LastIndex(given, ":")
-	if i < 0 || storage.CheckVolumeName(given[i+1:]) != nil {
+	if i < 0 || !regexp.MustCompile(labelRule).MatchString(given[i+1:]) {
 		return s, "", wrong("it does not end in :label")
 	}
 	place := given[:i]
