@@ -88,6 +88,10 @@ type UpdateRequest struct {
 	MemoryMB int64
 	// Guest entries are set; an empty value removes the key.
 	Guest map[string]string
+	// NICs is the complete list of the NICs that the VM shall have, told apart by their MACs, which
+	// must be given; nil leaves them as they are. It works on a running VM too. The driver keeps
+	// the link whole: where it needs a NIC for that, it stays or comes beside these.
+	NICs *[]device.NIC
 }
 
 // State is a VM's power state.

@@ -129,7 +129,11 @@ func (f *Fake) check(req CreateRequest) error {
 			return fmt.Errorf("disk of kind %q: %w", d.Kind, errdef.ErrInvalid)
 		}
 	}
-	for _, n := range req.NICs {
+	return f.checkNICs(req.NICs)
+}
+
+func (f *Fake) checkNICs(nics []device.NIC) error {
+	for _, n := range nics {
 		if !slices.Contains(f.NICKinds, n.Kind) {
 			return fmt.Errorf("NIC of kind %q: %w", n.Kind, errdef.ErrInvalid)
 		}
@@ -253,6 +257,11 @@ func (f *Fake) Update(ctx context.Context, req UpdateRequest) error {
 	if err != nil {
 		return err
 	}
+	if req.NICs != nil {
+		if err := f.checkNICs(*req.NICs); err != nil {
+			return err
+		}
+	}
 	if req.Name != "" {
 		v.vm.Name = req.Name
 	}
@@ -267,6 +276,9 @@ func (f *Fake) Update(ctx context.Context, req UpdateRequest) error {
 	}
 	for k, value := range req.Guest {
 		v.setGuest(k, value)
+	}
+	if req.NICs != nil {
+		v.req.NICs = slices.Clone(*req.NICs)
 	}
 	f.put(v)
 	return nil
@@ -326,5 +338,6 @@ func copyVM(v VM) VM {
 func copyRequest(r CreateRequest) CreateRequest {
 	r.Guest = maps.Clone(r.Guest)
 	r.Metadata = slices.Clone(r.Metadata)
+	r.NICs = slices.Clone(r.NICs)
 	return r
 }

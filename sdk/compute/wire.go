@@ -27,17 +27,26 @@ func createFromWire(r *computev1.CreateRequest) CreateRequest {
 }
 
 func updateToWire(r UpdateRequest) *computev1.UpdateRequest {
-	return &computev1.UpdateRequest{
+	out := &computev1.UpdateRequest{
 		Id: r.ID, Name: r.Name, Cpus: r.CPUs, MemoryMb: r.MemoryMB,
 		Guest: r.Guest, Metadata: r.Metadata,
 	}
+	if r.NICs != nil {
+		out.Nics = &computev1.NicList{Nics: wire.Map(*r.NICs, wire.FromNIC)}
+	}
+	return out
 }
 
 func updateFromWire(r *computev1.UpdateRequest) UpdateRequest {
-	return UpdateRequest{
+	out := UpdateRequest{
 		ID: r.GetId(), Name: r.GetName(), CPUs: r.GetCpus(), MemoryMB: r.GetMemoryMb(),
 		Guest: r.GetGuest(), Metadata: r.GetMetadata(),
 	}
+	if r.GetNics() != nil {
+		nics := wire.Map(r.GetNics().GetNics(), wire.ToNIC)
+		out.NICs = &nics
+	}
+	return out
 }
 
 func vmToWire(v VM) *computev1.Vm {

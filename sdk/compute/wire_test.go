@@ -60,12 +60,20 @@ func TestRequestsCrossTheWireUnchanged(t *testing.T) {
 		"empty metadata":  {ID: "a", Metadata: []byte{}},
 		"everything":      {ID: "a", Name: "n", Metadata: []byte("m"), CPUs: 1, MemoryMB: 2, Guest: map[string]string{"k": ""}},
 		"a key to remove": {ID: "a", Guest: map[string]string{"k": ""}},
+		"NICs":            {ID: "a", NICs: &create.NICs},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := updateFromWire(over(t, updateToWire(update), &computev1.UpdateRequest{})); !reflect.DeepEqual(got, update) {
 				t.Errorf("got %#v, want %#v", got, update)
 			}
 		})
+	}
+}
+
+func TestNoNICsAreNotUnchangedNICs(t *testing.T) {
+	got := updateFromWire(over(t, updateToWire(UpdateRequest{ID: "a", NICs: &[]device.NIC{}}), &computev1.UpdateRequest{}))
+	if got.NICs == nil || len(*got.NICs) != 0 {
+		t.Errorf("got %v", got.NICs)
 	}
 }
 

@@ -9,8 +9,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,6 +27,8 @@ type Fixture struct {
 	// Disks and NICs make a VM that can be created and started.
 	Disks func(t *testing.T, id string) []device.Disk
 	NICs  func(t *testing.T, id string) []device.NIC
+	// MACs are the addresses of the NICs that a VM has.
+	MACs func(t *testing.T, id string) []string
 	// Guest is the guest's configuration.
 	Guest func(t *testing.T, id string) map[string]string
 	// MemoryMB of the VMs; 0 means 128.
@@ -58,6 +62,7 @@ func Suite(t *testing.T, factory Factory) {
 		{"the power life of a VM", powerLife},
 		{"Remove refuses a running VM and forgives a missing one", remove},
 		{"Update changes what is set and no more", update},
+		{"NICs come and go, also while the VM runs", updateNICs},
 		{"Watch reports a snapshot and then every change", watch},
 		{"Watch returns the callback's error", watchError},
 		{"Watch ends with its context", watchContext},
@@ -292,4 +297,40 @@ func update(t *testing.T, s *suite) {
 	if got := s.get(t, vm.ID); got.MemoryMB != s.MemoryMB*2 || got.CPUs != vm.CPUs {
 		t.Errorf("after Update of the memory: %+v", got)
 	}
+}
+
+func updateNICs(t *testing.T, s *suite) {
+	if s.NICs == nil {
+		t.Skip("the fixture has no NICs")
+	}
+	vm, d := s.create(t), s.Driver
+	nics := s.NICs(t, vm.ID)
+	for i := range nics {
+		nics[i].MAC = fmt.Sprintf("00:50:56:01:00:%02x", i)
+	}
+	another := nics[0]
+	another.MAC = "00:50:56:01:01:00"
+	for _, running := range []bool{false, true} {
+		if running {
+			want(t, "Start", d.Start(s.ctx(t), vm.ID), nil)
+		}
+		for _, list := range [][]device.NIC{nics, append(slices.Clone(nics), another), {another}, {}, nics} {
+			err := d.Update(s.ctx(t), compute.UpdateRequest{ID: vm.ID, NICs: &list})
+			want(t, fmt.Sprintf("Update to %d NICs (running %v)", len(list), running), err, nil)
+			if s.MACs == nil {
+				continue
+			}
+			has := s.MACs(t, vm.ID)
+			for _, n := range list {
+				if !slices.Contains(has, n.MAC) {
+					t.Errorf("NIC %s is not there (running %v): %v", n.MAC, running, has)
+				}
+			}
+			if len(has) > len(list)+1 { // one may be the link's own
+				t.Errorf("the VM has %v, wanted %v (running %v)", has, list, running)
+			}
+		}
+	}
+	bad := []device.NIC{{Kind: "tin-can", Locator: "string", MAC: another.MAC}}
+	want(t, "Update", d.Update(s.ctx(t), compute.UpdateRequest{ID: vm.ID, NICs: &bad}), errdef.ErrInvalid)
 }

@@ -14,6 +14,9 @@ const (
 	KeyConfig = "config"
 	// KeyLink holds a Link as JSON, written by the compute driver; host to guest.
 	KeyLink = "link"
+	// KeyNetwork holds a NetworkConfig as JSON: what has changed since KeyConfig was written. Where
+	// it is there, it stands in place of Config's own; host to guest.
+	KeyNetwork = "network"
 	// KeyExit holds an Exit as JSON; guest to host, written when the process has ended.
 	KeyExit = "exit"
 	// KeyStarted holds the RFC 3339 time at which the process was started; guest to host.
@@ -120,13 +123,20 @@ type Mount struct {
 
 // Network configures one NIC, found by its MAC address.
 type Network struct {
-	Name      string         `json:"name"` // network name, for messages
+	ID        string         `json:"id,omitempty"`
+	Name      string         `json:"name"` // network name
 	MAC       string         `json:"mac"`
 	Interface string         `json:"interface,omitempty"` // renamed to this; default eth0, eth1, ... in order
 	DHCP      bool           `json:"dhcp,omitempty"`
 	Addresses []netip.Prefix `json:"addresses,omitempty"`
-	Gateway   netip.Addr     `json:"gateway,omitzero"` // default route if valid
+	Gateway   netip.Addr     `json:"gateway,omitzero"`  // default route if valid
+	Gateway6  netip.Addr     `json:"gateway6,omitzero"` // likewise of IPv6
 	Routes    []Route        `json:"routes,omitempty"`
+	// Names and Links are for the network driver, which finds them here again after a restart:
+	// what the container is called on this network, and what it calls others (alias to name).
+	Names    []string          `json:"names,omitempty"`
+	Links    map[string]string `json:"links,omitempty"`
+	Firewall *Firewall         `json:"firewall,omitempty"`
 }
 
 // Route is a static route.

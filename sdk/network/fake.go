@@ -16,6 +16,8 @@ type Fake struct {
 	mu        sync.Mutex
 	networks  []Network
 	endpoints map[LeaveRequest]Endpoint
+	joined    map[LeaveRequest]JoinRequest
+	published map[string][]Port
 	failures  map[string]error
 }
 
@@ -27,10 +29,11 @@ func NewFake(networks ...Network) *Fake {
 		networks = []Network{{
 			ID: "bridge", Name: "bridge", Driver: "bridge", Created: time.Unix(1, 0).UTC(),
 			Subnet:  netip.MustParsePrefix("172.16.0.0/16"),
-			Gateway: netip.MustParseAddr("172.16.0.1"),
+			Gateway: netip.MustParseAddr("172.16.0.1"), Given: true,
 		}}
 	}
-	return &Fake{networks: networks, endpoints: map[LeaveRequest]Endpoint{}, failures: map[string]error{}}
+	return &Fake{networks: networks, endpoints: map[LeaveRequest]Endpoint{}, joined: map[LeaveRequest]JoinRequest{},
+		published: map[string][]Port{}, failures: map[string]error{}}
 }
 
 // Fail makes the next call of a method ("Join") fail.
@@ -92,6 +95,7 @@ func (f *Fake) Join(ctx context.Context, req JoinRequest) (Endpoint, error) {
 	}
 	key := LeaveRequest{Network: req.Network, Container: req.Container}
 	if e, ok := f.endpoints[key]; ok {
+		f.joined[key] = req
 		return e, nil
 	}
 	addr, err := f.address(n, req.Address)
@@ -109,7 +113,11 @@ func (f *Fake) Join(ctx context.Context, req JoinRequest) (Endpoint, error) {
 		Addresses: []netip.Prefix{netip.PrefixFrom(addr, n.Subnet.Bits())},
 		Gateway:   n.Gateway, DNS: []netip.Addr{n.Gateway},
 	}
-	f.endpoints[key] = e
+	if n.Subnet6.IsValid() {
+		e.Addresses = append(e.Addresses, netip.PrefixFrom(f.address6(n, req.Address6, addr), n.Subnet6.Bits()))
+		e.Gateway6 = n.Gateway6
+	}
+	f.endpoints[key], f.joined[key] = e, req
 	return e, nil
 }
 
@@ -130,6 +138,16 @@ func (f *Fake) address(n Network, wanted netip.Addr) (netip.Addr, error) {
 		}
 	}
 	return netip.Addr{}, fmt.Errorf("network %s: no address of %s is free: %w", n.Name, n.Subnet, errdef.ErrExhausted)
+}
+
+// address6 is the wanted address or one with the number of the IPv4 address in it.
+func (f *Fake) address6(n Network, wanted, v4 netip.Addr) netip.Addr {
+	if wanted.IsValid() {
+		return wanted
+	}
+	a, b := n.Subnet6.Masked().Addr().As16(), v4.As4()
+	copy(a[12:], b[:])
+	return netip.AddrFrom16(a)
 }
 
 func (f *Fake) taken(n Network, a netip.Addr) bool {
@@ -161,5 +179,7 @@ func (f *Fake) Leave(ctx context.Context, req LeaveRequest) error {
 		return err
 	}
 	delete(f.endpoints, req)
+	delete(f.joined, req)
+	delete(f.published, req.Container)
 	return nil
 }

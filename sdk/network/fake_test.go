@@ -15,7 +15,7 @@ func newFake() *network.Fake {
 	return network.NewFake(
 		network.Network{
 			ID: "bridge", Name: "bridge", Driver: "bridge",
-			Subnet: netip.MustParsePrefix("172.16.0.0/16"), Gateway: netip.MustParseAddr("172.16.0.1"),
+			Subnet: netip.MustParsePrefix("172.16.0.0/16"), Gateway: netip.MustParseAddr("172.16.0.1"), Given: true,
 		},
 		network.Network{
 			ID: "small", Name: "small", Driver: "bridge",
@@ -26,7 +26,8 @@ func newFake() *network.Fake {
 }
 
 func fixture(fake *network.Fake, driver network.Driver, again func(*testing.T) network.Driver) networktest.Fixture {
-	return networktest.Fixture{Driver: driver, Network: "bridge", Small: "small", Restart: again}
+	return networktest.Fixture{Driver: driver, Network: "bridge", Small: "small", Restart: again,
+		Creates: true, Publishes: true, Given: "bridge"}
 }
 
 func TestFakeConforms(t *testing.T) {

@@ -4,15 +4,24 @@
 // # Rules
 //
 //   - Network and container IDs are chosen by the host, except for the networks that the
-//     administrator gave (the bridge): those the driver lists by itself, with fixed IDs.
-//   - Join is idempotent for (network, container): the second call returns the first one's result.
-//     The driver must not give an address twice, also after its own restart: it finds the leases of
-//     existing containers again in the platform.
+//     administrator gave (Network.Given: the bridge, container networks): those the driver lists by
+//     itself, with fixed IDs.
+//   - Networks that Create made outlive the driver and its machine: they are kept in the platform.
+//   - Join is idempotent for (network, container): the second call returns the first one's place; the
+//     names and links are those of the last call. The driver must not give an address twice, also
+//     after its own restart: it finds the leases of existing containers again in the platform.
+//   - What is published is bound by Publish alone. The host calls it when a container starts, with the
+//     ports that were chosen before when it finds one running, and may repeat it: it replaces what
+//     the container had published. Unpublish, Leave and the end of the VM end it.
 //
 // # Errors
 //
-// ErrNotFound, ErrExhausted (no address is free), ErrConflict (the wanted address is taken),
-// ErrInvalid (the wanted address is not in the subnet), ErrUnavailable.
+// ErrNotFound, ErrExists (a network with this ID but other properties), ErrExhausted (no address,
+// subnet or port is free), ErrConflict (the wanted address, subnet or port is taken; a network that
+// containers have joined cannot be removed), ErrInvalid (the wanted address is not in the subnet, a
+// gateway neither; a host address is not the host's), ErrDenied (a network that the administrator
+// gave is not removed), ErrUnsupported (a network driver or an option that is not there),
+// ErrUnavailable.
 package network
 
 import (
@@ -25,6 +34,10 @@ import (
 
 // Driver is what a network plugin serves.
 type Driver interface {
+	// Create makes a network. Without a subnet the driver takes one that is free.
+	Create(ctx context.Context, req CreateRequest) (Network, error)
+	// Remove removes a network that nobody has joined; no error if it is gone.
+	Remove(ctx context.Context, id string) error
 	// Get returns one network by its ID; ErrNotFound.
 	Get(ctx context.Context, id string) (Network, error)
 	// List returns all networks.
@@ -33,17 +46,50 @@ type Driver interface {
 	Join(ctx context.Context, req JoinRequest) (Endpoint, error)
 	// Leave gives it back; no error if there is none.
 	Leave(ctx context.Context, req LeaveRequest) error
+	// Publish makes ports of a container reachable from outside, all or none, and returns them with
+	// the host ports that were chosen.
+	Publish(ctx context.Context, req PublishRequest) ([]Port, error)
+	// Unpublish ends that; no error if the container has published nothing.
+	Unpublish(ctx context.Context, req UnpublishRequest) error
 }
 
-// Network is one layer-2 network with one IPv4 subnet.
+// The drivers of networks, as Docker calls them.
+const (
+	DriverBridge   = "bridge"   // private; the host is the gateway
+	DriverExternal = "external" // a network of the administrator's that containers join directly
+)
+
+// Network is one network with an IPv4 subnet, an IPv6 subnet if it was asked for, or, if DHCP gives
+// the addresses, none.
 type Network struct {
 	ID       string
 	Name     string
-	Driver   string // "bridge"
+	Driver   string
 	Subnet   netip.Prefix
 	Gateway  netip.Addr
-	Internal bool
+	IPRange  netip.Prefix // the part of Subnet that addresses are given from; zero: all of it
+	Subnet6  netip.Prefix
+	Gateway6 netip.Addr
+	Internal bool // no way out
+	Given    bool // by the administrator
+	Firewall string
 	Created  time.Time
+	Labels   map[string]string
+	Options  map[string]string
+}
+
+// CreateRequest describes a network to make. Fields that are zero are the driver's to choose.
+type CreateRequest struct {
+	ID       string
+	Name     string
+	Driver   string
+	Subnet   netip.Prefix
+	Gateway  netip.Addr
+	IPRange  netip.Prefix
+	IPv6     bool
+	Subnet6  netip.Prefix // with IPv6 alone
+	Gateway6 netip.Addr
+	Internal bool
 	Labels   map[string]string
 	Options  map[string]string
 }
@@ -53,7 +99,12 @@ type JoinRequest struct {
 	Network   string     // ID
 	Container string     // ID
 	Address   netip.Addr // wanted address, or zero
+	Address6  netip.Addr // likewise of IPv6
 	MAC       string     // wanted MAC, or empty
+	// Names are what others on the network may call the container.
+	Names []string
+	// Links are what the container calls others: alias to name.
+	Links map[string]string
 }
 
 // LeaveRequest gives an endpoint back.
@@ -67,15 +118,44 @@ type Endpoint struct {
 	Network   string
 	Container string
 	NIC       device.NIC
-	Addresses []netip.Prefix
+	Addresses []netip.Prefix // none with DHCP
 	Gateway   netip.Addr
+	Gateway6  netip.Addr
 	Routes    []Route
 	DNS       []netip.Addr
 	Search    []string
+	DHCP      bool
+	// Firewall, Peers and Foreign are for the guest to enforce: see guest.Firewall.
+	Firewall string
+	Peers    []netip.Prefix
+	Foreign  []netip.Prefix
 }
 
 // Route is a static route.
 type Route struct {
 	Destination netip.Prefix
 	Via         netip.Addr
+}
+
+// PublishRequest asks for ports of a container's endpoint on a network.
+type PublishRequest struct {
+	Network   string
+	Container string
+	Ports     []Port
+	// CheckOnly changes nothing: it tells whether the ports are free. The container and its endpoint
+	// need not be there.
+	CheckOnly bool
+}
+
+// UnpublishRequest ends what a container has published.
+type UnpublishRequest struct {
+	Container string
+}
+
+// Port is a port of a container and where it is published.
+type Port struct {
+	Protocol      string     // "tcp", "udp"
+	HostIP        netip.Addr // zero: every address of the host
+	HostPort      uint16     // 0: the driver chooses
+	ContainerPort uint16
 }

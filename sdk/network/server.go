@@ -32,6 +32,23 @@ func (s *server) call(f func(Driver) error) error {
 	return errdef.ToGRPC(f(d))
 }
 
+func (s *server) Create(ctx context.Context, req *networkv1.CreateRequest) (*networkv1.CreateResponse, error) {
+	resp := &networkv1.CreateResponse{}
+	return resp, s.call(func(d Driver) error {
+		r, err := createFromWire(req)
+		if err != nil {
+			return err
+		}
+		n, err := d.Create(ctx, r)
+		resp.Network = networkToWire(n)
+		return err
+	})
+}
+
+func (s *server) Remove(ctx context.Context, req *networkv1.RemoveRequest) (*networkv1.RemoveResponse, error) {
+	return &networkv1.RemoveResponse{}, s.call(func(d Driver) error { return d.Remove(ctx, req.GetId()) })
+}
+
 func (s *server) Get(ctx context.Context, req *networkv1.GetRequest) (*networkv1.GetResponse, error) {
 	resp := &networkv1.GetResponse{}
 	return resp, s.call(func(d Driver) error {
@@ -66,5 +83,24 @@ func (s *server) Join(ctx context.Context, req *networkv1.JoinRequest) (*network
 func (s *server) Leave(ctx context.Context, req *networkv1.LeaveRequest) (*networkv1.LeaveResponse, error) {
 	return &networkv1.LeaveResponse{}, s.call(func(d Driver) error {
 		return d.Leave(ctx, LeaveRequest{Network: req.GetNetwork(), Container: req.GetContainer()})
+	})
+}
+
+func (s *server) Publish(ctx context.Context, req *networkv1.PublishRequest) (*networkv1.PublishResponse, error) {
+	resp := &networkv1.PublishResponse{}
+	return resp, s.call(func(d Driver) error {
+		r, err := publishFromWire(req)
+		if err != nil {
+			return err
+		}
+		ports, err := d.Publish(ctx, r)
+		resp.Ports = wire.Map(ports, portToWire)
+		return err
+	})
+}
+
+func (s *server) Unpublish(ctx context.Context, req *networkv1.UnpublishRequest) (*networkv1.UnpublishResponse, error) {
+	return &networkv1.UnpublishResponse{}, s.call(func(d Driver) error {
+		return d.Unpublish(ctx, UnpublishRequest{Container: req.GetContainer()})
 	})
 }

@@ -96,7 +96,13 @@ func (d *Driver) Update(ctx context.Context, req compute.UpdateRequest) error {
 	if req.Metadata != nil {
 		kv[inventory.KeyMetadata] = base64.StdEncoding.EncodeToString(req.Metadata)
 	}
-	spec := types.VirtualMachineConfigSpec{NumCPUs: req.CPUs, MemoryMB: req.MemoryMB, ExtraConfig: options(kv, true)}
+	spec := types.VirtualMachineConfigSpec{NumCPUs: req.CPUs, MemoryMB: req.MemoryMB}
+	if req.NICs != nil {
+		if spec.DeviceChange, err = d.changeNICs(ctx, m, *req.NICs, kv); err != nil {
+			return err
+		}
+	}
+	spec.ExtraConfig = options(kv, true)
 	for n := 1; ; n++ {
 		if req.Name != "" {
 			spec.Name = vmName(d.cfg.Compute.NamePattern, req.Name, req.ID, n)

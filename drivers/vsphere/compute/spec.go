@@ -70,7 +70,11 @@ func check(req compute.CreateRequest) error {
 			return fmt.Errorf("disk %s %q cannot be attached: %w", disk.Kind, disk.Locator, errdef.ErrInvalid)
 		}
 	}
-	for _, n := range req.NICs {
+	return checkNICs(req.NICs)
+}
+
+func checkNICs(nics []device.NIC) error {
+	for _, n := range nics {
 		if n.Kind != device.KindPortgroup {
 			return fmt.Errorf("NIC %s %q cannot be attached: %w", n.Kind, n.Locator, errdef.ErrInvalid)
 		}

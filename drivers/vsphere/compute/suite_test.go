@@ -75,6 +75,7 @@ func conformance(t *testing.T, vcenter func(*testing.T) *vctest.VCenter) {
 			Disks:  func(_ *testing.T, id string) []device.Disk { return r.request(id).Disks },
 			NICs:   func(_ *testing.T, id string) []device.NIC { return r.request(id).NICs },
 			Guest:  func(_ *testing.T, id string) map[string]string { return r.request(id).Guest },
+			MACs:   func(t *testing.T, id string) []string { return macsOf(t, r.VM(t, id)) },
 			PowerOff: func(t *testing.T, id string) {
 				task, err := r.VM(t, id).PowerOff(t.Context())
 				vctest.Wait(t, task, err)
@@ -124,6 +125,57 @@ func devicesOf(t *testing.T, vm *object.VirtualMachine) object.VirtualDeviceList
 		t.Fatal(err)
 	}
 	return devs
+}
+
+func macsOf(t *testing.T, vm *object.VirtualMachine) []string {
+	t.Helper()
+	var macs []string
+	for _, dev := range devicesOf(t, vm) {
+		if c, ok := dev.(types.BaseVirtualEthernetCard); ok {
+			macs = append(macs, c.GetVirtualEthernetCard().MacAddress)
+		}
+	}
+	return macs
+}
+
+func TestTheLinkKeepsANIC(t *testing.T) {
+	r := newRig(t, vctest.New(t))
+	req := r.request(vctest.ID())
+	if _, err := r.Create(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	lnk := func() guest.Link {
+		m, _ := r.Inv.Get(req.ID)
+		var l guest.Link
+		if err := json.Unmarshal([]byte(m.Guest(guest.KeyLink)), &l); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	first, second := req.NICs[0], req.NICs[0]
+	second.MAC = "00:50:56:01:02:04"
+	for _, step := range []struct {
+		name string
+		nics []device.NIC
+		mac  string
+		own  bool
+		has  int
+	}{
+		{"a second NIC comes", []device.NIC{first, second}, first.MAC, false, 2},
+		{"the link's goes", []device.NIC{second}, second.MAC, false, 1},
+		{"the last one goes", nil, second.MAC, true, 1},
+		{"one comes again", []device.NIC{first}, second.MAC, true, 2},
+	} {
+		if err := r.Update(t.Context(), sdk.UpdateRequest{ID: req.ID, NICs: &step.nics}); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if l := lnk(); l.MAC != step.mac || l.Isolated != step.own {
+			t.Errorf("%s: the link is %+v", step.name, l)
+		}
+		if macs := macsOf(t, r.VM(t, req.ID)); len(macs) != step.has {
+			t.Errorf("%s: the VM has %v", step.name, macs)
+		}
+	}
 }
 
 func TestCreateMakesTheWholeVM(t *testing.T) {

@@ -50,7 +50,7 @@ func New(inv *inventory.Inventory, cfg *config.Config, file string, log *slog.Lo
 	b := cfg.Network.Bridge
 	d := &Driver{
 		inv: inv, cfg: b, file: file, log: log, pool: newPool(b.Subnet, b.Gateway), seen: map[string]bool{},
-		net: network.Network{ID: networkID(cfg.VCH.Name, b.Portgroup), Name: bridgeName, Driver: bridgeName, Subnet: b.Subnet.Masked(), Gateway: b.Gateway},
+		net: network.Network{ID: networkID(cfg.VCH.Name, b.Portgroup), Name: bridgeName, Driver: bridgeName, Subnet: b.Subnet.Masked(), Gateway: b.Gateway, Given: true},
 	}
 	d.adoptAll(inv.List())
 	d.loadPending()
@@ -199,3 +199,24 @@ func (d *Driver) Leave(_ context.Context, req network.LeaveRequest) error {
 	d.savePending()
 	return nil
 }
+
+// Create implements network.Driver.
+func (d *Driver) Create(context.Context, network.CreateRequest) (network.Network, error) {
+	return network.Network{}, fmt.Errorf("networks beside the bridge: %w", errdef.ErrUnsupported)
+}
+
+// Remove implements network.Driver.
+func (d *Driver) Remove(_ context.Context, id string) error {
+	if id == d.net.ID {
+		return fmt.Errorf("network %s was given by the administrator: %w", bridgeName, errdef.ErrDenied)
+	}
+	return nil
+}
+
+// Publish implements network.Driver.
+func (d *Driver) Publish(context.Context, network.PublishRequest) ([]network.Port, error) {
+	return nil, fmt.Errorf("published ports: %w", errdef.ErrUnsupported)
+}
+
+// Unpublish implements network.Driver.
+func (d *Driver) Unpublish(context.Context, network.UnpublishRequest) error { return nil }

@@ -70,7 +70,7 @@ func newDriver(c Config) (*driver, error) {
 }
 
 func (d *driver) network() network.Network {
-	return network.Network{ID: "static", Name: "static", Driver: "bridge", Subnet: d.config.Subnet, Gateway: d.config.Gateway}
+	return network.Network{ID: "static", Name: "static", Driver: "bridge", Subnet: d.config.Subnet, Gateway: d.config.Gateway, Given: true}
 }
 
 func (d *driver) List(context.Context) ([]network.Network, error) {
@@ -115,6 +115,22 @@ func (d *driver) Leave(_ context.Context, req network.LeaveRequest) error {
 	delete(d.leases, req.Container)
 	return d.save()
 }
+
+// The networks of this driver are what its configuration says, and it publishes no ports.
+
+func (d *driver) Create(context.Context, network.CreateRequest) (network.Network, error) {
+	return network.Network{}, fmt.Errorf("create a network: %w", errdef.ErrUnsupported)
+}
+
+func (d *driver) Remove(context.Context, string) error {
+	return fmt.Errorf("remove the static network: %w", errdef.ErrDenied)
+}
+
+func (d *driver) Publish(context.Context, network.PublishRequest) ([]network.Port, error) {
+	return nil, fmt.Errorf("publish ports: %w", errdef.ErrUnsupported)
+}
+
+func (d *driver) Unpublish(context.Context, network.UnpublishRequest) error { return nil }
 
 // choose returns the wanted address if it is free, or the lowest free one.
 func (d *driver) choose(wanted netip.Addr) (netip.Addr, error) {

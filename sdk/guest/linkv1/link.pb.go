@@ -2521,6 +2521,86 @@ func (*ShutdownResponse) Descriptor() ([]byte, []int) {
 	return file_link_proto_rawDescGZIP(), []int{36}
 }
 
+type ConfigureRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Config        []byte                 `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigureRequest) Reset() {
+	*x = ConfigureRequest{}
+	mi := &file_link_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigureRequest) ProtoMessage() {}
+
+func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
+func (*ConfigureRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ConfigureRequest) GetConfig() []byte {
+	if x != nil {
+		return x.Config
+	}
+	return nil
+}
+
+type ConfigureResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigureResponse) Reset() {
+	*x = ConfigureResponse{}
+	mi := &file_link_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigureResponse) ProtoMessage() {}
+
+func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
+func (*ConfigureResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{38}
+}
+
 var File_link_proto protoreflect.FileDescriptor
 
 const file_link_proto_rawDesc = "" +
@@ -2727,11 +2807,14 @@ const file_link_proto_rawDesc = "" +
 	"\fExecResponse\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x03R\x03pid\"\x11\n" +
 	"\x0fShutdownRequest\"\x12\n" +
-	"\x10ShutdownResponse*F\n" +
+	"\x10ShutdownResponse\"*\n" +
+	"\x10ConfigureRequest\x12\x16\n" +
+	"\x06config\x18\x01 \x01(\fR\x06config\"\x13\n" +
+	"\x11ConfigureResponse*F\n" +
 	"\x06Stream\x12\x16\n" +
 	"\x12STREAM_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTREAM_STDOUT\x10\x01\x12\x11\n" +
-	"\rSTREAM_STDERR\x10\x022\xed\b\n" +
+	"\rSTREAM_STDERR\x10\x022\xc5\t\n" +
 	"\x04Link\x12J\n" +
 	"\x05Hello\x12\x1f.vic.guest.link.v1.HelloRequest\x1a .vic.guest.link.v1.HelloResponse\x12G\n" +
 	"\x04Wait\x12\x1e.vic.guest.link.v1.WaitRequest\x1a\x1f.vic.guest.link.v1.WaitResponse\x12M\n" +
@@ -2740,7 +2823,8 @@ const file_link_proto_rawDesc = "" +
 	"\x06Output\x12 .vic.guest.link.v1.OutputRequest\x1a\x1e.vic.guest.link.v1.OutputChunk0\x01\x12Y\n" +
 	"\n" +
 	"WriteStdin\x12$.vic.guest.link.v1.WriteStdinRequest\x1a%.vic.guest.link.v1.WriteStdinResponse\x12G\n" +
-	"\x04Exec\x12\x1e.vic.guest.link.v1.ExecRequest\x1a\x1f.vic.guest.link.v1.ExecResponse\x12S\n" +
+	"\x04Exec\x12\x1e.vic.guest.link.v1.ExecRequest\x1a\x1f.vic.guest.link.v1.ExecResponse\x12V\n" +
+	"\tConfigure\x12#.vic.guest.link.v1.ConfigureRequest\x1a$.vic.guest.link.v1.ConfigureResponse\x12S\n" +
 	"\bShutdown\x12\".vic.guest.link.v1.ShutdownRequest\x1a#.vic.guest.link.v1.ShutdownResponse\x12[\n" +
 	"\n" +
 	"WatchState\x12$.vic.guest.link.v1.WatchStateRequest\x1a%.vic.guest.link.v1.WatchStateResponse0\x01\x12J\n" +
@@ -2763,7 +2847,7 @@ func file_link_proto_rawDescGZIP() []byte {
 }
 
 var file_link_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_link_proto_goTypes = []any{
 	(Stream)(0),                   // 0: vic.guest.link.v1.Stream
 	(ContainerState_Phase)(0),     // 1: vic.guest.link.v1.ContainerState.Phase
@@ -2804,36 +2888,38 @@ var file_link_proto_goTypes = []any{
 	(*ExecResponse)(nil),          // 36: vic.guest.link.v1.ExecResponse
 	(*ShutdownRequest)(nil),       // 37: vic.guest.link.v1.ShutdownRequest
 	(*ShutdownResponse)(nil),      // 38: vic.guest.link.v1.ShutdownResponse
-	nil,                           // 39: vic.guest.link.v1.MemoryStats.StatsEntry
-	(*timestamppb.Timestamp)(nil), // 40: google.protobuf.Timestamp
+	(*ConfigureRequest)(nil),      // 39: vic.guest.link.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),     // 40: vic.guest.link.v1.ConfigureResponse
+	nil,                           // 41: vic.guest.link.v1.MemoryStats.StatsEntry
+	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
 }
 var file_link_proto_depIdxs = []int32{
 	24, // 0: vic.guest.link.v1.HelloResponse.exit:type_name -> vic.guest.link.v1.ExitStatus
-	40, // 1: vic.guest.link.v1.HelloResponse.started:type_name -> google.protobuf.Timestamp
+	42, // 1: vic.guest.link.v1.HelloResponse.started:type_name -> google.protobuf.Timestamp
 	4,  // 2: vic.guest.link.v1.HelloResponse.state:type_name -> vic.guest.link.v1.ContainerState
 	1,  // 3: vic.guest.link.v1.ContainerState.phase:type_name -> vic.guest.link.v1.ContainerState.Phase
-	40, // 4: vic.guest.link.v1.ContainerState.started:type_name -> google.protobuf.Timestamp
+	42, // 4: vic.guest.link.v1.ContainerState.started:type_name -> google.protobuf.Timestamp
 	24, // 5: vic.guest.link.v1.ContainerState.last_exit:type_name -> vic.guest.link.v1.ExitStatus
 	5,  // 6: vic.guest.link.v1.ContainerState.health:type_name -> vic.guest.link.v1.Health
 	6,  // 7: vic.guest.link.v1.Health.log:type_name -> vic.guest.link.v1.Probe
-	40, // 8: vic.guest.link.v1.Probe.start:type_name -> google.protobuf.Timestamp
-	40, // 9: vic.guest.link.v1.Probe.end:type_name -> google.protobuf.Timestamp
+	42, // 8: vic.guest.link.v1.Probe.start:type_name -> google.protobuf.Timestamp
+	42, // 9: vic.guest.link.v1.Probe.end:type_name -> google.protobuf.Timestamp
 	4,  // 10: vic.guest.link.v1.WatchStateResponse.state:type_name -> vic.guest.link.v1.ContainerState
-	40, // 11: vic.guest.link.v1.StatsResponse.time:type_name -> google.protobuf.Timestamp
+	42, // 11: vic.guest.link.v1.StatsResponse.time:type_name -> google.protobuf.Timestamp
 	15, // 12: vic.guest.link.v1.StatsResponse.cpu:type_name -> vic.guest.link.v1.CPUStats
 	16, // 13: vic.guest.link.v1.StatsResponse.memory:type_name -> vic.guest.link.v1.MemoryStats
 	17, // 14: vic.guest.link.v1.StatsResponse.interfaces:type_name -> vic.guest.link.v1.InterfaceStats
 	18, // 15: vic.guest.link.v1.StatsResponse.devices:type_name -> vic.guest.link.v1.DeviceStats
-	39, // 16: vic.guest.link.v1.MemoryStats.stats:type_name -> vic.guest.link.v1.MemoryStats.StatsEntry
+	41, // 16: vic.guest.link.v1.MemoryStats.stats:type_name -> vic.guest.link.v1.MemoryStats.StatsEntry
 	21, // 17: vic.guest.link.v1.ProcessesResponse.processes:type_name -> vic.guest.link.v1.ProcessInfo
-	40, // 18: vic.guest.link.v1.ProcessesResponse.time:type_name -> google.protobuf.Timestamp
-	40, // 19: vic.guest.link.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
-	40, // 20: vic.guest.link.v1.ExitStatus.finished:type_name -> google.protobuf.Timestamp
-	40, // 21: vic.guest.link.v1.ExitStatus.started:type_name -> google.protobuf.Timestamp
+	42, // 18: vic.guest.link.v1.ProcessesResponse.time:type_name -> google.protobuf.Timestamp
+	42, // 19: vic.guest.link.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
+	42, // 20: vic.guest.link.v1.ExitStatus.finished:type_name -> google.protobuf.Timestamp
+	42, // 21: vic.guest.link.v1.ExitStatus.started:type_name -> google.protobuf.Timestamp
 	24, // 22: vic.guest.link.v1.WaitResponse.exit:type_name -> vic.guest.link.v1.ExitStatus
-	40, // 23: vic.guest.link.v1.OutputRequest.since:type_name -> google.protobuf.Timestamp
+	42, // 23: vic.guest.link.v1.OutputRequest.since:type_name -> google.protobuf.Timestamp
 	0,  // 24: vic.guest.link.v1.OutputChunk.stream:type_name -> vic.guest.link.v1.Stream
-	40, // 25: vic.guest.link.v1.OutputChunk.time:type_name -> google.protobuf.Timestamp
+	42, // 25: vic.guest.link.v1.OutputChunk.time:type_name -> google.protobuf.Timestamp
 	2,  // 26: vic.guest.link.v1.Link.Hello:input_type -> vic.guest.link.v1.HelloRequest
 	25, // 27: vic.guest.link.v1.Link.Wait:input_type -> vic.guest.link.v1.WaitRequest
 	27, // 28: vic.guest.link.v1.Link.Signal:input_type -> vic.guest.link.v1.SignalRequest
@@ -2841,29 +2927,31 @@ var file_link_proto_depIdxs = []int32{
 	31, // 30: vic.guest.link.v1.Link.Output:input_type -> vic.guest.link.v1.OutputRequest
 	33, // 31: vic.guest.link.v1.Link.WriteStdin:input_type -> vic.guest.link.v1.WriteStdinRequest
 	35, // 32: vic.guest.link.v1.Link.Exec:input_type -> vic.guest.link.v1.ExecRequest
-	37, // 33: vic.guest.link.v1.Link.Shutdown:input_type -> vic.guest.link.v1.ShutdownRequest
-	7,  // 34: vic.guest.link.v1.Link.WatchState:input_type -> vic.guest.link.v1.WatchStateRequest
-	9,  // 35: vic.guest.link.v1.Link.Pause:input_type -> vic.guest.link.v1.PauseRequest
-	11, // 36: vic.guest.link.v1.Link.Resume:input_type -> vic.guest.link.v1.ResumeRequest
-	13, // 37: vic.guest.link.v1.Link.Stats:input_type -> vic.guest.link.v1.StatsRequest
-	19, // 38: vic.guest.link.v1.Link.Processes:input_type -> vic.guest.link.v1.ProcessesRequest
-	22, // 39: vic.guest.link.v1.Link.Update:input_type -> vic.guest.link.v1.UpdateRequest
-	3,  // 40: vic.guest.link.v1.Link.Hello:output_type -> vic.guest.link.v1.HelloResponse
-	26, // 41: vic.guest.link.v1.Link.Wait:output_type -> vic.guest.link.v1.WaitResponse
-	28, // 42: vic.guest.link.v1.Link.Signal:output_type -> vic.guest.link.v1.SignalResponse
-	30, // 43: vic.guest.link.v1.Link.Resize:output_type -> vic.guest.link.v1.ResizeResponse
-	32, // 44: vic.guest.link.v1.Link.Output:output_type -> vic.guest.link.v1.OutputChunk
-	34, // 45: vic.guest.link.v1.Link.WriteStdin:output_type -> vic.guest.link.v1.WriteStdinResponse
-	36, // 46: vic.guest.link.v1.Link.Exec:output_type -> vic.guest.link.v1.ExecResponse
-	38, // 47: vic.guest.link.v1.Link.Shutdown:output_type -> vic.guest.link.v1.ShutdownResponse
-	8,  // 48: vic.guest.link.v1.Link.WatchState:output_type -> vic.guest.link.v1.WatchStateResponse
-	10, // 49: vic.guest.link.v1.Link.Pause:output_type -> vic.guest.link.v1.PauseResponse
-	12, // 50: vic.guest.link.v1.Link.Resume:output_type -> vic.guest.link.v1.ResumeResponse
-	14, // 51: vic.guest.link.v1.Link.Stats:output_type -> vic.guest.link.v1.StatsResponse
-	20, // 52: vic.guest.link.v1.Link.Processes:output_type -> vic.guest.link.v1.ProcessesResponse
-	23, // 53: vic.guest.link.v1.Link.Update:output_type -> vic.guest.link.v1.UpdateResponse
-	40, // [40:54] is the sub-list for method output_type
-	26, // [26:40] is the sub-list for method input_type
+	39, // 33: vic.guest.link.v1.Link.Configure:input_type -> vic.guest.link.v1.ConfigureRequest
+	37, // 34: vic.guest.link.v1.Link.Shutdown:input_type -> vic.guest.link.v1.ShutdownRequest
+	7,  // 35: vic.guest.link.v1.Link.WatchState:input_type -> vic.guest.link.v1.WatchStateRequest
+	9,  // 36: vic.guest.link.v1.Link.Pause:input_type -> vic.guest.link.v1.PauseRequest
+	11, // 37: vic.guest.link.v1.Link.Resume:input_type -> vic.guest.link.v1.ResumeRequest
+	13, // 38: vic.guest.link.v1.Link.Stats:input_type -> vic.guest.link.v1.StatsRequest
+	19, // 39: vic.guest.link.v1.Link.Processes:input_type -> vic.guest.link.v1.ProcessesRequest
+	22, // 40: vic.guest.link.v1.Link.Update:input_type -> vic.guest.link.v1.UpdateRequest
+	3,  // 41: vic.guest.link.v1.Link.Hello:output_type -> vic.guest.link.v1.HelloResponse
+	26, // 42: vic.guest.link.v1.Link.Wait:output_type -> vic.guest.link.v1.WaitResponse
+	28, // 43: vic.guest.link.v1.Link.Signal:output_type -> vic.guest.link.v1.SignalResponse
+	30, // 44: vic.guest.link.v1.Link.Resize:output_type -> vic.guest.link.v1.ResizeResponse
+	32, // 45: vic.guest.link.v1.Link.Output:output_type -> vic.guest.link.v1.OutputChunk
+	34, // 46: vic.guest.link.v1.Link.WriteStdin:output_type -> vic.guest.link.v1.WriteStdinResponse
+	36, // 47: vic.guest.link.v1.Link.Exec:output_type -> vic.guest.link.v1.ExecResponse
+	40, // 48: vic.guest.link.v1.Link.Configure:output_type -> vic.guest.link.v1.ConfigureResponse
+	38, // 49: vic.guest.link.v1.Link.Shutdown:output_type -> vic.guest.link.v1.ShutdownResponse
+	8,  // 50: vic.guest.link.v1.Link.WatchState:output_type -> vic.guest.link.v1.WatchStateResponse
+	10, // 51: vic.guest.link.v1.Link.Pause:output_type -> vic.guest.link.v1.PauseResponse
+	12, // 52: vic.guest.link.v1.Link.Resume:output_type -> vic.guest.link.v1.ResumeResponse
+	14, // 53: vic.guest.link.v1.Link.Stats:output_type -> vic.guest.link.v1.StatsResponse
+	20, // 54: vic.guest.link.v1.Link.Processes:output_type -> vic.guest.link.v1.ProcessesResponse
+	23, // 55: vic.guest.link.v1.Link.Update:output_type -> vic.guest.link.v1.UpdateResponse
+	41, // [41:56] is the sub-list for method output_type
+	26, // [26:41] is the sub-list for method input_type
 	26, // [26:26] is the sub-list for extension type_name
 	26, // [26:26] is the sub-list for extension extendee
 	0,  // [0:26] is the sub-list for field type_name
@@ -2881,7 +2969,7 @@ func file_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_proto_rawDesc), len(file_link_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   38,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

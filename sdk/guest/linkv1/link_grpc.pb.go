@@ -38,6 +38,7 @@ const (
 	Link_Output_FullMethodName     = "/vic.guest.link.v1.Link/Output"
 	Link_WriteStdin_FullMethodName = "/vic.guest.link.v1.Link/WriteStdin"
 	Link_Exec_FullMethodName       = "/vic.guest.link.v1.Link/Exec"
+	Link_Configure_FullMethodName  = "/vic.guest.link.v1.Link/Configure"
 	Link_Shutdown_FullMethodName   = "/vic.guest.link.v1.Link/Shutdown"
 	Link_WatchState_FullMethodName = "/vic.guest.link.v1.Link/WatchState"
 	Link_Pause_FullMethodName      = "/vic.guest.link.v1.Link/Pause"
@@ -69,6 +70,10 @@ type LinkClient interface {
 	WriteStdin(ctx context.Context, in *WriteStdinRequest, opts ...grpc.CallOption) (*WriteStdinResponse, error)
 	// Exec starts a further process; a second call with the same exec_id changes nothing.
 	Exec(ctx context.Context, in *ExecRequest, opts ...grpc.CallOption) (*ExecResponse, error)
+	// Configure puts a guest.NetworkConfig into effect on the running container: NICs that come and go,
+	// their addresses and routes, /etc/hosts, /etc/resolv.conf and the firewall. It waits for NICs that
+	// are about to be plugged.
+	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
 	// Shutdown syncs the disks and powers the VM off; the answer may be lost.
 	Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error)
 	// WatchState streams the container's life: the present state first, then every change, until the
@@ -169,6 +174,16 @@ func (c *linkClient) Exec(ctx context.Context, in *ExecRequest, opts ...grpc.Cal
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ExecResponse)
 	err := c.cc.Invoke(ctx, Link_Exec_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *linkClient) Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfigureResponse)
+	err := c.cc.Invoke(ctx, Link_Configure_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -285,6 +300,10 @@ type LinkServer interface {
 	WriteStdin(context.Context, *WriteStdinRequest) (*WriteStdinResponse, error)
 	// Exec starts a further process; a second call with the same exec_id changes nothing.
 	Exec(context.Context, *ExecRequest) (*ExecResponse, error)
+	// Configure puts a guest.NetworkConfig into effect on the running container: NICs that come and go,
+	// their addresses and routes, /etc/hosts, /etc/resolv.conf and the firewall. It waits for NICs that
+	// are about to be plugged.
+	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	// Shutdown syncs the disks and powers the VM off; the answer may be lost.
 	Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error)
 	// WatchState streams the container's life: the present state first, then every change, until the
@@ -332,6 +351,9 @@ func (UnimplementedLinkServer) WriteStdin(context.Context, *WriteStdinRequest) (
 }
 func (UnimplementedLinkServer) Exec(context.Context, *ExecRequest) (*ExecResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Exec not implemented")
+}
+func (UnimplementedLinkServer) Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Configure not implemented")
 }
 func (UnimplementedLinkServer) Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Shutdown not implemented")
@@ -494,6 +516,24 @@ func _Link_Exec_Handler(srv interface{}, ctx context.Context, dec func(interface
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Link_Configure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfigureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LinkServer).Configure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Link_Configure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LinkServer).Configure(ctx, req.(*ConfigureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Link_Shutdown_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ShutdownRequest)
 	if err := dec(in); err != nil {
@@ -636,6 +676,10 @@ var Link_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Exec",
 			Handler:    _Link_Exec_Handler,
+		},
+		{
+			MethodName: "Configure",
+			Handler:    _Link_Configure_Handler,
 		},
 		{
 			MethodName: "Shutdown",

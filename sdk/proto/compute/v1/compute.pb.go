@@ -143,7 +143,7 @@ func (x WatchResponse_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WatchResponse_Kind.Descriptor instead.
 func (WatchResponse_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_compute_v1_compute_proto_rawDescGZIP(), []int{19, 0}
+	return file_compute_v1_compute_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // Exit is the guest's record of the end of its last run.
@@ -981,6 +981,7 @@ type UpdateRequest struct {
 	Cpus          int32                  `protobuf:"varint,4,opt,name=cpus,proto3" json:"cpus,omitempty"`
 	MemoryMb      int64                  `protobuf:"varint,5,opt,name=memory_mb,json=memoryMb,proto3" json:"memory_mb,omitempty"`
 	Guest         map[string]string      `protobuf:"bytes,6,rep,name=guest,proto3" json:"guest,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Nics          *NicList               `protobuf:"bytes,7,opt,name=nics,proto3" json:"nics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1057,6 +1058,58 @@ func (x *UpdateRequest) GetGuest() map[string]string {
 	return nil
 }
 
+func (x *UpdateRequest) GetNics() *NicList {
+	if x != nil {
+		return x.Nics
+	}
+	return nil
+}
+
+// NicList is the complete list of a VM's NICs, apart from one that the driver added for the link.
+type NicList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nics          []*v1.Nic              `protobuf:"bytes,1,rep,name=nics,proto3" json:"nics,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NicList) Reset() {
+	*x = NicList{}
+	mi := &file_compute_v1_compute_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NicList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NicList) ProtoMessage() {}
+
+func (x *NicList) ProtoReflect() protoreflect.Message {
+	mi := &file_compute_v1_compute_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NicList.ProtoReflect.Descriptor instead.
+func (*NicList) Descriptor() ([]byte, []int) {
+	return file_compute_v1_compute_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *NicList) GetNics() []*v1.Nic {
+	if x != nil {
+		return x.Nics
+	}
+	return nil
+}
+
 type UpdateResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1065,7 +1118,7 @@ type UpdateResponse struct {
 
 func (x *UpdateResponse) Reset() {
 	*x = UpdateResponse{}
-	mi := &file_compute_v1_compute_proto_msgTypes[17]
+	mi := &file_compute_v1_compute_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1130,7 @@ func (x *UpdateResponse) String() string {
 func (*UpdateResponse) ProtoMessage() {}
 
 func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_compute_v1_compute_proto_msgTypes[17]
+	mi := &file_compute_v1_compute_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1143,7 @@ func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateResponse.ProtoReflect.Descriptor instead.
 func (*UpdateResponse) Descriptor() ([]byte, []int) {
-	return file_compute_v1_compute_proto_rawDescGZIP(), []int{17}
+	return file_compute_v1_compute_proto_rawDescGZIP(), []int{18}
 }
 
 type WatchRequest struct {
@@ -1101,7 +1154,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_compute_v1_compute_proto_msgTypes[18]
+	mi := &file_compute_v1_compute_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1166,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_compute_v1_compute_proto_msgTypes[18]
+	mi := &file_compute_v1_compute_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1179,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_compute_v1_compute_proto_rawDescGZIP(), []int{18}
+	return file_compute_v1_compute_proto_rawDescGZIP(), []int{19}
 }
 
 type WatchResponse struct {
@@ -1142,7 +1195,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_compute_v1_compute_proto_msgTypes[19]
+	mi := &file_compute_v1_compute_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1207,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_compute_v1_compute_proto_msgTypes[19]
+	mi := &file_compute_v1_compute_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1220,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_compute_v1_compute_proto_rawDescGZIP(), []int{19}
+	return file_compute_v1_compute_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchResponse) GetKind() WatchResponse_Kind {
@@ -1202,7 +1255,7 @@ type ConnectRequest struct {
 
 func (x *ConnectRequest) Reset() {
 	*x = ConnectRequest{}
-	mi := &file_compute_v1_compute_proto_msgTypes[20]
+	mi := &file_compute_v1_compute_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1267,7 @@ func (x *ConnectRequest) String() string {
 func (*ConnectRequest) ProtoMessage() {}
 
 func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_compute_v1_compute_proto_msgTypes[20]
+	mi := &file_compute_v1_compute_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1280,7 @@ func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectRequest.ProtoReflect.Descriptor instead.
 func (*ConnectRequest) Descriptor() ([]byte, []int) {
-	return file_compute_v1_compute_proto_rawDescGZIP(), []int{20}
+	return file_compute_v1_compute_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ConnectRequest) GetId() string {
@@ -1253,7 +1306,7 @@ type ConnectResponse struct {
 
 func (x *ConnectResponse) Reset() {
 	*x = ConnectResponse{}
-	mi := &file_compute_v1_compute_proto_msgTypes[21]
+	mi := &file_compute_v1_compute_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +1318,7 @@ func (x *ConnectResponse) String() string {
 func (*ConnectResponse) ProtoMessage() {}
 
 func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_compute_v1_compute_proto_msgTypes[21]
+	mi := &file_compute_v1_compute_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +1331,7 @@ func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectResponse.ProtoReflect.Descriptor instead.
 func (*ConnectResponse) Descriptor() ([]byte, []int) {
-	return file_compute_v1_compute_proto_rawDescGZIP(), []int{21}
+	return file_compute_v1_compute_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ConnectResponse) GetData() []byte {
@@ -1296,7 +1349,7 @@ type CapacityRequest struct {
 
 func (x *CapacityRequest) Reset() {
 	*x = CapacityRequest{}
-	mi := &file_compute_v1_compute_proto_msgTypes[22]
+	mi := &file_compute_v1_compute_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +1361,7 @@ func (x *CapacityRequest) String() string {
 func (*CapacityRequest) ProtoMessage() {}
 
 func (x *CapacityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_compute_v1_compute_proto_msgTypes[22]
+	mi := &file_compute_v1_compute_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +1374,7 @@ func (x *CapacityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapacityRequest.ProtoReflect.Descriptor instead.
 func (*CapacityRequest) Descriptor() ([]byte, []int) {
-	return file_compute_v1_compute_proto_rawDescGZIP(), []int{22}
+	return file_compute_v1_compute_proto_rawDescGZIP(), []int{23}
 }
 
 type CapacityResponse struct {
@@ -1335,7 +1388,7 @@ type CapacityResponse struct {
 
 func (x *CapacityResponse) Reset() {
 	*x = CapacityResponse{}
-	mi := &file_compute_v1_compute_proto_msgTypes[23]
+	mi := &file_compute_v1_compute_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +1400,7 @@ func (x *CapacityResponse) String() string {
 func (*CapacityResponse) ProtoMessage() {}
 
 func (x *CapacityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_compute_v1_compute_proto_msgTypes[23]
+	mi := &file_compute_v1_compute_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1413,7 @@ func (x *CapacityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapacityResponse.ProtoReflect.Descriptor instead.
 func (*CapacityResponse) Descriptor() ([]byte, []int) {
-	return file_compute_v1_compute_proto_rawDescGZIP(), []int{23}
+	return file_compute_v1_compute_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CapacityResponse) GetCpus() int32 {
@@ -1442,19 +1495,22 @@ const file_compute_v1_compute_proto_rawDesc = "" +
 	"\x02vm\x18\x01 \x01(\v2\x12.vic.compute.v1.VmR\x02vm\"\r\n" +
 	"\vListRequest\"4\n" +
 	"\fListResponse\x12$\n" +
-	"\x03vms\x18\x01 \x03(\v2\x12.vic.compute.v1.VmR\x03vms\"\x8c\x02\n" +
+	"\x03vms\x18\x01 \x03(\v2\x12.vic.compute.v1.VmR\x03vms\"\xb9\x02\n" +
 	"\rUpdateRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1f\n" +
 	"\bmetadata\x18\x03 \x01(\fH\x00R\bmetadata\x88\x01\x01\x12\x12\n" +
 	"\x04cpus\x18\x04 \x01(\x05R\x04cpus\x12\x1b\n" +
 	"\tmemory_mb\x18\x05 \x01(\x03R\bmemoryMb\x12>\n" +
-	"\x05guest\x18\x06 \x03(\v2(.vic.compute.v1.UpdateRequest.GuestEntryR\x05guest\x1a8\n" +
+	"\x05guest\x18\x06 \x03(\v2(.vic.compute.v1.UpdateRequest.GuestEntryR\x05guest\x12+\n" +
+	"\x04nics\x18\a \x01(\v2\x17.vic.compute.v1.NicListR\x04nics\x1a8\n" +
 	"\n" +
 	"GuestEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\v\n" +
-	"\t_metadata\"\x10\n" +
+	"\t_metadata\"1\n" +
+	"\aNicList\x12&\n" +
+	"\x04nics\x18\x01 \x03(\v2\x12.vic.device.v1.NicR\x04nics\"\x10\n" +
 	"\x0eUpdateResponse\"\x0e\n" +
 	"\fWatchRequest\"\xe1\x01\n" +
 	"\rWatchResponse\x126\n" +
@@ -1508,7 +1564,7 @@ func file_compute_v1_compute_proto_rawDescGZIP() []byte {
 }
 
 var file_compute_v1_compute_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_compute_v1_compute_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_compute_v1_compute_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_compute_v1_compute_proto_goTypes = []any{
 	(PowerState)(0),               // 0: vic.compute.v1.PowerState
 	(WatchResponse_Kind)(0),       // 1: vic.compute.v1.WatchResponse.Kind
@@ -1529,62 +1585,65 @@ var file_compute_v1_compute_proto_goTypes = []any{
 	(*ListRequest)(nil),           // 16: vic.compute.v1.ListRequest
 	(*ListResponse)(nil),          // 17: vic.compute.v1.ListResponse
 	(*UpdateRequest)(nil),         // 18: vic.compute.v1.UpdateRequest
-	(*UpdateResponse)(nil),        // 19: vic.compute.v1.UpdateResponse
-	(*WatchRequest)(nil),          // 20: vic.compute.v1.WatchRequest
-	(*WatchResponse)(nil),         // 21: vic.compute.v1.WatchResponse
-	(*ConnectRequest)(nil),        // 22: vic.compute.v1.ConnectRequest
-	(*ConnectResponse)(nil),       // 23: vic.compute.v1.ConnectResponse
-	(*CapacityRequest)(nil),       // 24: vic.compute.v1.CapacityRequest
-	(*CapacityResponse)(nil),      // 25: vic.compute.v1.CapacityResponse
-	nil,                           // 26: vic.compute.v1.CreateRequest.GuestEntry
-	nil,                           // 27: vic.compute.v1.UpdateRequest.GuestEntry
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*v1.Disk)(nil),               // 29: vic.device.v1.Disk
-	(*v1.Nic)(nil),                // 30: vic.device.v1.Nic
+	(*NicList)(nil),               // 19: vic.compute.v1.NicList
+	(*UpdateResponse)(nil),        // 20: vic.compute.v1.UpdateResponse
+	(*WatchRequest)(nil),          // 21: vic.compute.v1.WatchRequest
+	(*WatchResponse)(nil),         // 22: vic.compute.v1.WatchResponse
+	(*ConnectRequest)(nil),        // 23: vic.compute.v1.ConnectRequest
+	(*ConnectResponse)(nil),       // 24: vic.compute.v1.ConnectResponse
+	(*CapacityRequest)(nil),       // 25: vic.compute.v1.CapacityRequest
+	(*CapacityResponse)(nil),      // 26: vic.compute.v1.CapacityResponse
+	nil,                           // 27: vic.compute.v1.CreateRequest.GuestEntry
+	nil,                           // 28: vic.compute.v1.UpdateRequest.GuestEntry
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*v1.Disk)(nil),               // 30: vic.device.v1.Disk
+	(*v1.Nic)(nil),                // 31: vic.device.v1.Nic
 }
 var file_compute_v1_compute_proto_depIdxs = []int32{
-	28, // 0: vic.compute.v1.Exit.started:type_name -> google.protobuf.Timestamp
-	28, // 1: vic.compute.v1.Exit.finished:type_name -> google.protobuf.Timestamp
+	29, // 0: vic.compute.v1.Exit.started:type_name -> google.protobuf.Timestamp
+	29, // 1: vic.compute.v1.Exit.finished:type_name -> google.protobuf.Timestamp
 	0,  // 2: vic.compute.v1.Vm.state:type_name -> vic.compute.v1.PowerState
 	2,  // 3: vic.compute.v1.Vm.exit:type_name -> vic.compute.v1.Exit
-	28, // 4: vic.compute.v1.Vm.powered_on:type_name -> google.protobuf.Timestamp
-	29, // 5: vic.compute.v1.CreateRequest.disks:type_name -> vic.device.v1.Disk
-	30, // 6: vic.compute.v1.CreateRequest.nics:type_name -> vic.device.v1.Nic
-	26, // 7: vic.compute.v1.CreateRequest.guest:type_name -> vic.compute.v1.CreateRequest.GuestEntry
+	29, // 4: vic.compute.v1.Vm.powered_on:type_name -> google.protobuf.Timestamp
+	30, // 5: vic.compute.v1.CreateRequest.disks:type_name -> vic.device.v1.Disk
+	31, // 6: vic.compute.v1.CreateRequest.nics:type_name -> vic.device.v1.Nic
+	27, // 7: vic.compute.v1.CreateRequest.guest:type_name -> vic.compute.v1.CreateRequest.GuestEntry
 	3,  // 8: vic.compute.v1.CreateResponse.vm:type_name -> vic.compute.v1.Vm
 	3,  // 9: vic.compute.v1.GetResponse.vm:type_name -> vic.compute.v1.Vm
 	3,  // 10: vic.compute.v1.ListResponse.vms:type_name -> vic.compute.v1.Vm
-	27, // 11: vic.compute.v1.UpdateRequest.guest:type_name -> vic.compute.v1.UpdateRequest.GuestEntry
-	1,  // 12: vic.compute.v1.WatchResponse.kind:type_name -> vic.compute.v1.WatchResponse.Kind
-	3,  // 13: vic.compute.v1.WatchResponse.vm:type_name -> vic.compute.v1.Vm
-	3,  // 14: vic.compute.v1.WatchResponse.vms:type_name -> vic.compute.v1.Vm
-	4,  // 15: vic.compute.v1.ComputeService.Create:input_type -> vic.compute.v1.CreateRequest
-	6,  // 16: vic.compute.v1.ComputeService.Start:input_type -> vic.compute.v1.StartRequest
-	8,  // 17: vic.compute.v1.ComputeService.Stop:input_type -> vic.compute.v1.StopRequest
-	10, // 18: vic.compute.v1.ComputeService.Kill:input_type -> vic.compute.v1.KillRequest
-	12, // 19: vic.compute.v1.ComputeService.Remove:input_type -> vic.compute.v1.RemoveRequest
-	14, // 20: vic.compute.v1.ComputeService.Get:input_type -> vic.compute.v1.GetRequest
-	16, // 21: vic.compute.v1.ComputeService.List:input_type -> vic.compute.v1.ListRequest
-	18, // 22: vic.compute.v1.ComputeService.Update:input_type -> vic.compute.v1.UpdateRequest
-	20, // 23: vic.compute.v1.ComputeService.Watch:input_type -> vic.compute.v1.WatchRequest
-	22, // 24: vic.compute.v1.ComputeService.Connect:input_type -> vic.compute.v1.ConnectRequest
-	24, // 25: vic.compute.v1.ComputeService.Capacity:input_type -> vic.compute.v1.CapacityRequest
-	5,  // 26: vic.compute.v1.ComputeService.Create:output_type -> vic.compute.v1.CreateResponse
-	7,  // 27: vic.compute.v1.ComputeService.Start:output_type -> vic.compute.v1.StartResponse
-	9,  // 28: vic.compute.v1.ComputeService.Stop:output_type -> vic.compute.v1.StopResponse
-	11, // 29: vic.compute.v1.ComputeService.Kill:output_type -> vic.compute.v1.KillResponse
-	13, // 30: vic.compute.v1.ComputeService.Remove:output_type -> vic.compute.v1.RemoveResponse
-	15, // 31: vic.compute.v1.ComputeService.Get:output_type -> vic.compute.v1.GetResponse
-	17, // 32: vic.compute.v1.ComputeService.List:output_type -> vic.compute.v1.ListResponse
-	19, // 33: vic.compute.v1.ComputeService.Update:output_type -> vic.compute.v1.UpdateResponse
-	21, // 34: vic.compute.v1.ComputeService.Watch:output_type -> vic.compute.v1.WatchResponse
-	23, // 35: vic.compute.v1.ComputeService.Connect:output_type -> vic.compute.v1.ConnectResponse
-	25, // 36: vic.compute.v1.ComputeService.Capacity:output_type -> vic.compute.v1.CapacityResponse
-	26, // [26:37] is the sub-list for method output_type
-	15, // [15:26] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	28, // 11: vic.compute.v1.UpdateRequest.guest:type_name -> vic.compute.v1.UpdateRequest.GuestEntry
+	19, // 12: vic.compute.v1.UpdateRequest.nics:type_name -> vic.compute.v1.NicList
+	31, // 13: vic.compute.v1.NicList.nics:type_name -> vic.device.v1.Nic
+	1,  // 14: vic.compute.v1.WatchResponse.kind:type_name -> vic.compute.v1.WatchResponse.Kind
+	3,  // 15: vic.compute.v1.WatchResponse.vm:type_name -> vic.compute.v1.Vm
+	3,  // 16: vic.compute.v1.WatchResponse.vms:type_name -> vic.compute.v1.Vm
+	4,  // 17: vic.compute.v1.ComputeService.Create:input_type -> vic.compute.v1.CreateRequest
+	6,  // 18: vic.compute.v1.ComputeService.Start:input_type -> vic.compute.v1.StartRequest
+	8,  // 19: vic.compute.v1.ComputeService.Stop:input_type -> vic.compute.v1.StopRequest
+	10, // 20: vic.compute.v1.ComputeService.Kill:input_type -> vic.compute.v1.KillRequest
+	12, // 21: vic.compute.v1.ComputeService.Remove:input_type -> vic.compute.v1.RemoveRequest
+	14, // 22: vic.compute.v1.ComputeService.Get:input_type -> vic.compute.v1.GetRequest
+	16, // 23: vic.compute.v1.ComputeService.List:input_type -> vic.compute.v1.ListRequest
+	18, // 24: vic.compute.v1.ComputeService.Update:input_type -> vic.compute.v1.UpdateRequest
+	21, // 25: vic.compute.v1.ComputeService.Watch:input_type -> vic.compute.v1.WatchRequest
+	23, // 26: vic.compute.v1.ComputeService.Connect:input_type -> vic.compute.v1.ConnectRequest
+	25, // 27: vic.compute.v1.ComputeService.Capacity:input_type -> vic.compute.v1.CapacityRequest
+	5,  // 28: vic.compute.v1.ComputeService.Create:output_type -> vic.compute.v1.CreateResponse
+	7,  // 29: vic.compute.v1.ComputeService.Start:output_type -> vic.compute.v1.StartResponse
+	9,  // 30: vic.compute.v1.ComputeService.Stop:output_type -> vic.compute.v1.StopResponse
+	11, // 31: vic.compute.v1.ComputeService.Kill:output_type -> vic.compute.v1.KillResponse
+	13, // 32: vic.compute.v1.ComputeService.Remove:output_type -> vic.compute.v1.RemoveResponse
+	15, // 33: vic.compute.v1.ComputeService.Get:output_type -> vic.compute.v1.GetResponse
+	17, // 34: vic.compute.v1.ComputeService.List:output_type -> vic.compute.v1.ListResponse
+	20, // 35: vic.compute.v1.ComputeService.Update:output_type -> vic.compute.v1.UpdateResponse
+	22, // 36: vic.compute.v1.ComputeService.Watch:output_type -> vic.compute.v1.WatchResponse
+	24, // 37: vic.compute.v1.ComputeService.Connect:output_type -> vic.compute.v1.ConnectResponse
+	26, // 38: vic.compute.v1.ComputeService.Capacity:output_type -> vic.compute.v1.CapacityResponse
+	28, // [28:39] is the sub-list for method output_type
+	17, // [17:28] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_compute_v1_compute_proto_init() }
@@ -1599,7 +1658,7 @@ func file_compute_v1_compute_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_compute_v1_compute_proto_rawDesc), len(file_compute_v1_compute_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
