@@ -28,6 +28,10 @@ const (
 	KeyStatus = "status"
 	// KeyUpdate holds an Update as JSON: what has changed since the Config was written; host to guest.
 	KeyUpdate = "update"
+	// KeyRevision holds a word that changes with every change of an appliance's KeyConfig; host to
+	// guest. The appliance looks at it now and then, reads KeyConfig again when it is a new one, and
+	// shows it in its Status once the change is in effect.
+	KeyRevision = "revision"
 )
 
 // IPKey is the guestinfo key that VMware Tools write the guest's primary address to
@@ -131,7 +135,10 @@ type Network struct {
 	Addresses []netip.Prefix `json:"addresses,omitempty"`
 	Gateway   netip.Addr     `json:"gateway,omitzero"`  // default route if valid
 	Gateway6  netip.Addr     `json:"gateway6,omitzero"` // likewise of IPv6
-	Routes    []Route        `json:"routes,omitempty"`
+	// NoGateway ignores the default route that DHCP gives (appliance only): a VM with several networks
+	// has one of them to the rest of the world.
+	NoGateway bool    `json:"noGateway,omitempty"`
+	Routes    []Route `json:"routes,omitempty"`
 	// Names and Links are for the network driver, which finds them here again after a restart:
 	// what the container is called on this network, and what it calls others (alias to name).
 	Names    []string          `json:"names,omitempty"`
@@ -222,10 +229,13 @@ type Exit struct {
 
 // Status is what an appliance's supervisor reports.
 type Status struct {
-	State    string            `json:"state"` // "starting", "ready", "failed"
-	Message  string            `json:"message,omitempty"`
-	Services map[string]string `json:"services,omitempty"` // name to "running", "ready", "exited 1", ...
-	Time     time.Time         `json:"time"`
+	State   string `json:"state"` // "starting", "ready", "failed"
+	Message string `json:"message,omitempty"`
+	// Services is name to "running", "ready", "reloading", "exited 1", "reload failed: why", ...
+	Services map[string]string `json:"services,omitempty"`
+	// Revision is the value of KeyRevision whose configuration was handed to the services last.
+	Revision string    `json:"revision,omitempty"`
+	Time     time.Time `json:"time"`
 }
 
 // Appliance makes the tether a supervisor of services.
@@ -233,10 +243,13 @@ type Appliance struct {
 	// Files are written before the services start, below /.
 	Files []File `json:"files,omitempty"`
 	// Services are started in order and started again when they end, after 0.1 s at first and up
-	// to 30 s when they keep ending.
+	// to 30 s when they keep ending. A service gets SIGHUP when files have changed, and is started anew
+	// when its own arguments or environment have.
 	Services []Service         `json:"services"`
 	Sysctl   map[string]string `json:"sysctl,omitempty"`
 	Modules  []string          `json:"modules,omitempty"` // kernel modules to load
+	// Syslog is where the services' output goes too: "udp://host:port" or "tcp://host:port".
+	Syslog string `json:"syslog,omitempty"`
 }
 
 // File is a file of the appliance's configuration.
@@ -247,7 +260,8 @@ type File struct {
 }
 
 // Service is one supervised program. NOTIFY_SOCKET is set for it: it reports READY=1 and STATUS=...
-// as sd_notify(3) describes.
+// as sd_notify(3) describes; after a reload READY=1 again, or ERRNO=1 with a STATUS that says why the
+// old configuration stays in use.
 type Service struct {
 	Name string   `json:"name"`
 	Args []string `json:"args"`

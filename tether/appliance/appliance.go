@@ -38,8 +38,11 @@ type Machine struct {
 	Log     *slog.Logger
 	Trace   *kernel.Trace
 
-	config guest.Config
-	board  *board
+	config   guest.Config // changes under mu alone
+	board    *board
+	revision string
+	syslog   *syslog
+	services []*supervisor
 
 	mu     sync.Mutex
 	leases map[string]netcfg.Lease
@@ -50,12 +53,16 @@ func (m *Machine) Run(ctx context.Context, config guest.Config) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.config, m.leases = config, map[string]netcfg.Lease{}
+	m.catchUp(ctx)
+	config = m.config
+	m.syslog = newSyslog(ctx, netcfg.Hostname(&config))
+	m.syslog.send(config.Appliance.Syslog)
 	m.board = newBoard(config.Appliance.Services, func(s guest.Status) {
 		if err := m.Keys.SetJSON(ctx, guest.KeyStatus, s); err != nil {
 			m.Log.Warn("the status could not be reported", "err", err)
 		}
 	})
-	m.board.announce()
+	m.board.revise(m.revision)
 	mounted, err := m.prepare(ctx)
 	if err != nil {
 		m.Log.Error("the appliance could not be prepared", "err", err)
@@ -217,14 +224,14 @@ func (m *Machine) serve(ctx context.Context, cancel context.CancelFunc) {
 	if err := os.MkdirAll(notifyDir, 0o755); err != nil {
 		m.board.fail(err)
 	}
-	var all []*supervisor
 	var running sync.WaitGroup
 	for _, s := range m.config.Appliance.Services {
 		v := &supervisor{service: s, reaper: m.Reaper, log: m.Log, runDir: notifyDir, logDir: logDir,
-			console: os.Stderr, report: m.board.service, first: firstRestart}
-		all = append(all, v)
+			console: os.Stderr, report: m.board.service, first: firstRestart, syslog: m.syslog}
+		m.services = append(m.services, v)
 		running.Go(func() { v.run(ctx) })
 	}
+	running.Go(func() { m.follow(ctx) })
 	m.Trace.Step("services started")
 	m.Trace.Flush()
 	<-m.Keys.Halt()
@@ -238,7 +245,7 @@ func (m *Machine) serve(ctx context.Context, cancel context.CancelFunc) {
 	select {
 	case <-ended:
 	case <-time.After(stopWait):
-		for _, v := range all {
+		for _, v := range m.services {
 			v.signal(unix.SIGKILL)
 		}
 		<-ended

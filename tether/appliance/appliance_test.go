@@ -42,12 +42,15 @@ func TestBoardIsReadyWhenAllServicesAre(t *testing.T) {
 }
 
 func TestParseNotify(t *testing.T) {
-	ready, status := parseNotify("MAINPID=3\nREADY=1\nSTATUS=all is well\n")
-	if !ready || status != "all is well" {
-		t.Fatal(ready, status)
-	}
-	if ready, _ := parseNotify("READY=0"); ready {
-		t.Fatal("not ready is ready")
+	for message, want := range map[string]notice{
+		"MAINPID=3\nREADY=1\nSTATUS=all is well\n": {ready: true, status: "all is well"},
+		"READY=0":                      {},
+		"ERRNO=0":                      {},
+		"ERRNO=1\nSTATUS=no such file": {failed: true, status: "no such file"},
+	} {
+		if got := parseNotify(message); got != want {
+			t.Errorf("%q: %+v", message, got)
+		}
 	}
 }
 

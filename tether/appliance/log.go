@@ -17,6 +17,8 @@ type serviceLog struct {
 	size    int64
 	limit   int64
 	console *os.File
+	syslog  *syslog // may be nil
+	name    string  // of the service
 }
 
 func openServiceLog(path string, console *os.File) (*serviceLog, error) {
@@ -47,6 +49,7 @@ func (l *serviceLog) Write(b []byte) (int, error) {
 	if l.console != nil {
 		_, _ = l.console.Write(b)
 	}
+	l.syslog.write(l.name, b)
 	if l.f != nil && l.size > 0 && l.size+int64(len(b)) > l.limit {
 		l.f.Close()
 		l.f = nil

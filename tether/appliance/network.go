@@ -34,7 +34,7 @@ func (m *Machine) network(ctx, wait context.Context) error {
 	}
 	for i, n := range m.config.Networks {
 		if n.DHCP {
-			m.dhcp(ctx, wait, names[i])
+			m.dhcp(ctx, wait, names[i], n.NoGateway)
 		}
 	}
 	m.Trace.Step("network configured")
@@ -42,8 +42,8 @@ func (m *Machine) network(ctx, wait context.Context) error {
 }
 
 // dhcp waits for the first lease, and goes on without it: services on other networks may work.
-func (m *Machine) dhcp(ctx, wait context.Context, name string) {
-	d := &netcfg.DHCP{Interface: name, Hostname: netcfg.Hostname(&m.config), Log: m.Log}
+func (m *Machine) dhcp(ctx, wait context.Context, name string, noGateway bool) {
+	d := &netcfg.DHCP{Interface: name, Hostname: netcfg.Hostname(&m.config), NoGateway: noGateway, Log: m.Log}
 	d.Changed = func(l netcfg.Lease) {
 		m.mu.Lock()
 		m.leases[name] = l

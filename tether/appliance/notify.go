@@ -23,30 +23,38 @@ func listenNotify(path string) (*notifier, error) {
 }
 
 // read hands on what the service reports until the socket is closed.
-func (n *notifier) read(report func(ready bool, status string)) {
+func (n *notifier) read(report func(notice)) {
 	buf := make([]byte, 4096)
 	for {
 		size, err := n.conn.Read(buf)
 		if err != nil {
 			return
 		}
-		if ready, status := parseNotify(string(buf[:size])); ready || status != "" {
-			report(ready, status)
+		if n := parseNotify(string(buf[:size])); n != (notice{}) {
+			report(n)
 		}
 	}
 }
 
-func parseNotify(message string) (ready bool, status string) {
+// notice is what a service reports.
+type notice struct {
+	ready, failed bool
+	status        string
+}
+
+func parseNotify(message string) (n notice) {
 	for line := range strings.Lines(message) {
 		k, v, _ := strings.Cut(strings.TrimRight(line, "\n"), "=")
 		switch {
 		case k == "READY" && v == "1":
-			ready = true
+			n.ready = true
+		case k == "ERRNO" && v != "0":
+			n.failed = true
 		case k == "STATUS":
-			status = v
+			n.status = v
 		}
 	}
-	return ready, status
+	return n
 }
 
 func (n *notifier) close() {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,8 @@ type supervisor struct {
 	// report is told of each change of the service's state and of its STATUS.
 	report func(name, state, status string)
 	first  time.Duration // firstRestart but for tests
+
+	syslog *syslog // may be nil
 
 	mu   sync.Mutex
 	proc *spawn.Process
@@ -76,21 +79,21 @@ func (s *supervisor) once(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer out.close()
-	env := append([]string{"PATH=" + spawn.DefaultPath, "HOME=/root", "NOTIFY_SOCKET=" + n.path}, s.service.Env...)
-	p, err := spawn.StartService(s.reaper, s.service.Args, env)
+	out.syslog, out.name = s.syslog, s.service.Name
+	p, err := s.start(n.path)
 	if err != nil {
 		return "", err
 	}
-	s.mu.Lock()
-	s.proc = p
-	s.mu.Unlock()
 	s.report(s.service.Name, "running", "")
-	go n.read(func(ready bool, status string) {
+	go n.read(func(n notice) {
 		state := ""
-		if ready {
+		switch {
+		case n.ready:
 			state = "ready"
+		case n.failed:
+			state = "reload failed: " + n.status
 		}
-		s.report(s.service.Name, state, status)
+		s.report(s.service.Name, state, n.status)
 	})
 	copied := out.copy(p.Stdout)
 	stop := context.AfterFunc(ctx, func() { s.signal(unix.SIGTERM) })
@@ -107,6 +110,36 @@ func (s *supervisor) once(ctx context.Context) (string, error) {
 		return fmt.Sprintf("killed by signal %d", ws.Signal()), nil
 	}
 	return fmt.Sprintf("exited %d", ws.ExitStatus()), nil
+}
+
+// start starts the program, as its definition is now.
+func (s *supervisor) start(notify string) (*spawn.Process, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	env := append([]string{"PATH=" + spawn.DefaultPath, "HOME=/root", "NOTIFY_SOCKET=" + notify}, s.service.Env...)
+	p, err := spawn.StartService(s.reaper, s.service.Args, env)
+	if err == nil {
+		s.proc = p
+	}
+	return p, err
+}
+
+// change gives the service its new definition, or, if that is the same, tells it that files have
+// changed. A service that is not running finds both when it starts.
+func (s *supervisor) change(to guest.Service, files bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	same := slices.Equal(s.service.Args, to.Args) && slices.Equal(s.service.Env, to.Env)
+	s.service.Args, s.service.Env = to.Args, to.Env
+	if s.proc == nil || (same && !files) {
+		return
+	}
+	if s.report(to.Name, "reloading", ""); same {
+		// The program alone: what it has started is its to tell.
+		unix.Kill(s.proc.PID, unix.SIGHUP)
+		return
+	}
+	unix.Kill(-s.proc.PID, unix.SIGTERM)
 }
 
 // signal sends a signal to the service and its children.

@@ -20,6 +20,7 @@ type board struct {
 	mu       sync.Mutex
 	services map[string]string
 	message  string
+	revision string
 	failed   bool
 	publish  func(guest.Status)
 }
@@ -53,15 +54,17 @@ func (b *board) fail(err error) {
 	b.publish(b.status())
 }
 
-func (b *board) announce() {
+// revise says which configuration the services have been told of.
+func (b *board) revise(revision string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.revision = revision
 	b.publish(b.status())
 }
 
 // status is ready when every service has said so.
 func (b *board) status() guest.Status {
-	s := guest.Status{State: stateReady, Message: b.message, Services: maps.Clone(b.services), Time: time.Now().UTC()}
+	s := guest.Status{State: stateReady, Message: b.message, Services: maps.Clone(b.services), Revision: b.revision, Time: time.Now().UTC()}
 	for _, state := range b.services {
 		if state != "ready" {
 			s.State = stateStarting

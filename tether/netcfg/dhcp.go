@@ -26,6 +26,8 @@ type Lease struct {
 type DHCP struct {
 	Interface string
 	Hostname  string
+	// NoGateway leaves the default route to another interface.
+	NoGateway bool
 	// Changed is called with each lease that differs from the one before, after it is in effect.
 	Changed func(Lease)
 	Log     *slog.Logger
@@ -127,6 +129,9 @@ func (d *DHCP) apply(lease *nclient4.Lease) error {
 	}
 	if err := addAddress(link, next.Address); err != nil {
 		return err
+	}
+	if d.NoGateway {
+		next.Gateways = nil
 	}
 	for _, gw := range next.Gateways[:min(1, len(next.Gateways))] {
 		if err := addRoute(link, netip.Prefix{}, gw); err != nil {
