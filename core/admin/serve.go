@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,9 +21,8 @@ import (
 type Listeners struct {
 	Socket string // path of the unix socket; empty: none
 	Listen string // "tcp://host:port"; empty: none
-	// TLSCA is the file of the authority of the administrators' certificates; TLSCert and TLSKey are
-	// the server's.
-	TLSCA, TLSCert, TLSKey string
+	// TLS is for Listen; it must verify the administrators' certificates.
+	TLS *tls.Config
 }
 
 // Open opens the listeners.
@@ -72,26 +70,11 @@ func openSocket(path string) (net.Listener, error) {
 }
 
 func (l Listeners) openTLS() (net.Listener, error) {
-	pem, err := os.ReadFile(l.TLSCA)
-	if err != nil {
-		return nil, fmt.Errorf("admin.tls_ca: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("admin.tls_ca: %s holds no certificate: %w", l.TLSCA, errdef.ErrInvalid)
-	}
-	cert, err := tls.LoadX509KeyPair(l.TLSCert, l.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("docker.tls_cert, docker.tls_key: %w", err)
-	}
 	addr, ok := strings.CutPrefix(l.Listen, "tcp://")
 	if !ok {
 		return nil, fmt.Errorf("%q is not tcp://host:port: %w", l.Listen, errdef.ErrInvalid)
 	}
-	return tls.Listen("tcp", addr, &tls.Config{
-		Certificates: []tls.Certificate{cert}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
-		MinVersion: tls.VersionTLS12,
-	})
+	return tls.Listen("tcp", addr, l.TLS)
 }
 
 // Serve serves handler on all listeners until ctx ends, and closes them.

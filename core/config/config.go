@@ -25,10 +25,13 @@ type Config struct {
 
 // Docker is the Docker API's listener.
 type Docker struct {
-	Listen  []string `toml:"listen"`
-	TLSCA   string   `toml:"tls_ca"`
-	TLSCert string   `toml:"tls_cert"`
-	TLSKey  string   `toml:"tls_key"`
+	Listen []string `toml:"listen"`
+	// Interface limits tcp listeners to what comes in on one network interface.
+	Interface string `toml:"interface"`
+	TLSCA     string `toml:"tls_ca"`
+	TLSCRL    string `toml:"tls_crl"`
+	TLSCert   string `toml:"tls_cert"`
+	TLSKey    string `toml:"tls_key"`
 }
 
 // Admin is the administrator's API.
@@ -36,6 +39,7 @@ type Admin struct {
 	Socket string `toml:"socket"`
 	Listen string `toml:"listen"`
 	TLSCA  string `toml:"tls_ca"`
+	TLSCRL string `toml:"tls_crl"`
 }
 
 // Link holds the authority of the links to the tethers.
@@ -58,6 +62,7 @@ type Engine struct {
 	Network         string `toml:"network"`
 	DefaultCPUs     int32  `toml:"default_cpus"`
 	DefaultMemoryMB int64  `toml:"default_memory_mb"`
+	MaxContainers   int    `toml:"max_containers"`
 	PluginDir       string `toml:"plugin_dir"`
 }
 
@@ -124,10 +129,16 @@ func (d Docker) validate() error {
 	if d.TLSCA != "" && d.TLSCert == "" {
 		errs = append(errs, invalid("docker.tls_ca", "verifies clients and needs TLS: set docker.tls_cert and docker.tls_key too"))
 	}
+	if d.TLSCRL != "" && d.TLSCA == "" {
+		errs = append(errs, invalid("docker.tls_crl", "lists revoked certificates of docker.tls_ca: set that too"))
+	}
 	return errors.Join(errs...)
 }
 
 func (a Admin) validate(d Docker) error {
+	if a.TLSCRL != "" && a.TLSCA == "" {
+		return invalid("admin.tls_crl", "lists revoked certificates of admin.tls_ca: set that too")
+	}
 	if a.Listen == "" {
 		return nil
 	}
@@ -144,6 +155,9 @@ func (e Engine) validate() error {
 	}
 	if e.DefaultMemoryMB < MinMemoryMB {
 		errs = append(errs, invalid("engine.default_memory_mb", "is %d: a VM boots with %d or more", e.DefaultMemoryMB, MinMemoryMB))
+	}
+	if e.MaxContainers < 0 {
+		errs = append(errs, invalid("engine.max_containers", "is %d: give a number, or 0 for no limit", e.MaxContainers))
 	}
 	errs = append(errs,
 		required("engine.compute", e.Compute, "the name of a plugin in engine.plugin_dir"),

@@ -125,7 +125,7 @@ func serve(t *testing.T) *host {
 		t.Fatal(err)
 	}
 	sock := filepath.Join(dir, "s")
-	ls, err := dockerapi.Listen([]string{"unix://" + sock}, dockerapi.TLS{})
+	ls, err := dockerapi.Listen([]string{"unix://" + sock}, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,21 +11,18 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/docker/go-connections/tlsconfig"
+	"golang.org/x/sys/unix"
 
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-// TLS names the files of a listener's certificate; all empty means no TLS, an empty CA no
-// verification of clients.
-type TLS struct{ CA, Cert, Key string }
-
-// Listen opens a listener for each address: "tcp://host:port" (with TLS if t has a certificate) or
-// "unix:///path".
-func Listen(addresses []string, t TLS) ([]net.Listener, error) {
+// Listen opens a listener for each address: "tcp://host:port" or "unix:///path". Those of tcp speak
+// TLS if there is a configuration, and take only what comes in on the network interface dev, if that
+// is not empty.
+func Listen(addresses []string, dev string, t *tls.Config) ([]net.Listener, error) {
 	var all []net.Listener
 	for _, a := range addresses {
-		l, err := listen(a, t)
+		l, err := listen(a, dev, t)
 		if err != nil {
 			for _, open := range all {
 				_ = open.Close()
@@ -36,20 +34,24 @@ func Listen(addresses []string, t TLS) ([]net.Listener, error) {
 	return all, nil
 }
 
-func listen(address string, t TLS) (net.Listener, error) {
+func listen(address, dev string, t *tls.Config) (net.Listener, error) {
 	proto, addr, ok := strings.Cut(address, "://")
 	switch {
 	case ok && proto == "unix":
 		return listenUnix(addr)
 	case ok && proto == "tcp":
-		l, err := net.Listen("tcp", addr)
+		lc := net.ListenConfig{Control: bindTo(dev)}
+		l, err := lc.Listen(context.Background(), "tcp", addr)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return nil, fmt.Errorf("docker.listen: %s is in use by another program: %w", address, errdef.ErrConflict)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("docker.listen: %s: %w", address, err)
 		}
-		return withTLS(l, t)
+		if t == nil {
+			return l, nil
+		}
+		return tls.NewListener(l, t), nil
 	}
 	return nil, fmt.Errorf("docker.listen: %q is neither tcp://host:port nor unix:///path: %w", address, errdef.ErrInvalid)
 }
@@ -73,20 +75,19 @@ func listenUnix(path string) (net.Listener, error) {
 	return l, nil
 }
 
-func withTLS(l net.Listener, t TLS) (net.Listener, error) {
-	if t.Cert == "" && t.Key == "" {
-		return l, nil
+// bindTo ties a socket to a network interface, whatever addresses that will have.
+func bindTo(dev string) func(network, address string, c syscall.RawConn) error {
+	if dev == "" {
+		return nil
 	}
-	o := tlsconfig.Options{CertFile: t.Cert, KeyFile: t.Key, ExclusiveRootPools: true, MinVersion: tls.VersionTLS12}
-	if t.CA != "" {
-		o.CAFile, o.ClientAuth = t.CA, tls.RequireAndVerifyClientCert
+	return func(_, _ string, c syscall.RawConn) error {
+		var bound error
+		if err := c.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), dev) }); err != nil {
+			return err
+		}
+		if bound != nil {
+			return fmt.Errorf("docker.interface %s: %w", dev, bound)
+		}
+		return nil
 	}
-	cfg, err := tlsconfig.Server(o)
-	if err != nil {
-		_ = l.Close()
-		return nil, fmt.Errorf("docker.tls_cert, tls_key or tls_ca: %w", err)
-	}
-	// Attach and exec take the connection over, which HTTP/2 does not allow.
-	cfg.NextProtos = []string{"http/1.1"}
-	return tls.NewListener(l, cfg), nil
 }

@@ -33,6 +33,8 @@ type Options struct {
 	// DefaultCPUs and DefaultMemoryMB are the size of a VM whose container asks for none.
 	DefaultCPUs     int32
 	DefaultMemoryMB int64
+	// MaxContainers bounds how many there are; 0: no bound.
+	MaxContainers int
 	// BridgeNetwork is the name of the network that containers join.
 	BridgeNetwork string
 	// Names makes up a name; attempt counts from 0.
@@ -144,6 +146,9 @@ func (e *Engine) reserve(name, id string) error {
 	defer e.mu.Unlock()
 	if owner, ok := e.names[name]; ok && owner != id {
 		return errNameInUse(name, owner)
+	}
+	if most := e.opts.MaxContainers; most > 0 && len(e.names) >= most && e.containers[id] == nil {
+		return fail(errdef.ErrExhausted, "this VCH may hold %d containers, and does: remove one, or ask its administrator for more", most)
 	}
 	e.names[name] = id
 	return nil

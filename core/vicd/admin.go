@@ -13,8 +13,11 @@ const logKept = 1 << 20
 // not wait for the plugins: it is there to see why they do not come up.
 func (d *daemon) serveAdmin(ctx context.Context, logs *admin.Ring) (<-chan error, error) {
 	a := d.cfg.Admin
-	listeners, err := admin.Listeners{Socket: a.Socket, Listen: a.Listen, TLSCA: a.TLSCA,
-		TLSCert: d.cfg.Docker.TLSCert, TLSKey: d.cfg.Docker.TLSKey}.Open()
+	l := admin.Listeners{Socket: a.Socket, Listen: a.Listen}
+	if d.adminTLS != nil {
+		l.TLS = d.adminTLS.Config()
+	}
+	listeners, err := l.Open()
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package vicd
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,7 @@ import (
 	"github.com/openvic/vic/core/image"
 	"github.com/openvic/vic/core/link"
 	"github.com/openvic/vic/core/plugin"
+	"github.com/openvic/vic/core/tlsfiles"
 	"github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/network"
 	"github.com/openvic/vic/sdk/storage"
@@ -40,6 +42,9 @@ type daemon struct {
 	storage storage.Driver
 	network network.Driver
 
+	dockerTLS, adminTLS *tlsfiles.Server             // nil: not encrypted
+	applied             map[string][sha256.Size]byte // what the plugins' configuration files held, by plugin
+
 	hub       *event.Hub
 	events    *dockerevents.Events
 	images    *image.Service
@@ -54,7 +59,14 @@ type daemon struct {
 func newDaemon(ctx context.Context, cfg config.Config, version string, log *slog.Logger, level slog.Level) (*daemon, error) {
 	d := &daemon{cfg: cfg, version: version, log: log, hub: &event.Hub{}, events: dockerevents.New(), ready: make(chan struct{})}
 	var err error
-	if d.listeners, err = dockerapi.Listen(cfg.Docker.Listen, dockerapi.TLS{CA: cfg.Docker.TLSCA, Cert: cfg.Docker.TLSCert, Key: cfg.Docker.TLSKey}); err != nil {
+	if err = d.openTLS(); err != nil {
+		return nil, err
+	}
+	var t *tls.Config
+	if d.dockerTLS != nil {
+		t = d.dockerTLS.Config()
+	}
+	if d.listeners, err = dockerapi.Listen(cfg.Docker.Listen, cfg.Docker.Interface, t); err != nil {
 		return nil, err
 	}
 	steps := []func() error{
@@ -85,6 +97,7 @@ func (d *daemon) openPlugins(level slog.Level) error {
 	if d.host, err = plugin.New(o); err != nil {
 		return err
 	}
+	d.applied = pluginSums(plugins)
 	var errs [3]error
 	d.compute, errs[0] = d.host.Compute(e.Compute)
 	d.storage, errs[1] = d.host.Storage(e.Storage)
@@ -114,7 +127,8 @@ func (d *daemon) openEngine(ctx context.Context) error {
 	}
 	d.engine, err = engine.New(ctx, engine.Options{Compute: d.compute, Storage: d.storage, Network: d.network, Images: d.images,
 		Authority: authority, Events: d.hub, Log: d.log, DefaultCPUs: d.cfg.Engine.DefaultCPUs, DefaultMemoryMB: d.cfg.Engine.DefaultMemoryMB,
-		Names: namesgenerator.GetRandomName})
+		MaxContainers: d.cfg.Engine.MaxContainers,
+		Names:         namesgenerator.GetRandomName})
 	return err
 }
 

@@ -63,6 +63,7 @@ func start(ctx context.Context, version, path string, log *slog.Logger, level sl
 		d.close()
 		return err
 	}
+	d.reloadOnHangup(ctx, path, cancel)
 	err = d.run(ctx, cancel)
 	cancel()
 	return errors.Join(err, <-served)

@@ -24,6 +24,7 @@ import (
 	"github.com/openvic/vic/core/admin"
 	"github.com/openvic/vic/core/admin/cli"
 	"github.com/openvic/vic/core/plugin"
+	"github.com/openvic/vic/core/tlsfiles"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -78,10 +79,12 @@ func serve(t *testing.T) served {
 	for _, d := range []string{server, s.certs, s.stranger} {
 		write(t, filepath.Join(d, "ca.pem"), admins.pem)
 	}
-	l := admin.Listeners{
-		Socket: s.socket, Listen: "tcp://127.0.0.1:0", TLSCA: filepath.Join(server, "ca.pem"),
-		TLSCert: filepath.Join(server, "server-cert.pem"), TLSKey: filepath.Join(server, "server-key.pem"),
+	files, err := tlsfiles.Open(tlsfiles.Files{CA: filepath.Join(server, "ca.pem"),
+		Cert: filepath.Join(server, "server-cert.pem"), Key: filepath.Join(server, "server-key.pem")})
+	if err != nil {
+		t.Fatal(err)
 	}
+	l := admin.Listeners{Socket: s.socket, Listen: "tcp://127.0.0.1:0", TLS: files.Config()}
 	open, err := l.Open()
 	if err != nil {
 		t.Fatal(err)

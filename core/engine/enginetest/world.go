@@ -39,6 +39,8 @@ type World struct {
 	Network   *network.Fake
 	Images    *Images
 	Authority *link.Authority
+	// MaxContainers is for the engines that are made from now on.
+	MaxContainers int
 
 	t       testing.TB
 	mu      sync.Mutex
@@ -74,7 +76,7 @@ func (w *World) Engine() (e *engine.Engine, hub *event.Hub, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	hub = &event.Hub{}
 	e, err := engine.New(ctx, engine.Options{Compute: w.Compute, Storage: w.Storage, Network: w.Network, Images: w.Images,
-		Authority: w.Authority, Events: hub, DefaultMemoryMB: 256, Names: func(n int) string { return fmt.Sprintf("made_up%d", n) }})
+		Authority: w.Authority, Events: hub, DefaultMemoryMB: 256, MaxContainers: w.MaxContainers, Names: func(n int) string { return fmt.Sprintf("made_up%d", n) }})
 	if err != nil {
 		w.t.Fatal(err)
 	}

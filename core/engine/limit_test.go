@@ -1,0 +1,29 @@
+package engine_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/openvic/vic/core/engine"
+	"github.com/openvic/vic/core/engine/enginetest"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+)
+
+func TestNoMoreContainersThanTheLimit(t *testing.T) {
+	w := newWorld(t)
+	w.MaxContainers = 2
+	w.restart()
+	w.create("c1", []string{"true"})
+	w.create("c2", []string{"true"})
+	req := engine.CreateRequest{Image: engine.Image{ID: "sha256:aa", Ref: "busybox", Layer: enginetest.Layer}, Process: guest.Process{Args: []string{"true"}}}
+	for _, name := range []string{"c3", ""} {
+		req.Name = name
+		if _, err := w.Create(ctx(t), req); !errors.Is(err, errdef.ErrExhausted) || !strings.Contains(err.Error(), "may hold 2 containers") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	w.must(w.Engine.Remove(ctx(t), "c1", false))
+	w.create("c3", []string{"true"})
+}

@@ -1,0 +1,165 @@
+package tlsfiles
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+type authority struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	next int64
+}
+
+func newAuthority(t *testing.T, name string) *authority {
+	a := &authority{t: t, next: 1}
+	tmpl := &x509.Certificate{Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
+	a.key = key(t)
+	a.cert = a.sign(tmpl, tmpl, a.key)
+	return a
+}
+
+func key(t *testing.T) *ecdsa.PrivateKey {
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	return k
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (a *authority) sign(tmpl, parent *x509.Certificate, k *ecdsa.PrivateKey) *x509.Certificate {
+	a.next++
+	tmpl.SerialNumber, tmpl.NotBefore, tmpl.NotAfter = big.NewInt(a.next), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, k.Public(), a.key)
+	must(a.t, err)
+	c, err := x509.ParseCertificate(der)
+	must(a.t, err)
+	return c
+}
+
+func (a *authority) leaf(name string) tls.Certificate {
+	k := key(a.t)
+	c := a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}, a.cert, k)
+	return tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: k, Leaf: c}
+}
+
+func (a *authority) crl(serials ...*big.Int) []byte {
+	tmpl := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour)}
+	for _, s := range serials {
+		tmpl.RevokedCertificateEntries = append(tmpl.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: s, RevocationTime: time.Now()})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, tmpl, a.cert, a.key)
+	must(a.t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
+}
+
+func write(t *testing.T, name string, b []byte) { t.Helper(); must(t, os.WriteFile(name, b, 0o600)) }
+
+func writePair(t *testing.T, f Files, c tls.Certificate) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	must(t, err)
+	write(t, f.Cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]}))
+	write(t, f.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+func TestReloadKeepsConnectionsAndRefusesWhoIsRevoked(t *testing.T) {
+	dir := t.TempDir()
+	f := Files{Cert: filepath.Join(dir, "c"), Key: filepath.Join(dir, "k"), CA: filepath.Join(dir, "ca"), CRL: filepath.Join(dir, "crl")}
+	a := newAuthority(t, "clients")
+	write(t, f.CA, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}))
+	writePair(t, f, a.leaf("old"))
+	s, err := Open(f)
+	must(t, err)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", s.Config())
+	must(t, err)
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go io.Copy(c, c)
+		}
+	}()
+	roots := x509.NewCertPool()
+	roots.AddCert(a.cert)
+	caches := map[string]tls.ClientSessionCache{} // a client that resumes its session is no less revoked
+	dial := func(c tls.Certificate) (*tls.Conn, error) {
+		name := c.Leaf.Subject.CommonName
+		if caches[name] == nil {
+			caches[name] = tls.NewLRUClientSessionCache(4)
+		}
+		conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{c}, ClientSessionCache: caches[name]})
+		if err != nil {
+			return nil, err
+		}
+		return conn, echo(conn)
+	}
+	good, bad := a.leaf("good"), a.leaf("bad")
+	held, err := dial(bad)
+	must(t, err)
+
+	writePair(t, f, a.leaf("new"))
+	write(t, f.CRL, a.crl(bad.Leaf.SerialNumber))
+	must(t, s.Reload())
+	must(t, echo(held))
+	if _, err := dial(bad); err == nil {
+		t.Error("a revoked client is let in")
+	}
+	c, err := dial(good)
+	must(t, err)
+	if got := c.ConnectionState().PeerCertificates[0].Subject.CommonName; got != "new" {
+		t.Errorf("the server shows %q", got)
+	}
+
+	for name, spoil := range map[string]func(){
+		"tls_crl":  func() { write(t, f.CRL, newAuthority(t, "clients").crl()) },
+		"tls_cert": func() { write(t, f.Cert, []byte("x")) },
+		"tls_ca":   func() { write(t, f.CA, []byte("x")); writePair(t, f, good) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, err := os.ReadFile(f.CRL)
+			must(t, err)
+			spoil()
+			err = s.Reload()
+			if err == nil || (name == "tls_crl" && !strings.Contains(err.Error(), name)) {
+				t.Errorf("error %v", err)
+			}
+			write(t, f.CRL, before)
+			if _, err := dial(good); err != nil {
+				t.Errorf("what was good before is not in use any more: %v", err)
+			}
+		})
+	}
+}
+
+func echo(c *tls.Conn) error {
+	if _, err := c.Write([]byte("x")); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(c, make([]byte, 1))
+	return err
+}
