@@ -135,20 +135,19 @@ func TestReloadKeepsConnectionsAndRefusesWhoIsRevoked(t *testing.T) {
 		t.Errorf("the server shows %q", got)
 	}
 
-	for name, spoil := range map[string]func(){
-		"tls_crl":  func() { write(t, f.CRL, newAuthority(t, "clients").crl()) },
-		"tls_cert": func() { write(t, f.Cert, []byte("x")) },
-		"tls_ca":   func() { write(t, f.CA, []byte("x")); writePair(t, f, good) },
-	} {
+	for name, spoil := range map[string]string{"tls_crl": f.CRL, "tls_cert": f.Cert, "tls_key": f.Key, "tls_ca": f.CA} {
 		t.Run(name, func(t *testing.T) {
-			before, err := os.ReadFile(f.CRL)
+			before, err := os.ReadFile(spoil)
 			must(t, err)
-			spoil()
-			err = s.Reload()
-			if err == nil || (name == "tls_crl" && !strings.Contains(err.Error(), name)) {
+			bad := []byte("x")
+			if name == "tls_crl" {
+				bad = newAuthority(t, "clients").crl() // of another authority with the same name
+			}
+			write(t, spoil, bad)
+			if err := s.Reload(); err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("error %v", err)
 			}
-			write(t, f.CRL, before)
+			write(t, spoil, before)
 			if _, err := dial(good); err != nil {
 				t.Errorf("what was good before is not in use any more: %v", err)
 			}
