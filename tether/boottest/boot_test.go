@@ -137,15 +137,15 @@ func TestExecInputTerminalAndSignals(t *testing.T) {
 	needs(t)
 	cfg := config("sh", "-c", `trap 'echo got term; exit 3' TERM; while :; do sleep 0.1; done`)
 	cfg.Process.Env = []string{"A=1"}
-	volume := makeDisk(t, func(dir string) { os.Mkdir(filepath.Join(dir, "lost+found"), 0o700) })
-	cfg.Mounts = []guest.Mount{{Disk: 1, Target: "/home"}}
+	volume := makeDisk(t, func(string) {})
+	cfg.Mounts = []guest.Mount{{Disk: 1, Target: "/home", SubDir: guest.VolumeDir, Populate: true, Volume: "home"}}
 	v, c := linked(t, cfg, makeDisk(t, rootfs), volume)
 
 	out, exit := execute(t, c, &linkv1.ExecRequest{ExecId: "1", Args: []string{"sh", "-c", "id; echo $A $B $$; pwd; ps | head -3; ls -la /home; exit 4"},
 		Env: []string{"B=2"}, Dir: "/tmp", User: "web"})
 	t.Log(out)
 	if exit.Code != 4 || !strings.Contains(out, "uid=33(web) gid=33(web) groups=33(web),40(extra)") || !strings.Contains(out, "1 2 ") ||
-		!strings.Contains(out, "\n/tmp\n") || !strings.Contains(out, "web\n") {
+		!strings.Contains(out, "\n/tmp\n") || !strings.Contains(out, "web\n") || strings.Contains(out, "lost+found") {
 		t.Errorf("exec: %v", exit)
 	}
 	if _, exit := execute(t, c, &linkv1.ExecRequest{ExecId: "2", Args: []string{"nope"}}); exit.Code != 127 || !strings.Contains(exit.Error, "nope") {

@@ -100,6 +100,9 @@ func (m *Machine) prepare(ctx context.Context) error {
 		return err
 	}
 	m.Trace.Step("disks and network are ready")
+	if err := m.shares(ctx); err != nil {
+		return err
+	}
 	return m.files()
 }
 

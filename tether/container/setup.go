@@ -31,7 +31,7 @@ const (
 func (m *Machine) disks(ctx context.Context) error {
 	f := &disk.Finder{Sys: "/sys", Events: m.Events, Trace: m.Trace}
 	roots := make([]string, len(m.config.Root.Disks))
-	volumes := make([]string, len(m.config.Mounts))
+	volumes := diskVolumes(m.config.Mounts)
 	g, gctx := errgroup.WithContext(ctx)
 	mount := func(n int, readOnly bool, dir *string) {
 		*dir = disksDir + strconv.Itoa(n)
@@ -47,13 +47,16 @@ func (m *Machine) disks(ctx context.Context) error {
 	for i, n := range m.config.Root.Disks {
 		mount(n, i < last, &roots[i])
 	}
-	for i, v := range m.config.Mounts {
-		mount(v.Disk, v.ReadOnly, &volumes[i])
+	for n, v := range volumes {
+		mount(n, v.readOnly(), &v.dir)
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	m.mounted = append(slices.Clone(volumes), roots...)
+	m.mounted = slices.Clone(roots)
+	for _, v := range volumes {
+		m.mounted = append([]string{v.dir}, m.mounted...)
+	}
 	m.Trace.Step("disks mounted")
 	if err := m.openLog(filepath.Join(roots[last], guest.StateDir, "log")); err != nil {
 		return err
@@ -61,7 +64,12 @@ func (m *Machine) disks(ctx context.Context) error {
 	if err := m.assemble(roots); err != nil {
 		return err
 	}
-	return m.volumes(volumes)
+	for _, v := range volumes {
+		if err := m.bind(v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m *Machine) openLog(dir string) error {
@@ -98,22 +106,6 @@ func (m *Machine) assemble(roots []string) error {
 	}
 	m.space.Root = mergeDir
 	m.mounted = append([]string{mergeDir}, m.mounted...)
-	return nil
-}
-
-// volumes fills new volumes and has them appear in the container, outer ones first.
-func (m *Machine) volumes(dirs []string) error {
-	for i, v := range m.config.Mounts {
-		if !v.ReadOnly {
-			if image, err := inRoot(m.space.Root, v.Target); err == nil {
-				if err := disk.PrepareVolume(dirs[i], image); err != nil {
-					return err
-				}
-			}
-		}
-		m.space.Binds = append(m.space.Binds, spawn.Bind{Source: dirs[i], Target: v.Target, ReadOnly: v.ReadOnly})
-	}
-	slices.SortStableFunc(m.space.Binds, func(a, b spawn.Bind) int { return len(a.Target) - len(b.Target) })
 	return nil
 }
 

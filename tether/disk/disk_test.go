@@ -47,26 +47,38 @@ func TestBlank(t *testing.T) {
 }
 
 func TestEmptyVolumeIsFilledFromImageOnce(t *testing.T) {
-	image, volume := t.TempDir(), t.TempDir()
-	os.Mkdir(filepath.Join(volume, "lost+found"), 0o700)
-	os.MkdirAll(filepath.Join(image, "a/b"), 0o750)
-	os.WriteFile(filepath.Join(image, "a/b/file"), []byte("x"), 0o640)
-	os.Symlink("b/file", filepath.Join(image, "a/link"))
-	if err := PrepareVolume(volume, image); err != nil {
-		t.Fatal(err)
-	}
-	st, err := os.Stat(filepath.Join(volume, "a/link"))
-	if err != nil || st.Mode().Perm() != 0o640 {
-		t.Fatal(st, err)
-	}
-	if _, err := os.Stat(filepath.Join(volume, "lost+found")); err == nil {
-		t.Fatal("lost+found is still there")
-	}
-	os.WriteFile(filepath.Join(image, "later"), nil, 0o600)
-	if err := PrepareVolume(volume, image); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(volume, "later")); err == nil {
-		t.Fatal("a volume in use was filled again")
+	for _, swap := range []bool{false, true} {
+		image, volume := t.TempDir(), filepath.Join(t.TempDir(), "data")
+		os.MkdirAll(filepath.Join(image, "a/b"), 0o750)
+		os.WriteFile(filepath.Join(image, "a/b/file"), []byte("x"), 0o640)
+		os.Symlink("b/file", filepath.Join(image, "a/link"))
+		os.Chmod(image, 0o711)
+		os.MkdirAll(volume, 0o755)
+		if swap { // what a VM left that died in the middle
+			os.MkdirAll(filepath.Join(volume+".new", "half"), 0o755)
+		}
+		if err := Populate(volume, image, swap); err != nil {
+			t.Fatal(err)
+		}
+		st, err := os.Stat(filepath.Join(volume, "a/link"))
+		if err != nil || st.Mode().Perm() != 0o640 {
+			t.Fatal(st, err)
+		}
+		if st, err := os.Stat(volume); err != nil || st.Mode().Perm() != 0o711 {
+			t.Fatal("the directory's own mode: ", st.Mode(), err)
+		}
+		if entries, _ := os.ReadDir(filepath.Dir(volume)); len(entries) != 1 {
+			t.Fatal("left beside the volume: ", entries)
+		}
+		if _, err := os.Stat(filepath.Join(volume, "half")); err == nil {
+			t.Fatal("half a copy was taken")
+		}
+		os.WriteFile(filepath.Join(image, "later"), nil, 0o600)
+		if err := Populate(volume, image, swap); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(volume, "later")); err == nil {
+			t.Fatal("a volume in use was filled again")
+		}
 	}
 }

@@ -11,13 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PrepareVolume does for a mounted volume what Docker does: an empty one gets the content, owner and
-// mode of the image's directory that it hides. The lost+found of a fresh file system goes away,
-// since programs (PostgreSQL) want an empty directory.
-func PrepareVolume(volume, image string) error {
-	if err := os.Remove(filepath.Join(volume, "lost+found")); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil // it holds something: the volume is in use
-	}
+// Populate does for a mounted volume what Docker does: an empty one gets the content, owner, mode and
+// attributes of the image's directory that it hides. With swap the copy is made beside the volume
+// and takes its place when it is whole, so that a VM that dies meanwhile leaves an empty volume, not
+// half a one; the volume must not be the root of its file system then.
+func Populate(volume, image string, swap bool) error {
 	entries, err := os.ReadDir(volume)
 	if err != nil || len(entries) > 0 {
 		return err
@@ -25,10 +23,40 @@ func PrepareVolume(volume, image string) error {
 	if st, err := os.Lstat(image); err != nil || !st.IsDir() {
 		return nil
 	}
-	if err := copyTree(image, volume); err != nil {
+	if err := fill(volume, image, swap); err != nil {
 		return fmt.Errorf("fill the volume from the image: %w", err)
 	}
 	return nil
+}
+
+func fill(volume, image string, swap bool) error {
+	if !swap {
+		return copyTree(image, volume)
+	}
+	made := volume + ".new"
+	if err := os.RemoveAll(made); err != nil {
+		return err
+	}
+	if err := os.Mkdir(made, 0o700); err != nil {
+		return err
+	}
+	if err := copyTree(image, made); err != nil {
+		return err
+	}
+	if err := syncAll(made); err != nil {
+		return err
+	}
+	return unix.Rename(made, volume) // not os.Rename: an empty directory gives way
+}
+
+// syncAll writes the file system of dir to its disk.
+func syncAll(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return unix.Syncfs(int(d.Fd()))
 }
 
 // copyTree copies the directory from into the directory to, which exists.

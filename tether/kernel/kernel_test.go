@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"os"
@@ -105,6 +107,23 @@ func TestSignatureIsCutOff(t *testing.T) {
 	} {
 		if got := string(unsigned([]byte(in))); got != want {
 			t.Errorf("%q: %q", in, got)
+		}
+	}
+}
+
+func TestACompressedModuleIsRead(t *testing.T) {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write([]byte("module"))
+	w.Close()
+	dir := t.TempDir()
+	for name, data := range map[string][]byte{"plain.ko": []byte("module"), "packed.ko.gz": b.Bytes()} {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := readModule(file); err != nil || string(got) != "module" {
+			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
 }

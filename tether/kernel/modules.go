@@ -3,6 +3,7 @@ package kernel
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ const ListFile = "modules.list"
 // long as all the rest between the kernel and the container's process. A kernel that insists gets
 // the file as it is.
 func loadModule(path, params string) error {
-	b, err := os.ReadFile(path)
+	b, err := readModule(path)
 	if err != nil {
 		return err
 	}
@@ -45,6 +46,19 @@ func loadModule(path, params string) error {
 		return nil
 	}
 	return err
+}
+
+// readModule reads a module's file, which may be compressed.
+func readModule(path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err != nil || !strings.HasSuffix(path, ".gz") {
+		return b, err
+	}
+	r, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return io.ReadAll(r)
 }
 
 // What the kernel's scripts/sign-file appends: the signature, 12 bytes of which the last 4 are the

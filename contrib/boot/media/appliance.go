@@ -47,7 +47,7 @@ func Appliance(ctx context.Context, kernel *Kernel, programs Programs) (*initram
 	}
 	boot, lazy := applianceModules()
 	steps := []func() error{
-		func() error { return addModules(tree, kernel, boot, lazy) },
+		func() error { return addModules(tree, kernel, boot, lazy, nil) },
 		func() error { return addProduct(tree, programs) },
 		func() error { return addBusybox(ctx, tree) },
 		func() error { return addFileSystemTools(tree) },

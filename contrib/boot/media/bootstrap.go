@@ -1,9 +1,13 @@
 package media
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/openvic/vic/contrib/boot/initramfs"
@@ -22,11 +26,15 @@ func bootstrapModules() (boot, lazy []string) {
 		[]string{"overlay", "nf_tables", "nft_ct", "nft_reject_inet"}
 }
 
+// bootstrapPacked are modules that few container VMs ask for. They are compressed, since all of the
+// initramfs is read at each boot: 5.6 MB of NFS make 1.2 MB.
+func bootstrapPacked() []string { return []string{"nfsv3", "nfsv4"} }
+
 func applianceModules() (boot, lazy []string) {
 	boot, _ = bootstrapModules()
 	boot = append(boot, "overlay", "nf_tables", "nft_chain_nat", "nft_nat", "nft_masq", "nft_ct", "nft_redir")
 	return boot, []string{"nft_reject_inet", "nft_fib_inet", "nft_limit", "nft_log", "nf_conntrack_netlink",
-		"isofs", "sr_mod", "virtio_net", "virtio_blk", "vmw_vmci", "tun", "veth", "dummy", "br_netfilter", "nfs"}
+		"isofs", "sr_mod", "virtio_net", "virtio_blk", "vmw_vmci", "tun", "veth", "dummy", "br_netfilter", "nfsv3", "nfsv4"}
 }
 
 // Bootstrap is the tree of the container VMs' initramfs: the tether and its modules, no more.
@@ -36,7 +44,7 @@ func Bootstrap(kernel *Kernel, tether string) (*initramfs.Tree, error) {
 		return nil, err
 	}
 	boot, lazy := bootstrapModules()
-	return tree, addModules(tree, kernel, boot, lazy)
+	return tree, addModules(tree, kernel, boot, lazy, bootstrapPacked())
 }
 
 // base holds what every initramfs needs: the tether as PID 1 and the places to mount on.
@@ -55,18 +63,31 @@ func base(tether string) (*initramfs.Tree, error) {
 }
 
 // addModules adds the modules' files, the list of those to load at boot, and a modules.dep and
-// modules.alias of all of them.
-func addModules(tree *initramfs.Tree, kernel *Kernel, boot, lazy []string) error {
+// modules.alias of all of them. The packed ones, and what they alone need, are compressed.
+func addModules(tree *initramfs.Tree, kernel *Kernel, boot, lazy, packed []string) error {
 	always, err := kernel.Modules.Resolve(boot...)
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
-	all, err := kernel.Modules.Resolve(append(boot, lazy...)...)
+	plain, err := kernel.Modules.Resolve(append(boot, lazy...)...)
+	if err != nil {
+		return fmt.Errorf("media: %w", err)
+	}
+	all, err := kernel.Modules.Resolve(slices.Concat(boot, lazy, packed)...)
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
 	dir := path.Join("/lib/modules", kernel.Modules.Version())
-	for _, m := range all {
+	for i, m := range all {
+		if i >= len(plain) { // Resolve keeps the order, so that these come last
+			data, err := gzipped(kernel.Modules.File(m))
+			if err != nil {
+				return err
+			}
+			all[i].Path += ".gz"
+			tree.Bytes(path.Join(dir, all[i].Path), 0o644, data)
+			continue
+		}
 		if err := tree.File(path.Join(dir, m.Path), 0o644, kernel.Modules.File(m)); err != nil {
 			return err
 		}
@@ -79,4 +100,24 @@ func addModules(tree *initramfs.Tree, kernel *Kernel, boot, lazy []string) error
 	tree.Bytes(path.Join(dir, "modules.dep"), 0o644, kmod.Dep(all))
 	tree.Bytes(path.Join(dir, "modules.alias"), 0o644, kmod.Alias(all))
 	return nil
+}
+
+// gzipped is a file's content, compressed.
+func gzipped(file string) ([]byte, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("media: %w", err)
+	}
+	var buf bytes.Buffer
+	w, err := gzip.NewWriterLevel(&buf, gzip.BestCompression)
+	if err != nil {
+		return nil, fmt.Errorf("media: %w", err)
+	}
+	if _, err := w.Write(data); err != nil {
+		return nil, fmt.Errorf("media: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("media: %w", err)
+	}
+	return buf.Bytes(), nil
 }
