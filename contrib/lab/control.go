@@ -88,6 +88,7 @@ func (l *Lab) controlMux() *http.ServeMux {
 		}
 		reply(w, struct{}{}, err)
 	})
+	l.userRoutes(mux)
 	return mux
 }
 

@@ -39,6 +39,7 @@ type collector struct {
 	backlog  []types.PropertyFilterUpdate
 	version  int
 	closing  <-chan struct{} // closed when the lab stops
+	lab      *Server
 
 	waiting sync.Mutex // one WaitForUpdatesEx at a time
 }
@@ -143,12 +144,12 @@ func (pc *collector) CreateFilter(ctx *simulator.Context, c *types.CreateFilter)
 	return res
 }
 
-// setClosing says how the collector learns that the lab stops. A collector is made by reflection, so
-// it does not know its lab by itself.
-func (pc *collector) setClosing(c <-chan struct{}) {
+// belongsTo tells the collector its lab. A collector is made by reflection, so it does not know it by
+// itself.
+func (pc *collector) belongsTo(s *Server) {
 	pc.mu.Lock()
 	defer pc.mu.Unlock()
-	pc.closing = c
+	pc.closing, pc.lab = s.closing, s
 }
 
 // WaitForUpdatesEx waits for changes of the filters' objects.

@@ -29,8 +29,14 @@ func (b base) owner() *Server { return b.lab }
 
 // dispatch implements simulator.Registry.Handler. It runs before every method.
 func (s *Server) dispatch(ctx *simulator.Context, m *simulator.Method) (mo.Reference, types.BaseMethodFault) {
+	if sessionless(m.Name) {
+		return nil, &types.InvalidLogin{}
+	}
 	if ctx.Session == nil {
-		return nil, nil
+		return nil, s.mayLogIn(m)
+	}
+	if f := s.authorize(ctx, m); f != nil {
+		return nil, f
 	}
 	r := ctx.Session.Registry
 	if m.Name == "Logout" {
@@ -38,7 +44,7 @@ func (s *Server) dispatch(ctx *simulator.Context, m *simulator.Method) (mo.Refer
 		return nil, nil
 	}
 	if pc, ok := ctx.Session.Get(m.This).(*collector); ok {
-		pc.setClosing(s.closing)
+		pc.belongsTo(s)
 		return nil, nil
 	}
 	if w, ok := r.Get(m.This).(wrapper); ok && w.owner() == s {
@@ -70,6 +76,10 @@ func (s *Server) wrap(o mo.Reference) wrapper {
 		return &labDatastore{Datastore: o, base: b}
 	case *simulator.FileManager:
 		return &labFiles{FileManager: o, base: b}
+	case *simulator.AuthorizationManager:
+		return &labAuthz{AuthorizationManager: o, base: b}
+	case *simulator.SearchIndex:
+		return &labSearch{SearchIndex: o, base: b}
 	}
 	return nil
 }
@@ -102,6 +112,7 @@ func (o *observer) UpdateObject(_ *simulator.Context, obj mo.Reference, _ []type
 // and ends the process of a VM that is gone.
 func (o *observer) RemoveObject(_ *simulator.Context, ref types.ManagedObjectReference) {
 	o.server.store.touch(ref)
+	o.server.forgetPermissions(ref)
 	// Only for what is wrapped: a logout removes the session's collectors and views with the lock of
 	// its registry held, so looking into that registry then would block for ever.
 	if !wrapped(ref.Type) {

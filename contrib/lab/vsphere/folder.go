@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,9 +12,9 @@ import (
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
-	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/soap"
-	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/openvic/vic/contrib/lab/authz"
 )
 
 // spaceCheck is how many bytes of an upload go by between looks at the free space.
@@ -24,9 +25,14 @@ const spaceCheck = 4 << 20
 func (s *Server) serveFolder(mux *http.ServeMux) {
 	handle := func(method string, f func(http.ResponseWriter, *http.Request, string)) {
 		mux.HandleFunc(method+" /folder/{path...}", func(w http.ResponseWriter, r *http.Request) {
-			if !s.authenticated(r) {
+			user, ok := s.caller(r)
+			if !ok {
 				w.Header().Set("WWW-Authenticate", `Basic realm="VMware HTTP server"`)
 				http.Error(w, "a session is required", http.StatusUnauthorized)
+				return
+			}
+			if !s.mayAccess(user, r.URL.Query()) {
+				http.Error(w, "permission to perform this operation was denied", http.StatusForbidden)
 				return
 			}
 			p := object.DatastorePath{Datastore: r.URL.Query().Get("dsName"), Path: r.PathValue("path")}
@@ -48,30 +54,47 @@ func (s *Server) unknownDatacenter(path string) bool {
 	return path != "" && strings.Trim(path, "/") != DatacenterName
 }
 
-// authenticated accepts the cookie of a live session, or user and password as a browser sends them.
-func (s *Server) authenticated(r *http.Request) bool {
+// caller returns who makes a request: the user of a live session's cookie, or the user and password
+// that a browser sends.
+func (s *Server) caller(r *http.Request) (*Account, bool) {
 	if user, pass, ok := r.BasicAuth(); ok {
-		return s.validLogin(&types.Login{UserName: user, Password: pass})
+		a, found := s.accounts.find(user)
+		return a, found && a.accepts(pass)
 	}
 	c, err := r.Cookie(soap.SessionCookieName)
 	if err != nil {
-		return false
+		return nil, false
 	}
-	sm := s.reg.SessionManager()
-	ctx := s.context()
-	for _, user := range s.users() {
-		b, ok := sm.SessionIsActive(ctx, &types.SessionIsActive{This: sm.Self, SessionID: strings.Trim(c.Value, `"`), UserName: user}).(*methods.SessionIsActiveBody)
-		if ok && b.Res != nil && b.Res.Returnval {
-			return true
+	// The session's view of the manager lists the sessions that there are.
+	sm, ok := s.context().Session.Get(s.reg.SessionManager().Self).(*simulator.SessionManager)
+	if !ok {
+		return nil, false
+	}
+	for _, session := range sm.SessionList {
+		if session.Key == strings.Trim(c.Value, `"`) {
+			return s.accounts.find(session.UserName)
 		}
 	}
-	return false
+	return nil, false
 }
 
-// users are the spellings of the administrator that can log in.
-func (s *Server) users() []string {
-	name, _, _ := strings.Cut(s.cfg.User, "@")
-	return []string{s.cfg.User, name}
+// mayAccess asks for what the Programming Guide lists under "Privilege Requirements for HTTP
+// Access", on the datastore and on the datacenter that the URL names.
+func (s *Server) mayAccess(a *Account, q url.Values) bool {
+	if a.admin {
+		return true
+	}
+	var needs []authz.Missing
+	add := func(ref authz.Ref) {
+		needs = append(needs, authz.Missing{Privilege: "Datastore.Browse", On: ref}, authz.Missing{Privilege: "Datastore.FileManagement", On: ref})
+	}
+	if ds, ok := s.datastoreRef(q.Get("dsName")); ok {
+		add(ds)
+	}
+	if dc := s.reg.Any("Datacenter"); dc != nil && q.Get("dcPath") != "" {
+		add(dc.Reference())
+	}
+	return s.missing(a.subject(), needs) == nil
 }
 
 func getFile(w http.ResponseWriter, r *http.Request, file string) {

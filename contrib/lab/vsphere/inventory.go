@@ -32,7 +32,7 @@ func portgroupNames() []string { return []string{PublicNetwork, "bridge", "bridg
 func (s *Server) inventory(ctx context.Context) error {
 	sctx, instance := simulator.NewServiceInstance(simulator.NewContext(), vpx.ServiceContent, vpx.RootFolder)
 	s.service = simulator.New(sctx, instance)
-	s.reg = sctx.Map
+	s.reg, s.content = sctx.Map, instance.Content
 	s.installDiskManager()
 	installCollector(s.reg, instance.Content)
 	c, err := vim25.NewClient(ctx, s.service)

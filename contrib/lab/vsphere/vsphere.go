@@ -25,6 +25,7 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/contrib/lab/authz"
 	"github.com/openvic/vic/contrib/lab/qemu"
 )
 
@@ -69,6 +70,11 @@ type Server struct {
 	service *simulator.Service
 	server  *simulator.Server
 	reg     *simulator.Registry
+	content types.ServiceContent
+
+	accounts *accounts
+	authz    *authz.Store
+	accessMu sync.Mutex // one writer of the file
 
 	mu        sync.Mutex
 	machines  map[types.ManagedObjectReference]*running
@@ -94,6 +100,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if s.store, err = s.openStore(); err != nil {
 		return nil, fmt.Errorf("saved inventory: %w", err)
 	}
+	if err := s.openAccess(); err != nil {
+		return nil, fmt.Errorf("saved users and permissions: %w", err)
+	}
 	s.reg.Handler = s.dispatch
 	s.reg.AddHandler(&observer{server: s})
 	s.service.TLS = cfg.TLS
@@ -118,19 +127,9 @@ func checkPort(addr string) error {
 	return l.Close()
 }
 
-// validLogin accepts the administrator with or without the domain, as vCenter with a default
-// identity source does.
-func (s *Server) validLogin(l *types.Login) bool {
-	if l.Password != s.cfg.Password {
-		return false
-	}
-	for _, u := range s.users() {
-		if l.UserName == u {
-			return true
-		}
-	}
-	return false
-}
+// validLogin accepts a user with or without the domain, as vCenter with a default identity source
+// does.
+func (s *Server) validLogin(l *types.Login) bool { return s.accounts.login(l.UserName, l.Password) }
 
 // URL is the address of the API with user and password.
 func (s *Server) URL() *url.URL { return s.server.URL }
