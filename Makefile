@@ -85,8 +85,9 @@ fmt: ## format the Go code
 	@gofmt -w $$(git ls-files -co --exclude-standard '*.go')
 
 .PHONY: gen
-gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## generate the protocol code
+gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## generate the protocol code and docs/docker-api.md
 	$(TOOLS)/buf generate
+	go test -count=1 -run '^TestPageTellsEveryRoute$$' ./core/dockerapi -update
 
 .PHONY: check-gen
 check-gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Generates the protocol code aside and compares it with what is in the tree.
+# Generates the protocol code and docs/docker-api.md aside and compares them with what is in the tree.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -13,5 +13,6 @@ while IFS= read -r file; do
 		status=1
 	}
 done < <(cd "$fresh" && find . -name '*.pb.go' | sed 's|^\./||' | sort)
+go test -count=1 -run '^TestPageTellsEveryRoute$' ./core/dockerapi -strict || status=1
 ((status == 0)) || echo "run: make gen" >&2
 exit $status

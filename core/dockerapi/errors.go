@@ -20,6 +20,8 @@ func wrap(err error) error {
 		return errdefs.NotModified(err)
 	case errors.Is(err, errdef.ErrPluginDown), errors.Is(err, errdef.ErrUnavailable):
 		return errdefs.Unavailable(err)
+	case errors.Is(err, errdef.ErrExhausted):
+		return errdefs.Unavailable(err) // there may be room later
 	case errors.Is(err, errdef.ErrNotFound):
 		return errdefs.NotFound(err)
 	case errors.Is(err, errdef.ErrConflict), errors.Is(err, errdef.ErrExists):
@@ -41,6 +43,11 @@ func wrap(err error) error {
 // unsupported is the answer to what is not there (yet): 501 and a text that says so.
 func unsupported(what string) error {
 	return errdefs.NotImplemented(fmt.Errorf("%s is not supported by this version of the virtual container host", what))
+}
+
+// refused is unsupported with the reason, for what does not fit a host whose containers are VMs.
+func refused(what, why string) error {
+	return errdefs.NotImplemented(fmt.Errorf("%s is not supported by this version of the virtual container host: %s", what, why))
 }
 
 func invalid(format string, args ...any) error {

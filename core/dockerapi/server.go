@@ -79,6 +79,7 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 	s.UseMiddleware(middleware.NewExperimentalMiddleware(false))
 	s.UseMiddleware(*versions)
 	s.UseMiddleware(statusMiddleware{})
+	s.UseMiddleware(guard{})
 	cs := newContainers(o)
 	forward(ctx, o.Hub, o.Events, cs)
 	return s.CreateMux(ctx, routers(o, cs)...), nil

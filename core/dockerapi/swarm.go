@@ -16,6 +16,8 @@ import (
 // noSwarm answers for a node that is in no swarm, in Docker's words.
 type noSwarm struct{}
 
+const noCluster = "vSphere makes a cluster of the hosts"
+
 func errNoSwarm() error {
 	return errdefs.Unavailable(errors.New(`This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.`)) //nolint:staticcheck // Docker's text
 }
@@ -23,8 +25,10 @@ func errNoSwarm() error {
 func (noSwarm) Info(context.Context) swarm.Info {
 	return swarm.Info{LocalNodeState: swarm.LocalNodeStateInactive}
 }
-func (noSwarm) Init(swarm.InitRequest) (string, error)             { return "", unsupported("docker swarm init") }
-func (noSwarm) Join(swarm.JoinRequest) error                       { return unsupported("docker swarm join") }
+func (noSwarm) Init(swarm.InitRequest) (string, error) {
+	return "", refused("docker swarm init", noCluster)
+}
+func (noSwarm) Join(swarm.JoinRequest) error                       { return refused("docker swarm join", noCluster) }
 func (noSwarm) Leave(context.Context, bool) error                  { return errNoSwarm() }
 func (noSwarm) Inspect() (swarm.Swarm, error)                      { return swarm.Swarm{}, errNoSwarm() }
 func (noSwarm) Update(uint64, swarm.Spec, swarm.UpdateFlags) error { return errNoSwarm() }

@@ -104,6 +104,9 @@ func (b *system) UnsubscribeFromEvents(ch chan any) { b.opts.Events.Evict(ch) }
 
 // AuthenticateToRegistry is docker login.
 func (b *system) AuthenticateToRegistry(ctx context.Context, auth *registry.AuthConfig) (string, string, error) {
+	if auth == nil { // a body of "null"
+		return "", "", invalid("no credentials")
+	}
 	return b.opts.Images.AuthenticateToRegistry(ctx, auth)
 }
 

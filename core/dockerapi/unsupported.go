@@ -16,33 +16,37 @@ import (
 // 501 with its name. Docker's own routers for them would pull in BuildKit, plugins and runc.
 type refusals struct{}
 
-// Routes implements router.Router.
+// Routes implements router.Router. The paths are Docker's own (routes_test.go compares them).
 func (refusals) Routes() []router.Route {
 	var routes []router.Route
-	add := func(what string, methods []string, paths ...string) {
+	add := func(what, why, method string, paths ...string) {
 		for _, p := range paths {
-			for _, m := range methods {
-				routes = append(routes, router.NewRoute(m, p, refuse(what)))
-			}
+			routes = append(routes, router.NewRoute(method, p, refuse(what, why)))
 		}
 	}
-	get, post, del := []string{http.MethodGet}, []string{http.MethodPost}, []string{http.MethodDelete}
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 	// Before the container router: its DELETE would mask it.
-	add("docker checkpoint", get, "/containers/{name:.*}/checkpoints")
-	add("docker checkpoint", post, "/containers/{name:.*}/checkpoints")
-	add("docker checkpoint", del, "/containers/{name:.*}/checkpoints/{checkpoint}")
-	add("docker build", post, "/build", "/build/cancel", "/session", "/grpc")
-	add("docker builder prune", post, "/build/prune")
-	add("docker plugin", get, "/plugins/privileges", "/plugins/{name:.*}/json")
-	add("docker plugin", post, "/plugins/pull", "/plugins/create", "/plugins/{name:.*}/{action}")
-	add("docker plugin", del, "/plugins/{name:.*}")
+	const memory = "the memory of a container VM is not saved as files of a process"
+	add("docker checkpoint", memory, get, "/containers/{name:.*}/checkpoints")
+	add("docker checkpoint", memory, post, "/containers/{name:.*}/checkpoints")
+	add("docker checkpoint", memory, del, "/containers/{name}/checkpoints/{checkpoint}")
+	const builder = "images are built by BuildKit in a container: use docker buildx build with a builder of its own"
+	add("docker build without a builder", builder, post, "/build", "/build/cancel", "/session", "/grpc")
+	add("docker builder prune", builder+"; docker buildx prune empties its cache", post, "/build/prune")
+	const ours = "its plugins are named in its configuration; vic plugin shows them"
+	add("docker plugin", ours, get, "/plugins/privileges", "/plugins/{name:.*}/json")
+	add("docker plugin", ours, post, "/plugins/pull", "/plugins/create", "/plugins/{name:.*}/enable", "/plugins/{name:.*}/disable",
+		"/plugins/{name:.*}/push", "/plugins/{name:.*}/upgrade", "/plugins/{name:.*}/set")
+	add("docker plugin", ours, del, "/plugins/{name:.*}")
 	routes = append(routes, router.NewGetRoute("/plugins", emptyList))
+	add("profiling through the Docker API", "its user is not the VCH's administrator", get, "/debug/vars", "/debug/pprof/", "/debug/pprof/cmdline",
+		"/debug/pprof/profile", "/debug/pprof/symbol", "/debug/pprof/trace", "/debug/pprof/{name}")
 	return routes
 }
 
-func refuse(what string) httputils.APIFunc {
+func refuse(what, why string) httputils.APIFunc {
 	return func(context.Context, http.ResponseWriter, *http.Request, map[string]string) error {
-		return unsupported(what)
+		return refused(what, why)
 	}
 }
 

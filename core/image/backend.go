@@ -122,7 +122,8 @@ func (b Backend) AuthenticateToRegistry(ctx context.Context, auth *registrytypes
 
 // GetRepositories opens an image's repository in its registry, for docker manifest.
 func (b Backend) GetRepositories(ctx context.Context, ref reference.Named, auth *registrytypes.AuthConfig) ([]distribution.Repository, error) {
-	return dockerdistribution.GetRepositories(ctx, ref, &dockerdistribution.ImagePullConfig{
+	repos, err := dockerdistribution.GetRepositories(ctx, ref, &dockerdistribution.ImagePullConfig{
 		Config: dockerdistribution.Config{AuthConfig: auth, RegistryService: b.s.registry},
 	})
+	return repos, explain(ref, err)
 }

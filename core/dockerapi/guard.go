@@ -1,0 +1,63 @@
+package dockerapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/docker/docker/api/server/httpstatus"
+	"github.com/docker/docker/errdefs"
+)
+
+// guard refuses what Docker's own handlers do not stand.
+type guard struct{}
+
+// WrapHandler implements middleware.Middleware.
+func (guard) WrapHandler(next func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error) func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
+	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
+		// The handler would wait for ever for a connection that is no WebSocket.
+		if strings.HasSuffix(r.URL.Path, "/attach/ws") && !webSocket(r) {
+			return invalid("the request is not the handshake of a WebSocket")
+		}
+		if vars["id"] != "" && strings.HasSuffix(r.URL.Path, "/logs") { // of a service or task
+			return errNoSwarm()
+		}
+		if ref := vars["name"]; strings.Contains(r.URL.Path, "/distribution/") && len(ref) == 64 && strings.Trim(ref, "0123456789abcdef") == "" {
+			return invalid("no manifest found for full image ID")
+		}
+		return inputError(next(ctx, w, r, vars))
+	}
+}
+
+// inputError gives the errors of decoders their class, which Docker's handlers sometimes return as
+// they are: what a client sent and nobody can read is no failure of the server.
+func inputError(err error) error {
+	if err == nil || httpstatus.FromError(err) != http.StatusInternalServerError {
+		return err
+	}
+	var (
+		number *strconv.NumError
+		syntax *json.SyntaxError
+		typ    *json.UnmarshalTypeError
+		remote *url.Error
+	)
+	switch {
+	case errors.As(err, &number), errors.As(err, &syntax), errors.As(err, &typ), err == io.EOF, err == io.ErrUnexpectedEOF: //nolint:errorlint // as they are, not inside another
+		return errdefs.InvalidParameter(err)
+	case errors.As(err, &remote):
+		return errdefs.InvalidParameter(err) // of an image to import
+	}
+	return err
+}
+
+// webSocket says that a request is a handshake as RFC 6455, section 4.2.1, has it.
+func webSocket(r *http.Request) bool {
+	h := r.Header
+	return strings.EqualFold(h.Get("Upgrade"), "websocket") && strings.Contains(strings.ToLower(h.Get("Connection")), "upgrade") &&
+		h.Get("Sec-WebSocket-Key") != "" && h.Get("Sec-WebSocket-Version") == "13"
+}
