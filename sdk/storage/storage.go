@@ -31,6 +31,7 @@ type Driver interface {
 	Layers
 	Disks
 	Volumes
+	Files
 }
 
 // Layers keeps read-only image layers.

@@ -51,6 +51,7 @@ func Suite(t *testing.T, factory Factory) {
 		{"a disk over a layer", disk},
 		{"a disk without a layer", emptyDisk},
 		{"Export streams what is below a path", export},
+		{"files go in and out of a disk, and are seen as changes", files},
 		{"an uncommitted layer is gone after a restart", restart},
 	}
 	for _, c := range volumeCases() {

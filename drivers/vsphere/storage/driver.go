@@ -32,6 +32,7 @@ type Host interface {
 	Format(ctx context.Context, dev string) error
 	Mount(dev string) (string, error)
 	MountRead(dev string) (string, error)
+	MountWrite(dev string) (string, error)
 	Unmount(dir, dev string) error
 	Forget(dev string) error
 	Unpack(ctx context.Context, dir string, tar io.Reader) (int64, error)
@@ -52,6 +53,8 @@ type Driver struct {
 	leases  leases
 	writes  chan struct{}
 	exports chan struct{}
+	several chan struct{} // the right to hold more than one disk: only one may wait for a second
+	trees   chan struct{} // one layer is described at a time
 }
 
 var _ storage.Driver = (*Driver)(nil)
@@ -66,6 +69,7 @@ func New(ctx context.Context, s *session.Session, inv *inventory.Inventory, host
 	d := &Driver{
 		session: s, inv: inv, host: host, store: st, bay: newBay(s, cfg.VCH.EndpointVM), sizeKB: cfg.Storage.LayerSizeGB << 20, log: log,
 		writes: make(chan struct{}, maxWrites), exports: make(chan struct{}, maxExports),
+		several: make(chan struct{}, 1), trees: make(chan struct{}, 1),
 	}
 	d.layers.init()
 	d.leases.init()

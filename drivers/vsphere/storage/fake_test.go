@@ -71,6 +71,8 @@ func (h *fakeHost) Mount(dev string) (string, error) {
 
 func (h *fakeHost) MountRead(dev string) (string, error) { return h.Mount(dev) }
 
+func (h *fakeHost) MountWrite(dev string) (string, error) { return h.Mount(dev) }
+
 func (h *fakeHost) Unmount(_, dev string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

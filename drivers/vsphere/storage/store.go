@@ -160,6 +160,11 @@ func (s *store) put(ctx context.Context, name string, data []byte) error {
 
 // get reads a small file.
 func (s *store) get(ctx context.Context, name string) ([]byte, error) {
+	return s.read(ctx, name, maxSmallFile)
+}
+
+// read reads a file, or its beginning.
+func (s *store) read(ctx context.Context, name string, limit int64) ([]byte, error) {
 	var data []byte
 	err := s.transfer(ctx, "read", name, func(file string) error {
 		r, _, err := s.ds.Download(ctx, file, nil)
@@ -167,7 +172,7 @@ func (s *store) get(ctx context.Context, name string) ([]byte, error) {
 			return err
 		}
 		defer r.Close()
-		data, err = io.ReadAll(io.LimitReader(r, maxSmallFile))
+		data, err = io.ReadAll(io.LimitReader(r, limit))
 		return err
 	})
 	return data, err

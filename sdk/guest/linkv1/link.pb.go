@@ -83,6 +83,58 @@ func (Stream) EnumDescriptor() ([]byte, []int) {
 	return file_link_proto_rawDescGZIP(), []int{0}
 }
 
+type ChangeKind int32
+
+const (
+	ChangeKind_CHANGE_KIND_UNSPECIFIED ChangeKind = 0
+	ChangeKind_CHANGE_KIND_MODIFIED    ChangeKind = 1
+	ChangeKind_CHANGE_KIND_ADDED       ChangeKind = 2
+	ChangeKind_CHANGE_KIND_DELETED     ChangeKind = 3
+)
+
+// Enum value maps for ChangeKind.
+var (
+	ChangeKind_name = map[int32]string{
+		0: "CHANGE_KIND_UNSPECIFIED",
+		1: "CHANGE_KIND_MODIFIED",
+		2: "CHANGE_KIND_ADDED",
+		3: "CHANGE_KIND_DELETED",
+	}
+	ChangeKind_value = map[string]int32{
+		"CHANGE_KIND_UNSPECIFIED": 0,
+		"CHANGE_KIND_MODIFIED":    1,
+		"CHANGE_KIND_ADDED":       2,
+		"CHANGE_KIND_DELETED":     3,
+	}
+)
+
+func (x ChangeKind) Enum() *ChangeKind {
+	p := new(ChangeKind)
+	*p = x
+	return p
+}
+
+func (x ChangeKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ChangeKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_link_proto_enumTypes[1].Descriptor()
+}
+
+func (ChangeKind) Type() protoreflect.EnumType {
+	return &file_link_proto_enumTypes[1]
+}
+
+func (x ChangeKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ChangeKind.Descriptor instead.
+func (ChangeKind) EnumDescriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{1}
+}
+
 type ContainerState_Phase int32
 
 const (
@@ -122,11 +174,11 @@ func (x ContainerState_Phase) String() string {
 }
 
 func (ContainerState_Phase) Descriptor() protoreflect.EnumDescriptor {
-	return file_link_proto_enumTypes[1].Descriptor()
+	return file_link_proto_enumTypes[2].Descriptor()
 }
 
 func (ContainerState_Phase) Type() protoreflect.EnumType {
-	return &file_link_proto_enumTypes[1]
+	return &file_link_proto_enumTypes[2]
 }
 
 func (x ContainerState_Phase) Number() protoreflect.EnumNumber {
@@ -2601,6 +2653,538 @@ func (*ConfigureResponse) Descriptor() ([]byte, []int) {
 	return file_link_proto_rawDescGZIP(), []int{38}
 }
 
+// PathStat is what Docker's API says of a file.
+type PathStat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Size          int64                  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	Mode          uint32                 `protobuf:"varint,3,opt,name=mode,proto3" json:"mode,omitempty"` // Go's fs.FileMode
+	ModTime       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=mod_time,json=modTime,proto3" json:"mod_time,omitempty"`
+	LinkTarget    string                 `protobuf:"bytes,5,opt,name=link_target,json=linkTarget,proto3" json:"link_target,omitempty"` // of a symbolic link: where it ends, as far as that exists
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PathStat) Reset() {
+	*x = PathStat{}
+	mi := &file_link_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathStat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathStat) ProtoMessage() {}
+
+func (x *PathStat) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathStat.ProtoReflect.Descriptor instead.
+func (*PathStat) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *PathStat) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PathStat) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *PathStat) GetMode() uint32 {
+	if x != nil {
+		return x.Mode
+	}
+	return 0
+}
+
+func (x *PathStat) GetModTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ModTime
+	}
+	return nil
+}
+
+func (x *PathStat) GetLinkTarget() string {
+	if x != nil {
+		return x.LinkTarget
+	}
+	return ""
+}
+
+type StatPathRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatPathRequest) Reset() {
+	*x = StatPathRequest{}
+	mi := &file_link_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatPathRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatPathRequest) ProtoMessage() {}
+
+func (x *StatPathRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatPathRequest.ProtoReflect.Descriptor instead.
+func (*StatPathRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *StatPathRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+type StatPathResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stat          *PathStat              `protobuf:"bytes,1,opt,name=stat,proto3" json:"stat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatPathResponse) Reset() {
+	*x = StatPathResponse{}
+	mi := &file_link_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatPathResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatPathResponse) ProtoMessage() {}
+
+func (x *StatPathResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatPathResponse.ProtoReflect.Descriptor instead.
+func (*StatPathResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *StatPathResponse) GetStat() *PathStat {
+	if x != nil {
+		return x.Stat
+	}
+	return nil
+}
+
+type CopyOutRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Path  string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // a trailing "/." or "/" counts, as in docker cp
+	// whole: the whole root file system without what is mounted in it; path is ignored and names are
+	// relative to the root.
+	Whole         bool `protobuf:"varint,2,opt,name=whole,proto3" json:"whole,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyOutRequest) Reset() {
+	*x = CopyOutRequest{}
+	mi := &file_link_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyOutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyOutRequest) ProtoMessage() {}
+
+func (x *CopyOutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyOutRequest.ProtoReflect.Descriptor instead.
+func (*CopyOutRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *CopyOutRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CopyOutRequest) GetWhole() bool {
+	if x != nil {
+		return x.Whole
+	}
+	return false
+}
+
+type CopyOutResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stat          *PathStat              `protobuf:"bytes,1,opt,name=stat,proto3" json:"stat,omitempty"`
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyOutResponse) Reset() {
+	*x = CopyOutResponse{}
+	mi := &file_link_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyOutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyOutResponse) ProtoMessage() {}
+
+func (x *CopyOutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyOutResponse.ProtoReflect.Descriptor instead.
+func (*CopyOutResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *CopyOutResponse) GetStat() *PathStat {
+	if x != nil {
+		return x.Stat
+	}
+	return nil
+}
+
+func (x *CopyOutResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type CopyInRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the first message alone.
+	Path          string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`                             // a directory
+	KeepKinds     bool   `protobuf:"varint,2,opt,name=keep_kinds,json=keepKinds,proto3" json:"keep_kinds,omitempty"` // a directory is not replaced by something else, nor something else by one
+	Owner         string `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`                           // "user[:group]" of the container that all files are given; empty: as in the tar
+	Data          []byte `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyInRequest) Reset() {
+	*x = CopyInRequest{}
+	mi := &file_link_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyInRequest) ProtoMessage() {}
+
+func (x *CopyInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyInRequest.ProtoReflect.Descriptor instead.
+func (*CopyInRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *CopyInRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CopyInRequest) GetKeepKinds() bool {
+	if x != nil {
+		return x.KeepKinds
+	}
+	return false
+}
+
+func (x *CopyInRequest) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *CopyInRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type CopyInResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyInResponse) Reset() {
+	*x = CopyInResponse{}
+	mi := &file_link_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyInResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyInResponse) ProtoMessage() {}
+
+func (x *CopyInResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyInResponse.ProtoReflect.Descriptor instead.
+func (*CopyInResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{45}
+}
+
+type ChangesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Layer         bool                   `protobuf:"varint,1,opt,name=layer,proto3" json:"layer,omitempty"` // in the first message: answer with a tar of the changes, with whiteouts
+	Base          []byte                 `protobuf:"bytes,2,opt,name=base,proto3" json:"base,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangesRequest) Reset() {
+	*x = ChangesRequest{}
+	mi := &file_link_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangesRequest) ProtoMessage() {}
+
+func (x *ChangesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangesRequest.ProtoReflect.Descriptor instead.
+func (*ChangesRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ChangesRequest) GetLayer() bool {
+	if x != nil {
+		return x.Layer
+	}
+	return false
+}
+
+func (x *ChangesRequest) GetBase() []byte {
+	if x != nil {
+		return x.Base
+	}
+	return nil
+}
+
+type Change struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          ChangeKind             `protobuf:"varint,1,opt,name=kind,proto3,enum=vic.guest.link.v1.ChangeKind" json:"kind,omitempty"`
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_link_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *Change) GetKind() ChangeKind {
+	if x != nil {
+		return x.Kind
+	}
+	return ChangeKind_CHANGE_KIND_UNSPECIFIED
+}
+
+func (x *Change) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+type ChangesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Changes       []*Change              `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangesResponse) Reset() {
+	*x = ChangesResponse{}
+	mi := &file_link_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangesResponse) ProtoMessage() {}
+
+func (x *ChangesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangesResponse.ProtoReflect.Descriptor instead.
+func (*ChangesResponse) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ChangesResponse) GetChanges() []*Change {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *ChangesResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 var File_link_proto protoreflect.FileDescriptor
 
 const file_link_proto_rawDesc = "" +
@@ -2810,11 +3394,50 @@ const file_link_proto_rawDesc = "" +
 	"\x10ShutdownResponse\"*\n" +
 	"\x10ConfigureRequest\x12\x16\n" +
 	"\x06config\x18\x01 \x01(\fR\x06config\"\x13\n" +
-	"\x11ConfigureResponse*F\n" +
+	"\x11ConfigureResponse\"\x9e\x01\n" +
+	"\bPathStat\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x12\n" +
+	"\x04mode\x18\x03 \x01(\rR\x04mode\x125\n" +
+	"\bmod_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\amodTime\x12\x1f\n" +
+	"\vlink_target\x18\x05 \x01(\tR\n" +
+	"linkTarget\"%\n" +
+	"\x0fStatPathRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\"C\n" +
+	"\x10StatPathResponse\x12/\n" +
+	"\x04stat\x18\x01 \x01(\v2\x1b.vic.guest.link.v1.PathStatR\x04stat\":\n" +
+	"\x0eCopyOutRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x14\n" +
+	"\x05whole\x18\x02 \x01(\bR\x05whole\"V\n" +
+	"\x0fCopyOutResponse\x12/\n" +
+	"\x04stat\x18\x01 \x01(\v2\x1b.vic.guest.link.v1.PathStatR\x04stat\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"l\n" +
+	"\rCopyInRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1d\n" +
+	"\n" +
+	"keep_kinds\x18\x02 \x01(\bR\tkeepKinds\x12\x14\n" +
+	"\x05owner\x18\x03 \x01(\tR\x05owner\x12\x12\n" +
+	"\x04data\x18\x04 \x01(\fR\x04data\"\x10\n" +
+	"\x0eCopyInResponse\":\n" +
+	"\x0eChangesRequest\x12\x14\n" +
+	"\x05layer\x18\x01 \x01(\bR\x05layer\x12\x12\n" +
+	"\x04base\x18\x02 \x01(\fR\x04base\"O\n" +
+	"\x06Change\x121\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1d.vic.guest.link.v1.ChangeKindR\x04kind\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\"Z\n" +
+	"\x0fChangesResponse\x123\n" +
+	"\achanges\x18\x01 \x03(\v2\x19.vic.guest.link.v1.ChangeR\achanges\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data*F\n" +
 	"\x06Stream\x12\x16\n" +
 	"\x12STREAM_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTREAM_STDOUT\x10\x01\x12\x11\n" +
-	"\rSTREAM_STDERR\x10\x022\xc5\t\n" +
+	"\rSTREAM_STDERR\x10\x02*s\n" +
+	"\n" +
+	"ChangeKind\x12\x1b\n" +
+	"\x17CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14CHANGE_KIND_MODIFIED\x10\x01\x12\x15\n" +
+	"\x11CHANGE_KIND_ADDED\x10\x02\x12\x17\n" +
+	"\x13CHANGE_KIND_DELETED\x10\x032\x95\f\n" +
 	"\x04Link\x12J\n" +
 	"\x05Hello\x12\x1f.vic.guest.link.v1.HelloRequest\x1a .vic.guest.link.v1.HelloResponse\x12G\n" +
 	"\x04Wait\x12\x1e.vic.guest.link.v1.WaitRequest\x1a\x1f.vic.guest.link.v1.WaitResponse\x12M\n" +
@@ -2825,6 +3448,10 @@ const file_link_proto_rawDesc = "" +
 	"WriteStdin\x12$.vic.guest.link.v1.WriteStdinRequest\x1a%.vic.guest.link.v1.WriteStdinResponse\x12G\n" +
 	"\x04Exec\x12\x1e.vic.guest.link.v1.ExecRequest\x1a\x1f.vic.guest.link.v1.ExecResponse\x12V\n" +
 	"\tConfigure\x12#.vic.guest.link.v1.ConfigureRequest\x1a$.vic.guest.link.v1.ConfigureResponse\x12S\n" +
+	"\bStatPath\x12\".vic.guest.link.v1.StatPathRequest\x1a#.vic.guest.link.v1.StatPathResponse\x12R\n" +
+	"\aCopyOut\x12!.vic.guest.link.v1.CopyOutRequest\x1a\".vic.guest.link.v1.CopyOutResponse0\x01\x12O\n" +
+	"\x06CopyIn\x12 .vic.guest.link.v1.CopyInRequest\x1a!.vic.guest.link.v1.CopyInResponse(\x01\x12T\n" +
+	"\aChanges\x12!.vic.guest.link.v1.ChangesRequest\x1a\".vic.guest.link.v1.ChangesResponse(\x010\x01\x12S\n" +
 	"\bShutdown\x12\".vic.guest.link.v1.ShutdownRequest\x1a#.vic.guest.link.v1.ShutdownResponse\x12[\n" +
 	"\n" +
 	"WatchState\x12$.vic.guest.link.v1.WatchStateRequest\x1a%.vic.guest.link.v1.WatchStateResponse0\x01\x12J\n" +
@@ -2846,115 +3473,139 @@ func file_link_proto_rawDescGZIP() []byte {
 	return file_link_proto_rawDescData
 }
 
-var file_link_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_link_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_link_proto_goTypes = []any{
 	(Stream)(0),                   // 0: vic.guest.link.v1.Stream
-	(ContainerState_Phase)(0),     // 1: vic.guest.link.v1.ContainerState.Phase
-	(*HelloRequest)(nil),          // 2: vic.guest.link.v1.HelloRequest
-	(*HelloResponse)(nil),         // 3: vic.guest.link.v1.HelloResponse
-	(*ContainerState)(nil),        // 4: vic.guest.link.v1.ContainerState
-	(*Health)(nil),                // 5: vic.guest.link.v1.Health
-	(*Probe)(nil),                 // 6: vic.guest.link.v1.Probe
-	(*WatchStateRequest)(nil),     // 7: vic.guest.link.v1.WatchStateRequest
-	(*WatchStateResponse)(nil),    // 8: vic.guest.link.v1.WatchStateResponse
-	(*PauseRequest)(nil),          // 9: vic.guest.link.v1.PauseRequest
-	(*PauseResponse)(nil),         // 10: vic.guest.link.v1.PauseResponse
-	(*ResumeRequest)(nil),         // 11: vic.guest.link.v1.ResumeRequest
-	(*ResumeResponse)(nil),        // 12: vic.guest.link.v1.ResumeResponse
-	(*StatsRequest)(nil),          // 13: vic.guest.link.v1.StatsRequest
-	(*StatsResponse)(nil),         // 14: vic.guest.link.v1.StatsResponse
-	(*CPUStats)(nil),              // 15: vic.guest.link.v1.CPUStats
-	(*MemoryStats)(nil),           // 16: vic.guest.link.v1.MemoryStats
-	(*InterfaceStats)(nil),        // 17: vic.guest.link.v1.InterfaceStats
-	(*DeviceStats)(nil),           // 18: vic.guest.link.v1.DeviceStats
-	(*ProcessesRequest)(nil),      // 19: vic.guest.link.v1.ProcessesRequest
-	(*ProcessesResponse)(nil),     // 20: vic.guest.link.v1.ProcessesResponse
-	(*ProcessInfo)(nil),           // 21: vic.guest.link.v1.ProcessInfo
-	(*UpdateRequest)(nil),         // 22: vic.guest.link.v1.UpdateRequest
-	(*UpdateResponse)(nil),        // 23: vic.guest.link.v1.UpdateResponse
-	(*ExitStatus)(nil),            // 24: vic.guest.link.v1.ExitStatus
-	(*WaitRequest)(nil),           // 25: vic.guest.link.v1.WaitRequest
-	(*WaitResponse)(nil),          // 26: vic.guest.link.v1.WaitResponse
-	(*SignalRequest)(nil),         // 27: vic.guest.link.v1.SignalRequest
-	(*SignalResponse)(nil),        // 28: vic.guest.link.v1.SignalResponse
-	(*ResizeRequest)(nil),         // 29: vic.guest.link.v1.ResizeRequest
-	(*ResizeResponse)(nil),        // 30: vic.guest.link.v1.ResizeResponse
-	(*OutputRequest)(nil),         // 31: vic.guest.link.v1.OutputRequest
-	(*OutputChunk)(nil),           // 32: vic.guest.link.v1.OutputChunk
-	(*WriteStdinRequest)(nil),     // 33: vic.guest.link.v1.WriteStdinRequest
-	(*WriteStdinResponse)(nil),    // 34: vic.guest.link.v1.WriteStdinResponse
-	(*ExecRequest)(nil),           // 35: vic.guest.link.v1.ExecRequest
-	(*ExecResponse)(nil),          // 36: vic.guest.link.v1.ExecResponse
-	(*ShutdownRequest)(nil),       // 37: vic.guest.link.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),      // 38: vic.guest.link.v1.ShutdownResponse
-	(*ConfigureRequest)(nil),      // 39: vic.guest.link.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),     // 40: vic.guest.link.v1.ConfigureResponse
-	nil,                           // 41: vic.guest.link.v1.MemoryStats.StatsEntry
-	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
+	(ChangeKind)(0),               // 1: vic.guest.link.v1.ChangeKind
+	(ContainerState_Phase)(0),     // 2: vic.guest.link.v1.ContainerState.Phase
+	(*HelloRequest)(nil),          // 3: vic.guest.link.v1.HelloRequest
+	(*HelloResponse)(nil),         // 4: vic.guest.link.v1.HelloResponse
+	(*ContainerState)(nil),        // 5: vic.guest.link.v1.ContainerState
+	(*Health)(nil),                // 6: vic.guest.link.v1.Health
+	(*Probe)(nil),                 // 7: vic.guest.link.v1.Probe
+	(*WatchStateRequest)(nil),     // 8: vic.guest.link.v1.WatchStateRequest
+	(*WatchStateResponse)(nil),    // 9: vic.guest.link.v1.WatchStateResponse
+	(*PauseRequest)(nil),          // 10: vic.guest.link.v1.PauseRequest
+	(*PauseResponse)(nil),         // 11: vic.guest.link.v1.PauseResponse
+	(*ResumeRequest)(nil),         // 12: vic.guest.link.v1.ResumeRequest
+	(*ResumeResponse)(nil),        // 13: vic.guest.link.v1.ResumeResponse
+	(*StatsRequest)(nil),          // 14: vic.guest.link.v1.StatsRequest
+	(*StatsResponse)(nil),         // 15: vic.guest.link.v1.StatsResponse
+	(*CPUStats)(nil),              // 16: vic.guest.link.v1.CPUStats
+	(*MemoryStats)(nil),           // 17: vic.guest.link.v1.MemoryStats
+	(*InterfaceStats)(nil),        // 18: vic.guest.link.v1.InterfaceStats
+	(*DeviceStats)(nil),           // 19: vic.guest.link.v1.DeviceStats
+	(*ProcessesRequest)(nil),      // 20: vic.guest.link.v1.ProcessesRequest
+	(*ProcessesResponse)(nil),     // 21: vic.guest.link.v1.ProcessesResponse
+	(*ProcessInfo)(nil),           // 22: vic.guest.link.v1.ProcessInfo
+	(*UpdateRequest)(nil),         // 23: vic.guest.link.v1.UpdateRequest
+	(*UpdateResponse)(nil),        // 24: vic.guest.link.v1.UpdateResponse
+	(*ExitStatus)(nil),            // 25: vic.guest.link.v1.ExitStatus
+	(*WaitRequest)(nil),           // 26: vic.guest.link.v1.WaitRequest
+	(*WaitResponse)(nil),          // 27: vic.guest.link.v1.WaitResponse
+	(*SignalRequest)(nil),         // 28: vic.guest.link.v1.SignalRequest
+	(*SignalResponse)(nil),        // 29: vic.guest.link.v1.SignalResponse
+	(*ResizeRequest)(nil),         // 30: vic.guest.link.v1.ResizeRequest
+	(*ResizeResponse)(nil),        // 31: vic.guest.link.v1.ResizeResponse
+	(*OutputRequest)(nil),         // 32: vic.guest.link.v1.OutputRequest
+	(*OutputChunk)(nil),           // 33: vic.guest.link.v1.OutputChunk
+	(*WriteStdinRequest)(nil),     // 34: vic.guest.link.v1.WriteStdinRequest
+	(*WriteStdinResponse)(nil),    // 35: vic.guest.link.v1.WriteStdinResponse
+	(*ExecRequest)(nil),           // 36: vic.guest.link.v1.ExecRequest
+	(*ExecResponse)(nil),          // 37: vic.guest.link.v1.ExecResponse
+	(*ShutdownRequest)(nil),       // 38: vic.guest.link.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),      // 39: vic.guest.link.v1.ShutdownResponse
+	(*ConfigureRequest)(nil),      // 40: vic.guest.link.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),     // 41: vic.guest.link.v1.ConfigureResponse
+	(*PathStat)(nil),              // 42: vic.guest.link.v1.PathStat
+	(*StatPathRequest)(nil),       // 43: vic.guest.link.v1.StatPathRequest
+	(*StatPathResponse)(nil),      // 44: vic.guest.link.v1.StatPathResponse
+	(*CopyOutRequest)(nil),        // 45: vic.guest.link.v1.CopyOutRequest
+	(*CopyOutResponse)(nil),       // 46: vic.guest.link.v1.CopyOutResponse
+	(*CopyInRequest)(nil),         // 47: vic.guest.link.v1.CopyInRequest
+	(*CopyInResponse)(nil),        // 48: vic.guest.link.v1.CopyInResponse
+	(*ChangesRequest)(nil),        // 49: vic.guest.link.v1.ChangesRequest
+	(*Change)(nil),                // 50: vic.guest.link.v1.Change
+	(*ChangesResponse)(nil),       // 51: vic.guest.link.v1.ChangesResponse
+	nil,                           // 52: vic.guest.link.v1.MemoryStats.StatsEntry
+	(*timestamppb.Timestamp)(nil), // 53: google.protobuf.Timestamp
 }
 var file_link_proto_depIdxs = []int32{
-	24, // 0: vic.guest.link.v1.HelloResponse.exit:type_name -> vic.guest.link.v1.ExitStatus
-	42, // 1: vic.guest.link.v1.HelloResponse.started:type_name -> google.protobuf.Timestamp
-	4,  // 2: vic.guest.link.v1.HelloResponse.state:type_name -> vic.guest.link.v1.ContainerState
-	1,  // 3: vic.guest.link.v1.ContainerState.phase:type_name -> vic.guest.link.v1.ContainerState.Phase
-	42, // 4: vic.guest.link.v1.ContainerState.started:type_name -> google.protobuf.Timestamp
-	24, // 5: vic.guest.link.v1.ContainerState.last_exit:type_name -> vic.guest.link.v1.ExitStatus
-	5,  // 6: vic.guest.link.v1.ContainerState.health:type_name -> vic.guest.link.v1.Health
-	6,  // 7: vic.guest.link.v1.Health.log:type_name -> vic.guest.link.v1.Probe
-	42, // 8: vic.guest.link.v1.Probe.start:type_name -> google.protobuf.Timestamp
-	42, // 9: vic.guest.link.v1.Probe.end:type_name -> google.protobuf.Timestamp
-	4,  // 10: vic.guest.link.v1.WatchStateResponse.state:type_name -> vic.guest.link.v1.ContainerState
-	42, // 11: vic.guest.link.v1.StatsResponse.time:type_name -> google.protobuf.Timestamp
-	15, // 12: vic.guest.link.v1.StatsResponse.cpu:type_name -> vic.guest.link.v1.CPUStats
-	16, // 13: vic.guest.link.v1.StatsResponse.memory:type_name -> vic.guest.link.v1.MemoryStats
-	17, // 14: vic.guest.link.v1.StatsResponse.interfaces:type_name -> vic.guest.link.v1.InterfaceStats
-	18, // 15: vic.guest.link.v1.StatsResponse.devices:type_name -> vic.guest.link.v1.DeviceStats
-	41, // 16: vic.guest.link.v1.MemoryStats.stats:type_name -> vic.guest.link.v1.MemoryStats.StatsEntry
-	21, // 17: vic.guest.link.v1.ProcessesResponse.processes:type_name -> vic.guest.link.v1.ProcessInfo
-	42, // 18: vic.guest.link.v1.ProcessesResponse.time:type_name -> google.protobuf.Timestamp
-	42, // 19: vic.guest.link.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
-	42, // 20: vic.guest.link.v1.ExitStatus.finished:type_name -> google.protobuf.Timestamp
-	42, // 21: vic.guest.link.v1.ExitStatus.started:type_name -> google.protobuf.Timestamp
-	24, // 22: vic.guest.link.v1.WaitResponse.exit:type_name -> vic.guest.link.v1.ExitStatus
-	42, // 23: vic.guest.link.v1.OutputRequest.since:type_name -> google.protobuf.Timestamp
+	25, // 0: vic.guest.link.v1.HelloResponse.exit:type_name -> vic.guest.link.v1.ExitStatus
+	53, // 1: vic.guest.link.v1.HelloResponse.started:type_name -> google.protobuf.Timestamp
+	5,  // 2: vic.guest.link.v1.HelloResponse.state:type_name -> vic.guest.link.v1.ContainerState
+	2,  // 3: vic.guest.link.v1.ContainerState.phase:type_name -> vic.guest.link.v1.ContainerState.Phase
+	53, // 4: vic.guest.link.v1.ContainerState.started:type_name -> google.protobuf.Timestamp
+	25, // 5: vic.guest.link.v1.ContainerState.last_exit:type_name -> vic.guest.link.v1.ExitStatus
+	6,  // 6: vic.guest.link.v1.ContainerState.health:type_name -> vic.guest.link.v1.Health
+	7,  // 7: vic.guest.link.v1.Health.log:type_name -> vic.guest.link.v1.Probe
+	53, // 8: vic.guest.link.v1.Probe.start:type_name -> google.protobuf.Timestamp
+	53, // 9: vic.guest.link.v1.Probe.end:type_name -> google.protobuf.Timestamp
+	5,  // 10: vic.guest.link.v1.WatchStateResponse.state:type_name -> vic.guest.link.v1.ContainerState
+	53, // 11: vic.guest.link.v1.StatsResponse.time:type_name -> google.protobuf.Timestamp
+	16, // 12: vic.guest.link.v1.StatsResponse.cpu:type_name -> vic.guest.link.v1.CPUStats
+	17, // 13: vic.guest.link.v1.StatsResponse.memory:type_name -> vic.guest.link.v1.MemoryStats
+	18, // 14: vic.guest.link.v1.StatsResponse.interfaces:type_name -> vic.guest.link.v1.InterfaceStats
+	19, // 15: vic.guest.link.v1.StatsResponse.devices:type_name -> vic.guest.link.v1.DeviceStats
+	52, // 16: vic.guest.link.v1.MemoryStats.stats:type_name -> vic.guest.link.v1.MemoryStats.StatsEntry
+	22, // 17: vic.guest.link.v1.ProcessesResponse.processes:type_name -> vic.guest.link.v1.ProcessInfo
+	53, // 18: vic.guest.link.v1.ProcessesResponse.time:type_name -> google.protobuf.Timestamp
+	53, // 19: vic.guest.link.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
+	53, // 20: vic.guest.link.v1.ExitStatus.finished:type_name -> google.protobuf.Timestamp
+	53, // 21: vic.guest.link.v1.ExitStatus.started:type_name -> google.protobuf.Timestamp
+	25, // 22: vic.guest.link.v1.WaitResponse.exit:type_name -> vic.guest.link.v1.ExitStatus
+	53, // 23: vic.guest.link.v1.OutputRequest.since:type_name -> google.protobuf.Timestamp
 	0,  // 24: vic.guest.link.v1.OutputChunk.stream:type_name -> vic.guest.link.v1.Stream
-	42, // 25: vic.guest.link.v1.OutputChunk.time:type_name -> google.protobuf.Timestamp
-	2,  // 26: vic.guest.link.v1.Link.Hello:input_type -> vic.guest.link.v1.HelloRequest
-	25, // 27: vic.guest.link.v1.Link.Wait:input_type -> vic.guest.link.v1.WaitRequest
-	27, // 28: vic.guest.link.v1.Link.Signal:input_type -> vic.guest.link.v1.SignalRequest
-	29, // 29: vic.guest.link.v1.Link.Resize:input_type -> vic.guest.link.v1.ResizeRequest
-	31, // 30: vic.guest.link.v1.Link.Output:input_type -> vic.guest.link.v1.OutputRequest
-	33, // 31: vic.guest.link.v1.Link.WriteStdin:input_type -> vic.guest.link.v1.WriteStdinRequest
-	35, // 32: vic.guest.link.v1.Link.Exec:input_type -> vic.guest.link.v1.ExecRequest
-	39, // 33: vic.guest.link.v1.Link.Configure:input_type -> vic.guest.link.v1.ConfigureRequest
-	37, // 34: vic.guest.link.v1.Link.Shutdown:input_type -> vic.guest.link.v1.ShutdownRequest
-	7,  // 35: vic.guest.link.v1.Link.WatchState:input_type -> vic.guest.link.v1.WatchStateRequest
-	9,  // 36: vic.guest.link.v1.Link.Pause:input_type -> vic.guest.link.v1.PauseRequest
-	11, // 37: vic.guest.link.v1.Link.Resume:input_type -> vic.guest.link.v1.ResumeRequest
-	13, // 38: vic.guest.link.v1.Link.Stats:input_type -> vic.guest.link.v1.StatsRequest
-	19, // 39: vic.guest.link.v1.Link.Processes:input_type -> vic.guest.link.v1.ProcessesRequest
-	22, // 40: vic.guest.link.v1.Link.Update:input_type -> vic.guest.link.v1.UpdateRequest
-	3,  // 41: vic.guest.link.v1.Link.Hello:output_type -> vic.guest.link.v1.HelloResponse
-	26, // 42: vic.guest.link.v1.Link.Wait:output_type -> vic.guest.link.v1.WaitResponse
-	28, // 43: vic.guest.link.v1.Link.Signal:output_type -> vic.guest.link.v1.SignalResponse
-	30, // 44: vic.guest.link.v1.Link.Resize:output_type -> vic.guest.link.v1.ResizeResponse
-	32, // 45: vic.guest.link.v1.Link.Output:output_type -> vic.guest.link.v1.OutputChunk
-	34, // 46: vic.guest.link.v1.Link.WriteStdin:output_type -> vic.guest.link.v1.WriteStdinResponse
-	36, // 47: vic.guest.link.v1.Link.Exec:output_type -> vic.guest.link.v1.ExecResponse
-	40, // 48: vic.guest.link.v1.Link.Configure:output_type -> vic.guest.link.v1.ConfigureResponse
-	38, // 49: vic.guest.link.v1.Link.Shutdown:output_type -> vic.guest.link.v1.ShutdownResponse
-	8,  // 50: vic.guest.link.v1.Link.WatchState:output_type -> vic.guest.link.v1.WatchStateResponse
-	10, // 51: vic.guest.link.v1.Link.Pause:output_type -> vic.guest.link.v1.PauseResponse
-	12, // 52: vic.guest.link.v1.Link.Resume:output_type -> vic.guest.link.v1.ResumeResponse
-	14, // 53: vic.guest.link.v1.Link.Stats:output_type -> vic.guest.link.v1.StatsResponse
-	20, // 54: vic.guest.link.v1.Link.Processes:output_type -> vic.guest.link.v1.ProcessesResponse
-	23, // 55: vic.guest.link.v1.Link.Update:output_type -> vic.guest.link.v1.UpdateResponse
-	41, // [41:56] is the sub-list for method output_type
-	26, // [26:41] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	53, // 25: vic.guest.link.v1.OutputChunk.time:type_name -> google.protobuf.Timestamp
+	53, // 26: vic.guest.link.v1.PathStat.mod_time:type_name -> google.protobuf.Timestamp
+	42, // 27: vic.guest.link.v1.StatPathResponse.stat:type_name -> vic.guest.link.v1.PathStat
+	42, // 28: vic.guest.link.v1.CopyOutResponse.stat:type_name -> vic.guest.link.v1.PathStat
+	1,  // 29: vic.guest.link.v1.Change.kind:type_name -> vic.guest.link.v1.ChangeKind
+	50, // 30: vic.guest.link.v1.ChangesResponse.changes:type_name -> vic.guest.link.v1.Change
+	3,  // 31: vic.guest.link.v1.Link.Hello:input_type -> vic.guest.link.v1.HelloRequest
+	26, // 32: vic.guest.link.v1.Link.Wait:input_type -> vic.guest.link.v1.WaitRequest
+	28, // 33: vic.guest.link.v1.Link.Signal:input_type -> vic.guest.link.v1.SignalRequest
+	30, // 34: vic.guest.link.v1.Link.Resize:input_type -> vic.guest.link.v1.ResizeRequest
+	32, // 35: vic.guest.link.v1.Link.Output:input_type -> vic.guest.link.v1.OutputRequest
+	34, // 36: vic.guest.link.v1.Link.WriteStdin:input_type -> vic.guest.link.v1.WriteStdinRequest
+	36, // 37: vic.guest.link.v1.Link.Exec:input_type -> vic.guest.link.v1.ExecRequest
+	40, // 38: vic.guest.link.v1.Link.Configure:input_type -> vic.guest.link.v1.ConfigureRequest
+	43, // 39: vic.guest.link.v1.Link.StatPath:input_type -> vic.guest.link.v1.StatPathRequest
+	45, // 40: vic.guest.link.v1.Link.CopyOut:input_type -> vic.guest.link.v1.CopyOutRequest
+	47, // 41: vic.guest.link.v1.Link.CopyIn:input_type -> vic.guest.link.v1.CopyInRequest
+	49, // 42: vic.guest.link.v1.Link.Changes:input_type -> vic.guest.link.v1.ChangesRequest
+	38, // 43: vic.guest.link.v1.Link.Shutdown:input_type -> vic.guest.link.v1.ShutdownRequest
+	8,  // 44: vic.guest.link.v1.Link.WatchState:input_type -> vic.guest.link.v1.WatchStateRequest
+	10, // 45: vic.guest.link.v1.Link.Pause:input_type -> vic.guest.link.v1.PauseRequest
+	12, // 46: vic.guest.link.v1.Link.Resume:input_type -> vic.guest.link.v1.ResumeRequest
+	14, // 47: vic.guest.link.v1.Link.Stats:input_type -> vic.guest.link.v1.StatsRequest
+	20, // 48: vic.guest.link.v1.Link.Processes:input_type -> vic.guest.link.v1.ProcessesRequest
+	23, // 49: vic.guest.link.v1.Link.Update:input_type -> vic.guest.link.v1.UpdateRequest
+	4,  // 50: vic.guest.link.v1.Link.Hello:output_type -> vic.guest.link.v1.HelloResponse
+	27, // 51: vic.guest.link.v1.Link.Wait:output_type -> vic.guest.link.v1.WaitResponse
+	29, // 52: vic.guest.link.v1.Link.Signal:output_type -> vic.guest.link.v1.SignalResponse
+	31, // 53: vic.guest.link.v1.Link.Resize:output_type -> vic.guest.link.v1.ResizeResponse
+	33, // 54: vic.guest.link.v1.Link.Output:output_type -> vic.guest.link.v1.OutputChunk
+	35, // 55: vic.guest.link.v1.Link.WriteStdin:output_type -> vic.guest.link.v1.WriteStdinResponse
+	37, // 56: vic.guest.link.v1.Link.Exec:output_type -> vic.guest.link.v1.ExecResponse
+	41, // 57: vic.guest.link.v1.Link.Configure:output_type -> vic.guest.link.v1.ConfigureResponse
+	44, // 58: vic.guest.link.v1.Link.StatPath:output_type -> vic.guest.link.v1.StatPathResponse
+	46, // 59: vic.guest.link.v1.Link.CopyOut:output_type -> vic.guest.link.v1.CopyOutResponse
+	48, // 60: vic.guest.link.v1.Link.CopyIn:output_type -> vic.guest.link.v1.CopyInResponse
+	51, // 61: vic.guest.link.v1.Link.Changes:output_type -> vic.guest.link.v1.ChangesResponse
+	39, // 62: vic.guest.link.v1.Link.Shutdown:output_type -> vic.guest.link.v1.ShutdownResponse
+	9,  // 63: vic.guest.link.v1.Link.WatchState:output_type -> vic.guest.link.v1.WatchStateResponse
+	11, // 64: vic.guest.link.v1.Link.Pause:output_type -> vic.guest.link.v1.PauseResponse
+	13, // 65: vic.guest.link.v1.Link.Resume:output_type -> vic.guest.link.v1.ResumeResponse
+	15, // 66: vic.guest.link.v1.Link.Stats:output_type -> vic.guest.link.v1.StatsResponse
+	21, // 67: vic.guest.link.v1.Link.Processes:output_type -> vic.guest.link.v1.ProcessesResponse
+	24, // 68: vic.guest.link.v1.Link.Update:output_type -> vic.guest.link.v1.UpdateResponse
+	50, // [50:69] is the sub-list for method output_type
+	31, // [31:50] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_link_proto_init() }
@@ -2968,8 +3619,8 @@ func file_link_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_proto_rawDesc), len(file_link_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   40,
+			NumEnums:      3,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

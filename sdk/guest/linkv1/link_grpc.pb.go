@@ -39,6 +39,10 @@ const (
 	Link_WriteStdin_FullMethodName = "/vic.guest.link.v1.Link/WriteStdin"
 	Link_Exec_FullMethodName       = "/vic.guest.link.v1.Link/Exec"
 	Link_Configure_FullMethodName  = "/vic.guest.link.v1.Link/Configure"
+	Link_StatPath_FullMethodName   = "/vic.guest.link.v1.Link/StatPath"
+	Link_CopyOut_FullMethodName    = "/vic.guest.link.v1.Link/CopyOut"
+	Link_CopyIn_FullMethodName     = "/vic.guest.link.v1.Link/CopyIn"
+	Link_Changes_FullMethodName    = "/vic.guest.link.v1.Link/Changes"
 	Link_Shutdown_FullMethodName   = "/vic.guest.link.v1.Link/Shutdown"
 	Link_WatchState_FullMethodName = "/vic.guest.link.v1.Link/WatchState"
 	Link_Pause_FullMethodName      = "/vic.guest.link.v1.Link/Pause"
@@ -74,6 +78,17 @@ type LinkClient interface {
 	// their addresses and routes, /etc/hosts, /etc/resolv.conf and the firewall. It waits for NICs that
 	// are about to be plugged.
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
+	// StatPath describes one file as the container sees it; a link in the last part of the path is not
+	// followed.
+	StatPath(ctx context.Context, in *StatPathRequest, opts ...grpc.CallOption) (*StatPathResponse, error)
+	// CopyOut streams a file or directory as tar. The first response carries the stat and no data.
+	CopyOut(ctx context.Context, in *CopyOutRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CopyOutResponse], error)
+	// CopyIn unpacks a tar stream into a directory. The first request carries the names and no data;
+	// only the client's end of the stream ends the tar.
+	CopyIn(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CopyInRequest, CopyInResponse], error)
+	// Changes compares the root file system with a base tree, which the requests carry (package
+	// sdk/guest/rootfs, "Trees"), and answers with the changes or with a layer of them.
+	Changes(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ChangesRequest, ChangesResponse], error)
 	// Shutdown syncs the disks and powers the VM off; the answer may be lost.
 	Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error)
 	// WatchState streams the container's life: the present state first, then every change, until the
@@ -190,6 +205,61 @@ func (c *linkClient) Configure(ctx context.Context, in *ConfigureRequest, opts .
 	return out, nil
 }
 
+func (c *linkClient) StatPath(ctx context.Context, in *StatPathRequest, opts ...grpc.CallOption) (*StatPathResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StatPathResponse)
+	err := c.cc.Invoke(ctx, Link_StatPath_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *linkClient) CopyOut(ctx context.Context, in *CopyOutRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CopyOutResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Link_ServiceDesc.Streams[1], Link_CopyOut_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CopyOutRequest, CopyOutResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Link_CopyOutClient = grpc.ServerStreamingClient[CopyOutResponse]
+
+func (c *linkClient) CopyIn(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CopyInRequest, CopyInResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Link_ServiceDesc.Streams[2], Link_CopyIn_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CopyInRequest, CopyInResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Link_CopyInClient = grpc.ClientStreamingClient[CopyInRequest, CopyInResponse]
+
+func (c *linkClient) Changes(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ChangesRequest, ChangesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Link_ServiceDesc.Streams[3], Link_Changes_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ChangesRequest, ChangesResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Link_ChangesClient = grpc.BidiStreamingClient[ChangesRequest, ChangesResponse]
+
 func (c *linkClient) Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ShutdownResponse)
@@ -202,7 +272,7 @@ func (c *linkClient) Shutdown(ctx context.Context, in *ShutdownRequest, opts ...
 
 func (c *linkClient) WatchState(ctx context.Context, in *WatchStateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchStateResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Link_ServiceDesc.Streams[1], Link_WatchState_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Link_ServiceDesc.Streams[4], Link_WatchState_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +311,7 @@ func (c *linkClient) Resume(ctx context.Context, in *ResumeRequest, opts ...grpc
 
 func (c *linkClient) Stats(ctx context.Context, in *StatsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StatsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Link_ServiceDesc.Streams[2], Link_Stats_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Link_ServiceDesc.Streams[5], Link_Stats_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -304,6 +374,17 @@ type LinkServer interface {
 	// their addresses and routes, /etc/hosts, /etc/resolv.conf and the firewall. It waits for NICs that
 	// are about to be plugged.
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
+	// StatPath describes one file as the container sees it; a link in the last part of the path is not
+	// followed.
+	StatPath(context.Context, *StatPathRequest) (*StatPathResponse, error)
+	// CopyOut streams a file or directory as tar. The first response carries the stat and no data.
+	CopyOut(*CopyOutRequest, grpc.ServerStreamingServer[CopyOutResponse]) error
+	// CopyIn unpacks a tar stream into a directory. The first request carries the names and no data;
+	// only the client's end of the stream ends the tar.
+	CopyIn(grpc.ClientStreamingServer[CopyInRequest, CopyInResponse]) error
+	// Changes compares the root file system with a base tree, which the requests carry (package
+	// sdk/guest/rootfs, "Trees"), and answers with the changes or with a layer of them.
+	Changes(grpc.BidiStreamingServer[ChangesRequest, ChangesResponse]) error
 	// Shutdown syncs the disks and powers the VM off; the answer may be lost.
 	Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error)
 	// WatchState streams the container's life: the present state first, then every change, until the
@@ -354,6 +435,18 @@ func (UnimplementedLinkServer) Exec(context.Context, *ExecRequest) (*ExecRespons
 }
 func (UnimplementedLinkServer) Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Configure not implemented")
+}
+func (UnimplementedLinkServer) StatPath(context.Context, *StatPathRequest) (*StatPathResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StatPath not implemented")
+}
+func (UnimplementedLinkServer) CopyOut(*CopyOutRequest, grpc.ServerStreamingServer[CopyOutResponse]) error {
+	return status.Error(codes.Unimplemented, "method CopyOut not implemented")
+}
+func (UnimplementedLinkServer) CopyIn(grpc.ClientStreamingServer[CopyInRequest, CopyInResponse]) error {
+	return status.Error(codes.Unimplemented, "method CopyIn not implemented")
+}
+func (UnimplementedLinkServer) Changes(grpc.BidiStreamingServer[ChangesRequest, ChangesResponse]) error {
+	return status.Error(codes.Unimplemented, "method Changes not implemented")
 }
 func (UnimplementedLinkServer) Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Shutdown not implemented")
@@ -534,6 +627,49 @@ func _Link_Configure_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Link_StatPath_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StatPathRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LinkServer).StatPath(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Link_StatPath_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LinkServer).StatPath(ctx, req.(*StatPathRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Link_CopyOut_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(CopyOutRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(LinkServer).CopyOut(m, &grpc.GenericServerStream[CopyOutRequest, CopyOutResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Link_CopyOutServer = grpc.ServerStreamingServer[CopyOutResponse]
+
+func _Link_CopyIn_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(LinkServer).CopyIn(&grpc.GenericServerStream[CopyInRequest, CopyInResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Link_CopyInServer = grpc.ClientStreamingServer[CopyInRequest, CopyInResponse]
+
+func _Link_Changes_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(LinkServer).Changes(&grpc.GenericServerStream[ChangesRequest, ChangesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Link_ChangesServer = grpc.BidiStreamingServer[ChangesRequest, ChangesResponse]
+
 func _Link_Shutdown_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ShutdownRequest)
 	if err := dec(in); err != nil {
@@ -682,6 +818,10 @@ var Link_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Link_Configure_Handler,
 		},
 		{
+			MethodName: "StatPath",
+			Handler:    _Link_StatPath_Handler,
+		},
+		{
 			MethodName: "Shutdown",
 			Handler:    _Link_Shutdown_Handler,
 		},
@@ -707,6 +847,22 @@ var Link_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Output",
 			Handler:       _Link_Output_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "CopyOut",
+			Handler:       _Link_CopyOut_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "CopyIn",
+			Handler:       _Link_CopyIn_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Changes",
+			Handler:       _Link_Changes_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 		{
 			StreamName:    "WatchState",

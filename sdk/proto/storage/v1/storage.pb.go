@@ -93,6 +93,59 @@ func (RootKind) EnumDescriptor() ([]byte, []int) {
 	return file_storage_v1_storage_proto_rawDescGZIP(), []int{0}
 }
 
+// ChangeKind says what became of a path.
+type ChangeKind int32
+
+const (
+	ChangeKind_CHANGE_KIND_UNSPECIFIED ChangeKind = 0
+	ChangeKind_CHANGE_KIND_MODIFIED    ChangeKind = 1
+	ChangeKind_CHANGE_KIND_ADDED       ChangeKind = 2
+	ChangeKind_CHANGE_KIND_DELETED     ChangeKind = 3
+)
+
+// Enum value maps for ChangeKind.
+var (
+	ChangeKind_name = map[int32]string{
+		0: "CHANGE_KIND_UNSPECIFIED",
+		1: "CHANGE_KIND_MODIFIED",
+		2: "CHANGE_KIND_ADDED",
+		3: "CHANGE_KIND_DELETED",
+	}
+	ChangeKind_value = map[string]int32{
+		"CHANGE_KIND_UNSPECIFIED": 0,
+		"CHANGE_KIND_MODIFIED":    1,
+		"CHANGE_KIND_ADDED":       2,
+		"CHANGE_KIND_DELETED":     3,
+	}
+)
+
+func (x ChangeKind) Enum() *ChangeKind {
+	p := new(ChangeKind)
+	*p = x
+	return p
+}
+
+func (x ChangeKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ChangeKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_storage_v1_storage_proto_enumTypes[1].Descriptor()
+}
+
+func (ChangeKind) Type() protoreflect.EnumType {
+	return &file_storage_v1_storage_proto_enumTypes[1]
+}
+
+func (x ChangeKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ChangeKind.Descriptor instead.
+func (ChangeKind) EnumDescriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{1}
+}
+
 // Layer is one read-only layer.
 type Layer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1454,6 +1507,927 @@ func (x *GrowVolumeResponse) GetVolume() *Volume {
 	return nil
 }
 
+// Mount is a volume in a container's file system.
+type Mount struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Disk          *v1.Disk               `protobuf:"bytes,1,opt,name=disk,proto3" json:"disk,omitempty"`
+	Subdir        string                 `protobuf:"bytes,2,opt,name=subdir,proto3" json:"subdir,omitempty"`
+	Target        string                 `protobuf:"bytes,3,opt,name=target,proto3" json:"target,omitempty"`
+	ReadOnly      bool                   `protobuf:"varint,4,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mount) Reset() {
+	*x = Mount{}
+	mi := &file_storage_v1_storage_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mount) ProtoMessage() {}
+
+func (x *Mount) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mount.ProtoReflect.Descriptor instead.
+func (*Mount) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Mount) GetDisk() *v1.Disk {
+	if x != nil {
+		return x.Disk
+	}
+	return nil
+}
+
+func (x *Mount) GetSubdir() string {
+	if x != nil {
+		return x.Subdir
+	}
+	return ""
+}
+
+func (x *Mount) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *Mount) GetReadOnly() bool {
+	if x != nil {
+		return x.ReadOnly
+	}
+	return false
+}
+
+// PathStat describes a file.
+type PathStat struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Size  int64                  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	// Go's fs.FileMode.
+	Mode          uint32                 `protobuf:"varint,3,opt,name=mode,proto3" json:"mode,omitempty"`
+	ModTime       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=mod_time,json=modTime,proto3" json:"mod_time,omitempty"`
+	LinkTarget    string                 `protobuf:"bytes,5,opt,name=link_target,json=linkTarget,proto3" json:"link_target,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PathStat) Reset() {
+	*x = PathStat{}
+	mi := &file_storage_v1_storage_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathStat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathStat) ProtoMessage() {}
+
+func (x *PathStat) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathStat.ProtoReflect.Descriptor instead.
+func (*PathStat) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *PathStat) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PathStat) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *PathStat) GetMode() uint32 {
+	if x != nil {
+		return x.Mode
+	}
+	return 0
+}
+
+func (x *PathStat) GetModTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ModTime
+	}
+	return nil
+}
+
+func (x *PathStat) GetLinkTarget() string {
+	if x != nil {
+		return x.LinkTarget
+	}
+	return ""
+}
+
+type StatPathRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Mounts        []*Mount               `protobuf:"bytes,3,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatPathRequest) Reset() {
+	*x = StatPathRequest{}
+	mi := &file_storage_v1_storage_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatPathRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatPathRequest) ProtoMessage() {}
+
+func (x *StatPathRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatPathRequest.ProtoReflect.Descriptor instead.
+func (*StatPathRequest) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *StatPathRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *StatPathRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *StatPathRequest) GetMounts() []*Mount {
+	if x != nil {
+		return x.Mounts
+	}
+	return nil
+}
+
+type StatPathResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stat          *PathStat              `protobuf:"bytes,1,opt,name=stat,proto3" json:"stat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatPathResponse) Reset() {
+	*x = StatPathResponse{}
+	mi := &file_storage_v1_storage_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatPathResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatPathResponse) ProtoMessage() {}
+
+func (x *StatPathResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatPathResponse.ProtoReflect.Descriptor instead.
+func (*StatPathResponse) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *StatPathResponse) GetStat() *PathStat {
+	if x != nil {
+		return x.Stat
+	}
+	return nil
+}
+
+type CopyOutRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Mounts        []*Mount               `protobuf:"bytes,3,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	Whole         bool                   `protobuf:"varint,4,opt,name=whole,proto3" json:"whole,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyOutRequest) Reset() {
+	*x = CopyOutRequest{}
+	mi := &file_storage_v1_storage_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyOutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyOutRequest) ProtoMessage() {}
+
+func (x *CopyOutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyOutRequest.ProtoReflect.Descriptor instead.
+func (*CopyOutRequest) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *CopyOutRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CopyOutRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CopyOutRequest) GetMounts() []*Mount {
+	if x != nil {
+		return x.Mounts
+	}
+	return nil
+}
+
+func (x *CopyOutRequest) GetWhole() bool {
+	if x != nil {
+		return x.Whole
+	}
+	return false
+}
+
+type CopyOutResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stat          *PathStat              `protobuf:"bytes,1,opt,name=stat,proto3" json:"stat,omitempty"`
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyOutResponse) Reset() {
+	*x = CopyOutResponse{}
+	mi := &file_storage_v1_storage_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyOutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyOutResponse) ProtoMessage() {}
+
+func (x *CopyOutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyOutResponse.ProtoReflect.Descriptor instead.
+func (*CopyOutResponse) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *CopyOutResponse) GetStat() *PathStat {
+	if x != nil {
+		return x.Stat
+	}
+	return nil
+}
+
+func (x *CopyOutResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type CopyInRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the first message alone.
+	Id            string   `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Path          string   `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Mounts        []*Mount `protobuf:"bytes,3,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	ReadOnlyRoot  bool     `protobuf:"varint,4,opt,name=read_only_root,json=readOnlyRoot,proto3" json:"read_only_root,omitempty"`
+	KeepKinds     bool     `protobuf:"varint,5,opt,name=keep_kinds,json=keepKinds,proto3" json:"keep_kinds,omitempty"`
+	Owner         string   `protobuf:"bytes,6,opt,name=owner,proto3" json:"owner,omitempty"`
+	Data          []byte   `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyInRequest) Reset() {
+	*x = CopyInRequest{}
+	mi := &file_storage_v1_storage_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyInRequest) ProtoMessage() {}
+
+func (x *CopyInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyInRequest.ProtoReflect.Descriptor instead.
+func (*CopyInRequest) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *CopyInRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CopyInRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CopyInRequest) GetMounts() []*Mount {
+	if x != nil {
+		return x.Mounts
+	}
+	return nil
+}
+
+func (x *CopyInRequest) GetReadOnlyRoot() bool {
+	if x != nil {
+		return x.ReadOnlyRoot
+	}
+	return false
+}
+
+func (x *CopyInRequest) GetKeepKinds() bool {
+	if x != nil {
+		return x.KeepKinds
+	}
+	return false
+}
+
+func (x *CopyInRequest) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *CopyInRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type CopyInResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyInResponse) Reset() {
+	*x = CopyInResponse{}
+	mi := &file_storage_v1_storage_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyInResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyInResponse) ProtoMessage() {}
+
+func (x *CopyInResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyInResponse.ProtoReflect.Descriptor instead.
+func (*CopyInResponse) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{35}
+}
+
+type Change struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          ChangeKind             `protobuf:"varint,1,opt,name=kind,proto3,enum=vic.storage.v1.ChangeKind" json:"kind,omitempty"`
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_storage_v1_storage_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Change) GetKind() ChangeKind {
+	if x != nil {
+		return x.Kind
+	}
+	return ChangeKind_CHANGE_KIND_UNSPECIFIED
+}
+
+func (x *Change) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+type ChangesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The image's top layer.
+	Layer         string `protobuf:"bytes,2,opt,name=layer,proto3" json:"layer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangesRequest) Reset() {
+	*x = ChangesRequest{}
+	mi := &file_storage_v1_storage_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangesRequest) ProtoMessage() {}
+
+func (x *ChangesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangesRequest.ProtoReflect.Descriptor instead.
+func (*ChangesRequest) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ChangesRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ChangesRequest) GetLayer() string {
+	if x != nil {
+		return x.Layer
+	}
+	return ""
+}
+
+type ChangesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Changes       []*Change              `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangesResponse) Reset() {
+	*x = ChangesResponse{}
+	mi := &file_storage_v1_storage_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangesResponse) ProtoMessage() {}
+
+func (x *ChangesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangesResponse.ProtoReflect.Descriptor instead.
+func (*ChangesResponse) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ChangesResponse) GetChanges() []*Change {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+type DiffRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Layer         string                 `protobuf:"bytes,2,opt,name=layer,proto3" json:"layer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffRequest) Reset() {
+	*x = DiffRequest{}
+	mi := &file_storage_v1_storage_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffRequest) ProtoMessage() {}
+
+func (x *DiffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
+func (*DiffRequest) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *DiffRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetLayer() string {
+	if x != nil {
+		return x.Layer
+	}
+	return ""
+}
+
+type DiffResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffResponse) Reset() {
+	*x = DiffResponse{}
+	mi := &file_storage_v1_storage_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffResponse) ProtoMessage() {}
+
+func (x *DiffResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
+func (*DiffResponse) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *DiffResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type TreeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Layer         string                 `protobuf:"bytes,1,opt,name=layer,proto3" json:"layer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeRequest) Reset() {
+	*x = TreeRequest{}
+	mi := &file_storage_v1_storage_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeRequest) ProtoMessage() {}
+
+func (x *TreeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeRequest.ProtoReflect.Descriptor instead.
+func (*TreeRequest) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *TreeRequest) GetLayer() string {
+	if x != nil {
+		return x.Layer
+	}
+	return ""
+}
+
+type TreeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeResponse) Reset() {
+	*x = TreeResponse{}
+	mi := &file_storage_v1_storage_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeResponse) ProtoMessage() {}
+
+func (x *TreeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeResponse.ProtoReflect.Descriptor instead.
+func (*TreeResponse) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *TreeResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type UsageRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UsageRequest) Reset() {
+	*x = UsageRequest{}
+	mi := &file_storage_v1_storage_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UsageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UsageRequest) ProtoMessage() {}
+
+func (x *UsageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UsageRequest.ProtoReflect.Descriptor instead.
+func (*UsageRequest) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *UsageRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type UsageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bytes         int64                  `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UsageResponse) Reset() {
+	*x = UsageResponse{}
+	mi := &file_storage_v1_storage_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UsageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UsageResponse) ProtoMessage() {}
+
+func (x *UsageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_v1_storage_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UsageResponse.ProtoReflect.Descriptor instead.
+func (*UsageResponse) Descriptor() ([]byte, []int) {
+	return file_storage_v1_storage_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *UsageResponse) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 var File_storage_v1_storage_proto protoreflect.FileDescriptor
 
 const file_storage_v1_storage_proto_rawDesc = "" +
@@ -1541,11 +2515,74 @@ const file_storage_v1_storage_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bcapacity\x18\x02 \x01(\x03R\bcapacity\"D\n" +
 	"\x12GrowVolumeResponse\x12.\n" +
-	"\x06volume\x18\x01 \x01(\v2\x16.vic.storage.v1.VolumeR\x06volume*R\n" +
+	"\x06volume\x18\x01 \x01(\v2\x16.vic.storage.v1.VolumeR\x06volume\"}\n" +
+	"\x05Mount\x12'\n" +
+	"\x04disk\x18\x01 \x01(\v2\x13.vic.device.v1.DiskR\x04disk\x12\x16\n" +
+	"\x06subdir\x18\x02 \x01(\tR\x06subdir\x12\x16\n" +
+	"\x06target\x18\x03 \x01(\tR\x06target\x12\x1b\n" +
+	"\tread_only\x18\x04 \x01(\bR\breadOnly\"\x9e\x01\n" +
+	"\bPathStat\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x12\n" +
+	"\x04mode\x18\x03 \x01(\rR\x04mode\x125\n" +
+	"\bmod_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\amodTime\x12\x1f\n" +
+	"\vlink_target\x18\x05 \x01(\tR\n" +
+	"linkTarget\"d\n" +
+	"\x0fStatPathRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12-\n" +
+	"\x06mounts\x18\x03 \x03(\v2\x15.vic.storage.v1.MountR\x06mounts\"@\n" +
+	"\x10StatPathResponse\x12,\n" +
+	"\x04stat\x18\x01 \x01(\v2\x18.vic.storage.v1.PathStatR\x04stat\"y\n" +
+	"\x0eCopyOutRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12-\n" +
+	"\x06mounts\x18\x03 \x03(\v2\x15.vic.storage.v1.MountR\x06mounts\x12\x14\n" +
+	"\x05whole\x18\x04 \x01(\bR\x05whole\"S\n" +
+	"\x0fCopyOutResponse\x12,\n" +
+	"\x04stat\x18\x01 \x01(\v2\x18.vic.storage.v1.PathStatR\x04stat\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"\xd1\x01\n" +
+	"\rCopyInRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12-\n" +
+	"\x06mounts\x18\x03 \x03(\v2\x15.vic.storage.v1.MountR\x06mounts\x12$\n" +
+	"\x0eread_only_root\x18\x04 \x01(\bR\freadOnlyRoot\x12\x1d\n" +
+	"\n" +
+	"keep_kinds\x18\x05 \x01(\bR\tkeepKinds\x12\x14\n" +
+	"\x05owner\x18\x06 \x01(\tR\x05owner\x12\x12\n" +
+	"\x04data\x18\a \x01(\fR\x04data\"\x10\n" +
+	"\x0eCopyInResponse\"L\n" +
+	"\x06Change\x12.\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1a.vic.storage.v1.ChangeKindR\x04kind\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\"6\n" +
+	"\x0eChangesRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05layer\x18\x02 \x01(\tR\x05layer\"C\n" +
+	"\x0fChangesResponse\x120\n" +
+	"\achanges\x18\x01 \x03(\v2\x16.vic.storage.v1.ChangeR\achanges\"3\n" +
+	"\vDiffRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05layer\x18\x02 \x01(\tR\x05layer\"\"\n" +
+	"\fDiffResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"#\n" +
+	"\vTreeRequest\x12\x14\n" +
+	"\x05layer\x18\x01 \x01(\tR\x05layer\"\"\n" +
+	"\fTreeResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\x1e\n" +
+	"\fUsageRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"%\n" +
+	"\rUsageResponse\x12\x14\n" +
+	"\x05bytes\x18\x01 \x01(\x03R\x05bytes*R\n" +
 	"\bRootKind\x12\x19\n" +
 	"\x15ROOT_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10ROOT_KIND_SINGLE\x10\x01\x12\x15\n" +
-	"\x11ROOT_KIND_OVERLAY\x10\x022\xeb\b\n" +
+	"\x11ROOT_KIND_OVERLAY\x10\x02*s\n" +
+	"\n" +
+	"ChangeKind\x12\x1b\n" +
+	"\x17CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14CHANGE_KIND_MODIFIED\x10\x01\x12\x15\n" +
+	"\x11CHANGE_KIND_ADDED\x10\x02\x12\x17\n" +
+	"\x13CHANGE_KIND_DELETED\x10\x032\xf1\f\n" +
 	"\x0eStorageService\x12P\n" +
 	"\tStatLayer\x12 .vic.storage.v1.StatLayerRequest\x1a!.vic.storage.v1.StatLayerResponse\x12U\n" +
 	"\n" +
@@ -1563,7 +2600,14 @@ const file_storage_v1_storage_proto_rawDesc = "" +
 	"\vListVolumes\x12\".vic.storage.v1.ListVolumesRequest\x1a#.vic.storage.v1.ListVolumesResponse\x12Y\n" +
 	"\fRemoveVolume\x12#.vic.storage.v1.RemoveVolumeRequest\x1a$.vic.storage.v1.RemoveVolumeResponse\x12S\n" +
 	"\n" +
-	"GrowVolume\x12!.vic.storage.v1.GrowVolumeRequest\x1a\".vic.storage.v1.GrowVolumeResponseB7Z5github.com/openvic/vic/sdk/proto/storage/v1;storagev1b\x06proto3"
+	"GrowVolume\x12!.vic.storage.v1.GrowVolumeRequest\x1a\".vic.storage.v1.GrowVolumeResponse\x12M\n" +
+	"\bStatPath\x12\x1f.vic.storage.v1.StatPathRequest\x1a .vic.storage.v1.StatPathResponse\x12L\n" +
+	"\aCopyOut\x12\x1e.vic.storage.v1.CopyOutRequest\x1a\x1f.vic.storage.v1.CopyOutResponse0\x01\x12I\n" +
+	"\x06CopyIn\x12\x1d.vic.storage.v1.CopyInRequest\x1a\x1e.vic.storage.v1.CopyInResponse(\x01\x12L\n" +
+	"\aChanges\x12\x1e.vic.storage.v1.ChangesRequest\x1a\x1f.vic.storage.v1.ChangesResponse0\x01\x12C\n" +
+	"\x04Diff\x12\x1b.vic.storage.v1.DiffRequest\x1a\x1c.vic.storage.v1.DiffResponse0\x01\x12C\n" +
+	"\x04Tree\x12\x1b.vic.storage.v1.TreeRequest\x1a\x1c.vic.storage.v1.TreeResponse0\x01\x12D\n" +
+	"\x05Usage\x12\x1c.vic.storage.v1.UsageRequest\x1a\x1d.vic.storage.v1.UsageResponseB7Z5github.com/openvic/vic/sdk/proto/storage/v1;storagev1b\x06proto3"
 
 var (
 	file_storage_v1_storage_proto_rawDescOnce sync.Once
@@ -1577,93 +2621,134 @@ func file_storage_v1_storage_proto_rawDescGZIP() []byte {
 	return file_storage_v1_storage_proto_rawDescData
 }
 
-var file_storage_v1_storage_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_storage_v1_storage_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_storage_v1_storage_proto_goTypes = []any{
 	(RootKind)(0),                 // 0: vic.storage.v1.RootKind
-	(*Layer)(nil),                 // 1: vic.storage.v1.Layer
-	(*StatLayerRequest)(nil),      // 2: vic.storage.v1.StatLayerRequest
-	(*StatLayerResponse)(nil),     // 3: vic.storage.v1.StatLayerResponse
-	(*WriteLayerRequest)(nil),     // 4: vic.storage.v1.WriteLayerRequest
-	(*WriteLayerResponse)(nil),    // 5: vic.storage.v1.WriteLayerResponse
-	(*CommitLayerRequest)(nil),    // 6: vic.storage.v1.CommitLayerRequest
-	(*CommitLayerResponse)(nil),   // 7: vic.storage.v1.CommitLayerResponse
-	(*ListLayersRequest)(nil),     // 8: vic.storage.v1.ListLayersRequest
-	(*ListLayersResponse)(nil),    // 9: vic.storage.v1.ListLayersResponse
-	(*RemoveLayerRequest)(nil),    // 10: vic.storage.v1.RemoveLayerRequest
-	(*RemoveLayerResponse)(nil),   // 11: vic.storage.v1.RemoveLayerResponse
-	(*PrepareDiskRequest)(nil),    // 12: vic.storage.v1.PrepareDiskRequest
-	(*PrepareDiskResponse)(nil),   // 13: vic.storage.v1.PrepareDiskResponse
-	(*RemoveDiskRequest)(nil),     // 14: vic.storage.v1.RemoveDiskRequest
-	(*RemoveDiskResponse)(nil),    // 15: vic.storage.v1.RemoveDiskResponse
-	(*ExportRequest)(nil),         // 16: vic.storage.v1.ExportRequest
-	(*ExportResponse)(nil),        // 17: vic.storage.v1.ExportResponse
-	(*Volume)(nil),                // 18: vic.storage.v1.Volume
-	(*CreateVolumeRequest)(nil),   // 19: vic.storage.v1.CreateVolumeRequest
-	(*CreateVolumeResponse)(nil),  // 20: vic.storage.v1.CreateVolumeResponse
-	(*GetVolumeRequest)(nil),      // 21: vic.storage.v1.GetVolumeRequest
-	(*GetVolumeResponse)(nil),     // 22: vic.storage.v1.GetVolumeResponse
-	(*ListVolumesRequest)(nil),    // 23: vic.storage.v1.ListVolumesRequest
-	(*ListVolumesResponse)(nil),   // 24: vic.storage.v1.ListVolumesResponse
-	(*RemoveVolumeRequest)(nil),   // 25: vic.storage.v1.RemoveVolumeRequest
-	(*RemoveVolumeResponse)(nil),  // 26: vic.storage.v1.RemoveVolumeResponse
-	(*GrowVolumeRequest)(nil),     // 27: vic.storage.v1.GrowVolumeRequest
-	(*GrowVolumeResponse)(nil),    // 28: vic.storage.v1.GrowVolumeResponse
-	nil,                           // 29: vic.storage.v1.Volume.LabelsEntry
-	nil,                           // 30: vic.storage.v1.Volume.OptionsEntry
-	nil,                           // 31: vic.storage.v1.CreateVolumeRequest.LabelsEntry
-	nil,                           // 32: vic.storage.v1.CreateVolumeRequest.OptionsEntry
-	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
-	(*v1.Disk)(nil),               // 34: vic.device.v1.Disk
+	(ChangeKind)(0),               // 1: vic.storage.v1.ChangeKind
+	(*Layer)(nil),                 // 2: vic.storage.v1.Layer
+	(*StatLayerRequest)(nil),      // 3: vic.storage.v1.StatLayerRequest
+	(*StatLayerResponse)(nil),     // 4: vic.storage.v1.StatLayerResponse
+	(*WriteLayerRequest)(nil),     // 5: vic.storage.v1.WriteLayerRequest
+	(*WriteLayerResponse)(nil),    // 6: vic.storage.v1.WriteLayerResponse
+	(*CommitLayerRequest)(nil),    // 7: vic.storage.v1.CommitLayerRequest
+	(*CommitLayerResponse)(nil),   // 8: vic.storage.v1.CommitLayerResponse
+	(*ListLayersRequest)(nil),     // 9: vic.storage.v1.ListLayersRequest
+	(*ListLayersResponse)(nil),    // 10: vic.storage.v1.ListLayersResponse
+	(*RemoveLayerRequest)(nil),    // 11: vic.storage.v1.RemoveLayerRequest
+	(*RemoveLayerResponse)(nil),   // 12: vic.storage.v1.RemoveLayerResponse
+	(*PrepareDiskRequest)(nil),    // 13: vic.storage.v1.PrepareDiskRequest
+	(*PrepareDiskResponse)(nil),   // 14: vic.storage.v1.PrepareDiskResponse
+	(*RemoveDiskRequest)(nil),     // 15: vic.storage.v1.RemoveDiskRequest
+	(*RemoveDiskResponse)(nil),    // 16: vic.storage.v1.RemoveDiskResponse
+	(*ExportRequest)(nil),         // 17: vic.storage.v1.ExportRequest
+	(*ExportResponse)(nil),        // 18: vic.storage.v1.ExportResponse
+	(*Volume)(nil),                // 19: vic.storage.v1.Volume
+	(*CreateVolumeRequest)(nil),   // 20: vic.storage.v1.CreateVolumeRequest
+	(*CreateVolumeResponse)(nil),  // 21: vic.storage.v1.CreateVolumeResponse
+	(*GetVolumeRequest)(nil),      // 22: vic.storage.v1.GetVolumeRequest
+	(*GetVolumeResponse)(nil),     // 23: vic.storage.v1.GetVolumeResponse
+	(*ListVolumesRequest)(nil),    // 24: vic.storage.v1.ListVolumesRequest
+	(*ListVolumesResponse)(nil),   // 25: vic.storage.v1.ListVolumesResponse
+	(*RemoveVolumeRequest)(nil),   // 26: vic.storage.v1.RemoveVolumeRequest
+	(*RemoveVolumeResponse)(nil),  // 27: vic.storage.v1.RemoveVolumeResponse
+	(*GrowVolumeRequest)(nil),     // 28: vic.storage.v1.GrowVolumeRequest
+	(*GrowVolumeResponse)(nil),    // 29: vic.storage.v1.GrowVolumeResponse
+	(*Mount)(nil),                 // 30: vic.storage.v1.Mount
+	(*PathStat)(nil),              // 31: vic.storage.v1.PathStat
+	(*StatPathRequest)(nil),       // 32: vic.storage.v1.StatPathRequest
+	(*StatPathResponse)(nil),      // 33: vic.storage.v1.StatPathResponse
+	(*CopyOutRequest)(nil),        // 34: vic.storage.v1.CopyOutRequest
+	(*CopyOutResponse)(nil),       // 35: vic.storage.v1.CopyOutResponse
+	(*CopyInRequest)(nil),         // 36: vic.storage.v1.CopyInRequest
+	(*CopyInResponse)(nil),        // 37: vic.storage.v1.CopyInResponse
+	(*Change)(nil),                // 38: vic.storage.v1.Change
+	(*ChangesRequest)(nil),        // 39: vic.storage.v1.ChangesRequest
+	(*ChangesResponse)(nil),       // 40: vic.storage.v1.ChangesResponse
+	(*DiffRequest)(nil),           // 41: vic.storage.v1.DiffRequest
+	(*DiffResponse)(nil),          // 42: vic.storage.v1.DiffResponse
+	(*TreeRequest)(nil),           // 43: vic.storage.v1.TreeRequest
+	(*TreeResponse)(nil),          // 44: vic.storage.v1.TreeResponse
+	(*UsageRequest)(nil),          // 45: vic.storage.v1.UsageRequest
+	(*UsageResponse)(nil),         // 46: vic.storage.v1.UsageResponse
+	nil,                           // 47: vic.storage.v1.Volume.LabelsEntry
+	nil,                           // 48: vic.storage.v1.Volume.OptionsEntry
+	nil,                           // 49: vic.storage.v1.CreateVolumeRequest.LabelsEntry
+	nil,                           // 50: vic.storage.v1.CreateVolumeRequest.OptionsEntry
+	(*timestamppb.Timestamp)(nil), // 51: google.protobuf.Timestamp
+	(*v1.Disk)(nil),               // 52: vic.device.v1.Disk
 }
 var file_storage_v1_storage_proto_depIdxs = []int32{
-	33, // 0: vic.storage.v1.Layer.created:type_name -> google.protobuf.Timestamp
-	1,  // 1: vic.storage.v1.StatLayerResponse.layer:type_name -> vic.storage.v1.Layer
-	1,  // 2: vic.storage.v1.WriteLayerResponse.layer:type_name -> vic.storage.v1.Layer
-	1,  // 3: vic.storage.v1.ListLayersResponse.layers:type_name -> vic.storage.v1.Layer
+	51, // 0: vic.storage.v1.Layer.created:type_name -> google.protobuf.Timestamp
+	2,  // 1: vic.storage.v1.StatLayerResponse.layer:type_name -> vic.storage.v1.Layer
+	2,  // 2: vic.storage.v1.WriteLayerResponse.layer:type_name -> vic.storage.v1.Layer
+	2,  // 3: vic.storage.v1.ListLayersResponse.layers:type_name -> vic.storage.v1.Layer
 	0,  // 4: vic.storage.v1.PrepareDiskResponse.kind:type_name -> vic.storage.v1.RootKind
-	34, // 5: vic.storage.v1.PrepareDiskResponse.disks:type_name -> vic.device.v1.Disk
-	33, // 6: vic.storage.v1.Volume.created:type_name -> google.protobuf.Timestamp
-	29, // 7: vic.storage.v1.Volume.labels:type_name -> vic.storage.v1.Volume.LabelsEntry
-	30, // 8: vic.storage.v1.Volume.options:type_name -> vic.storage.v1.Volume.OptionsEntry
-	34, // 9: vic.storage.v1.Volume.disk:type_name -> vic.device.v1.Disk
-	31, // 10: vic.storage.v1.CreateVolumeRequest.labels:type_name -> vic.storage.v1.CreateVolumeRequest.LabelsEntry
-	32, // 11: vic.storage.v1.CreateVolumeRequest.options:type_name -> vic.storage.v1.CreateVolumeRequest.OptionsEntry
-	18, // 12: vic.storage.v1.CreateVolumeResponse.volume:type_name -> vic.storage.v1.Volume
-	18, // 13: vic.storage.v1.GetVolumeResponse.volume:type_name -> vic.storage.v1.Volume
-	18, // 14: vic.storage.v1.ListVolumesResponse.volumes:type_name -> vic.storage.v1.Volume
-	18, // 15: vic.storage.v1.GrowVolumeResponse.volume:type_name -> vic.storage.v1.Volume
-	2,  // 16: vic.storage.v1.StorageService.StatLayer:input_type -> vic.storage.v1.StatLayerRequest
-	4,  // 17: vic.storage.v1.StorageService.WriteLayer:input_type -> vic.storage.v1.WriteLayerRequest
-	6,  // 18: vic.storage.v1.StorageService.CommitLayer:input_type -> vic.storage.v1.CommitLayerRequest
-	8,  // 19: vic.storage.v1.StorageService.ListLayers:input_type -> vic.storage.v1.ListLayersRequest
-	10, // 20: vic.storage.v1.StorageService.RemoveLayer:input_type -> vic.storage.v1.RemoveLayerRequest
-	12, // 21: vic.storage.v1.StorageService.PrepareDisk:input_type -> vic.storage.v1.PrepareDiskRequest
-	14, // 22: vic.storage.v1.StorageService.RemoveDisk:input_type -> vic.storage.v1.RemoveDiskRequest
-	16, // 23: vic.storage.v1.StorageService.Export:input_type -> vic.storage.v1.ExportRequest
-	19, // 24: vic.storage.v1.StorageService.CreateVolume:input_type -> vic.storage.v1.CreateVolumeRequest
-	21, // 25: vic.storage.v1.StorageService.GetVolume:input_type -> vic.storage.v1.GetVolumeRequest
-	23, // 26: vic.storage.v1.StorageService.ListVolumes:input_type -> vic.storage.v1.ListVolumesRequest
-	25, // 27: vic.storage.v1.StorageService.RemoveVolume:input_type -> vic.storage.v1.RemoveVolumeRequest
-	27, // 28: vic.storage.v1.StorageService.GrowVolume:input_type -> vic.storage.v1.GrowVolumeRequest
-	3,  // 29: vic.storage.v1.StorageService.StatLayer:output_type -> vic.storage.v1.StatLayerResponse
-	5,  // 30: vic.storage.v1.StorageService.WriteLayer:output_type -> vic.storage.v1.WriteLayerResponse
-	7,  // 31: vic.storage.v1.StorageService.CommitLayer:output_type -> vic.storage.v1.CommitLayerResponse
-	9,  // 32: vic.storage.v1.StorageService.ListLayers:output_type -> vic.storage.v1.ListLayersResponse
-	11, // 33: vic.storage.v1.StorageService.RemoveLayer:output_type -> vic.storage.v1.RemoveLayerResponse
-	13, // 34: vic.storage.v1.StorageService.PrepareDisk:output_type -> vic.storage.v1.PrepareDiskResponse
-	15, // 35: vic.storage.v1.StorageService.RemoveDisk:output_type -> vic.storage.v1.RemoveDiskResponse
-	17, // 36: vic.storage.v1.StorageService.Export:output_type -> vic.storage.v1.ExportResponse
-	20, // 37: vic.storage.v1.StorageService.CreateVolume:output_type -> vic.storage.v1.CreateVolumeResponse
-	22, // 38: vic.storage.v1.StorageService.GetVolume:output_type -> vic.storage.v1.GetVolumeResponse
-	24, // 39: vic.storage.v1.StorageService.ListVolumes:output_type -> vic.storage.v1.ListVolumesResponse
-	26, // 40: vic.storage.v1.StorageService.RemoveVolume:output_type -> vic.storage.v1.RemoveVolumeResponse
-	28, // 41: vic.storage.v1.StorageService.GrowVolume:output_type -> vic.storage.v1.GrowVolumeResponse
-	29, // [29:42] is the sub-list for method output_type
-	16, // [16:29] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	52, // 5: vic.storage.v1.PrepareDiskResponse.disks:type_name -> vic.device.v1.Disk
+	51, // 6: vic.storage.v1.Volume.created:type_name -> google.protobuf.Timestamp
+	47, // 7: vic.storage.v1.Volume.labels:type_name -> vic.storage.v1.Volume.LabelsEntry
+	48, // 8: vic.storage.v1.Volume.options:type_name -> vic.storage.v1.Volume.OptionsEntry
+	52, // 9: vic.storage.v1.Volume.disk:type_name -> vic.device.v1.Disk
+	49, // 10: vic.storage.v1.CreateVolumeRequest.labels:type_name -> vic.storage.v1.CreateVolumeRequest.LabelsEntry
+	50, // 11: vic.storage.v1.CreateVolumeRequest.options:type_name -> vic.storage.v1.CreateVolumeRequest.OptionsEntry
+	19, // 12: vic.storage.v1.CreateVolumeResponse.volume:type_name -> vic.storage.v1.Volume
+	19, // 13: vic.storage.v1.GetVolumeResponse.volume:type_name -> vic.storage.v1.Volume
+	19, // 14: vic.storage.v1.ListVolumesResponse.volumes:type_name -> vic.storage.v1.Volume
+	19, // 15: vic.storage.v1.GrowVolumeResponse.volume:type_name -> vic.storage.v1.Volume
+	52, // 16: vic.storage.v1.Mount.disk:type_name -> vic.device.v1.Disk
+	51, // 17: vic.storage.v1.PathStat.mod_time:type_name -> google.protobuf.Timestamp
+	30, // 18: vic.storage.v1.StatPathRequest.mounts:type_name -> vic.storage.v1.Mount
+	31, // 19: vic.storage.v1.StatPathResponse.stat:type_name -> vic.storage.v1.PathStat
+	30, // 20: vic.storage.v1.CopyOutRequest.mounts:type_name -> vic.storage.v1.Mount
+	31, // 21: vic.storage.v1.CopyOutResponse.stat:type_name -> vic.storage.v1.PathStat
+	30, // 22: vic.storage.v1.CopyInRequest.mounts:type_name -> vic.storage.v1.Mount
+	1,  // 23: vic.storage.v1.Change.kind:type_name -> vic.storage.v1.ChangeKind
+	38, // 24: vic.storage.v1.ChangesResponse.changes:type_name -> vic.storage.v1.Change
+	3,  // 25: vic.storage.v1.StorageService.StatLayer:input_type -> vic.storage.v1.StatLayerRequest
+	5,  // 26: vic.storage.v1.StorageService.WriteLayer:input_type -> vic.storage.v1.WriteLayerRequest
+	7,  // 27: vic.storage.v1.StorageService.CommitLayer:input_type -> vic.storage.v1.CommitLayerRequest
+	9,  // 28: vic.storage.v1.StorageService.ListLayers:input_type -> vic.storage.v1.ListLayersRequest
+	11, // 29: vic.storage.v1.StorageService.RemoveLayer:input_type -> vic.storage.v1.RemoveLayerRequest
+	13, // 30: vic.storage.v1.StorageService.PrepareDisk:input_type -> vic.storage.v1.PrepareDiskRequest
+	15, // 31: vic.storage.v1.StorageService.RemoveDisk:input_type -> vic.storage.v1.RemoveDiskRequest
+	17, // 32: vic.storage.v1.StorageService.Export:input_type -> vic.storage.v1.ExportRequest
+	20, // 33: vic.storage.v1.StorageService.CreateVolume:input_type -> vic.storage.v1.CreateVolumeRequest
+	22, // 34: vic.storage.v1.StorageService.GetVolume:input_type -> vic.storage.v1.GetVolumeRequest
+	24, // 35: vic.storage.v1.StorageService.ListVolumes:input_type -> vic.storage.v1.ListVolumesRequest
+	26, // 36: vic.storage.v1.StorageService.RemoveVolume:input_type -> vic.storage.v1.RemoveVolumeRequest
+	28, // 37: vic.storage.v1.StorageService.GrowVolume:input_type -> vic.storage.v1.GrowVolumeRequest
+	32, // 38: vic.storage.v1.StorageService.StatPath:input_type -> vic.storage.v1.StatPathRequest
+	34, // 39: vic.storage.v1.StorageService.CopyOut:input_type -> vic.storage.v1.CopyOutRequest
+	36, // 40: vic.storage.v1.StorageService.CopyIn:input_type -> vic.storage.v1.CopyInRequest
+	39, // 41: vic.storage.v1.StorageService.Changes:input_type -> vic.storage.v1.ChangesRequest
+	41, // 42: vic.storage.v1.StorageService.Diff:input_type -> vic.storage.v1.DiffRequest
+	43, // 43: vic.storage.v1.StorageService.Tree:input_type -> vic.storage.v1.TreeRequest
+	45, // 44: vic.storage.v1.StorageService.Usage:input_type -> vic.storage.v1.UsageRequest
+	4,  // 45: vic.storage.v1.StorageService.StatLayer:output_type -> vic.storage.v1.StatLayerResponse
+	6,  // 46: vic.storage.v1.StorageService.WriteLayer:output_type -> vic.storage.v1.WriteLayerResponse
+	8,  // 47: vic.storage.v1.StorageService.CommitLayer:output_type -> vic.storage.v1.CommitLayerResponse
+	10, // 48: vic.storage.v1.StorageService.ListLayers:output_type -> vic.storage.v1.ListLayersResponse
+	12, // 49: vic.storage.v1.StorageService.RemoveLayer:output_type -> vic.storage.v1.RemoveLayerResponse
+	14, // 50: vic.storage.v1.StorageService.PrepareDisk:output_type -> vic.storage.v1.PrepareDiskResponse
+	16, // 51: vic.storage.v1.StorageService.RemoveDisk:output_type -> vic.storage.v1.RemoveDiskResponse
+	18, // 52: vic.storage.v1.StorageService.Export:output_type -> vic.storage.v1.ExportResponse
+	21, // 53: vic.storage.v1.StorageService.CreateVolume:output_type -> vic.storage.v1.CreateVolumeResponse
+	23, // 54: vic.storage.v1.StorageService.GetVolume:output_type -> vic.storage.v1.GetVolumeResponse
+	25, // 55: vic.storage.v1.StorageService.ListVolumes:output_type -> vic.storage.v1.ListVolumesResponse
+	27, // 56: vic.storage.v1.StorageService.RemoveVolume:output_type -> vic.storage.v1.RemoveVolumeResponse
+	29, // 57: vic.storage.v1.StorageService.GrowVolume:output_type -> vic.storage.v1.GrowVolumeResponse
+	33, // 58: vic.storage.v1.StorageService.StatPath:output_type -> vic.storage.v1.StatPathResponse
+	35, // 59: vic.storage.v1.StorageService.CopyOut:output_type -> vic.storage.v1.CopyOutResponse
+	37, // 60: vic.storage.v1.StorageService.CopyIn:output_type -> vic.storage.v1.CopyInResponse
+	40, // 61: vic.storage.v1.StorageService.Changes:output_type -> vic.storage.v1.ChangesResponse
+	42, // 62: vic.storage.v1.StorageService.Diff:output_type -> vic.storage.v1.DiffResponse
+	44, // 63: vic.storage.v1.StorageService.Tree:output_type -> vic.storage.v1.TreeResponse
+	46, // 64: vic.storage.v1.StorageService.Usage:output_type -> vic.storage.v1.UsageResponse
+	45, // [45:65] is the sub-list for method output_type
+	25, // [25:45] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_storage_v1_storage_proto_init() }
@@ -1676,8 +2761,8 @@ func file_storage_v1_storage_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_storage_v1_storage_proto_rawDesc), len(file_storage_v1_storage_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   32,
+			NumEnums:      2,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

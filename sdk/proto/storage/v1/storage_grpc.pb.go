@@ -52,6 +52,13 @@ const (
 	StorageService_ListVolumes_FullMethodName  = "/vic.storage.v1.StorageService/ListVolumes"
 	StorageService_RemoveVolume_FullMethodName = "/vic.storage.v1.StorageService/RemoveVolume"
 	StorageService_GrowVolume_FullMethodName   = "/vic.storage.v1.StorageService/GrowVolume"
+	StorageService_StatPath_FullMethodName     = "/vic.storage.v1.StorageService/StatPath"
+	StorageService_CopyOut_FullMethodName      = "/vic.storage.v1.StorageService/CopyOut"
+	StorageService_CopyIn_FullMethodName       = "/vic.storage.v1.StorageService/CopyIn"
+	StorageService_Changes_FullMethodName      = "/vic.storage.v1.StorageService/Changes"
+	StorageService_Diff_FullMethodName         = "/vic.storage.v1.StorageService/Diff"
+	StorageService_Tree_FullMethodName         = "/vic.storage.v1.StorageService/Tree"
+	StorageService_Usage_FullMethodName        = "/vic.storage.v1.StorageService/Usage"
 )
 
 // StorageServiceClient is the client API for StorageService service.
@@ -84,6 +91,20 @@ type StorageServiceClient interface {
 	RemoveVolume(ctx context.Context, in *RemoveVolumeRequest, opts ...grpc.CallOption) (*RemoveVolumeResponse, error)
 	// GrowVolume makes a volume that no VM has attached larger, with its file system.
 	GrowVolume(ctx context.Context, in *GrowVolumeRequest, opts ...grpc.CallOption) (*GrowVolumeResponse, error)
+	// StatPath describes one file of a container whose VM is off.
+	StatPath(ctx context.Context, in *StatPathRequest, opts ...grpc.CallOption) (*StatPathResponse, error)
+	// CopyOut streams files of a container whose VM is off; the first response carries the stat alone.
+	CopyOut(ctx context.Context, in *CopyOutRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CopyOutResponse], error)
+	// CopyIn unpacks a tar stream in a container whose VM is off; the first request carries no data.
+	CopyIn(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CopyInRequest, CopyInResponse], error)
+	// Changes lists what a container whose VM is off has changed of its image.
+	Changes(ctx context.Context, in *ChangesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ChangesResponse], error)
+	// Diff streams the same as a layer; the first response carries no data and says that it stands.
+	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiffResponse], error)
+	// Tree streams the description of a layer's whole file system; the first response carries no data.
+	Tree(ctx context.Context, in *TreeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TreeResponse], error)
+	// Usage says how much a container's disk holds of its own.
+	Usage(ctx context.Context, in *UsageRequest, opts ...grpc.CallOption) (*UsageResponse, error)
 }
 
 type storageServiceClient struct {
@@ -236,6 +257,115 @@ func (c *storageServiceClient) GrowVolume(ctx context.Context, in *GrowVolumeReq
 	return out, nil
 }
 
+func (c *storageServiceClient) StatPath(ctx context.Context, in *StatPathRequest, opts ...grpc.CallOption) (*StatPathResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StatPathResponse)
+	err := c.cc.Invoke(ctx, StorageService_StatPath_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *storageServiceClient) CopyOut(ctx context.Context, in *CopyOutRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CopyOutResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[2], StorageService_CopyOut_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CopyOutRequest, CopyOutResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_CopyOutClient = grpc.ServerStreamingClient[CopyOutResponse]
+
+func (c *storageServiceClient) CopyIn(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CopyInRequest, CopyInResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[3], StorageService_CopyIn_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CopyInRequest, CopyInResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_CopyInClient = grpc.ClientStreamingClient[CopyInRequest, CopyInResponse]
+
+func (c *storageServiceClient) Changes(ctx context.Context, in *ChangesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ChangesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[4], StorageService_Changes_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ChangesRequest, ChangesResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ChangesClient = grpc.ServerStreamingClient[ChangesResponse]
+
+func (c *storageServiceClient) Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiffResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[5], StorageService_Diff_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DiffRequest, DiffResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_DiffClient = grpc.ServerStreamingClient[DiffResponse]
+
+func (c *storageServiceClient) Tree(ctx context.Context, in *TreeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TreeResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[6], StorageService_Tree_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[TreeRequest, TreeResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_TreeClient = grpc.ServerStreamingClient[TreeResponse]
+
+func (c *storageServiceClient) Usage(ctx context.Context, in *UsageRequest, opts ...grpc.CallOption) (*UsageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UsageResponse)
+	err := c.cc.Invoke(ctx, StorageService_Usage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // StorageServiceServer is the server API for StorageService service.
 // All implementations must embed UnimplementedStorageServiceServer
 // for forward compatibility.
@@ -266,6 +396,20 @@ type StorageServiceServer interface {
 	RemoveVolume(context.Context, *RemoveVolumeRequest) (*RemoveVolumeResponse, error)
 	// GrowVolume makes a volume that no VM has attached larger, with its file system.
 	GrowVolume(context.Context, *GrowVolumeRequest) (*GrowVolumeResponse, error)
+	// StatPath describes one file of a container whose VM is off.
+	StatPath(context.Context, *StatPathRequest) (*StatPathResponse, error)
+	// CopyOut streams files of a container whose VM is off; the first response carries the stat alone.
+	CopyOut(*CopyOutRequest, grpc.ServerStreamingServer[CopyOutResponse]) error
+	// CopyIn unpacks a tar stream in a container whose VM is off; the first request carries no data.
+	CopyIn(grpc.ClientStreamingServer[CopyInRequest, CopyInResponse]) error
+	// Changes lists what a container whose VM is off has changed of its image.
+	Changes(*ChangesRequest, grpc.ServerStreamingServer[ChangesResponse]) error
+	// Diff streams the same as a layer; the first response carries no data and says that it stands.
+	Diff(*DiffRequest, grpc.ServerStreamingServer[DiffResponse]) error
+	// Tree streams the description of a layer's whole file system; the first response carries no data.
+	Tree(*TreeRequest, grpc.ServerStreamingServer[TreeResponse]) error
+	// Usage says how much a container's disk holds of its own.
+	Usage(context.Context, *UsageRequest) (*UsageResponse, error)
 	mustEmbedUnimplementedStorageServiceServer()
 }
 
@@ -314,6 +458,27 @@ func (UnimplementedStorageServiceServer) RemoveVolume(context.Context, *RemoveVo
 }
 func (UnimplementedStorageServiceServer) GrowVolume(context.Context, *GrowVolumeRequest) (*GrowVolumeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GrowVolume not implemented")
+}
+func (UnimplementedStorageServiceServer) StatPath(context.Context, *StatPathRequest) (*StatPathResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StatPath not implemented")
+}
+func (UnimplementedStorageServiceServer) CopyOut(*CopyOutRequest, grpc.ServerStreamingServer[CopyOutResponse]) error {
+	return status.Error(codes.Unimplemented, "method CopyOut not implemented")
+}
+func (UnimplementedStorageServiceServer) CopyIn(grpc.ClientStreamingServer[CopyInRequest, CopyInResponse]) error {
+	return status.Error(codes.Unimplemented, "method CopyIn not implemented")
+}
+func (UnimplementedStorageServiceServer) Changes(*ChangesRequest, grpc.ServerStreamingServer[ChangesResponse]) error {
+	return status.Error(codes.Unimplemented, "method Changes not implemented")
+}
+func (UnimplementedStorageServiceServer) Diff(*DiffRequest, grpc.ServerStreamingServer[DiffResponse]) error {
+	return status.Error(codes.Unimplemented, "method Diff not implemented")
+}
+func (UnimplementedStorageServiceServer) Tree(*TreeRequest, grpc.ServerStreamingServer[TreeResponse]) error {
+	return status.Error(codes.Unimplemented, "method Tree not implemented")
+}
+func (UnimplementedStorageServiceServer) Usage(context.Context, *UsageRequest) (*UsageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Usage not implemented")
 }
 func (UnimplementedStorageServiceServer) mustEmbedUnimplementedStorageServiceServer() {}
 func (UnimplementedStorageServiceServer) testEmbeddedByValue()                        {}
@@ -552,6 +717,93 @@ func _StorageService_GrowVolume_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StorageService_StatPath_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StatPathRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).StatPath(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_StatPath_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).StatPath(ctx, req.(*StatPathRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StorageService_CopyOut_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(CopyOutRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServiceServer).CopyOut(m, &grpc.GenericServerStream[CopyOutRequest, CopyOutResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_CopyOutServer = grpc.ServerStreamingServer[CopyOutResponse]
+
+func _StorageService_CopyIn_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(StorageServiceServer).CopyIn(&grpc.GenericServerStream[CopyInRequest, CopyInResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_CopyInServer = grpc.ClientStreamingServer[CopyInRequest, CopyInResponse]
+
+func _StorageService_Changes_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ChangesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServiceServer).Changes(m, &grpc.GenericServerStream[ChangesRequest, ChangesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ChangesServer = grpc.ServerStreamingServer[ChangesResponse]
+
+func _StorageService_Diff_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(DiffRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServiceServer).Diff(m, &grpc.GenericServerStream[DiffRequest, DiffResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_DiffServer = grpc.ServerStreamingServer[DiffResponse]
+
+func _StorageService_Tree_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(TreeRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServiceServer).Tree(m, &grpc.GenericServerStream[TreeRequest, TreeResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_TreeServer = grpc.ServerStreamingServer[TreeResponse]
+
+func _StorageService_Usage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UsageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).Usage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_Usage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).Usage(ctx, req.(*UsageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // StorageService_ServiceDesc is the grpc.ServiceDesc for StorageService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -603,6 +855,14 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "GrowVolume",
 			Handler:    _StorageService_GrowVolume_Handler,
 		},
+		{
+			MethodName: "StatPath",
+			Handler:    _StorageService_StatPath_Handler,
+		},
+		{
+			MethodName: "Usage",
+			Handler:    _StorageService_Usage_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -613,6 +873,31 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Export",
 			Handler:       _StorageService_Export_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "CopyOut",
+			Handler:       _StorageService_CopyOut_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "CopyIn",
+			Handler:       _StorageService_CopyIn_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Changes",
+			Handler:       _StorageService_Changes_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Diff",
+			Handler:       _StorageService_Diff_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Tree",
+			Handler:       _StorageService_Tree_Handler,
 			ServerStreams: true,
 		},
 	},
