@@ -24,7 +24,8 @@ func main() {
 		Components: []serve.Component{
 			{Kind: serve.KindCompute, Name: "vsphere", Capabilities: []string{
 				serve.CapDisk + device.KindVMDK, serve.CapDisk + device.KindVMDKDelta, serve.CapNIC + device.KindPortgroup}},
-			{Kind: serve.KindStorage, Name: "vsphere", Capabilities: []string{serve.CapMakesDisk + device.KindVMDKDelta}},
+			{Kind: serve.KindStorage, Name: "vsphere", Capabilities: []string{serve.CapMakesDisk + device.KindVMDKDelta,
+				serve.CapMakesDisk + device.KindVMDK, serve.CapVolumes}},
 			{Kind: serve.KindNetwork, Name: "vsphere", Capabilities: []string{serve.CapMakesNIC + device.KindPortgroup}},
 		},
 		Example:   example(),

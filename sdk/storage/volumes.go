@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/openvic/vic/sdk/device"
@@ -18,8 +19,8 @@ import (
 //     volume lies in.
 //   - A volume that is a disk (device.KindVMDK) has one ext4 file system whose directory
 //     guest.VolumeDir is what containers see. One running VM at a time may have it attached; the
-//     driver need not guard that, but RemoveVolume and GrowVolume of a disk that the platform has in
-//     use are ErrConflict.
+//     driver need not guard that, but RemoveVolume of a disk that a VM has attached, on or off, and
+//     GrowVolume of one that a running VM has, are ErrConflict.
 //   - A volume that is a share (device.KindNFS) is never given to a compute driver: the guest mounts
 //     it. Any number of VMs use it at once.
 //   - CreateVolume is all or nothing: after a crash in its middle the volume is not there, and what
@@ -41,7 +42,7 @@ type Volumes interface {
 	// that is not there is no error.
 	RemoveVolume(ctx context.Context, name string) error
 	// GrowVolume makes a volume larger, with the file system in it. ErrNotFound; ErrConflict while a
-	// VM has it attached; ErrInvalid if the capacity is below what it has; ErrUnsupported for a
+	// running VM has it attached; ErrInvalid if the capacity is below what it has; ErrUnsupported for a
 	// share. The capacity that it has already is no error.
 	GrowVolume(ctx context.Context, req GrowVolumeRequest) (Volume, error)
 }
@@ -54,8 +55,20 @@ type CreateVolumeRequest struct {
 	// Capacity in bytes; 0: the driver's default. Drivers may round up. Shares ignore it.
 	Capacity int64
 	Labels   map[string]string
-	// Options are the user's, kept to be shown. Drivers refuse those that they do not know.
+	// Options are the user's, kept to be shown; with those of CommonVolumeOption, whose meaning is in
+	// the fields above. Drivers refuse others that they do not know.
 	Options map[string]string
+}
+
+// The options of volumes that the host reads itself, whatever the case of their letters.
+const (
+	OptionCapacity    = "Capacity"    // MB, or a number with a unit: 2GB
+	OptionVolumeStore = "VolumeStore" // the name of a store
+)
+
+// CommonVolumeOption says that the host reads this option.
+func CommonVolumeOption(key string) bool {
+	return strings.EqualFold(key, OptionCapacity) || strings.EqualFold(key, OptionVolumeStore)
 }
 
 // GrowVolumeRequest asks for a larger volume.

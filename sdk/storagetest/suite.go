@@ -24,7 +24,7 @@ type Fixture struct {
 	Entries func(t *testing.T, layer string) map[string]string
 	// PutFile puts a file on a prepared disk, as a guest does, and leaves the disk unused.
 	PutFile func(t *testing.T, disk, path string, data []byte)
-	// AttachVolume attaches a volume's disk to a VM, or detaches it.
+	// AttachVolume attaches a volume's disk to a running VM, or detaches it.
 	AttachVolume func(t *testing.T, v storage.Volume, attached bool)
 	// Restart, if set, makes the driver anew, as after a crash.
 	Restart func(t *testing.T) storage.Driver

@@ -23,7 +23,7 @@ func volumeCases() []testCase {
 		{"names that are not Docker's are refused", volumeNames},
 		{"a store that is not there and a capacity below nothing are refused", volumeRefused},
 		{"a volume grows and does not shrink", volumeGrows},
-		{"a volume that a VM has is neither removed nor grown", volumeAttached},
+		{"a volume that a running VM has is neither removed nor grown", volumeAttached},
 		{"volumes are there after a restart", volumeRestart},
 	}
 }

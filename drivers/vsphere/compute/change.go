@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func (d *Driver) Create(ctx context.Context, req compute.CreateRequest) (compute
 		return compute.VM{}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return compute.VM{}, errors.Join(fmt.Errorf("create VM of container %s: %w", req.ID, err), d.destroy(begun, ref))
+		return compute.VM{}, errors.Join(fmt.Errorf("create VM of container %s: %w", req.ID, err), d.discard(begun, ref))
 	}
 	if err := d.inv.Settle(begun, ref, func(m *inventory.Machine) bool { return m != nil && m.ID() == req.ID }); err != nil {
 		return compute.VM{}, err
@@ -152,7 +153,7 @@ func (d *Driver) Remove(ctx context.Context, id string) error {
 	if err := d.disks.Release(ctx, id); err != nil {
 		return err
 	}
-	if err := d.detachForeign(ctx, m); err != nil && !errors.Is(err, errdef.ErrNotFound) {
+	if err := d.detachForeign(ctx, m.Ref); err != nil && !errors.Is(err, errdef.ErrNotFound) {
 		return err
 	}
 	if err := d.destroy(ctx, m.Ref); err != nil {
@@ -162,21 +163,30 @@ func (d *Driver) Remove(ctx context.Context, id string) error {
 	return d.inv.Settle(ctx, m.Ref, func(m *inventory.Machine) bool { return m == nil })
 }
 
+// discard removes a VM that was only just made.
+func (d *Driver) discard(ctx context.Context, ref types.ManagedObjectReference) error {
+	if err := d.detachForeign(ctx, ref); err != nil && !errors.Is(err, errdef.ErrNotFound) {
+		return err
+	}
+	return d.destroy(ctx, ref)
+}
+
 // detachForeign takes away the disks that are not in the VM's folder: volumes, and what an
 // administrator attached. Destroying the VM would delete them.
-func (d *Driver) detachForeign(ctx context.Context, m *inventory.Machine) error {
+func (d *Driver) detachForeign(ctx context.Context, ref types.ManagedObjectReference) error {
 	var vm mo.VirtualMachine
 	pc := property.DefaultCollector(d.session.Client())
-	if err := pc.RetrieveOne(ctx, m.Ref, []string{"config.hardware.device"}, &vm); err != nil {
-		return session.Error("read the devices of VM "+m.Name, err)
+	if err := pc.RetrieveOne(ctx, ref, []string{"config.hardware.device", "config.files.vmPathName"}, &vm); err != nil {
+		return session.Error("read the devices of VM "+ref.Value, err)
 	}
 	if vm.Config == nil {
 		return nil
 	}
+	home := path.Dir(vm.Config.Files.VmPathName) + "/"
 	var spec types.VirtualMachineConfigSpec
 	for _, dev := range object.VirtualDeviceList(vm.Config.Hardware.Device).SelectByType((*types.VirtualDisk)(nil)) {
 		b, ok := dev.GetVirtualDevice().Backing.(types.BaseVirtualDeviceFileBackingInfo)
-		if !ok || strings.HasPrefix(b.GetVirtualDeviceFileBackingInfo().FileName, m.Dir()+"/") {
+		if !ok || strings.HasPrefix(b.GetVirtualDeviceFileBackingInfo().FileName, home) {
 			continue
 		}
 		spec.DeviceChange = append(spec.DeviceChange, &types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationRemove, Device: dev})
@@ -184,8 +194,8 @@ func (d *Driver) detachForeign(ctx context.Context, m *inventory.Machine) error 
 	if len(spec.DeviceChange) == 0 {
 		return nil
 	}
-	_, err := d.run(ctx, "detach the other disks of VM "+m.Name, func(ctx context.Context) (*object.Task, error) {
-		return d.object(m).Reconfigure(ctx, spec)
+	_, err := d.run(ctx, "detach the other disks of VM "+ref.Value, func(ctx context.Context) (*object.Task, error) {
+		return object.NewVirtualMachine(d.session.Client(), ref).Reconfigure(ctx, spec)
 	})
 	return err
 }

@@ -133,10 +133,12 @@ func connected() *types.VirtualDeviceConnectInfo {
 
 // extraConfig is all that must survive: with the VM, nowhere else.
 func (d *Driver) extraConfig(req compute.CreateRequest, lnk string) []types.BaseOptionValue {
-	var layers []string
+	var layers, volumes []string
 	for _, disk := range req.Disks {
 		if disk.Kind == device.KindVMDKDelta {
 			layers = append(layers, disk.Locator)
+		} else {
+			volumes = append(volumes, disk.Locator)
 		}
 	}
 	kv := map[string]string{
@@ -144,6 +146,7 @@ func (d *Driver) extraConfig(req compute.CreateRequest, lnk string) []types.Base
 		inventory.KeyVCH:      d.cfg.VCH.Name,
 		inventory.KeyMetadata: base64.StdEncoding.EncodeToString(req.Metadata),
 		inventory.KeyLayers:   strings.Join(layers, "|"),
+		inventory.KeyVolumes:  strings.Join(volumes, "|"),
 		// A second start finds the console's file there and must not ask anyone about it.
 		"answer.msg.serial.file.open": "Append",
 	}
@@ -172,8 +175,11 @@ func (d *Driver) disk(disk device.Disk, i int, home, name string) types.BaseVirt
 	b.FileName = disk.Locator
 	v := &types.VirtualDisk{VirtualDevice: types.VirtualDevice{Key: int32(diskKey - i), ControllerKey: scsiKey, UnitNumber: &unit, Backing: b}}
 	change := add(v)
-	if disk.ReadOnly {
+	switch {
+	case disk.ReadOnly:
 		b.DiskMode = string(types.VirtualDiskModeIndependent_nonpersistent)
+	case disk.Kind == device.KindVMDK: // a snapshot of the VM does not take a volume along
+		b.DiskMode = string(types.VirtualDiskModeIndependent_persistent)
 	}
 	if disk.Kind != device.KindVMDKDelta {
 		return change

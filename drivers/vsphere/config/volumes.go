@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/vmware/govmomi/object"
@@ -24,9 +25,20 @@ type Share struct {
 	Path    string // absolute
 	Version string // "3", "4", "4.1", "4.2"
 	Options string // further mount options, as nfs(5) has them: "soft,timeo=50"
+	// UID and GID own the directories of new volumes; -1: whoever the server makes of root.
+	UID, GID int
 }
 
-// ParseShare reads "nfs://host/path?vers=4.1&soft". ok is false if it is no URL of that scheme;
+// At is the share's locator of a directory in it, with the version and the options.
+func (s Share) At(dir string) string {
+	u := url.URL{Scheme: "nfs", Host: s.Host, Path: path.Join(s.Path, dir), RawQuery: "vers=" + s.Version}
+	if s.Options != "" {
+		u.RawQuery += "&" + strings.ReplaceAll(s.Options, ",", "&")
+	}
+	return u.String()
+}
+
+// ParseShare reads "nfs://host/path?vers=4.1&soft&uid=1000&gid=1000". ok is false if it is no URL of that scheme;
 // ErrInvalid if it is a wrong one.
 func ParseShare(store string) (s Share, ok bool, err error) {
 	if !strings.HasPrefix(store, "nfs://") {
@@ -44,13 +56,23 @@ func ParseShare(store string) (s Share, ok bool, err error) {
 	case u.User != nil || u.Fragment != "":
 		return wrong("it holds more than host, path and options")
 	}
-	s = Share{Host: u.Host, Path: path.Clean(u.Path), Version: nfsVersion}
+	s = Share{Host: u.Host, Path: path.Clean(u.Path), Version: nfsVersion, UID: -1, GID: -1}
 	var options []string
 	for _, o := range strings.FieldsFunc(u.RawQuery, func(r rune) bool { return r == '&' || r == ',' }) {
 		key, value, _ := strings.Cut(o, "=")
 		switch key {
 		case "vers", "nfsvers":
 			s.Version = value
+		case "uid", "gid":
+			n, err := strconv.ParseUint(value, 10, 31)
+			if err != nil {
+				return wrong(key + " is not a number")
+			}
+			if key == "uid" {
+				s.UID = int(n)
+			} else {
+				s.GID = int(n)
+			}
 		case "addr", "clientaddr", "bg", "fg":
 			return wrong("the option " + key + " is not for a store")
 		default:

@@ -17,6 +17,7 @@ const (
 	KeyVCH      = "vic.vch"      // the VCH's name
 	KeyMetadata = "vic.metadata" // the host's, base64
 	KeyLayers   = "vic.layers"   // datastore paths that the VM's delta disks stand on, separated by "|"
+	KeyVolumes  = "vic.volumes"  // datastore paths of the volumes that the VM has attached, separated by "|"
 	keyPrefix   = "vic."
 )
 
@@ -43,6 +44,14 @@ func (m *Machine) Guest(key string) string { return m.Extra[guest.Prefix+key] }
 // Layers returns the disks that the VM's own disks stand on.
 func (m *Machine) Layers() []string {
 	if s := m.Extra[KeyLayers]; s != "" {
+		return strings.Split(s, "|")
+	}
+	return nil
+}
+
+// Volumes returns the disks of volumes that the VM has attached.
+func (m *Machine) Volumes() []string {
+	if s := m.Extra[KeyVolumes]; s != "" {
 		return strings.Split(s, "|")
 	}
 	return nil

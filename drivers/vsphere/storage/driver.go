@@ -36,11 +36,17 @@ type Host interface {
 	Unmount(dir, dev string) error
 	Forget(dev string) error
 	Unpack(ctx context.Context, dir string, tar io.Reader) (int64, error)
+	// FormatVolume makes the file system of a volume, without a lost+found in it.
+	FormatVolume(ctx context.Context, dev string) error
+	// Size is a device's, in bytes; Resize fits its file system to it.
+	Size(dev string) (int64, error)
+	Resize(ctx context.Context, dev string) error
+	MountShare(ctx context.Context, s config.Share) (string, error)
+	UnmountShare(dir string) error
 }
 
 // Driver implements storage.Driver.
 type Driver struct {
-	storage.NoVolumes
 	session *session.Session
 	inv     *inventory.Inventory
 	host    Host
@@ -49,6 +55,7 @@ type Driver struct {
 	sizeKB  int64
 	log     *slog.Logger
 
+	vols    *volumes
 	layers  layers
 	leases  leases
 	writes  chan struct{}
@@ -73,15 +80,18 @@ func New(ctx context.Context, s *session.Session, inv *inventory.Inventory, host
 	}
 	d.layers.init()
 	d.leases.init()
+	d.openStores(cfg)
 	if err := d.bay.open(ctx, d.isOurs); err != nil {
 		return nil, err
 	}
+	d.tidyVolumes(ctx)
 	return d, d.load(ctx)
 }
 
-// isOurs says that a disk in the endpoint VM is a layer or a container's: nobody else attaches those.
+// isOurs says that a disk in the endpoint VM is a layer, a volume or a container's: nobody else attaches
+// those.
 func (d *Driver) isOurs(file string) bool {
-	if under(file, d.store.path(imagesDir)) {
+	if under(file, d.store.path(imagesDir)) || d.vols.isVolume(file) {
 		return true
 	}
 	for _, m := range d.inv.List() {

@@ -58,6 +58,9 @@ func (r *rig) wantQuiet(t *testing.T) {
 	}
 	r.host.mu.Lock()
 	defer r.host.mu.Unlock()
+	if r.host.shares != 0 {
+		t.Errorf("%d shares are still mounted", r.host.shares)
+	}
 	if len(r.host.mounted) != 0 {
 		t.Errorf("still mounted: %v", r.host.mounted)
 	}
@@ -114,7 +117,8 @@ func conformance(t *testing.T, vcenter func(*testing.T) *vctest.VCenter) {
 					t.Fatal(err)
 				}
 			},
-			Restart: func(t *testing.T) storage.Driver { r.restart(t); return r.Driver },
+			AttachVolume: r.attachVolume,
+			Restart:      func(t *testing.T) storage.Driver { r.restart(t); return r.Driver },
 		}
 	})
 }

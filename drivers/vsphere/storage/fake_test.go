@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/continuity/fs"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/internal/vctest"
 )
 
@@ -25,6 +26,9 @@ type fakeHost struct {
 	mu      sync.Mutex
 	mounted map[string]bool
 	fail    error // of Unpack
+	broken  error // of FormatVolume
+	resized []string
+	shares  int
 }
 
 var _ Host = (*fakeHost)(nil)
@@ -101,4 +105,46 @@ func (h *fakeHost) Unpack(ctx context.Context, dir string, tar io.Reader) (int64
 		opts = append(opts, archive.WithNoSameOwner())
 	}
 	return archive.Apply(ctx, dir, tar, opts...)
+}
+
+func (h *fakeHost) FormatVolume(ctx context.Context, dev string) error {
+	if h.broken != nil {
+		return h.broken
+	}
+	return h.Format(ctx, dev)
+}
+
+// Size is what vSphere says of the disk.
+func (h *fakeHost) Size(dev string) (int64, error) {
+	disks, err := h.vc.EndpointDisks(context.Background())
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range disks {
+		if h.dir(d.Backing.(*types.VirtualDiskFlatVer2BackingInfo).FileName) == dev {
+			return d.CapacityInKB << 10, nil
+		}
+	}
+	return 0, errors.New("no such disk")
+}
+
+func (h *fakeHost) Resize(_ context.Context, dev string) error {
+	h.resized = append(h.resized, dev)
+	return nil
+}
+
+// MountShare gives the share's directory itself: nobody else serves it.
+func (h *fakeHost) MountShare(_ context.Context, s config.Share) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.shares++
+	dir := filepath.Join(h.root, "shares", s.Host, s.Path)
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+func (h *fakeHost) UnmountShare(string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.shares--
+	return nil
 }

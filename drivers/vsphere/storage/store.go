@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"path"
 	"strings"
 
@@ -22,7 +23,7 @@ import (
 // maxSmallFile bounds what get reads.
 const maxSmallFile = 1 << 20
 
-// store is the image store's folder on its datastore. Names are relative to it.
+// store is the image store's folder on its datastore, or a volume store's. Names are relative to it.
 type store struct {
 	session *session.Session
 	dc      *object.Datacenter
@@ -35,7 +36,7 @@ type store struct {
 func openStore(ctx context.Context, s *session.Session, datacenter, root string) (*store, error) {
 	st := &store{session: s, dc: object.NewDatacenter(s.Client(), types.ManagedObjectReference{Type: "Datacenter", Value: datacenter})}
 	if !st.root.FromString(root) {
-		return nil, fmt.Errorf("image store %q: %w", root, errdef.ErrInvalid)
+		return nil, fmt.Errorf("store %q: %w", root, errdef.ErrInvalid)
 	}
 	var dc mo.Datacenter
 	pc := property.DefaultCollector(s.Client())
@@ -56,7 +57,7 @@ func openStore(ctx context.Context, s *session.Session, datacenter, root string)
 		st.ds = object.NewDatastore(s.Client(), d.Self)
 		return st, session.Error("find datastore "+d.Name, st.ds.FindInventoryPath(ctx))
 	}
-	return nil, fmt.Errorf("image store %s: datastore %s: %w", root, st.root.Datastore, errdef.ErrNotFound)
+	return nil, fmt.Errorf("store %s: datastore %s: %w", root, st.root.Datastore, errdef.ErrNotFound)
 }
 
 // path is the datastore path "[ds] root/name".
@@ -67,9 +68,14 @@ func (s *store) path(name ...string) string {
 }
 
 // mkdir makes a folder and those above it. ErrExists if it is there.
-func (s *store) mkdir(ctx context.Context, name string) error {
+func (s *store) mkdir(ctx context.Context, name string) error { return s.makeDir(ctx, name, true) }
+
+// mkdirIn makes a folder in one that is there. ErrExists if it is there itself.
+func (s *store) mkdirIn(ctx context.Context, name string) error { return s.makeDir(ctx, name, false) }
+
+func (s *store) makeDir(ctx context.Context, name string, parents bool) error {
 	p := s.path(name)
-	return session.Error("make folder "+p, object.NewFileManager(s.session.Client()).MakeDirectory(ctx, p, s.dc, true))
+	return session.Error("make folder "+p, object.NewFileManager(s.session.Client()).MakeDirectory(ctx, p, s.dc, parents))
 }
 
 // remove removes a file or a folder with all in it; that it is gone is no error.
@@ -140,6 +146,9 @@ func (s *store) run(ctx context.Context, what string, start func(context.Context
 func (s *store) transfer(ctx context.Context, what, name string, f func(file string) error) error {
 	file := path.Join(s.root.Path, name)
 	err := f(file)
+	if missing(err) {
+		return fmt.Errorf("%s %s: %w", what, s.path(name), errdef.ErrNotFound)
+	}
 	if err != nil && ctx.Err() == nil {
 		// The session may have ended: a call of the API makes a new one.
 		if _, cerr := methods.GetCurrentTime(ctx, s.session); cerr == nil {
@@ -147,6 +156,11 @@ func (s *store) transfer(ctx context.Context, what, name string, f func(file str
 		}
 	}
 	return session.Error(what+" "+s.path(name), err)
+}
+
+// missing says that a file is not there; govmomi tells only the status line.
+func missing(err error) bool {
+	return err != nil && strings.Contains(err.Error(), fmt.Sprint(http.StatusNotFound, " ", http.StatusText(http.StatusNotFound)))
 }
 
 // put writes a small file.

@@ -163,7 +163,8 @@ func (v *VCenter) configure(t *testing.T, user *url.Userinfo, name, pool, portgr
 			Name: name, Datacenter: dc.Reference().Value, Pool: app.Reference().Value, PoolType: config.PoolVApp,
 			Folder: folders.VmFolder.Reference().Value, EndpointVM: v.endpoint(t, app, ds, name),
 		},
-		Storage: config.Storage{ImageStore: ds.Path(name + "/VIC/1"), LayerSizeGB: 1},
+		Storage: config.Storage{ImageStore: ds.Path(name + "/VIC/1"), LayerSizeGB: 1,
+			VolumeStores: map[string]string{config.DefaultVolumeStore: ds.Path(name + "/volumes"), "shared": "nfs://filer/export?vers=3"}},
 		Compute: config.Compute{BootstrapISO: ds.Path(name + "/bootstrap.iso"), Datastore: ds.Name()},
 		Network: config.Network{Bridge: config.Bridge{Portgroup: pg.Reference().Value, Subnet: netip.MustParsePrefix("172.16.0.0/16")}},
 	}
