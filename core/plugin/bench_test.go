@@ -13,8 +13,8 @@ import (
 	"github.com/openvic/vic/sdk/compute"
 )
 
-func benchHost(b *testing.B) compute.Driver {
-	h, _ := start(b, plugin.Options{Plugins: []config.Plugin{spec(b, "one", "")}})
+func benchHost(b *testing.B, toml string) compute.Driver {
+	h, _ := start(b, plugin.Options{Plugins: []config.Plugin{spec(b, "one", toml)}})
 	d, err := h.Compute("one")
 	if err != nil {
 		b.Fatal(err)
@@ -27,7 +27,7 @@ func benchHost(b *testing.B) compute.Driver {
 
 // BenchmarkPluginCall is a unary call to a plugin in a process of its own.
 func BenchmarkPluginCall(b *testing.B) {
-	d := benchHost(b)
+	d := benchHost(b, "")
 	ctx := context.Background()
 	var took []time.Duration
 	for b.Loop() {
@@ -44,9 +44,18 @@ func BenchmarkPluginCall(b *testing.B) {
 
 const bulk = 64 << 20
 
-// BenchmarkConnectFromGuest carries bytes from a guest through the plugin to the host.
-func BenchmarkConnectFromGuest(b *testing.B) {
-	_, conn := running(b, benchHost(b))
+// both runs a benchmark for a guest's socket, which the plugin hands over, and for bytes that pass
+// through the plugin.
+func both(b *testing.B, f func(b *testing.B, d compute.Driver)) {
+	b.Run("handed-over", func(b *testing.B) { f(b, benchHost(b, "")) })
+	b.Run("through", func(b *testing.B) { f(b, benchHost(b, "memory = true\n")) })
+}
+
+// BenchmarkConnectFromGuest carries bytes from a guest to the host.
+func BenchmarkConnectFromGuest(b *testing.B) { both(b, fromGuest) }
+
+func fromGuest(b *testing.B, d compute.Driver) {
+	_, conn := running(b, d)
 	defer conn.Close()
 	b.SetBytes(bulk)
 	for b.Loop() {
@@ -57,9 +66,11 @@ func BenchmarkConnectFromGuest(b *testing.B) {
 	}
 }
 
-// BenchmarkConnectToGuest carries bytes from the host through the plugin to a guest.
-func BenchmarkConnectToGuest(b *testing.B) {
-	_, conn := running(b, benchHost(b))
+// BenchmarkConnectToGuest carries bytes from the host to a guest.
+func BenchmarkConnectToGuest(b *testing.B) { both(b, toGuest) }
+
+func toGuest(b *testing.B, d compute.Driver) {
+	_, conn := running(b, d)
 	defer conn.Close()
 	buf := make([]byte, 64<<10)
 	b.SetBytes(bulk)

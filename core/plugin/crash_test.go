@@ -24,7 +24,7 @@ import (
 func itoa(n int) string { return strconv.Itoa(n) }
 
 func TestAKilledPluginFailsItsCallsAndComesBack(t *testing.T) {
-	h, _ := start(t, plugin.Options{Plugins: []config.Plugin{spec(t, "one", "")}})
+	h, _ := start(t, plugin.Options{Plugins: []config.Plugin{spec(t, "one", "memory = true\n")}})
 	d, err := h.Compute("one")
 	if err != nil {
 		t.Fatal(err)

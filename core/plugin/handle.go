@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/handover"
 	"github.com/openvic/vic/sdk/serve"
 )
 
@@ -51,7 +52,7 @@ func (p *process) Invoke(ctx context.Context, method string, args, reply any, op
 
 // NewStream begins a streaming call to this process.
 func (p *process) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	s, err := p.conn.NewStream(ctx, desc, method, opts...)
+	s, err := p.conn.NewStream(handover.Bind(ctx, opts, p.handover), desc, method, opts...)
 	if err != nil {
 		return nil, p.explain(ctx, err, nil)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/openvic/vic/core/config"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/handover"
 	pluginv1 "github.com/openvic/vic/sdk/proto/plugin/v1"
 	"github.com/openvic/vic/sdk/serve"
 )
@@ -31,8 +32,11 @@ const (
 	killTimeout      = 10 * time.Second
 )
 
-// lifelineFD is the first of the descriptors that a child gets from ExtraFiles.
-const lifelineFD = 3
+// The descriptors that a child gets from ExtraFiles.
+const (
+	lifelineFD = 3 + iota
+	handoverFD
+)
 
 // process is one run of a plugin's program.
 type process struct {
@@ -46,6 +50,7 @@ type process struct {
 	dir    string
 	// lifeline is the host's end of the pipe. It is never written; the kernel closes it with us.
 	lifeline *os.File
+	handover *handover.Receiver
 	// life ends with the process.
 	life context.Context
 	end  context.CancelFunc
@@ -75,6 +80,12 @@ func launch(ctx context.Context, spec config.Plugin, runDir string, level slog.L
 		return nil, err
 	}
 	defer child.Close()
+	receiver, sender, err := handover.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer sender.Close()
+	p.handover = receiver
 
 	cmd := exec.Command(spec.Path)
 	cmd.Env = []string{
@@ -82,8 +93,9 @@ func launch(ctx context.Context, spec config.Plugin, runDir string, level slog.L
 		plugin.EnvUnixSocketDir + "=" + p.dir,
 		serve.LifelineEnv + "=" + strconv.Itoa(lifelineFD),
 		serve.LogLevelEnv + "=" + level.String(),
+		handover.EnvFD + "=" + strconv.Itoa(handoverFD),
 	}
-	cmd.ExtraFiles = []*os.File{child}
+	cmd.ExtraFiles = []*os.File{child, sender}
 	// A group of its own: programs that the plugin left behind go with it, and a Ctrl-C that is meant
 	// for the host does not reach it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -181,6 +193,9 @@ func (p *process) close() {
 	}
 	if p.lifeline != nil {
 		_ = p.lifeline.Close()
+	}
+	if p.handover != nil {
+		_ = p.handover.Close()
 	}
 	if p.dir != "" {
 		_ = os.RemoveAll(p.dir)

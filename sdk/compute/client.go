@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/handover"
 	"github.com/openvic/vic/sdk/internal/wire"
 	computev1 "github.com/openvic/vic/sdk/proto/compute/v1"
 )
@@ -119,20 +121,32 @@ func (c *client) Capacity(ctx context.Context) (Capacity, error) {
 func (c *client) Connect(ctx context.Context, id string) (io.ReadWriteCloser, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
-	stream, err := c.connect(life, id)
+	offer := handover.NewOffer()
+	defer offer.Close()
+	stream, err := c.connect(life, id, offer)
+	var own *os.File
+	if err == nil {
+		own, err = socket(life, stream, offer)
+	}
 	if err == nil && !stop() {
 		err = ctx.Err()
 	}
 	if err != nil {
 		stop()
 		cancel()
+		if own != nil {
+			_ = own.Close()
+		}
 		return nil, errdef.FromGRPC(err)
+	}
+	if own != nil {
+		return &given{File: own, cancel: cancel}, nil
 	}
 	return newConn(stream, cancel), nil
 }
 
-func (c *client) connect(ctx context.Context, id string) (connectStream, error) {
-	stream, err := c.c.Connect(ctx)
+func (c *client) connect(ctx context.Context, id string, offer *handover.Offer) (connectStream, error) {
+	stream, err := c.c.Connect(ctx, offer)
 	if err != nil {
 		return nil, err
 	}

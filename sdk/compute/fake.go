@@ -28,6 +28,8 @@ type Fake struct {
 	NICKinds  []string
 	// Room is what Capacity tells; without it the driver does not know.
 	Room Capacity
+	// Sockets makes the tethers' connections sockets that can be handed over; else they are memory.
+	Sockets bool
 
 	mu       sync.Mutex
 	vms      map[string]*fakeVM

@@ -54,3 +54,11 @@ func TestFakeConformsOverTheWire(t *testing.T) {
 		return fixture(fake, compute.NewClient(wiretest.Memory(t, register(fake))))
 	})
 }
+
+func TestFakeConformsByHandover(t *testing.T) {
+	computetest.Suite(t, func(t *testing.T) computetest.Fixture {
+		fake := compute.NewFake()
+		fake.Sockets = true
+		return fixture(fake, compute.NewClient(wiretest.Handover(t, register(fake))))
+	})
+}

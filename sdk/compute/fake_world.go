@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/handover"
 )
 
 // Dial is what a tether does: it returns the guest's end of a connection whose other end Connect
@@ -22,7 +23,10 @@ func (f *Fake) Dial(id string) (net.Conn, error) {
 	if v.vm.State != StateRunning {
 		return nil, fmt.Errorf("VM %s is %s: %w", id, v.vm.State, errdef.ErrConflict)
 	}
-	ours, theirs := net.Pipe()
+	ours, theirs, err := f.pipe()
+	if err != nil {
+		return nil, err
+	}
 	if v.link != nil {
 		v.link.Close()
 	} else {
@@ -30,6 +34,14 @@ func (f *Fake) Dial(id string) (net.Conn, error) {
 	}
 	v.link = ours
 	return theirs, nil
+}
+
+func (f *Fake) pipe() (ours, theirs net.Conn, err error) {
+	if f.Sockets {
+		return handover.SocketPair()
+	}
+	ours, theirs = net.Pipe()
+	return ours, theirs, nil
 }
 
 // Exit ends a VM's run as its guest does: it leaves the record and powers off.

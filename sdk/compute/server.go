@@ -112,6 +112,9 @@ func (s *server) Connect(stream grpc.BidiStreamingServer[computev1.ConnectReques
 			return err
 		}
 		defer conn.Close()
+		if given, err := give(stream, conn); given {
+			return err
+		}
 		if err := stream.Send(&computev1.ConnectResponse{}); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
+	"github.com/openvic/vic/sdk/handover"
 	"github.com/openvic/vic/sdk/internal/wire"
 )
 
@@ -60,13 +61,21 @@ func Main[C any](p Plugin[C]) {
 		slog.Error("lifeline is not there", "err", err)
 		os.Exit(1)
 	}
+	sender, err := handover.Inherited(os.Getenv(handover.EnvFD))
+	if err != nil {
+		slog.Warn("descriptors cannot be handed over", "err", err) // slower, but not wrong
+	}
 	s := NewServer(context.Background(), p)
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: Handshake(),
 		Plugins:         plugin.PluginSet{PluginSet: &adapter{register: s.Register}},
 		Logger:          hclog.NewNullLogger(),
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, wire.ServerOptions()...)...)
+			opts = append(opts, wire.ServerOptions()...)
+			if sender != nil {
+				opts = append(opts, grpc.ChainStreamInterceptor(sender.Interceptor))
+			}
+			return grpc.NewServer(opts...)
 		},
 	})
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"google.golang.org/grpc"
 
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/handover"
 	"github.com/openvic/vic/sdk/internal/wire"
 	storagev1 "github.com/openvic/vic/sdk/proto/storage/v1"
 )
@@ -37,7 +39,9 @@ func (c *client) WriteLayer(ctx context.Context, req WriteLayerRequest, tar io.R
 	// well, every other way out cancels.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := c.c.WriteLayer(ctx)
+	offer := handover.NewOffer()
+	defer offer.Close()
+	stream, err := c.c.WriteLayer(ctx, offer)
 	if err != nil {
 		return Layer{}, errdef.FromGRPC(err)
 	}
@@ -45,7 +49,7 @@ func (c *client) WriteLayer(ctx context.Context, req WriteLayerRequest, tar io.R
 	if err := stream.Send(first); err != nil && !errors.Is(err, io.EOF) {
 		return Layer{}, errdef.FromGRPC(err)
 	}
-	err = wire.Send(tar, func(p []byte) error { return stream.Send(&storagev1.WriteLayerRequest{Data: p}) })
+	err = sendLayer(ctx, stream, offer, tar)
 	var failed *wire.SendError
 	if err != nil && !errors.As(err, &failed) {
 		return Layer{}, err // the reader's error
@@ -91,31 +95,30 @@ func (c *client) RemoveDisk(ctx context.Context, id string) error {
 
 func (c *client) Export(ctx context.Context, req ExportRequest) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	stream, err := c.c.Export(ctx, &storagev1.ExportRequest{Id: req.ID, Path: req.Path})
+	offer := handover.NewOffer()
+	defer offer.Close()
+	stream, err := c.c.Export(ctx, &storagev1.ExportRequest{Id: req.ID, Path: req.Path}, offer)
 	if err == nil {
 		_, err = stream.Recv()
 	}
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("the driver gave no stream: %w", errdef.ErrUnavailable)
 	}
+	var pipe *os.File
+	if err == nil {
+		pipe, err = takePipe(ctx, stream, offer)
+	}
 	if err != nil {
 		cancel()
 		return nil, errdef.FromGRPC(err)
 	}
-	return &export{cancel: cancel, Reader: wire.NewReader(func() ([]byte, error) {
+	messages := wire.NewReader(func() ([]byte, error) {
 		m, err := stream.Recv()
 		return m.GetData(), errdef.FromGRPC(err)
-	})}, nil
-}
-
-// export is the stream of Export.
-type export struct {
-	*wire.Reader
-	cancel context.CancelFunc
-}
-
-// Close ends the stream, also in the middle.
-func (e *export) Close() error {
-	e.cancel()
-	return nil
+	})
+	if pipe == nil {
+		return &export{cancel: cancel, Reader: messages}, nil
+	}
+	// The end of the pipe is the end of the bytes; whether it is a good one, the stream says.
+	return &export{cancel: cancel, Reader: io.MultiReader(pipe, messages), pipe: pipe}, nil
 }

@@ -37,3 +37,10 @@ func TestFakeConformsOverTheWire(t *testing.T) {
 		return fixture(fake, storage.NewClient(wiretest.Memory(t, register(fake))))
 	})
 }
+
+func TestFakeConformsByHandover(t *testing.T) {
+	storagetest.Suite(t, func(t *testing.T) storagetest.Fixture {
+		fake := storage.NewFake()
+		return fixture(fake, storage.NewClient(wiretest.Handover(t, register(fake))))
+	})
+}

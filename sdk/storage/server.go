@@ -47,10 +47,14 @@ func (s *server) WriteLayer(stream grpc.ClientStreamingServer[storagev1.WriteLay
 		if err != nil {
 			return err
 		}
-		tar := wire.NewReader(func() ([]byte, error) {
+		tar, done, err := layerBytes(stream, wire.NewReader(func() ([]byte, error) {
 			m, err := stream.Recv()
 			return m.GetData(), errdef.FromGRPC(err)
-		})
+		}))
+		if err != nil {
+			return err
+		}
+		defer done()
 		req := WriteLayerRequest{ID: first.GetId(), Parent: first.GetParent()}
 		l, err := d.WriteLayer(stream.Context(), req, tar)
 		if err != nil {
@@ -98,9 +102,6 @@ func (s *server) Export(req *storagev1.ExportRequest, stream grpc.ServerStreamin
 			return err
 		}
 		defer tar.Close()
-		if err := stream.Send(&storagev1.ExportResponse{}); err != nil {
-			return err
-		}
-		return wire.Send(tar, func(p []byte) error { return stream.Send(&storagev1.ExportResponse{Data: p}) })
+		return exportBytes(stream, tar)
 	})
 }

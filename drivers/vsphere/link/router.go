@@ -14,6 +14,7 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/handover"
 )
 
 const (
@@ -197,7 +198,7 @@ func (r *Router) giveUp(id string, w chan net.Conn) {
 }
 
 func (r *Router) activate(id string, p *port, c net.Conn) *stream {
-	s := &stream{Conn: c, router: r, id: id}
+	s := &stream{Conn: handover.NewConn(c), router: r, id: id}
 	p.active = s
 	return s
 }
@@ -237,9 +238,10 @@ func (r *Router) tidy(id string, p *port) {
 	}
 }
 
-// stream is a connection that was handed out.
+// stream is a connection that was handed out. The SDK gives its socket to the host, so that the bytes
+// do not pass this process.
 type stream struct {
-	net.Conn
+	*handover.Conn
 	router *Router
 	id     string
 }
@@ -253,12 +255,4 @@ func (s *stream) Close() error {
 	}
 	s.router.mu.Unlock()
 	return s.Conn.Close()
-}
-
-// CloseWrite ends the sending direction, where the connection can.
-func (s *stream) CloseWrite() error {
-	if c, ok := s.Conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
-	}
-	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/openvic/vic/sdk/handover"
 	"github.com/openvic/vic/sdk/internal/wire"
 )
 
@@ -50,17 +51,54 @@ func TLS(t testing.TB, register func(grpc.ServiceRegistrar)) *grpc.ClientConn {
 	return connect(t, register, l, server, client, "unix:"+path)
 }
 
+// Handover is Memory between partners that hand descriptors over.
+func Handover(t testing.TB, register func(grpc.ServiceRegistrar)) grpc.ClientConnInterface {
+	t.Helper()
+	receiver, file, err := handover.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = receiver.Close() })
+	sender, err := handover.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for !receiver.Ready() {
+		time.Sleep(time.Millisecond)
+	}
+	l := bufconn.Listen(1 << 20)
+	dial := func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }
+	s := grpc.NewServer(append(wire.ServerOptions(), grpc.ChainStreamInterceptor(sender.Interceptor))...)
+	conn := serve(t, s, register, l, "passthrough:memory", grpc.WithContextDialer(dial),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return bound{conn, receiver}
+}
+
+// bound takes part in handover as the host does.
+type bound struct {
+	*grpc.ClientConn
+	receiver *handover.Receiver
+}
+
+func (b bound) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return b.ClientConn.NewStream(handover.Bind(ctx, opts, b.receiver), desc, method, opts...)
+}
+
 func connect(t testing.TB, register func(grpc.ServiceRegistrar), l net.Listener, server, client credentials.TransportCredentials, target string, opts ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	s := grpc.NewServer(append(wire.ServerOptions(), grpc.Creds(server))...)
+	return serve(t, s, register, l, target, append(opts, grpc.WithTransportCredentials(client))...)
+}
+
+func serve(t testing.TB, s *grpc.Server, register func(grpc.ServiceRegistrar), l net.Listener, target string, opts ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
 	register(s)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
 		_ = s.Serve(l)
 	}()
-	opts = append(append(opts, wire.DialOptions()...), grpc.WithTransportCredentials(client))
-	conn, err := grpc.NewClient(target, opts...)
+	conn, err := grpc.NewClient(target, append(opts, wire.DialOptions()...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

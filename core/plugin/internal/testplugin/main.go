@@ -28,6 +28,7 @@ type config struct {
 	Stderr []string `toml:"stderr"` // lines to write to stderr, raw
 	Greet  string   `toml:"greet"`  // a line for the log
 	Sick   string   `toml:"sick"`   // a reason not to be healthy, after a moment
+	Memory bool     `toml:"memory"` // the guests' connections are no sockets, and cannot be handed over
 	Slow   int      `toml:"slow"`   // milliseconds that Configure takes
 }
 
@@ -72,6 +73,7 @@ func configure(_ context.Context, c config) (serve.Drivers, error) {
 		d.OnStop("")
 	}
 	vms := compute.NewFake()
+	vms.Sockets = !c.Memory
 	vms.OnStart = func(req compute.CreateRequest) { guest(vms, req.ID) }
 	d := serve.Drivers{Compute: vms, Storage: storage.NewFake(), Network: network.NewFake()}
 	if c.Sick != "" {

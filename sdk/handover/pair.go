@@ -1,0 +1,107 @@
+package handover
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"syscall"
+
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// Pair makes a socket pair: the host's end, and the file that its plugin inherits.
+func Pair() (*Receiver, *os.File, error) {
+	ours, theirs, err := socketPair(syscall.SOCK_SEQPACKET)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := unixConn(ours)
+	if err != nil {
+		_ = theirs.Close()
+		return nil, nil, err
+	}
+	return newReceiver(conn), theirs, nil
+}
+
+// SocketPair makes two ends of a byte stream, the first of which can be handed over.
+func SocketPair() (*Conn, net.Conn, error) {
+	a, b, err := socketPair(syscall.SOCK_STREAM)
+	if err != nil {
+		return nil, nil, err
+	}
+	ours, err := unixConn(a)
+	if err != nil {
+		_ = b.Close()
+		return nil, nil, err
+	}
+	theirs, err := unixConn(b)
+	if err != nil {
+		_ = ours.Close()
+		return nil, nil, err
+	}
+	return NewConn(ours), theirs, nil
+}
+
+func socketPair(kind int) (a, b *os.File, err error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, kind, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("handover: socket pair: %w", err)
+	}
+	syscall.CloseOnExec(fds[0])
+	syscall.CloseOnExec(fds[1])
+	return os.NewFile(uintptr(fds[0]), "handover"), os.NewFile(uintptr(fds[1]), "handover"), nil
+}
+
+// Inherited is the plugin's end, as the variable EnvFD names it; nil without one.
+func Inherited(number string) (*Sender, error) {
+	if number == "" {
+		return nil, nil
+	}
+	fd, err := strconv.Atoi(number)
+	if err != nil {
+		return nil, fmt.Errorf("handover: %s=%q is not a number: %w", EnvFD, number, errdef.ErrInvalid)
+	}
+	return Open(os.NewFile(uintptr(fd), "handover"))
+}
+
+// Open makes the plugin's end of the file, which it takes over.
+func Open(f *os.File) (*Sender, error) {
+	conn, err := unixConn(f)
+	if err != nil {
+		return nil, err
+	}
+	return newSender(conn)
+}
+
+// unixConn takes the file over; its own descriptor is not inherited by other programs.
+func unixConn(f *os.File) (*net.UnixConn, error) {
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("handover: %w", err)
+	}
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		_ = c.Close()
+		return nil, fmt.Errorf("handover: descriptor is no unix socket: %w", errdef.ErrInvalid)
+	}
+	return u, nil
+}
+
+// parse takes the descriptors out of a control message.
+func parse(oob []byte) []*os.File {
+	var files []*os.File
+	messages, _ := syscall.ParseSocketControlMessage(oob)
+	for i := range messages {
+		fds, _ := syscall.ParseUnixRights(&messages[i])
+		for _, fd := range fds {
+			syscall.CloseOnExec(fd)
+			_ = syscall.SetNonblock(fd, true) // or a Close would not end a Read
+			files = append(files, os.NewFile(uintptr(fd), "handover"))
+		}
+	}
+	return files
+}
