@@ -57,7 +57,8 @@ type Driver interface {
 	// Connect returns a byte stream to the tether of a VM: the tether's own connection, after its
 	// preface line. It waits until there is one or ctx ends. Each tether connection is handed out
 	// once; closing it makes the tether dial again. A second Connect for the same VM replaces
-	// (closes) the stream of the first.
+	// (closes) the stream of the first. A driver that returns a handover.NewConn of its socket is
+	// spared the bytes: the host gets the socket itself.
 	Connect(ctx context.Context, id string) (io.ReadWriteCloser, error)
 }
 
