@@ -57,7 +57,9 @@ func (c *call) special(body any) bool {
 		c.need("Resource.AssignVMToPool", c.this)
 	case *types.Destroy_Task:
 		c.change(deletes())
-		c.need(c.needs[0].Privilege, c.w.Parents(c.this)...)
+		if p := c.w.Parents(c.this); len(p) > 0 { // the folder of a VM, not its pool
+			c.need(c.needs[0].Privilege, p[0])
+		}
 	case *types.Rename_Task:
 		c.change(renames())
 	case *types.SetField:

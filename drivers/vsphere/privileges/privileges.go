@@ -8,6 +8,8 @@
 // place, propagating where Propagates says so.
 package privileges
 
+import "slices"
+
 // Place is the kind of object on which privileges are granted.
 type Place string
 
@@ -25,7 +27,8 @@ const (
 	VCH Place = "vch"
 	// Pool is the VCH's resource pool where there are no vApps (a single ESXi host).
 	Pool Place = "pool"
-	// Folder is the VM folder of the VCH's VMs when it is a resource pool.
+	// Folder is the VM folder of the VCH's VMs when it is a resource pool. The permission must not
+	// propagate: the folder may hold VMs of others.
 	Folder Place = "folder"
 )
 
@@ -39,7 +42,7 @@ func Places(pool bool) []Place {
 }
 
 // Propagates says whether a place's permission must reach the objects below.
-func (p Place) Propagates() bool { return p == VCH || p == Pool || p == Folder }
+func (p Place) Propagates() bool { return p == VCH || p == Pool }
 
 // Privilege is one privilege that is needed.
 type Privilege struct {
@@ -64,24 +67,40 @@ func Needs(p Place) []Privilege {
 	case Network:
 		return []Privilege{{"Network.Assign", "connect container VMs"}}
 	case VCH:
-		return append([]Privilege{{"VApp.AssignVM", "create container VMs in the vApp"}}, machine()...)
+		return slices.Concat([]Privilege{{"VApp.AssignVM", "create container VMs in the vApp"}}, birth(), life())
 	case Pool:
-		return append([]Privilege{{"Resource.AssignVMToPool", "create container VMs in the resource pool"}}, machine()...)
+		return slices.Concat([]Privilege{
+			{"Resource.AssignVMToPool", "create container VMs in the resource pool"},
+			{"VirtualMachine.Inventory.Delete", "remove container VMs"},
+		}, disks(), life())
 	case Folder:
-		return machine()
+		return birth()
 	}
 	return nil
 }
 
-// machine lists what is needed for VMs.
-func machine() []Privilege {
-	return []Privilege{
+// birth lists what is asked for where VMs are made and removed.
+func birth() []Privilege {
+	return slices.Concat([]Privilege{
 		{"VirtualMachine.Inventory.Create", "create container VMs"},
 		{"VirtualMachine.Inventory.Delete", "remove container VMs"},
+	}, disks())
+}
+
+// disks lists what is asked for both when a VM is made and when it is changed.
+func disks() []Privilege {
+	return []Privilege{
 		{"VirtualMachine.Config.AddNewDisk", "give a container its disk; write an image's layer"},
 		{"VirtualMachine.Config.AddExistingDisk", "read the disk of a stopped container from the endpoint VM; attach volumes"},
-		{"VirtualMachine.Config.RemoveDisk", "take disks out of the endpoint VM again; keep volumes when a container is removed"},
 		{"VirtualMachine.Config.AdvancedConfig", "write a container's configuration (guestinfo)"},
+	}
+}
+
+// life lists what is asked for on VMs that are there.
+func life() []Privilege {
+	return []Privilege{
+		{"VirtualMachine.Config.RemoveDisk", "take disks out of the endpoint VM again; keep volumes when a container is removed"},
+		{"VirtualMachine.Config.AddRemoveDevice", "docker network connect and disconnect"},
 		{"VirtualMachine.Config.Rename", "docker rename"},
 		{"VirtualMachine.Config.CPUCount", "docker update --cpus"},
 		{"VirtualMachine.Config.Memory", "docker update --memory"},

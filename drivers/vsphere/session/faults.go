@@ -63,7 +63,34 @@ func Error(what string, err error) error {
 			break
 		}
 	}
+	if f, ok := Find[*types.NoPermission](err); ok && name == "NoPermission" {
+		text = Denied(missing(f))
+	}
 	return &apiError{text: what + ": " + text + " (" + name + ")", class: class, err: err}
+}
+
+// missing lists the privileges that a fault names, each with its object: "X on VirtualMachine vm-7".
+func missing(f *types.NoPermission) string {
+	var l []string
+	for _, m := range f.MissingPrivileges {
+		l = append(l, strings.Join(m.PrivilegeIds, ", ")+" on "+m.Entity.Type+" "+m.Entity.Value)
+	}
+	if len(l) == 0 && f.PrivilegeId != "" { // before vSphere 7.0 U3
+		l = []string{f.PrivilegeId}
+		if f.Object != nil {
+			l[0] += " on " + f.Object.Type + " " + f.Object.Value
+		}
+	}
+	return strings.Join(l, "; ")
+}
+
+// Denied says which privileges the driver's account lacks and how it gets them.
+func Denied(privileges string) string {
+	if privileges == "" {
+		privileges = "a privilege"
+	}
+	return "the vSphere account of this VCH lacks " + privileges +
+		"; an administrator can grant it, or all that is needed with vic-machine and --ops-grant-perms"
 }
 
 // apiError keeps the fault inside for callers that look for one, but prints it only once.

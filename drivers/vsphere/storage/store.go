@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,7 +14,6 @@ import (
 	"github.com/vmware/govmomi/property"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
-	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/openvic/vic/drivers/vsphere/session"
@@ -146,10 +146,7 @@ func (s *store) run(ctx context.Context, what string, start func(context.Context
 func (s *store) transfer(ctx context.Context, what, name string, f func(file string) error) error {
 	file := path.Join(s.root.Path, name)
 	err := f(file)
-	if missing(err) {
-		return fmt.Errorf("%s %s: %w", what, s.path(name), errdef.ErrNotFound)
-	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && !errors.Is(err, errdef.ErrNotFound) && ctx.Err() == nil {
 		// The session may have ended: a call of the API makes a new one.
 		if _, cerr := methods.GetCurrentTime(ctx, s.session); cerr == nil {
 			err = f(file)
@@ -158,17 +155,10 @@ func (s *store) transfer(ctx context.Context, what, name string, f func(file str
 	return session.Error(what+" "+s.path(name), err)
 }
 
-// missing says that a file is not there; govmomi tells only the status line.
-func missing(err error) bool {
-	return err != nil && strings.Contains(err.Error(), fmt.Sprint(http.StatusNotFound, " ", http.StatusText(http.StatusNotFound)))
-}
-
 // put writes a small file.
 func (s *store) put(ctx context.Context, name string, data []byte) error {
 	return s.transfer(ctx, "write", name, func(file string) error {
-		p := soap.DefaultUpload
-		p.ContentLength = int64(len(data))
-		return s.ds.Upload(ctx, bytes.NewReader(data), file, &p)
+		return s.http(ctx, http.MethodPut, file, data, func(io.Reader) error { return nil })
 	})
 }
 
@@ -181,13 +171,31 @@ func (s *store) get(ctx context.Context, name string) ([]byte, error) {
 func (s *store) read(ctx context.Context, name string, limit int64) ([]byte, error) {
 	var data []byte
 	err := s.transfer(ctx, "read", name, func(file string) error {
-		r, _, err := s.ds.Download(ctx, file, nil)
-		if err != nil {
+		return s.http(ctx, http.MethodGet, file, nil, func(r io.Reader) (err error) {
+			data, err = io.ReadAll(io.LimitReader(r, limit))
 			return err
-		}
-		defer r.Close()
-		data, err = io.ReadAll(io.LimitReader(r, limit))
-		return err
+		})
 	})
 	return data, err
+}
+
+// http makes one request for a file of the datastore.
+func (s *store) http(ctx context.Context, method, file string, body []byte, read func(io.Reader) error) error {
+	u := s.ds.NewURL(file)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/octet-stream")
+	return s.ds.Client().Client.Do(ctx, req, func(res *http.Response) error {
+		switch res.StatusCode {
+		case http.StatusOK, http.StatusCreated:
+			return read(res.Body)
+		case http.StatusForbidden:
+			return fmt.Errorf("%s: %w", session.Denied("Datastore.Browse or Datastore.FileManagement on datastore "+s.root.Datastore+" or its datacenter"), errdef.ErrDenied)
+		case http.StatusNotFound:
+			return errdef.ErrNotFound
+		}
+		return errors.New(res.Status)
+	})
 }
