@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net"
-	"path/filepath"
 	"time"
 
 	"github.com/vmware/govmomi/vim25/types"
@@ -59,14 +57,14 @@ func configure(parent context.Context, c config.Config) (_ serve.Drivers, err er
 	}
 	router := link.NewRouter(func(id string) bool { _, ok := inv.Get(id); return ok }, log)
 	vms := compute.New(s, inv, router, disks, &c, log)
-	nets := network.New(inv, &c, filepath.Join(workDir, "leases.json"), log)
-	if err := network.SetUpNAT(c.Network.Bridge); err != nil {
+	nets, err := network.New(ctx, network.Options{Inventory: inv, Config: &c, Store: disks.Blobs("networks"), System: network.Kernel{}, Dir: workDir, Log: log})
+	if err != nil {
 		return serve.Drivers{}, err
 	}
 	go vms.Run(ctx)
 	go nets.Run(ctx)
 	go serveLinks(ctx, router, c.Link.Listen, log)
-	go serveDNS(ctx, net.JoinHostPort(c.Network.Bridge.Gateway.String(), "53"), log)
+	go serveDNS(ctx, nets, c.Network.Bridge.Interface, log)
 	return serve.Drivers{Compute: vms, Storage: disks, Network: nets, Health: inv.Health, Close: func(end context.Context) error {
 		cancel()
 		return s.Close(end)
@@ -85,10 +83,10 @@ func serveLinks(ctx context.Context, r *link.Router, address string, log *slog.L
 	}
 }
 
-func serveDNS(ctx context.Context, address string, log *slog.Logger) {
-	f := network.NewForwarder(log)
+func serveDNS(ctx context.Context, names network.Names, iface string, log *slog.Logger) {
+	f := network.NewForwarder(names, log)
 	for ctx.Err() == nil {
-		if err := f.Serve(ctx, address); err != nil && ctx.Err() == nil {
+		if err := f.Serve(ctx, iface); err != nil && ctx.Err() == nil {
 			log.Error("DNS is not served; trying again", "err", err)
 		}
 		select {

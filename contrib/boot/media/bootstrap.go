@@ -32,8 +32,9 @@ func bootstrapPacked() []string { return []string{"nfsv3", "nfsv4"} }
 
 func applianceModules() (boot, lazy []string) {
 	boot, _ = bootstrapModules()
-	boot = append(boot, "overlay", "nf_tables", "nft_chain_nat", "nft_nat", "nft_masq", "nft_ct", "nft_redir")
-	return boot, []string{"nft_reject_inet", "nft_fib_inet", "nft_limit", "nft_log", "nf_conntrack_netlink",
+	boot = append(boot, "overlay", "nf_tables", "nft_chain_nat", "nft_nat", "nft_masq", "nft_ct", "nft_redir",
+		"nft_fib_inet", "nf_conntrack_netlink")
+	return boot, []string{"nft_reject_inet", "nft_limit", "nft_log",
 		"isofs", "sr_mod", "virtio_net", "virtio_blk", "vmw_vmci", "tun", "veth", "dummy", "br_netfilter", "nfsv3", "nfsv4"}
 }
 

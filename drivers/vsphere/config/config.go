@@ -71,9 +71,13 @@ type Compute struct {
 	Datastore    string `toml:"datastore"`
 }
 
-// Network holds the networks that the administrator gave.
+// Network holds the networks that the administrator gave, and the addresses for those that users make.
 type Network struct {
 	Bridge Bridge `toml:"bridge"`
+	// Pools are where docker network create takes subnets of SubnetBits from.
+	Pools      []netip.Prefix     `toml:"pools"`
+	SubnetBits int                `toml:"subnet_bits"`
+	Container  []ContainerNetwork `toml:"container"`
 }
 
 // Bridge is the VCH's private network.
@@ -124,6 +128,7 @@ func (c *Config) SetDefaults() {
 	if c.Storage.VolumeSizeMB == 0 {
 		c.Storage.VolumeSizeMB = 1024
 	}
+	c.Network.setDefaults()
 	if b := &c.Network.Bridge; !b.Gateway.IsValid() && b.Subnet.IsValid() {
 		b.Gateway = b.Subnet.Masked().Addr().Next()
 	}
@@ -160,6 +165,7 @@ func (c *Config) Validate() error {
 	c.validatePaths(bad)
 	c.validateVolumes(bad)
 	c.validateBridge(bad)
+	c.Network.validate(bad)
 	return errors.Join(errs...)
 }
 

@@ -29,6 +29,9 @@ func TestExampleInReadmeLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if r := c.Network.Container[0].Ranges(); len(r) != 2 || r[0][1].String() != "10.5.0.99" || r[1][0].String() != "10.5.0.128" || r[1][1].String() != "10.5.0.255" {
+		t.Errorf("ranges %v", r)
+	}
 	if c.VCH.PoolType != PoolVApp || c.Network.Bridge.Gateway.String() != "172.16.0.1" {
 		t.Errorf("got %+v", c)
 	}
@@ -47,6 +50,14 @@ func TestWrongFilesAreRefusedByKey(t *testing.T) {
 		{"name without id", "{name}-{short}", "{name}", "compute.name_pattern"},
 		{"pool type", "VirtualApp", "Cluster", "vch.pool_type"},
 		{"gateway elsewhere", `gateway = "172.16.0.1"`, `gateway = "10.0.0.1"`, "network.bridge.gateway"},
+		{"IPv6 pool", `pools = ["172.16.0.0/12"]`, `pools = ["fd00::/8"]`, "network.pools"},
+		{"subnets too large", "subnet_bits = 20", "subnet_bits = 7", "network.subnet_bits"},
+		{"a container network with Docker's name", `name = "web"`, `name = "bridge"`, "network.container.name"},
+		{"a container network on nothing", `portgroup = "dvportgroup-35"`, "", "network.container.portgroup"},
+		{"a range outside", "10.5.0.10-10.5.0.99", "10.5.0.10-10.5.1.99", "network.container.ip_ranges"},
+		{"a range without a subnet", `subnet = "10.5.0.0/24"`, "", "network.container.subnet"},
+		{"a container network's gateway elsewhere", `gateway = "10.5.0.1"`, `gateway = "10.6.0.1"`, "network.container.gateway"},
+		{"a firewall of another kind", `firewall = "published"`, `firewall = "leaky"`, "network.container.firewall"},
 		{"subnet too small", "172.16.0.0/16", "172.16.0.0/31", "network.bridge.subnet"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -2,9 +2,11 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -21,9 +23,18 @@ const (
 	rereadAfter = 2 * time.Second
 )
 
-// Forwarder answers the containers' DNS questions with what the endpoint VM's own servers say.
+// Names answers questions about containers; Driver does.
+type Names interface {
+	// Resolve answers a question from an address. handled is false for what others have to answer; a
+	// nil answer to a question that is handled means that nobody may be asked.
+	Resolve(from netip.Addr, q *dns.Msg) (answer *dns.Msg, handled bool)
+}
+
+// Forwarder answers the containers' DNS questions: with what is known of other containers, else with
+// what the endpoint VM's own servers say.
 type Forwarder struct {
-	conf string
+	names Names
+	conf  string
 	log  *slog.Logger
 	busy chan struct{}
 
@@ -33,14 +44,18 @@ type Forwarder struct {
 }
 
 // NewForwarder returns a forwarder that asks the servers of this machine's resolv.conf.
-func NewForwarder(log *slog.Logger) *Forwarder {
-	return &Forwarder{conf: resolvConf, log: log, busy: make(chan struct{}, maxQuestion)}
+func NewForwarder(names Names, log *slog.Logger) *Forwarder {
+	return &Forwarder{names: names, conf: resolvConf, log: log, busy: make(chan struct{}, maxQuestion)}
 }
 
-// Serve answers on address ("172.16.0.1:53"), UDP and TCP, until ctx ends. The address may come to
-// its interface later.
-func (f *Forwarder) Serve(ctx context.Context, address string) error {
-	lc := net.ListenConfig{Control: freeBind}
+// Serve answers on all addresses of an interface, UDP and TCP, until ctx ends.
+func (f *Forwarder) Serve(ctx context.Context, iface string) error {
+	const address = "0.0.0.0:53"
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var bind error
+		err := c.Control(func(fd uintptr) { bind = unix.BindToDevice(int(fd), iface) })
+		return errors.Join(err, bind)
+	}}
 	pc, err := lc.ListenPacket(ctx, "udp4", address)
 	if err != nil {
 		return fmt.Errorf("listen for DNS: %w", err)
@@ -67,17 +82,25 @@ func (f *Forwarder) serve(ctx context.Context, pc net.PacketConn, l net.Listener
 	return g.Wait()
 }
 
-func freeBind(_, _ string, c syscall.RawConn) error {
-	return c.Control(func(fd uintptr) {
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_FREEBIND, 1)
-	})
-}
-
-// answer asks one upstream server after the other.
+// answer says what is known, or asks one upstream server after the other.
 func (f *Forwarder) answer(ctx context.Context, w dns.ResponseWriter, q *dns.Msg) {
 	fail := func() {
 		m := new(dns.Msg)
 		_ = w.WriteMsg(m.SetRcode(q, dns.RcodeServerFailure))
+	}
+	if from, err := netip.ParseAddrPort(w.RemoteAddr().String()); err == nil {
+		m, handled := f.names.Resolve(from.Addr(), q)
+		switch {
+		case m != nil:
+			if w.RemoteAddr().Network() == "udp" {
+				m.Truncate(udpSize(q))
+			}
+			_ = w.WriteMsg(m)
+			return
+		case handled:
+			fail()
+			return
+		}
 	}
 	select {
 	case f.busy <- struct{}{}:

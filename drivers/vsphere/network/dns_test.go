@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,10 +40,15 @@ func server(t *testing.T, n int) string {
 	return pc.LocalAddr().String()
 }
 
+// noNames knows nobody.
+type noNames struct{}
+
+func (noNames) Resolve(netip.Addr, *dns.Msg) (*dns.Msg, bool) { return nil, false }
+
 // forwarder returns the address of a forwarder that knows an upstream server.
 func forwarder(t *testing.T, upstream string) string {
 	t.Helper()
-	f := NewForwarder(slog.New(slog.DiscardHandler))
+	f := NewForwarder(noNames{}, slog.New(slog.DiscardHandler))
 	f.conf = filepath.Join(t.TempDir(), "resolv.conf")
 	host, port, _ := net.SplitHostPort(upstream)
 	if err := os.WriteFile(f.conf, []byte("nameserver "+host+"\n"), 0o600); err != nil {

@@ -1,6 +1,8 @@
-// Package network serves the VCH's bridge: a port group of its own on which the endpoint VM is the
-// gateway. It gives addresses, translates to the public network and answers DNS. Leases live in the
-// VMs' own configuration; the driver finds them there again.
+// Package network serves the VCH's networks. The bridge and the networks that users make share one
+// port group on which the endpoint VM is the gateway of each: it translates to the outside, publishes
+// ports and answers DNS. Container networks are port groups that containers join directly. Networks
+// that users make are kept in the image store; leases live in the VMs' own configuration, where the
+// driver finds them again.
 package network
 
 import (
@@ -8,53 +10,105 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"log/slog"
-	"net/netip"
 	"sort"
-	"strings"
 	"sync"
 
 	"github.com/vmware/govmomi/vim25/types"
 
-	"github.com/openvic/vic/drivers/vsphere/compute"
 	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/inventory"
-	"github.com/openvic/vic/sdk/device"
-	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/sdk/network"
 )
 
 const bridgeName = "bridge"
 
+// Store keeps small files where they outlive the endpoint VM.
+type Store interface {
+	List(ctx context.Context, suffix string) ([]string, error)
+	Get(ctx context.Context, name string) ([]byte, error)
+	Put(ctx context.Context, name string, data []byte) error
+	Remove(ctx context.Context, name string) error
+}
+
+// Options are what a driver is made of.
+type Options struct {
+	Inventory *inventory.Inventory // filled
+	Config    *config.Config
+	Store     Store
+	System    System
+	// Dir holds what has to outlive this process, not the endpoint VM: leases of containers whose
+	// VMs are still to be made, and published ports. Empty: nothing is kept.
+	Dir string
+	Log *slog.Logger
+}
+
 // Driver implements network.Driver.
 type Driver struct {
-	inv *inventory.Inventory
-	cfg config.Bridge
-	net network.Network
-	log *slog.Logger
+	inv   *inventory.Inventory
+	cfg   config.Network
+	store Store
+	sys   System
+	dir   string
+	log   *slog.Logger
 
-	mu   sync.Mutex
-	pool *pool
-	file string // leases of VMs that are not there yet
-	// seen are containers whose VMs existed: their leases end with them.
-	seen map[string]bool
+	change sync.Mutex // one Create or Remove after the other
+	apply  sync.Mutex // one change of the system's rules after the other
+
+	mu        sync.Mutex
+	nets      map[string]*member
+	bridge    *member
+	seen      map[string]bool         // containers whose VMs existed: their leases end with them
+	published map[string]*publication // by container
+	lastPort  uint16
+}
+
+// member is one network with its leases.
+type member struct {
+	network.Network
+	pool     *pool
+	external *config.ContainerNetwork
 }
 
 var _ network.Driver = (*Driver)(nil)
 
-// New returns a driver that knows the leases of the VMs in the inventory, which must be filled, and
-// those in file: what was given to containers whose VMs are still to be made.
-func New(inv *inventory.Inventory, cfg *config.Config, file string, log *slog.Logger) *Driver {
-	b := cfg.Network.Bridge
-	d := &Driver{
-		inv: inv, cfg: b, file: file, log: log, pool: newPool(b.Subnet, b.Gateway), seen: map[string]bool{},
-		net: network.Network{ID: networkID(cfg.VCH.Name, b.Portgroup), Name: bridgeName, Driver: bridgeName, Subnet: b.Subnet.Masked(), Gateway: b.Gateway, Given: true},
+// New returns a driver that knows the networks that were made, the leases of the VMs in the inventory
+// and what was published, and puts the rules for them into effect.
+func New(ctx context.Context, o Options) (*Driver, error) {
+	d := &Driver{inv: o.Inventory, cfg: o.Config.Network, store: o.Store, sys: o.System, dir: o.Dir, log: o.Log,
+		nets: map[string]*member{}, seen: map[string]bool{}, published: map[string]*publication{}, lastPort: lastEphemeral}
+	d.addGiven(o.Config.VCH.Name)
+	if err := d.loadNetworks(ctx); err != nil {
+		return nil, err
 	}
-	d.adoptAll(inv.List())
+	d.adoptAll(d.inv.List())
 	d.loadPending()
-	return d
+	d.loadPublished()
+	return d, d.refresh()
+}
+
+// addGiven adds the administrator's networks.
+func (d *Driver) addGiven(vch string) {
+	b := d.cfg.Bridge
+	n := network.Network{ID: networkID(vch, b.Portgroup), Name: bridgeName, Driver: network.DriverBridge, Subnet: b.Subnet.Masked(), Gateway: b.Gateway, Given: true}
+	d.bridge = &member{Network: n, pool: newPool(n.Subnet, n.Gateway)}
+	d.nets[n.ID] = d.bridge
+	for i := range d.cfg.Container {
+		c := &d.cfg.Container[i]
+		n := network.Network{ID: networkID(vch, "container "+c.Name+"\x00"+c.Portgroup), Name: c.Name, Driver: network.DriverExternal, Subnet: c.Subnet.Masked(),
+			Gateway: c.Gateway, Given: true, Firewall: c.Firewall}
+		m := &member{Network: n, pool: newPool(n.Subnet, n.Gateway), external: c}
+		if len(c.Ranges()) > 0 {
+			var ranges []addrRange
+			for _, r := range c.Ranges() {
+				ranges = append(ranges, addrRange{r[0], r[1]})
+			}
+			m.pool.limit(ranges...)
+			m.pool.fixed = true
+		}
+		d.nets[n.ID] = m
+	}
 }
 
 // networkID is the same for one port group of one VCH, always.
@@ -97,126 +151,86 @@ func (d *Driver) adoptAll(ms []*inventory.Machine) {
 			continue
 		}
 		d.seen[id] = true
-		if l, ok := leaseOf(m, d.net.Subnet); ok && !d.pool.adopt(id, l) {
-			d.log.Warn("a VM has an address that another has", "container", id, "address", l.addr.String())
+		for _, n := range networksOf(m) {
+			d.adopt(id, n)
 		}
 	}
 }
 
 func isOn(m *inventory.Machine) bool { return m.State == types.VirtualMachinePowerStatePoweredOn }
 
-// leaseOf returns the address of the subnet that the VM's guest was told to use.
-func leaseOf(m *inventory.Machine, subnet netip.Prefix) (lease, bool) {
+// networksOf returns what the VM's guest was told of its networks.
+func networksOf(m *inventory.Machine) []guest.Network {
+	var n guest.NetworkConfig
+	if s := m.Guest(guest.KeyNetwork); s != "" && json.Unmarshal([]byte(s), &n) == nil {
+		return n.Networks
+	}
 	var c guest.Config
 	if err := json.Unmarshal([]byte(m.Guest(guest.KeyConfig)), &c); err != nil {
-		return lease{}, false
+		return nil
 	}
-	for _, n := range c.Networks {
-		for _, a := range n.Addresses {
-			if subnet.Contains(a.Addr()) {
-				return lease{addr: a.Addr(), mac: n.MAC}, true
-			}
+	return c.Networks
+}
+
+// adopt is called with d.mu held.
+func (d *Driver) adopt(id string, n guest.Network) {
+	m := d.nets[n.ID]
+	if m == nil && n.ID == "" && n.Name == bridgeName {
+		m = d.bridge // of a VM that was made before there were others
+	}
+	if m == nil {
+		return
+	}
+	l := &lease{mac: n.MAC, names: n.Names, links: n.Links}
+	for _, a := range n.Addresses {
+		if a.Addr().Is4() {
+			l.addr = a.Addr()
+		} else {
+			l.addr6 = a.Addr()
 		}
 	}
-	return lease{}, false
+	if !m.pool.adopt(id, l) {
+		d.log.Warn("a VM has an address that another has or that is none of its network", "container", id, "address", l.addr.String())
+	}
 }
 
 func (d *Driver) gone(id string) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.seen[id] {
-		delete(d.seen, id)
-		d.pool.release(id)
+	was := d.seen[id]
+	if was {
+		d.forget(id)
+	}
+	d.mu.Unlock()
+	if was {
+		d.refreshQuietly()
+	}
+}
+
+// forget is called with d.mu held.
+func (d *Driver) forget(id string) {
+	delete(d.seen, id)
+	delete(d.published, id)
+	for _, m := range d.nets {
+		m.pool.release(id)
 	}
 }
 
 // goneExcept ends the leases of VMs that went while nobody watched.
 func (d *Driver) goneExcept(ms []*inventory.Machine) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	there := map[string]bool{}
 	for _, m := range ms {
 		there[m.ID()] = true
 	}
+	changed := false
 	for id := range d.seen {
 		if !there[id] {
-			delete(d.seen, id)
-			d.pool.release(id)
+			d.forget(id)
+			changed = true
 		}
 	}
-}
-
-// Get implements network.Driver.
-func (d *Driver) Get(_ context.Context, id string) (network.Network, error) {
-	if id != d.net.ID {
-		return network.Network{}, fmt.Errorf("network %s: %w", id, errdef.ErrNotFound)
+	d.mu.Unlock()
+	if changed {
+		d.refreshQuietly()
 	}
-	return d.net, nil
 }
-
-// List implements network.Driver.
-func (d *Driver) List(context.Context) ([]network.Network, error) {
-	return []network.Network{d.net}, nil
-}
-
-// Join implements network.Driver.
-func (d *Driver) Join(ctx context.Context, req network.JoinRequest) (network.Endpoint, error) {
-	if _, err := d.Get(ctx, req.Network); err != nil {
-		return network.Endpoint{}, err
-	}
-	if req.Container == "" {
-		return network.Endpoint{}, fmt.Errorf("join network %s without a container: %w", bridgeName, errdef.ErrInvalid)
-	}
-	mac := strings.ToLower(req.MAC)
-	if mac == "" {
-		mac = compute.RandomMAC()
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	l, err := d.pool.give(req.Container, req.Address, mac)
-	if err != nil {
-		return network.Endpoint{}, err
-	}
-	d.savePending()
-	return network.Endpoint{
-		Network:   d.net.ID,
-		Container: req.Container,
-		NIC:       device.NIC{Kind: device.KindPortgroup, Locator: d.cfg.Portgroup, MAC: l.mac},
-		Addresses: []netip.Prefix{netip.PrefixFrom(l.addr, d.net.Subnet.Bits())},
-		Gateway:   d.net.Gateway,
-		DNS:       []netip.Addr{d.net.Gateway},
-	}, nil
-}
-
-// Leave implements network.Driver.
-func (d *Driver) Leave(_ context.Context, req network.LeaveRequest) error {
-	if req.Network != d.net.ID {
-		return nil
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.pool.release(req.Container)
-	d.savePending()
-	return nil
-}
-
-// Create implements network.Driver.
-func (d *Driver) Create(context.Context, network.CreateRequest) (network.Network, error) {
-	return network.Network{}, fmt.Errorf("networks beside the bridge: %w", errdef.ErrUnsupported)
-}
-
-// Remove implements network.Driver.
-func (d *Driver) Remove(_ context.Context, id string) error {
-	if id == d.net.ID {
-		return fmt.Errorf("network %s was given by the administrator: %w", bridgeName, errdef.ErrDenied)
-	}
-	return nil
-}
-
-// Publish implements network.Driver.
-func (d *Driver) Publish(context.Context, network.PublishRequest) ([]network.Port, error) {
-	return nil, fmt.Errorf("published ports: %w", errdef.ErrUnsupported)
-}
-
-// Unpublish implements network.Driver.
-func (d *Driver) Unpublish(context.Context, network.UnpublishRequest) error { return nil }

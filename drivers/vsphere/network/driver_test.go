@@ -1,10 +1,13 @@
 package network
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/netip"
-	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,16 +18,80 @@ import (
 	"github.com/openvic/vic/sdk/networktest"
 )
 
+// memory is a Store that a new driver finds again.
+type memory map[string][]byte
+
+func (m memory) List(context.Context, string) ([]string, error) {
+	return slices.Collect(maps.Keys(m)), nil
+}
+func (m memory) Get(_ context.Context, name string) ([]byte, error) { return m[name], nil }
+func (m memory) Put(_ context.Context, name string, b []byte) error { m[name] = b; return nil }
+func (m memory) Remove(_ context.Context, name string) error        { delete(m, name); return nil }
+
+// system records what the kernel would be told.
+type system struct {
+	mu       sync.Mutex
+	rules    Rules
+	gateways []netip.Prefix
+	busy     map[uint16]bool
+	fail     error
+}
+
+func (*system) Addresses() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("192.0.2.5/24")}
+}
+
+func (s *system) SetGateways(_ string, want, _ []netip.Prefix) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gateways = want
+	return s.fail
+}
+
+func (s *system) Apply(r Rules) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rules = r
+	return nil
+}
+
+func (s *system) PortFree(p network.Port) bool   { return !s.busy[p.HostPort] }
+func (s *system) ForgetFlows(network.Port) error { return nil }
+
+// rig is a driver over a simulated vCenter that can be made again.
+type rig struct {
+	*Driver
+	v    *vctest.VCenter
+	sys  *system
+	make func() *Driver
+}
+
+func newRig(t *testing.T, v *vctest.VCenter) *rig {
+	t.Helper()
+	r := &rig{v: v, sys: &system{busy: map[uint16]bool{}}}
+	store, dir := memory{}, t.TempDir()
+	v.Config.SetDefaults()
+	r.make = func() *Driver {
+		d, err := New(context.Background(), Options{Inventory: v.Inv, Config: v.Config, Store: store, System: r.sys, Dir: dir, Log: v.Log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	r.Driver = r.make()
+	return r
+}
+
 func TestConformance(t *testing.T) {
 	networktest.Suite(t, func(t *testing.T) networktest.Fixture {
 		v := vctest.New(t)
 		v.Config.Network.Bridge.Subnet = netip.MustParsePrefix("10.9.8.0/28")
 		v.Config.Network.Bridge.Gateway = netip.MustParseAddr("10.9.8.1")
-		file := filepath.Join(t.TempDir(), "leases.json")
-		d := New(v.Inv, v.Config, file, v.Log)
+		r := newRig(t, v)
+		id := r.bridge.ID
 		return networktest.Fixture{
-			Driver: d, Network: d.net.ID, Small: d.net.ID,
-			Restart: func(*testing.T) network.Driver { return New(v.Inv, v.Config, file, v.Log) },
+			Driver: r.Driver, Network: id, Small: id, Creates: true, Publishes: true, Given: id,
+			Restart: func(*testing.T) network.Driver { return r.make() },
 		}
 	})
 }
@@ -44,26 +111,26 @@ func TestLeasesAreFoundInTheVMsAndEndWithThem(t *testing.T) {
 	var d *Driver
 	t.Run("while the VM is there", func(t *testing.T) {
 		v.Container(t, id, v.Base, guestConfig(t, mac, "172.16.0.9/16"))
-		d = New(v.Inv, v.Config, "", v.Log)
+		d = newRig(t, v).Driver
 		go d.Run(t.Context())
-		e, err := d.Join(t.Context(), network.JoinRequest{Network: d.net.ID, Container: id})
+		e, err := d.Join(t.Context(), network.JoinRequest{Network: d.bridge.ID, Container: id})
 		if err != nil || e.Addresses[0].String() != "172.16.0.9/16" || e.NIC.MAC != mac || e.Gateway.String() != "172.16.0.1" || e.DNS[0] != e.Gateway {
 			t.Errorf("%+v, %v", e, err)
 		}
-		_, err = d.Join(t.Context(), network.JoinRequest{Network: d.net.ID, Container: "other", Address: netip.MustParseAddr("172.16.0.9")})
+		_, err = d.Join(t.Context(), network.JoinRequest{Network: d.bridge.ID, Container: "other", Address: netip.MustParseAddr("172.16.0.9")})
 		if !errors.Is(err, errdef.ErrConflict) {
 			t.Errorf("the address was given twice: %v", err)
 		}
 	})
-	d2 := New(v.Inv, v.Config, "", v.Log)
-	if _, err := d2.Join(t.Context(), network.JoinRequest{Network: d.net.ID, Container: "other", Address: netip.MustParseAddr("172.16.0.9")}); err != nil {
+	d2 := newRig(t, v).Driver
+	if _, err := d2.Join(t.Context(), network.JoinRequest{Network: d2.bridge.ID, Container: "other", Address: netip.MustParseAddr("172.16.0.9")}); err != nil {
 		t.Errorf("after the VM has gone: %v", err)
 	}
 }
 
 func TestLeaseOfADeletedVMIsFree(t *testing.T) {
 	v := vctest.New(t)
-	d := New(v.Inv, v.Config, "", v.Log)
+	d := newRig(t, v).Driver
 	go d.Run(t.Context())
 	id := vctest.ID()
 	t.Run("with the VM", func(t *testing.T) {
@@ -73,10 +140,10 @@ func TestLeaseOfADeletedVMIsFree(t *testing.T) {
 	wait(t, func() bool { _, ok := lookup(d, id); return !ok })
 }
 
-func lookup(d *Driver, id string) (lease, bool) {
+func lookup(d *Driver, id string) (*lease, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	l, ok := d.pool.leases[id]
+	l, ok := d.bridge.pool.leases[id]
 	return l, ok
 }
 
@@ -92,7 +159,7 @@ func wait(t *testing.T, ok func() bool) {
 func TestAddressesRotate(t *testing.T) {
 	p := newPool(netip.MustParsePrefix("10.0.0.0/29"), netip.MustParseAddr("10.0.0.1"))
 	give := func(c string) string {
-		l, err := p.give(c, netip.Addr{}, "")
+		l, err := p.give(c, netip.Addr{}, netip.Addr{}, "")
 		if err != nil {
 			return err.Error()
 		}
@@ -109,11 +176,11 @@ func TestAddressesRotate(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
-	if _, err := p.give("one more", netip.Addr{}, ""); !errors.Is(err, errdef.ErrExhausted) {
+	if _, err := p.give("one more", netip.Addr{}, netip.Addr{}, ""); !errors.Is(err, errdef.ErrExhausted) {
 		t.Errorf("full: %v", err)
 	}
 	for _, bad := range []string{"10.0.0.0", "10.0.0.1", "10.0.0.7", "10.0.1.2"} {
-		if _, err := p.give("x", netip.MustParseAddr(bad), ""); !errors.Is(err, errdef.ErrInvalid) {
+		if _, err := p.give("x", netip.MustParseAddr(bad), netip.Addr{}, ""); !errors.Is(err, errdef.ErrInvalid) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}

@@ -8,103 +8,234 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-// lease is a container's place on the bridge.
+// lease is a container's place on a network.
 type lease struct {
-	addr  netip.Addr
+	addr  netip.Addr // not valid where DHCP gives addresses
+	addr6 netip.Addr
 	mac   string
+	names []string
+	links map[string]string
 	given time.Time
+}
+
+// addrRange are the addresses from first to last.
+type addrRange struct{ first, last netip.Addr }
+
+func (r addrRange) contains(a netip.Addr) bool {
+	return a.BitLen() == r.first.BitLen() && !a.Less(r.first) && !r.last.Less(a)
 }
 
 // pool hands out the addresses of one subnet. An address that was given back rests as long as others
 // are free: the next one is the one after the last given.
 type pool struct {
-	subnet  netip.Prefix
-	gateway netip.Addr
-	last    netip.Addr
-	leases  map[string]lease      // by container
-	taken   map[netip.Addr]string // container by address
+	subnet   netip.Prefix
+	gateway  netip.Addr
+	subnet6  netip.Prefix
+	gateway6 netip.Addr
+	ranges   []addrRange // what is given without being asked for by address
+	fixed    bool        // nothing else is given
+	last     netip.Addr
+	leases   map[string]*lease     // by container
+	taken    map[netip.Addr]string // container by address
 }
 
+// newPool makes a pool that gives any address of its subnet.
 func newPool(subnet netip.Prefix, gateway netip.Addr) *pool {
 	subnet = subnet.Masked()
-	return &pool{subnet: subnet, gateway: gateway, last: subnet.Addr(), leases: map[string]lease{}, taken: map[netip.Addr]string{}}
+	p := &pool{subnet: subnet, gateway: gateway, leases: map[string]*lease{}, taken: map[netip.Addr]string{}}
+	if subnet.IsValid() {
+		p.limit(addrRange{subnet.Addr(), lastOf(subnet)})
+	}
+	return p
 }
 
-// broadcast is the subnet's last address.
-func (p *pool) broadcast() netip.Addr {
-	b := p.subnet.Addr().As4()
-	for bit := p.subnet.Bits(); bit < 32; bit++ {
+// limit sets the ranges that addresses are given from.
+func (p *pool) limit(ranges ...addrRange) {
+	p.ranges, p.last = ranges, ranges[0].first.Prev()
+}
+
+// lastOf is a prefix's last address: the broadcast address of an IPv4 subnet.
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().AsSlice()
+	for bit := p.Bits(); bit < 8*len(b); bit++ {
 		b[bit/8] |= 1 << (7 - bit%8)
 	}
-	return netip.AddrFrom4(b)
+	a, _ := netip.AddrFromSlice(b)
+	return a
 }
 
 // usable says that containers may have an address.
 func (p *pool) usable(a netip.Addr) bool {
-	return p.subnet.Contains(a) && a != p.subnet.Addr() && a != p.gateway && a != p.broadcast()
+	if !p.subnet.Contains(a) || a == p.subnet.Addr() || a == p.gateway || a == lastOf(p.subnet) {
+		return false
+	}
+	return !p.fixed || p.inRanges(a)
 }
 
-// give reserves an address, the wanted one if it is valid.
-func (p *pool) give(container string, wanted netip.Addr, mac string) (lease, error) {
+func (p *pool) inRanges(a netip.Addr) bool {
+	for _, r := range p.ranges {
+		if r.contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// give reserves a place, with the wanted addresses if they are valid.
+func (p *pool) give(container string, wanted, wanted6 netip.Addr, mac string) (*lease, error) {
 	if l, ok := p.leases[container]; ok {
 		return l, nil
 	}
-	a := wanted
-	if wanted.IsValid() {
-		if !p.usable(wanted) {
-			return lease{}, fmt.Errorf("address %s is not one for containers of %s: %w", wanted, p.subnet, errdef.ErrInvalid)
+	l := &lease{mac: mac, given: time.Now()}
+	if p.subnet.IsValid() {
+		a, err := p.choose(wanted)
+		if err != nil {
+			return nil, err
 		}
-		if by, ok := p.taken[wanted]; ok {
-			return lease{}, fmt.Errorf("address %s belongs to container %s: %w", wanted, by, errdef.ErrConflict)
-		}
-	} else {
-		var ok bool
-		if a, ok = p.next(); !ok {
-			return lease{}, fmt.Errorf("no address of %s is free: %w", p.subnet, errdef.ErrExhausted)
+		l.addr = a
+	} else if wanted.IsValid() {
+		return nil, fmt.Errorf("address %s: the addresses of this network come from DHCP: %w", wanted, errdef.ErrInvalid)
+	}
+	if err := p.give6(l, wanted6); err != nil {
+		return nil, err
+	}
+	return p.hold(container, l), nil
+}
+
+func (p *pool) choose(wanted netip.Addr) (netip.Addr, error) {
+	if !wanted.IsValid() {
+		a, ok := p.next()
+		if !ok {
+			return a, fmt.Errorf("no address of %s is free: %w", p.subnet, errdef.ErrExhausted)
 		}
 		p.last = a
+		return a, nil
 	}
-	return p.hold(container, lease{addr: a, mac: mac, given: time.Now()}), nil
+	if !p.usable(wanted) {
+		return wanted, fmt.Errorf("address %s is not one for containers of %s: %w", wanted, p.subnet, errdef.ErrInvalid)
+	}
+	if _, ok := p.taken[wanted]; ok {
+		return wanted, fmt.Errorf("Address already in use%w", hidden{errdef.ErrConflict}) //nolint:staticcheck // Docker's text
+	}
+	return wanted, nil
 }
 
 // next finds a free address after the last one given.
 func (p *pool) next() (netip.Addr, bool) {
-	a := p.last
-	for range 1 << (32 - p.subnet.Bits()) {
-		if a = a.Next(); !p.subnet.Contains(a) {
-			a = p.subnet.Addr()
+	begin := 0
+	for i, r := range p.ranges {
+		if r.contains(p.last) {
+			begin = i
 		}
-		if _, ok := p.taken[a]; !ok && p.usable(a) {
-			return a, true
+	}
+	a := p.last.Next()
+	for i := range len(p.ranges) + 1 {
+		r := p.ranges[(begin+i)%len(p.ranges)]
+		if i > 0 || !r.contains(a) {
+			a = r.first
+		}
+		for ; r.contains(a); a = a.Next() {
+			if _, ok := p.taken[a]; !ok && p.usable(a) {
+				return a, true
+			}
 		}
 	}
 	return netip.Addr{}, false
 }
 
-func (p *pool) hold(container string, l lease) lease {
+// give6 adds an IPv6 address on a network that has them: the wanted one, or the one that has the
+// same number in its subnet as the IPv4 address, or the next one that is free.
+func (p *pool) give6(l *lease, wanted netip.Addr) error {
+	if !p.subnet6.IsValid() {
+		if wanted.IsValid() {
+			return fmt.Errorf("address %s: the network has no IPv6 subnet: %w", wanted, errdef.ErrInvalid)
+		}
+		return nil
+	}
+	free := func(a netip.Addr) bool {
+		_, ok := p.taken[a]
+		return !ok && p.subnet6.Contains(a) && a != p.gateway6 && a != p.subnet6.Addr()
+	}
+	if wanted.IsValid() {
+		if !p.subnet6.Contains(wanted) || wanted == p.gateway6 {
+			return fmt.Errorf("address %s is not one for containers of %s: %w", wanted, p.subnet6, errdef.ErrInvalid)
+		}
+		if !free(wanted) {
+			return fmt.Errorf("Address already in use%w", hidden{errdef.ErrConflict}) //nolint:staticcheck // Docker's text
+		}
+		l.addr6 = wanted
+		return nil
+	}
+	a := p.sameNumber(l.addr)
+	for range 1 << 16 {
+		if free(a) {
+			l.addr6 = a
+			return nil
+		}
+		if a = a.Next(); !p.subnet6.Contains(a) {
+			a = p.subnet6.Addr()
+		}
+	}
+	return fmt.Errorf("no address of %s is free: %w", p.subnet6, errdef.ErrExhausted)
+}
+
+// sameNumber is the IPv6 address with the number that an IPv4 address has in its subnet.
+func (p *pool) sameNumber(v4 netip.Addr) netip.Addr {
+	a := p.subnet6.Addr().As16()
+	if !v4.IsValid() {
+		return p.subnet6.Addr().Next()
+	}
+	b, base := v4.As4(), p.subnet.Addr().As4()
+	for i := range b {
+		a[12+i] |= b[i] &^ base[i]
+	}
+	return netip.AddrFrom16(a)
+}
+
+func (p *pool) hold(container string, l *lease) *lease {
 	p.leases[container] = l
-	p.taken[l.addr] = container
+	for _, a := range []netip.Addr{l.addr, l.addr6} {
+		if a.IsValid() {
+			p.taken[a] = container
+		}
+	}
 	return l
 }
 
 // adopt takes over what a VM says that it has. An address that another has is not taken twice.
-func (p *pool) adopt(container string, l lease) bool {
-	if _, ok := p.leases[container]; ok || !p.usable(l.addr) {
-		return ok
+func (p *pool) adopt(container string, l *lease) bool {
+	if old, ok := p.leases[container]; ok {
+		old.names, old.links = l.names, l.links
+		return true
 	}
-	if _, ok := p.taken[l.addr]; ok {
-		return false
+	if p.subnet.IsValid() {
+		if !l.addr.IsValid() || !p.subnet.Contains(l.addr) {
+			return false
+		}
+		if _, ok := p.taken[l.addr]; ok {
+			return false
+		}
+		if p.inRanges(l.addr) && p.last.Less(l.addr) {
+			p.last = l.addr
+		}
+	}
+	if _, ok := p.taken[l.addr6]; ok || !p.subnet6.Contains(l.addr6) {
+		l.addr6 = netip.Addr{}
 	}
 	p.hold(container, l)
-	if p.last.Less(l.addr) {
-		p.last = l.addr
-	}
 	return true
 }
 
 func (p *pool) release(container string) {
 	if l, ok := p.leases[container]; ok {
 		delete(p.taken, l.addr)
+		delete(p.taken, l.addr6)
 		delete(p.leases, container)
 	}
 }
+
+// hidden is a class without a text.
+type hidden struct{ class error }
+
+func (hidden) Error() string   { return "" }
+func (h hidden) Unwrap() error { return h.class }

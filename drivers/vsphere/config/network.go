@@ -1,0 +1,121 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+)
+
+// ContainerNetwork is a port group that containers may join directly.
+type ContainerNetwork struct {
+	Name      string       `toml:"name"`
+	Portgroup string       `toml:"portgroup"`
+	Subnet    netip.Prefix `toml:"subnet"` // none: DHCP
+	Gateway   netip.Addr   `toml:"gateway"`
+	IPRanges  []string     `toml:"ip_ranges"` // "10.0.5.0/25" or "10.0.5.10-10.0.5.99"; none: the whole subnet
+	DNS       []netip.Addr `toml:"dns"`
+	Firewall  string       `toml:"firewall"`
+}
+
+// defaultPool and defaultSubnetBits: 240 networks of 4093 containers beside a bridge of 172.16.0.0/16.
+const (
+	defaultPool       = "172.16.0.0/12"
+	defaultSubnetBits = 20
+)
+
+func (n *Network) setDefaults() {
+	if len(n.Pools) == 0 {
+		n.Pools = []netip.Prefix{netip.MustParsePrefix(defaultPool)}
+	}
+	if n.SubnetBits == 0 {
+		n.SubnetBits = defaultSubnetBits
+	}
+	for i := range n.Container {
+		if n.Container[i].Firewall == "" {
+			n.Container[i].Firewall = guest.FirewallPublished
+		}
+	}
+}
+
+func (n *Network) validate(bad func(string, string, ...any)) {
+	for _, p := range n.Pools {
+		if !p.Addr().Is4() || p.Bits() > 28 {
+			bad("network.pools", "%s is not an IPv4 range of /28 or larger", p)
+		}
+	}
+	if n.SubnetBits < 8 || n.SubnetBits > 30 {
+		bad("network.subnet_bits", "%d is not between 8 and 30", n.SubnetBits)
+	}
+	names := map[string]bool{"bridge": true, "host": true, "none": true, "default": true, "container": true, "": true}
+	for _, c := range n.Container {
+		if names[c.Name] {
+			bad("network.container.name", "%q is missing, taken, or a name of Docker's", c.Name)
+		}
+		names[c.Name] = true
+		if c.Portgroup == "" {
+			bad("network.container.portgroup", "is missing for %q", c.Name)
+		}
+		c.validateAddresses(bad)
+		policies := []string{guest.FirewallClosed, guest.FirewallOpen, guest.FirewallOutbound, guest.FirewallPublished, guest.FirewallPeers}
+		if !slices.Contains(policies, c.Firewall) {
+			bad("network.container.firewall", "%q is none of %s", c.Firewall, strings.Join(policies, ", "))
+		}
+	}
+}
+
+func (c *ContainerNetwork) validateAddresses(bad func(string, string, ...any)) {
+	if !c.Subnet.IsValid() {
+		if len(c.IPRanges) > 0 || c.Gateway.IsValid() {
+			bad("network.container.subnet", "is missing for %q, which has ip_ranges or a gateway", c.Name)
+		}
+		return
+	}
+	if !c.Subnet.Addr().Is4() || c.Subnet.Bits() > 30 {
+		bad("network.container.subnet", "%s is not an IPv4 subnet of /30 or larger", c.Subnet)
+	}
+	if c.Gateway.IsValid() && !c.Subnet.Contains(c.Gateway) {
+		bad("network.container.gateway", "%s is not in %s", c.Gateway, c.Subnet)
+	}
+	for _, s := range c.IPRanges {
+		r, err := parseRange(s)
+		if err != nil || !c.Subnet.Contains(r[0]) || !c.Subnet.Contains(r[1]) {
+			bad("network.container.ip_ranges", "%q is no range of addresses in %s", s, c.Subnet)
+		}
+	}
+}
+
+// Ranges are IPRanges as first and last addresses.
+func (c *ContainerNetwork) Ranges() [][2]netip.Addr {
+	var out [][2]netip.Addr
+	for _, s := range c.IPRanges {
+		if r, err := parseRange(s); err == nil {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func parseRange(s string) ([2]netip.Addr, error) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		last := p.Masked().Addr().AsSlice()
+		for bit := p.Bits(); bit < 8*len(last); bit++ {
+			last[bit/8] |= 1 << (7 - bit%8)
+		}
+		end, _ := netip.AddrFromSlice(last)
+		return [2]netip.Addr{p.Masked().Addr(), end}, nil
+	}
+	from, to, two := strings.Cut(s, "-")
+	first, err := netip.ParseAddr(strings.TrimSpace(from))
+	last := first
+	if err == nil && two {
+		last, err = netip.ParseAddr(strings.TrimSpace(to))
+	}
+	if err != nil || last.Less(first) || last.BitLen() != first.BitLen() {
+		return [2]netip.Addr{}, fmt.Errorf("range %q: %w", s, errdef.ErrInvalid)
+	}
+	return [2]netip.Addr{first, last}, nil
+}
