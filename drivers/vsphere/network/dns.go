@@ -35,8 +35,8 @@ type Names interface {
 type Forwarder struct {
 	names Names
 	conf  string
-	log  *slog.Logger
-	busy chan struct{}
+	log   *slog.Logger
+	busy  chan struct{}
 
 	mu      sync.Mutex
 	servers []string
