@@ -414,7 +414,7 @@ func TestErrorsAreDockers(t *testing.T) {
 	h := serve(t)
 	h.docker("run", "-d", "--name", "c1", "busybox", "sleep")
 	h.refused(`Conflict. The container name "/c1" is already in use by container`, "create", "--name", "c1", "busybox")
-	h.refused("cannot remove container \"/c1\": container is running: stop the container before removing or force remove", "rm", "c1")
+	h.refused("cannot remove container \"c1\": container is running: stop the container before removing or force remove", "rm", "c1")
 	h.refused("Invalid container name (a/b), only", "create", "--name", "a/b", "busybox")
 	h.refused("No such container: zzz", "logs", "zzz")
 	h.refused("Minimum memory limit allowed is 6MB", "create", "-m", "4m", "busybox")

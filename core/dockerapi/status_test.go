@@ -35,7 +35,7 @@ func TestStatusesAreDockers(t *testing.T) {
 		{"POST", "/containers/stopped/rename", "", "", 400, "Neither old nor new names may be empty"},
 		{"POST", "/containers/stopped/wait?condition=nosuch", "", "", 400, `invalid condition: "nosuch"`},
 		{"GET", "/containers/stopped/logs", "", "", 400, "Bad parameters: you must choose at least one stream"},
-		{"DELETE", "/containers/running", "", "", 409, `cannot remove container "/running": container is running: stop the container before removing or force remove`},
+		{"DELETE", "/containers/running", "", "", 409, `cannot remove container "running": container is running: stop the container before removing or force remove`},
 		{"GET", "/containers/json?filters=%7B%22nosuch%22%3A%5B%22x%22%5D%7D", "", "", 400, "invalid filter 'nosuch'"},
 		{"GET", "/containers/json?filters=x", "", "", 400, ""},
 		{"POST", "/containers/create", js, "", 400, "invalid JSON: got EOF while reading request body"},

@@ -43,9 +43,13 @@ func (e *Engine) Create(ctx context.Context, req CreateRequest) (Container, erro
 	if err != nil {
 		return Container{}, err
 	}
-	ctx, cancel := e.detached(ctx)
+	ctx, cancel := e.bounded(ctx)
 	defer cancel()
 	c, err := e.build(ctx, id, name, req)
+	if err == nil && ctx.Err() != nil { // whoever wanted it has left and will never know its name
+		e.undo(id, c.networkIDs()...)
+		err = ctx.Err()
+	}
 	if err != nil {
 		e.release(name, id)
 		return Container{}, err
@@ -257,13 +261,13 @@ func guestConfig(d Definition, req CreateRequest, p parts) guest.Config {
 }
 
 // undo gives back what a failed create took. All of it may be given back though it was not taken.
-func (e *Engine) undo(id, networkID string) {
+func (e *Engine) undo(id string, networkIDs ...string) {
 	ctx, cancel := e.background(undoTimeout)
 	defer cancel()
 	if err := e.opts.Compute.Remove(ctx, id); err != nil && !isNotFound(err) {
 		e.log.Warn("undo of a failed create: the VM stays", "container", id, "err", err)
 	}
-	e.giveBack(ctx, id, networkID)
+	e.giveBack(ctx, id, networkIDs...)
 }
 
 // giveBack releases all that a container holds besides its VM.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -48,6 +49,7 @@ type Engine struct {
 	log    *slog.Logger
 	ctx    context.Context // life of the engine: background work ends with it
 	ready  chan struct{}   // closed when the first list of VMs is in
+	room   *room
 
 	mu         sync.Mutex
 	containers map[string]*container
@@ -69,7 +71,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if o.BridgeNetwork == "" {
 		o.BridgeNetwork = "bridge"
 	}
-	return &Engine{opts: o, dialer: link.NewDialer(o.Compute, o.Authority), log: o.Log, ctx: ctx,
+	return &Engine{opts: o, dialer: link.NewDialer(o.Compute, o.Authority), log: o.Log, ctx: ctx, room: newRoom(o.Compute),
 		ready: make(chan struct{}), containers: map[string]*container{}, names: map[string]string{}, execs: map[string]*exec{}}, nil
 }
 
@@ -163,6 +165,15 @@ func (e *Engine) release(name, id string) {
 	}
 }
 
+// releaseGone gives back the names of a container that went while it was given one.
+func (e *Engine) releaseGone(c *container) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.containers[c.id] != c {
+		maps.DeleteFunc(e.names, func(_, id string) bool { return id == c.id })
+	}
+}
+
 func (e *Engine) makeName(id string) (string, error) {
 	for attempt := range 8 {
 		name := e.opts.Names(attempt)
@@ -181,16 +192,13 @@ func (e *Engine) add(c *container) {
 
 // forget drops a container from the maps; false if it was gone already.
 func (e *Engine) forget(c *container) bool {
-	name := c.definition().Name
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.containers[c.id] != c {
 		return false
 	}
 	delete(e.containers, c.id)
-	if e.names[name] == c.id {
-		delete(e.names, name)
-	}
+	maps.DeleteFunc(e.names, func(_, id string) bool { return id == c.id }) // two while it is being renamed
 	for id, x := range e.execs {
 		if x.container == c {
 			delete(e.execs, id)
@@ -222,6 +230,13 @@ func (e *Engine) background(d time.Duration) (context.Context, context.CancelFun
 // with the engine.
 func (e *Engine) detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(e.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// bounded is ctx that also ends with the engine.
+func (e *Engine) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(e.ctx, cancel)
 	return ctx, func() { stop(); cancel() }
 }

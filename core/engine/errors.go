@@ -35,6 +35,10 @@ func errNameInUse(name, id string) error {
 	return fail(errdef.ErrConflict, "Conflict. The container name %q is already in use by container %q. You have to remove (or rename) that container to be able to reuse that name.", "/"+name, id)
 }
 
-func errRemoving(id string) error {
-	return fail(errdef.ErrConflict, "removal of container %s is already in progress", id)
+func errRemoving(ref string) error {
+	return fail(errdef.ErrConflict, "removal of container %s is already in progress", ref)
+}
+
+func errMarked() error {
+	return fail(errdef.ErrConflict, "container is marked for removal and cannot be started")
 }

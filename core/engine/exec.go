@@ -65,6 +65,10 @@ func (e *Engine) CreateExec(ref string, req ExecRequest) (string, error) {
 	}
 	x := &exec{container: c, Exec: Exec{ID: hex.EncodeToString(b), ContainerID: c.id, Request: req}}
 	e.mu.Lock()
+	if e.containers[c.id] != c { // it went meanwhile
+		e.mu.Unlock()
+		return "", errNoContainer(ref)
+	}
 	e.execs[x.ID] = x
 	e.mu.Unlock()
 	var dropped string

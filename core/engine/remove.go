@@ -14,16 +14,17 @@ func (e *Engine) Remove(ctx context.Context, ref string, force bool) error {
 	if err != nil {
 		return err
 	}
-	if err := c.beginRemoval(force); err != nil {
+	if err := c.beginRemoval(ref, force); err != nil {
 		return err
 	}
 	ctx, cancel := e.detached(ctx)
 	defer cancel()
-	if err := e.destroy(ctx, c); err != nil {
+	before := StatusExited
+	if err := e.destroy(ctx, c, &before); err != nil {
 		c.update(func() {
 			c.removing = false
 			if c.state.Status == StatusRemoving {
-				c.state.Status = StatusExited
+				c.state.Status = before
 			}
 		})
 		return err
@@ -32,31 +33,29 @@ func (e *Engine) Remove(ctx context.Context, ref string, force bool) error {
 }
 
 // beginRemoval sets the mark that keeps others from starting or removing the container.
-func (c *container) beginRemoval(force bool) error {
+func (c *container) beginRemoval(ref string, force bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	const cannot = "cannot remove container %q: container is "
+	running := c.run != nil && !c.run.over && !force
 	switch {
 	case c.removing:
-		return errRemoving(c.id)
+		return errRemoving(ref)
 	case c.removed:
-		return errNoContainer(c.id)
-	case c.run != nil && !c.run.over && !force:
-		return fail(errdef.ErrConflict, "cannot remove container %q: container is %s: stop the container before removing or force remove", "/"+c.def.Name, runningWord(c.state.Status))
+		return errNoContainer(ref)
+	case running && c.state.Status == StatusPaused:
+		return fail(errdef.ErrConflict, cannot+"paused and must be unpaused first", ref)
+	case running:
+		return fail(errdef.ErrConflict, cannot+"running: stop the container before removing or force remove", ref)
 	}
 	c.removing = true
 	c.notify()
 	return nil
 }
 
-func runningWord(s Status) string {
-	if s == StatusPaused {
-		return "paused and must be unpaused first"
-	}
-	return "running"
-}
-
-// destroy powers the VM off and removes all that the container was.
-func (e *Engine) destroy(ctx context.Context, c *container) error {
+// destroy powers the VM off and removes all that the container was. It sets before to the status
+// that the removal began with.
+func (e *Engine) destroy(ctx context.Context, c *container, before *Status) error {
 	c.mu.Lock()
 	r := c.run
 	c.mu.Unlock()
@@ -70,7 +69,12 @@ func (e *Engine) destroy(ctx context.Context, c *container) error {
 		return err
 	}
 	defer unlock()
-	c.update(func() { c.state.Status = StatusRemoving })
+	if r != nil { // or it powered the VM on after that
+		if err := c.powerOff(ctx, e); err != nil {
+			return err
+		}
+	}
+	c.update(func() { *before, c.state.Status = c.state.Status, StatusRemoving })
 	err = c.call(func() error { return e.opts.Compute.Remove(ctx, c.id) })
 	if err != nil && !isNotFound(err) {
 		return fmt.Errorf("container VM %s: %w", c.id, err)
@@ -84,10 +88,18 @@ func (e *Engine) destroyRun(ctx context.Context, c *container, r *run) error {
 	if !r.isOver() {
 		e.emit(c, "kill", "signal", itoa(sigKill))
 	}
+	if err := c.powerOff(ctx, e); err != nil {
+		return err
+	}
+	e.vmOff(r, nil)
+	return nil
+}
+
+// powerOff switches the container's VM off, if there is one.
+func (c *container) powerOff(ctx context.Context, e *Engine) error {
 	if err := c.call(func() error { return e.opts.Compute.Kill(ctx, c.id) }); err != nil && !isNotFound(err) {
 		return fmt.Errorf("container VM %s: %w", c.id, err)
 	}
-	e.vmOff(r, nil)
 	return nil
 }
 

@@ -52,7 +52,8 @@ type run struct {
 	readers    int  // attached clients
 }
 
-// newRun makes the container's next run and hands it to the clients that wait for it.
+// newRun makes the container's next run and hands it to the clients that wait for it. A container
+// that is being removed has none: either this sees the mark, or the removal sees the run.
 func (e *Engine) newRun(c *container, adopted bool) (*run, error) {
 	l, err := e.dialer.Dial(e.ctx, c.id)
 	if err != nil {
@@ -60,7 +61,11 @@ func (e *Engine) newRun(c *container, adopted bool) (*run, error) {
 	}
 	ctx, cancel := context.WithCancel(e.ctx)
 	r := &run{c: c, link: l, stdin: l.Stdin("", !adopted), ctx: ctx, cancel: cancel, adopted: adopted}
+	marked := false
 	c.update(func() {
+		if marked = c.removing || c.removed; marked {
+			return
+		}
 		c.kept, c.keptWhole = nil, false
 		c.run = r
 		for _, p := range c.pending {
@@ -69,6 +74,11 @@ func (e *Engine) newRun(c *container, adopted bool) (*run, error) {
 		}
 		c.pending = nil
 	})
+	if marked {
+		cancel()
+		l.Close()
+		return nil, errMarked()
+	}
 	return r, nil
 }
 

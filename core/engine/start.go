@@ -53,16 +53,22 @@ func (e *Engine) Start(ctx context.Context, ref string) error {
 	return e.start(ctx, c)
 }
 
+// start waits for its turn as long as the client does; from the power-on it goes on without it.
 func (e *Engine) start(ctx context.Context, c *container) error {
-	ctx, cancel := e.detached(ctx)
-	defer cancel()
 	if err := e.awaitOff(ctx, c); err != nil {
 		return err
 	}
-	r, err := e.newRun(c, false)
+	done, err := e.room.slot(ctx)
 	if err != nil {
 		return err
 	}
+	defer done()
+	r, err := e.admit(ctx, c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := e.detached(ctx)
+	defer cancel()
 	err = c.call(func() error { return e.opts.Compute.Start(ctx, c.id) })
 	if err != nil {
 		c.update(func() { c.state.Error = err.Error() })
@@ -86,7 +92,7 @@ func (e *Engine) awaitOff(ctx context.Context, c *container) error {
 	c.mu.Unlock()
 	switch {
 	case removing:
-		return errRemoving(c.id)
+		return errMarked()
 	case status == StatusPaused:
 		return fail(errdef.ErrConflict, "cannot start a paused container, try unpause instead")
 	case r == nil:
@@ -94,9 +100,12 @@ func (e *Engine) awaitOff(ctx context.Context, c *container) error {
 	case !over:
 		return ErrNotModified
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*offPatience+drainPatience)
+	wait, cancel := context.WithTimeout(ctx, 2*offPatience+drainPatience)
 	defer cancel()
-	if err := c.await(ctx, func() bool { return r.gone }); err != nil {
+	if err := c.await(wait, func() bool { return r.gone }); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return fail(errdef.ErrUnavailable, "container %s has exited, but its VM is still on", c.id)
 	}
 	return nil

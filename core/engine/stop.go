@@ -227,9 +227,11 @@ func (e *Engine) Rename(ctx context.Context, ref, name string) error {
 	if err := e.saveDefinition(ctx, c, name); err != nil {
 		c.update(func() { c.def.Name = old })
 		e.release(name, c.id)
+		e.releaseGone(c)
 		return fmt.Errorf("rename of container %s: %w", old, err)
 	}
 	e.release(old, c.id)
+	e.releaseGone(c)
 	e.emit(c, "rename", "oldName", "/"+old)
 	return nil
 }

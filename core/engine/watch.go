@@ -3,11 +3,13 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/openvic/vic/core/link"
 	"github.com/openvic/vic/sdk/compute"
+	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 )
 
@@ -194,6 +196,9 @@ func latest(a, b time.Time) time.Time {
 // adopt takes up a VM that is on and that this engine did not start.
 func (e *Engine) adopt(c *container, vm compute.VM, tell bool) {
 	r, err := e.newRun(c, true)
+	if errors.Is(err, errdef.ErrConflict) {
+		return // its removal has begun
+	}
 	if err != nil {
 		e.log.Error("container cannot be linked", "container", c.id, "err", err)
 		return

@@ -183,3 +183,10 @@ func (f *Fake) Leave(ctx context.Context, req LeaveRequest) error {
 	delete(f.published, req.Container)
 	return nil
 }
+
+// JoinedCount is the number of places on networks that containers have.
+func (f *Fake) JoinedCount() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.endpoints)
+}

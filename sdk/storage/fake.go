@@ -324,3 +324,10 @@ func (f *Fake) HasDisk(id string) bool {
 	defer f.mu.Unlock()
 	return f.disks[id] != nil
 }
+
+// DiskCount is the number of containers whose disk is prepared.
+func (f *Fake) DiskCount() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.disks)
+}

@@ -48,6 +48,7 @@ type World struct {
 	disks   map[string]*linktest.Output
 	boots   int
 	mute    bool
+	hooks   map[string]func(context.Context) error
 }
 
 // New makes an empty world.
@@ -75,7 +76,7 @@ func (w *World) Engine() (e *engine.Engine, hub *event.Hub, stop func()) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	hub = &event.Hub{}
-	e, err := engine.New(ctx, engine.Options{Compute: w.Compute, Storage: w.Storage, Network: w.Network, Images: w.Images,
+	e, err := engine.New(ctx, engine.Options{Compute: hookedCompute{w.Compute, w}, Storage: hookedStorage{w.Storage, w}, Network: hookedNetwork{w.Network, w}, Images: hookedImages{w.Images, w},
 		Authority: w.Authority, Events: hub, DefaultMemoryMB: 256, MaxContainers: w.MaxContainers, Names: func(n int) string { return fmt.Sprintf("made_up%d", n) }})
 	if err != nil {
 		w.t.Fatal(err)
