@@ -46,6 +46,10 @@ type Options struct {
 	NoTLS         bool // only the link CA
 	NoVerify      bool // clients need no certificate of their own
 	Force         bool // replace what is there and cannot be used
+	// ServerCert and ServerKey are files of the administrator's own certificate; ClientCAs the
+	// authorities of the clients' certificates, instead of one that is made.
+	ServerCert, ServerKey string
+	ClientCAs             []string
 }
 
 // Pair is a certificate and its key, PEM.
@@ -56,10 +60,14 @@ type Set struct {
 	CA, Server, Client Pair
 	AdminCA, Admin     Pair
 	Link               Pair
-	Reused             []string // files that were there and are used
-	Warnings           []string // what will soon need attention
-	dir                string
-	fresh              []file
+	// ClientCA holds the authorities of the clients' certificates: CA's, or the administrator's own.
+	// OwnServer: Server is the administrator's own and not signed by CA.
+	ClientCA  []byte
+	OwnServer bool
+	Reused    []string // files that were there and are used
+	Warnings  []string // what will soon need attention
+	dir       string
+	fresh     []file
 }
 
 // The lives of what is made. VIC's one year came as a surprise to its users.
@@ -75,7 +83,7 @@ func Prepare(o Options, now time.Time) (*Set, error) {
 	if o.KeySize == 0 {
 		o.KeySize = DefaultKeySize
 	}
-	if !o.NoTLS && !o.NoVerify && len(o.Names) == 0 && !exists(o.Dir, ServerCertFile) {
+	if !o.NoTLS && !o.NoVerify && o.ServerCert == "" && len(o.Names) == 0 && !exists(o.Dir, ServerCertFile) {
 		return nil, advice.Wrap(fmt.Errorf("no name for the server certificate: %w", errdef.ErrInvalid),
 			"give --tls-cname the DNS name or static address that clients will use (may be repeated), "+
 				"or --no-tlsverify to let anyone connect, or --no-tls for no encryption at all")
@@ -108,11 +116,21 @@ func (m *maker) all() error {
 	}
 	client := leaf{cert: ClientCertFile, key: ClientKeyFile, name: "docker client of " + m.o.Name, usage: x509.ExtKeyUsageClientAuth}
 	admin := leaf{cert: AdminCertFile, key: AdminKeyFile, name: "administrator of " + m.o.Name, usage: x509.ExtKeyUsageClientAuth}
-	leaves := []*leaf{&server, &client}
-	if m.o.NoVerify {
-		leaves = leaves[:1]
+	var leaves []*leaf
+	if m.o.ServerCert == "" {
+		leaves = append(leaves, &server)
+	} else if server.pair, err = m.ownServer(); err != nil {
+		return err
 	}
-	if m.set.CA, err = m.family("VCH "+m.o.Name+" CA", CAFile, CAKeyFile, leaves); err != nil {
+	if !m.o.NoVerify && len(m.o.ClientCAs) == 0 {
+		leaves = append(leaves, &client)
+	}
+	if len(leaves) > 0 {
+		if m.set.CA, err = m.family("VCH "+m.o.Name+" CA", CAFile, CAKeyFile, leaves); err != nil {
+			return err
+		}
+	}
+	if m.set.ClientCA, err = m.clientCA(); err != nil {
 		return err
 	}
 	if m.set.AdminCA, err = m.family("VCH "+m.o.Name+" administrators CA", AdminCAFile, AdminCAKeyFile, []*leaf{&admin}); err != nil {

@@ -147,6 +147,9 @@ func clientTLS(set *certs.Set) (*tls.Config, error) {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(set.CA.Cert)
+	if set.OwnServer {
+		pool.AppendCertsFromPEM(set.Server.Cert) // that this one answers is all that is asked
+	}
 	cfg := &tls.Config{RootCAs: pool}
 	if len(info.Names) > 0 {
 		cfg.ServerName = strings.Replace(info.Names[0], "*", "any", 1)

@@ -40,8 +40,77 @@ func (c *checker) checkNetworks(ctx context.Context) {
 			"give two different networks: the bridge belongs to the containers alone")
 		return
 	}
-	if c.checkPublic(ctx, public) {
+	if c.checkPublic(ctx, checkPublicName, public) {
 		c.out.Resources.Public, c.out.Resources.PublicName = public, nameOf(public)
+	}
+	c.out.Resources.Client = c.checkOther(ctx, vch.RoleClient, c.ClientNetwork, bridge)
+	c.out.Resources.Management = c.checkOther(ctx, vch.RoleManagement, c.ManagementNetwork, bridge)
+	c.checkShared(public)
+	c.checkContainerNetworks(ctx, bridge)
+}
+
+// checkOther finds the client or the management network, if one is given.
+func (c *checker) checkOther(ctx context.Context, role, name string, bridge object.NetworkReference) object.NetworkReference {
+	check, option := role+" network", "--"+role+"-network"
+	if name == "" {
+		return nil
+	}
+	n, err := c.findNetwork(ctx, option, name)
+	switch {
+	case err != nil:
+		c.fail(check, err, "give "+option+" the name of a network")
+	case bridge != nil && bridge.Reference() == n.Reference():
+		c.fail(check, fmt.Errorf("%s is the bridge network too: %w", nameOf(n), errdef.ErrConflict),
+			"give two different networks: the bridge belongs to the containers alone")
+	case c.checkPublic(ctx, check, n):
+		return n
+	}
+	return nil
+}
+
+// checkShared refuses two addresses of one NIC: networks that are the same share it.
+func (c *checker) checkShared(public object.NetworkReference) {
+	on := map[types.ManagedObjectReference]string{public.Reference(): vch.RolePublic}
+	for _, r := range []struct {
+		role string
+		n    object.NetworkReference
+	}{{vch.RoleClient, c.out.Resources.Client}, {vch.RoleManagement, c.out.Resources.Management}} {
+		if r.n == nil {
+			continue
+		}
+		first, ok := on[r.n.Reference()]
+		if !ok {
+			on[r.n.Reference()] = r.role
+			continue
+		}
+		if mine, given := c.Spec.Static[r.role]; given && mine.Address != c.Spec.Static[first].Address {
+			c.fail(r.role+" network", fmt.Errorf("%s is the %s network too, and the endpoint has one NIC there: %w", nameOf(r.n), first, errdef.ErrConflict),
+				fmt.Sprintf("leave --%s-network-ip out, or give the same as --%s-network-ip", r.role, first))
+		}
+	}
+}
+
+// checkContainerNetworks finds the port groups that containers may join.
+func (c *checker) checkContainerNetworks(ctx context.Context, bridge object.NetworkReference) {
+	const check = "container network"
+	for _, n := range c.Containers {
+		found, err := c.findNetwork(ctx, "--container-network", n.Network)
+		if err == nil && bridge != nil && found.Reference() == bridge.Reference() {
+			err = fmt.Errorf("%s is the bridge network too: %w", n.Network, errdef.ErrConflict)
+		}
+		if err != nil {
+			c.fail(check, err, "give --container-network another port group")
+			continue
+		}
+		if n.Subnet.IsValid() && n.Subnet.Overlaps(c.Spec.BridgeRange) {
+			c.fail(check, fmt.Errorf("the subnet %s of %s overlaps the bridge network's %s: %w", n.Subnet, n.Name, c.Spec.BridgeRange, errdef.ErrConflict),
+				"give another --bridge-network-range")
+			continue
+		}
+		if c.checkPublic(ctx, check, found) {
+			n.Portgroup = found.Reference().Value
+			c.out.Resources.Containers = append(c.out.Resources.Containers, n)
+		}
 	}
 }
 
@@ -100,21 +169,21 @@ func (c *checker) checkBridge(ctx context.Context, n object.NetworkReference) bo
 	return c.checkPortgroup(ctx, checkBridgeName, pg)
 }
 
-func (c *checker) checkPublic(ctx context.Context, n object.NetworkReference) bool {
+func (c *checker) checkPublic(ctx context.Context, check string, n object.NetworkReference) bool {
 	if pg, ok := n.(*object.DistributedVirtualPortgroup); ok {
-		return c.checkPortgroup(ctx, checkPublicName, pg)
+		return c.checkPortgroup(ctx, check, pg)
 	}
 	var m mo.Network
 	if err := property.DefaultCollector(c.Session.Client).RetrieveOne(ctx, n.Reference(), []string{"host"}, &m); err != nil {
-		c.fail(checkPublicName, session.Classify(err), "check the account's privileges on the network")
+		c.fail(check, session.Classify(err), "check the account's privileges on the network")
 		return false
 	}
 	if missing := c.without(m.Host); len(missing) > 0 {
-		c.wrong(checkPublicName, "make a network of that name on them, or give --public-network a distributed port group",
+		c.wrong(check, "make a network of that name on them, or give a distributed port group",
 			"%s is a standard network and not on %s", nameOf(n), list(missing))
 		return c.Force
 	}
-	c.ok(checkPublicName, "%s, a standard network on all hosts", nameOf(n))
+	c.ok(check, "%s, a standard network on all hosts", nameOf(n))
 	return true
 }
 

@@ -24,8 +24,12 @@ type Input struct {
 	VolumeStores    []string
 	BridgeNetwork   string
 	PublicNetwork   string
-	Certs           certs.Options
-	Force           bool // what can be lived with becomes a warning
+	// ClientNetwork and ManagementNetwork are the public one if they are empty.
+	ClientNetwork     string
+	ManagementNetwork string
+	Containers        []vch.ContainerNetwork // by the names of their port groups
+	Certs             certs.Options
+	Force             bool // what can be lived with becomes a warning
 }
 
 // Output is what the checks found.

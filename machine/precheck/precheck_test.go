@@ -21,8 +21,8 @@ import (
 
 func input(t *testing.T, s *simtest.Sim) Input {
 	return Input{
-		Spec: vch.Spec{Name: "vch1", BridgeRange: netip.MustParsePrefix("172.16.0.0/16"), EndpointCPU: 1, EndpointMemoryMB: 512,
-			StateGB: 40, ContainerMemoryMB: 256, ApplianceISO: simtest.ISO(t, "a.iso"), BootstrapISO: simtest.ISO(t, "b.iso")},
+		Spec: vch.Spec{Name: "vch1", Settings: vch.Settings{BridgeRange: netip.MustParsePrefix("172.16.0.0/16"), EndpointCPU: 1, EndpointMemoryMB: 512,
+			ContainerMemoryMB: 256}, StateGB: 40, ApplianceISO: simtest.ISO(t, "a.iso"), BootstrapISO: simtest.ISO(t, "b.iso")},
 		Session: s.Session, BridgeNetwork: "bridge", PublicNetwork: "public",
 		Certs: certs.Options{Dir: filepath.Join(t.TempDir(), "vch1"), Name: "vch1", Names: []string{"127.0.0.1"}},
 	}

@@ -146,7 +146,10 @@ func (c *creator) makeFolder(ctx context.Context) error {
 func (c *creator) makePool(ctx context.Context) error {
 	short, cancel := session.Detached(ctx)
 	defer cancel()
-	res := types.DefaultResourceConfigSpec()
+	res, err := c.Spec.resources()
+	if err != nil {
+		return err
+	}
 	if c.Record.PoolType == ResourcePool {
 		pool, err := c.Res.Pool.Create(short, c.Spec.Name, res)
 		if err != nil {
@@ -200,7 +203,7 @@ func (c *creator) makeStore(ctx context.Context) error {
 func (c *creator) upload(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, f := range []struct{ local, name string }{
-		{c.Spec.ApplianceISO, applianceISO}, {c.Spec.BootstrapISO, bootstrapISO},
+		{c.Spec.ApplianceISO, c.Record.ApplianceISO}, {c.Spec.BootstrapISO, c.Record.BootstrapISO},
 	} {
 		g.Go(func() error {
 			start := time.Now()
@@ -254,11 +257,11 @@ func (c *creator) makeVM(ctx context.Context) error {
 // configure gives the endpoint VM its configuration, which needs to know what vSphere chose when it
 // made the VM: its id and its MAC addresses.
 func (c *creator) configure(ctx context.Context) error {
-	m, err := c.nicMACs(ctx, c.vm)
+	macs, err := c.nicMACs(ctx, c.vm)
 	if err != nil {
 		return err
 	}
-	cfg, err := c.guestConfig(c.vm.Reference().Value, m)
+	cfg, err := c.endpoint(c.vm.Reference().Value, macs).json()
 	if err != nil {
 		return err
 	}
@@ -283,7 +286,7 @@ func (c *creator) powerOn(ctx context.Context) error {
 }
 
 func (c *creator) waitReady(ctx context.Context) (err error) {
-	w := &waiter{client: c.Res.Session.Client, vm: c.vm, log: c.log, port: c.Record.DockerPort}
+	w := &waiter{client: c.Res.Session.Client, vm: c.vm, log: c.log, port: c.Record.DockerPort, iface: c.Record.clientInterface()}
 	c.ready, err = w.wait(ctx)
 	return err
 }

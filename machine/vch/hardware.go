@@ -17,23 +17,19 @@ const (
 	keySATA   = -200
 	keyDisk   = -300
 	keyCD     = -400
-	keyPublic = -500
-	keyBridge = -501
+	keyNIC    = -500 // and downwards
 	keySerial = -600
 )
 
-// vmSpec is the endpoint VM: disk 0 is the state disk, NIC 0 public, NIC 1 bridge.
+// vmSpec is the endpoint VM: disk 0 is the state disk.
 func (p *Plan) vmSpec(ctx context.Context) (types.VirtualMachineConfigSpec, error) {
 	record, err := p.Record.json()
 	if err != nil {
 		return types.VirtualMachineConfigSpec{}, err
 	}
 	devices := []types.BaseVirtualDevice{p.scsi(), p.sata(), p.stateDisk(), p.cdrom(), p.console()}
-	for _, n := range []struct {
-		key int32
-		net object.NetworkReference
-	}{{keyPublic, p.Res.Public}, {keyBridge, p.Res.Bridge}} {
-		nic, err := nic(ctx, n.key, n.net)
+	for i, n := range p.Record.NICs {
+		nic, err := nic(ctx, keyNIC-int32(i), p.Res.network(n))
 		if err != nil {
 			return types.VirtualMachineConfigSpec{}, err
 		}
@@ -90,7 +86,7 @@ func (p *Plan) stateDisk() types.BaseVirtualDevice {
 
 func (p *Plan) cdrom() types.BaseVirtualDevice {
 	b := &types.VirtualCdromIsoBackingInfo{}
-	b.FileName = p.path(applianceISO)
+	b.FileName = p.path(p.Record.ApplianceISO)
 	d := &types.VirtualCdrom{}
 	d.Key, d.ControllerKey, d.UnitNumber, d.Backing = keyCD, keySATA, types.NewInt32(0), b
 	d.Connectable = &types.VirtualDeviceConnectInfo{StartConnected: true, Connected: true, AllowGuestControl: true}
@@ -118,29 +114,34 @@ func nic(ctx context.Context, key int32, n object.NetworkReference) (types.BaseV
 	return d, nil
 }
 
-// nicMACs reads the addresses that vSphere gave to the NICs.
-func (p *Plan) nicMACs(ctx context.Context, vm *object.VirtualMachine) (macs, error) {
+// nicMACs reads the addresses that vSphere gave to the NICs, by the names of their interfaces.
+func (p *Plan) nicMACs(ctx context.Context, vm *object.VirtualMachine) (map[string]string, error) {
 	devices, err := vm.Device(ctx)
 	if err != nil {
-		return macs{}, fmt.Errorf("read the devices of the endpoint VM: %w", err)
+		return nil, fmt.Errorf("read the devices of the endpoint VM: %w", err)
 	}
-	bridge, err := p.Res.Bridge.EthernetCardBackingInfo(ctx)
-	if err != nil {
-		return macs{}, fmt.Errorf("network %s: %w", p.Res.BridgeName, err)
-	}
-	var m macs
-	for _, d := range devices.SelectByType((*types.VirtualEthernetCard)(nil)) {
-		card := d.(types.BaseVirtualEthernetCard).GetVirtualEthernetCard()
-		if networkOf(card.Backing) == networkOf(bridge) {
-			m.bridge = card.MacAddress
-		} else {
-			m.public = card.MacAddress
+	cards := devices.SelectByType((*types.VirtualEthernetCard)(nil))
+	macs := map[string]string{}
+	for _, n := range p.Record.NICs {
+		backing, err := p.Res.network(n).EthernetCardBackingInfo(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("network %s: %w", n.Name, err)
+		}
+		for i, d := range cards {
+			if d == nil {
+				continue
+			}
+			card := d.(types.BaseVirtualEthernetCard).GetVirtualEthernetCard()
+			if networkOf(card.Backing) == networkOf(backing) {
+				macs[n.Interface], cards[i] = card.MacAddress, nil
+				break
+			}
+		}
+		if macs[n.Interface] == "" {
+			return nil, fmt.Errorf("the endpoint VM has no NIC with an address on the network %s: %w", n.Name, errdef.ErrInternal)
 		}
 	}
-	if m.bridge == "" || m.public == "" {
-		return macs{}, fmt.Errorf("the endpoint VM has not one NIC with an address on each network: %+v: %w", m, errdef.ErrInternal)
-	}
-	return m, nil
+	return macs, nil
 }
 
 // networkOf identifies the network behind a NIC.

@@ -54,7 +54,7 @@ func Inspect(ctx context.Context, s *session.Session, q Query) (*Details, error)
 	if err != nil {
 		return nil, err
 	}
-	snap, err := snapshotOf(e.VM)
+	snap, err := snapshotOf(e.VM, e.Record.clientInterface())
 	if err != nil {
 		return nil, err
 	}

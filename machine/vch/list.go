@@ -43,7 +43,7 @@ func List(ctx context.Context, s *session.Session) ([]Entry, error) {
 }
 
 func entryOf(ctx context.Context, s *session.Session, e endpoint) (Entry, error) {
-	snap, err := snapshotOf(e.VM)
+	snap, err := snapshotOf(e.VM, e.Record.clientInterface())
 	if err != nil {
 		return Entry{}, fmt.Errorf("VCH %s: %w", e.Record.Name, err)
 	}

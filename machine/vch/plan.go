@@ -1,13 +1,12 @@
 package vch
 
 import (
-	"encoding/json"
-	"net/netip"
 	"path"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/vmware/govmomi/object"
 
 	"github.com/openvic/vic/machine/certs"
 	"github.com/openvic/vic/sdk/guest"
@@ -15,12 +14,8 @@ import (
 
 // Names in the VCH's folder, and of the endpoint's interfaces.
 const (
-	bootstrapISO = "bootstrap.iso"
-	applianceISO = "appliance.iso"
-	consoleLog   = "console.log"
-	ifPublic     = "public"
-	ifBridge     = "bridge"
-	linkAddress  = "fe80::1"
+	consoleLog  = "console.log"
+	linkAddress = "fe80::1"
 )
 
 // Plan is a VCH that is about to be made: all names and contents, nothing done yet.
@@ -46,7 +41,11 @@ func NewPlan(s Spec, r Resources, c *certs.Set, now time.Time) *Plan {
 		Bridge: r.Bridge.Reference().Value, BridgeName: r.BridgeName, Public: r.Public.Reference().Value, PublicName: r.PublicName,
 		Datastore: r.Files.Datastore.Name(), Folder: s.Name, ImageStore: r.Files.Path(store),
 		DockerPort: s.DockerPort(), TLS: !s.NoTLS, VolumeStores: volumeStores(r.VolumeStores),
+		VMFolder: r.Folder.Reference().Value, NICs: r.nics(),
+		ApplianceISO: isoName("appliance", s.Version), BootstrapISO: isoName("bootstrap", s.Version),
+		Settings: s.Settings, Options: s.Options,
 	}
+	p.Record.Settings.ContainerNetworks = r.Containers
 	if !r.Session.IsVC() {
 		p.Record.PoolType = ResourcePool
 	}
@@ -70,59 +69,71 @@ func (p *Plan) storeDirs() []string {
 	return dirs
 }
 
-// macs are the addresses of the endpoint's NICs.
-type macs struct{ public, bridge string }
-
-// guestConfig is what the tether of the endpoint VM finds in guestinfo.
-func (p *Plan) guestConfig(vm string, m macs) (string, error) {
-	files, err := p.files(vm)
-	if err != nil {
-		return "", err
-	}
-	bits := p.Spec.BridgeRange.Bits()
-	c := guest.Config{
-		Version: 1, ID: p.Record.ID, Name: p.Spec.Name, Hostname: p.Spec.Name,
-		Mounts: []guest.Mount{{Disk: 0, Target: stateDir, Format: "vic-state"}},
-		Networks: []guest.Network{
-			{Name: p.Res.PublicName, MAC: m.public, Interface: ifPublic, DHCP: true},
-			{Name: p.Res.BridgeName, MAC: m.bridge, Interface: ifBridge, Addresses: []netip.Prefix{
-				netip.PrefixFrom(p.Spec.Gateway(), bits), netip.MustParsePrefix(linkAddress + "/64"),
-			}},
-		},
-		Appliance: &guest.Appliance{
-			Files:    files,
-			Services: []guest.Service{{Name: "vicd", Args: []string{"/usr/bin/vicd", "--config", vicdTOML}}},
-			Sysctl:   map[string]string{"net.ipv4.ip_forward": "1"},
-		},
-	}
-	b, err := json.Marshal(c)
-	return string(b), err
+// isoName has the version in it: after an upgrade the containers of before still boot from the old one.
+func isoName(kind, version string) string {
+	clean := strings.Map(func(r rune) rune {
+		if strings.ContainsRune("/\\:*?\"<>|[]% ", r) {
+			return '_'
+		}
+		return r
+	}, version)
+	return kind + "-" + clean + ".iso"
 }
 
-// files are the endpoint's configuration and certificates.
-func (p *Plan) files(vm string) ([]guest.File, error) {
-	vicd, err := p.vicd()
-	if err != nil {
-		return nil, err
+// nics are the NICs of the endpoint: public first, the bridge last, and one for each other network.
+func (r Resources) nics() []NIC {
+	nics := []NIC{{Interface: RolePublic, Roles: []string{RolePublic}, Network: r.Public.Reference().Value, Name: r.PublicName}}
+	add := func(role string, n object.NetworkReference) {
+		if n == nil {
+			n = r.Public
+		}
+		for i := range nics {
+			if nics[i].Network == n.Reference().Value {
+				nics[i].Roles = append(nics[i].Roles, role)
+				return
+			}
+		}
+		nics = append(nics, NIC{Interface: role, Roles: []string{role}, Network: n.Reference().Value, Name: path.Base(n.GetInventoryPath())})
 	}
-	vsphere, err := p.vsphere(vm)
-	if err != nil {
-		return nil, err
+	add(RoleClient, r.Client)
+	add(RoleManagement, r.Management)
+	return append(nics, NIC{Interface: RoleBridge, Roles: []string{RoleBridge}, Network: r.Bridge.Reference().Value, Name: r.BridgeName})
+}
+
+// network is the one that a NIC is on.
+func (r Resources) network(n NIC) object.NetworkReference {
+	for _, have := range []object.NetworkReference{r.Public, r.Client, r.Management, r.Bridge} {
+		if have != nil && have.Reference().Value == n.Network && (n.Interface != RoleBridge || have == r.Bridge) {
+			return have
+		}
 	}
-	const public, private = 0o644, 0o600
+	return nil
+}
+
+// endpoint is the configuration of the new endpoint VM.
+func (p *Plan) endpoint(vm string, macs map[string]string) *endpointConfig {
+	t := p.Res.Session.Target
+	login := p.Spec.Ops
+	if login.User == "" {
+		login = Login{User: t.User, Password: t.Password}
+	}
+	return &endpointConfig{Record: &p.Record, vm: vm, macs: macs, url: t.URL.String(), thumbprint: t.Thumbprint, login: login, keep: p.files()}
+}
+
+// files are the endpoint's certificates.
+func (p *Plan) files() []guest.File {
 	files := []guest.File{
-		{Path: vicdTOML, Mode: public, Data: vicd},
-		{Path: vsphereTOML, Mode: private, Data: vsphere},
-		{Path: fileLinkCA, Mode: public, Data: p.Certs.Link.Cert},
-		{Path: fileLinkKey, Mode: private, Data: p.Certs.Link.Key},
+		{Path: fileLinkCA, Mode: modePublic, Data: p.Certs.Link.Cert},
+		{Path: fileLinkKey, Mode: modePrivate, Data: p.Certs.Link.Key},
 	}
+	files = append(files, registryCAs(p.Spec.RegistryCAs)...)
 	if p.Spec.NoTLS {
-		return files, nil
+		return files
 	}
 	return append(files,
-		guest.File{Path: fileCA, Mode: public, Data: p.Certs.CA.Cert},
-		guest.File{Path: fileCert, Mode: public, Data: p.Certs.Server.Cert},
-		guest.File{Path: fileKey, Mode: private, Data: p.Certs.Server.Key},
-		guest.File{Path: fileAdminCA, Mode: public, Data: p.Certs.AdminCA.Cert},
-	), nil
+		guest.File{Path: fileCA, Mode: modePublic, Data: p.Certs.ClientCA},
+		guest.File{Path: fileCert, Mode: modePublic, Data: p.Certs.Server.Cert},
+		guest.File{Path: fileKey, Mode: modePrivate, Data: p.Certs.Server.Key},
+		guest.File{Path: fileAdminCA, Mode: modePublic, Data: p.Certs.AdminCA.Cert},
+	)
 }

@@ -52,6 +52,14 @@ type Record struct {
 	VolumeDirs   []string          `json:"volumeDirs,omitempty"`
 	DockerPort   int               `json:"dockerPort"`
 	TLS          bool              `json:"tls"`
+	VMFolder     string            `json:"vmFolder,omitempty"` // managed object id
+	NICs         []NIC             `json:"nics,omitempty"`
+	// ApplianceISO and BootstrapISO are files in Folder.
+	ApplianceISO string   `json:"applianceISO,omitempty"`
+	BootstrapISO string   `json:"bootstrapISO,omitempty"`
+	Settings     Settings `json:"settings,omitzero"`
+	// Options are those of create and configure, as they were given.
+	Options map[string][]string `json:"options,omitempty"`
 }
 
 // ParseRecord reads a Record; ErrInvalid if it is none. Container VMs have a key of the same name

@@ -23,24 +23,26 @@ const (
 
 // Spec is what the administrator wants, checked but not yet looked up in vSphere.
 type Spec struct {
-	Name               string
-	Version            string
-	BridgeRange        netip.Prefix
-	EndpointCPU        int32
-	EndpointMemoryMB   int64
-	StateGB            int64 // size of the state disk, which is thin
-	ContainerMemoryMB  int64 // of container VMs for which docker run gives no -m
-	LayerSizeGB        int64 // virtual size of image disks
-	ApplianceISO       string
-	BootstrapISO       string
-	NoTLS, NoVerify    bool
-	RegistryMirrors    []string
-	InsecureRegistries []string
-	Debug              int // 1: keep what was made if create fails
+	Settings
+	Name         string
+	Version      string
+	StateGB      int64 // size of the state disk, which is thin
+	ApplianceISO string
+	BootstrapISO string
+	// Ops is the account that the endpoint uses; without a user it is that of the session.
+	Ops      Login
+	GrantOps bool // give that account the privileges that it needs
+	// RegistryCAs are authorities of registries, PEM.
+	RegistryCAs [][]byte
+	// Options are the options of create as they were given, for inspect config; no secrets.
+	Options map[string][]string
 }
 
+// Login is an account of vSphere.
+type Login struct{ User, Password string }
+
 // DockerPort is where the Docker API will be.
-func (s Spec) DockerPort() int {
+func (s Settings) DockerPort() int {
 	if s.NoTLS {
 		return PortDocker
 	}
@@ -48,7 +50,7 @@ func (s Spec) DockerPort() int {
 }
 
 // Gateway is the endpoint's address on the bridge: the first of its range.
-func (s Spec) Gateway() netip.Addr { return s.BridgeRange.Masked().Addr().Next() }
+func (s Settings) Gateway() netip.Addr { return s.BridgeRange.Masked().Addr().Next() }
 
 // Resources are the vSphere objects that the names of a Spec stand for; package precheck finds them.
 type Resources struct {
@@ -62,8 +64,11 @@ type Resources struct {
 	VolumeStores []VolumeStore
 	Bridge       object.NetworkReference
 	Public       object.NetworkReference
+	Client       object.NetworkReference // nil: the public one
+	Management   object.NetworkReference // nil: the public one
 	BridgeName   string
 	PublicName   string
+	Containers   []ContainerNetwork // that containers may join
 }
 
 // Ready is an endpoint that serves.

@@ -19,6 +19,8 @@ const (
 	fileAdminCA = tlsDir + "admin-ca.pem"
 	fileLinkCA  = tlsDir + "link-ca.pem"
 	fileLinkKey = tlsDir + "link-ca-key.pem"
+	fileCRL     = tlsDir + "crl.pem"
+	fileAdminCR = tlsDir + "admin-crl.pem"
 	stateDir    = "/var/lib/vic"
 )
 
@@ -27,7 +29,9 @@ type vicdConfig struct {
 	Name   string `toml:"name"`
 	Docker struct {
 		Listen []string `toml:"listen"`
+		Iface  string   `toml:"interface"`
 		TLSCA  string   `toml:"tls_ca"`
+		TLSCRL string   `toml:"tls_crl"`
 		Cert   string   `toml:"tls_cert"`
 		Key    string   `toml:"tls_key"`
 	} `toml:"docker"`
@@ -35,6 +39,7 @@ type vicdConfig struct {
 		Socket string `toml:"socket"`
 		Listen string `toml:"listen"`
 		TLSCA  string `toml:"tls_ca"`
+		TLSCRL string `toml:"tls_crl"`
 	} `toml:"admin"`
 	Link struct {
 		Cert string `toml:"ca_cert"`
@@ -51,29 +56,34 @@ type vicdConfig struct {
 		Network   string `toml:"network"`
 		CPUs      int    `toml:"default_cpus"`
 		MemoryMB  int64  `toml:"default_memory_mb"`
+		Max       int    `toml:"max_containers"`
 		PluginDir string `toml:"plugin_dir"`
 	} `toml:"engine"`
 }
 
 // vicd fills in vicd.toml.
-func (p *Plan) vicd() ([]byte, error) {
+func (e *endpointConfig) vicd() ([]byte, error) {
 	var c vicdConfig
-	c.Name = p.Spec.Name
-	c.Docker.Listen = []string{fmt.Sprintf("tcp://0.0.0.0:%d", p.Spec.DockerPort())}
+	s := e.Settings
+	c.Name = e.Name
+	c.Docker.Listen = []string{fmt.Sprintf("tcp://0.0.0.0:%d", e.DockerPort)}
+	if i := e.clientInterface(); i != RolePublic {
+		c.Docker.Iface = i
+	}
 	c.Admin.Socket = "/run/vic/admin.sock"
-	if !p.Spec.NoTLS {
+	if !s.NoTLS {
 		c.Docker.Cert, c.Docker.Key = fileCert, fileKey
-		c.Admin.Listen, c.Admin.TLSCA = fmt.Sprintf("tcp://0.0.0.0:%d", PortAdmin), fileAdminCA
-		if !p.Spec.NoVerify {
-			c.Docker.TLSCA = fileCA
+		c.Admin.Listen, c.Admin.TLSCA, c.Admin.TLSCRL = fmt.Sprintf("tcp://0.0.0.0:%d", PortAdmin), fileAdminCA, fileAdminCR
+		if !s.NoVerify {
+			c.Docker.TLSCA, c.Docker.TLSCRL = fileCA, fileCRL
 		}
 	}
 	c.Link.Cert, c.Link.Key = fileLinkCA, fileLinkKey
 	c.Images.Root = stateDir + "/images"
-	c.Images.Mirrors = list(p.Spec.RegistryMirrors)
-	c.Images.Insecure = list(p.Spec.InsecureRegistries)
+	c.Images.Mirrors = list(s.RegistryMirrors)
+	c.Images.Insecure = list(s.InsecureRegistries)
 	c.Engine.Compute, c.Engine.Storage, c.Engine.Network = "vsphere", "vsphere", "vsphere"
-	c.Engine.CPUs, c.Engine.MemoryMB = 1, p.Spec.ContainerMemoryMB
+	c.Engine.CPUs, c.Engine.MemoryMB, c.Engine.Max = 1, s.ContainerMemoryMB, s.MaxContainers
 	c.Engine.PluginDir = "/etc/vic/plugins.d"
 	return encode(c)
 }
@@ -101,6 +111,7 @@ type vsphereConfig struct {
 		ImageStore   string            `toml:"image_store"`
 		LayerSizeGB  int64             `toml:"layer_size_gb"`
 		VolumeStores map[string]string `toml:"volume_stores"`
+		VolumeSizeMB int64             `toml:"volume_size_mb,omitempty"`
 	} `toml:"storage"`
 	Compute struct {
 		BootstrapISO string `toml:"bootstrap_iso"`
@@ -108,12 +119,23 @@ type vsphereConfig struct {
 		Datastore    string `toml:"datastore"`
 	} `toml:"compute"`
 	Network struct {
-		Bridge bridgeConfig `toml:"bridge"`
+		Bridge    bridgeConfig       `toml:"bridge"`
+		Container []containerNetwork `toml:"container,omitempty"`
 	} `toml:"network"`
 	Link struct {
 		Listen  string `toml:"listen"`
 		Address string `toml:"address"`
 	} `toml:"link"`
+}
+
+type containerNetwork struct {
+	Name      string       `toml:"name"`
+	Portgroup string       `toml:"portgroup"`
+	Subnet    netip.Prefix `toml:"subnet,omitempty"`
+	Gateway   netip.Addr   `toml:"gateway,omitempty"`
+	Ranges    []string     `toml:"ip_ranges,omitempty"`
+	DNS       []netip.Addr `toml:"dns,omitempty"`
+	Firewall  string       `toml:"firewall,omitempty"`
 }
 
 type bridgeConfig struct {
@@ -124,25 +146,32 @@ type bridgeConfig struct {
 	Uplink    string       `toml:"uplink"`
 }
 
-// vsphere fills in vsphere.toml for an endpoint VM.
-func (p *Plan) vsphere(vm string) ([]byte, error) {
-	t := p.Res.Session.Target
+// vsphere fills in vsphere.toml.
+func (e *endpointConfig) vsphere() ([]byte, error) {
 	var c vsphereConfig
-	c.VCenter.URL = t.URL.String()
-	c.VCenter.User, c.VCenter.Password, c.VCenter.Thumbprint = t.User, t.Password, t.Thumbprint
-	c.VCH.Name = p.Spec.Name
-	c.VCH.Datacenter = p.Record.Datacenter
-	c.VCH.Pool, c.VCH.PoolType = p.Record.Pool, p.Record.PoolType
-	c.VCH.Folder = p.Res.Folder.Reference().Value
-	c.VCH.EndpointVM = vm
-	c.Storage.ImageStore, c.Storage.LayerSizeGB = p.Record.ImageStore, p.Spec.LayerSizeGB
-	c.Storage.VolumeStores = p.Record.VolumeStores
-	c.Compute.BootstrapISO = p.path(bootstrapISO)
+	s := e.Settings
+	c.VCenter.URL, c.VCenter.Thumbprint = e.url, e.thumbprint
+	c.VCenter.User, c.VCenter.Password = e.login.User, e.login.Password
+	c.VCH.Name = e.Name
+	c.VCH.Datacenter = e.Datacenter
+	c.VCH.Pool, c.VCH.PoolType = e.Pool, e.PoolType
+	c.VCH.Folder = e.VMFolder
+	c.VCH.EndpointVM = e.vm
+	c.Storage.ImageStore, c.Storage.LayerSizeGB = e.ImageStore, s.LayerSizeGB
+	c.Storage.VolumeStores, c.Storage.VolumeSizeMB = e.VolumeStores, s.VolumeSizeMB
+	c.Compute.BootstrapISO = e.inFolder(e.BootstrapISO)
 	c.Compute.NamePattern = "{name}-{short}"
-	c.Compute.Datastore = p.Record.Datastore
-	c.Network.Bridge = bridgeConfig{Portgroup: p.Record.Bridge, Subnet: p.Spec.BridgeRange.Masked(),
-		Gateway: p.Spec.Gateway(), Interface: ifBridge, Uplink: ifPublic}
-	c.Link.Listen = "[" + linkAddress + "%" + ifBridge + "]:2380"
+	if s.NamePattern != "" {
+		c.Compute.NamePattern = s.NamePattern
+	}
+	c.Compute.Datastore = e.Datastore
+	c.Network.Bridge = bridgeConfig{Portgroup: e.Bridge, Subnet: s.BridgeRange.Masked(),
+		Gateway: s.Gateway(), Interface: RoleBridge, Uplink: RolePublic}
+	for _, n := range s.ContainerNetworks {
+		c.Network.Container = append(c.Network.Container, containerNetwork{Name: n.Name, Portgroup: n.Portgroup, Subnet: n.Subnet,
+			Gateway: n.Gateway, Ranges: n.Ranges, DNS: n.DNS, Firewall: n.Firewall})
+	}
+	c.Link.Listen = "[" + linkAddress + "%" + RoleBridge + "]:2380"
 	c.Link.Address = "[" + linkAddress + "]:2380"
 	return encode(c)
 }

@@ -35,9 +35,9 @@ func plan(t *testing.T, s *simtest.Sim, change func(*Spec, *Resources)) *Plan {
 	must(t, err)
 	ds, err := f.DefaultDatastore(ctx)
 	must(t, err)
-	spec := Spec{Name: "vch1", Version: "1", BridgeRange: netip.MustParsePrefix("172.16.0.0/16"), EndpointCPU: 1, EndpointMemoryMB: 512,
-		StateGB: 1, ContainerMemoryMB: 256, LayerSizeGB: 8, ApplianceISO: simtest.ISO(t, "a.iso"), BootstrapISO: simtest.ISO(t, "b.iso"),
-		RegistryMirrors: []string{"http://mirror:5000"}}
+	spec := Spec{Name: "vch1", Version: "1", StateGB: 1, ApplianceISO: simtest.ISO(t, "a.iso"), BootstrapISO: simtest.ISO(t, "b.iso"),
+		Settings: Settings{BridgeRange: netip.MustParsePrefix("172.16.0.0/16"), EndpointCPU: 1, EndpointMemoryMB: 512,
+			ContainerMemoryMB: 256, LayerSizeGB: 8, RegistryMirrors: []string{"http://mirror:5000"}}}
 	res := Resources{Session: s.Session, Datacenter: dc, Folder: folders.VmFolder, Pool: pool[0], Files: session.Files{Datacenter: dc, Datastore: ds}}
 	if s.Session.IsVC() {
 		res.Bridge, err = f.Network(ctx, "bridge")
@@ -82,7 +82,7 @@ func TestCreateMakesAnEndpointAndDeleteTakesItAway(t *testing.T) {
 		t.Errorf("ready: %+v", ready)
 	}
 	inventory := s.Inventory()
-	for _, want := range []string{p.Record.Pool + " vch1", "/vch1/bootstrap.iso", "/vch1/appliance.iso", "/vch1/vch1-state.vmdk",
+	for _, want := range []string{p.Record.Pool + " vch1", "/vch1/bootstrap-1.iso", "/vch1/appliance-1.iso", "/vch1/vch1-state.vmdk",
 		"/vch1/VIC/" + p.Record.ID, "/vch1/" + MarkerFile, "/vch1/vch1/vch1.vmx"} {
 		if !strings.Contains(inventory, want) {
 			t.Errorf("%s is not there:\n%s", want, inventory)
@@ -114,13 +114,13 @@ func checkEndpoint(t *testing.T, s *simtest.Sim, p *Plan, ready *Ready) {
 		t.Errorf("disks %v", disks)
 	}
 	if cds := devices.SelectByType((*types.VirtualCdrom)(nil)); len(cds) != 1 ||
-		cds[0].GetVirtualDevice().Backing.(*types.VirtualCdromIsoBackingInfo).FileName != "[LocalDS_0] vch1/appliance.iso" {
+		cds[0].GetVirtualDevice().Backing.(*types.VirtualCdromIsoBackingInfo).FileName != "[LocalDS_0] vch1/appliance-1.iso" {
 		t.Errorf("CD-ROMs %v", cds)
 	}
 	for _, nic := range devices.SelectByType((*types.VirtualVmxnet3)(nil)) {
 		card := nic.(*types.VirtualVmxnet3)
 		key := card.Backing.(*types.VirtualEthernetCardDistributedVirtualPortBackingInfo).Port.PortgroupKey
-		want := map[string]string{p.Record.Bridge: c.Networks[1].MAC, p.Record.Public: c.Networks[0].MAC}[key]
+		want := map[string]string{p.Record.Bridge: c.Networks[len(c.Networks)-1].MAC, p.Record.Public: c.Networks[0].MAC}[key]
 		if card.MacAddress != want || want == "" {
 			t.Errorf("the NIC on %s has %s, the guest is told %s", key, card.MacAddress, want)
 		}
@@ -133,7 +133,7 @@ func checkEndpoint(t *testing.T, s *simtest.Sim, p *Plan, ready *Ready) {
 		}
 	}
 	for _, want := range []string{`endpoint_vm = "` + ready.VM + `"`, `pool = "` + p.Record.Pool + `"`, `pool_type = "VirtualApp"`,
-		`thumbprint = "` + s.Target.Thumbprint + `"`, `bootstrap_iso = "[LocalDS_0] vch1/bootstrap.iso"`, `gateway = "172.16.0.1"`} {
+		`thumbprint = "` + s.Target.Thumbprint + `"`, `bootstrap_iso = "[LocalDS_0] vch1/bootstrap-1.iso"`, `gateway = "172.16.0.1"`} {
 		if !strings.Contains(files[vsphereTOML], want) {
 			t.Errorf("no %s in\n%s", want, files[vsphereTOML])
 		}

@@ -15,7 +15,7 @@ func TestVolumesOutliveTheirVCHAndEmptyStoresDoNot(t *testing.T) {
 		p, _ := created(t, s, func(_ *Spec, r *Resources) {
 			r.VolumeStores = []VolumeStore{{Label: "default", Files: r.Files, Path: "deep/vols"}, {Label: "nfs", Share: "nfs://filer/export"}}
 		})
-		toml, err := p.vsphere("vm-1")
+		toml, err := p.endpoint("vm-1", nil).vsphere()
 		must(t, err)
 		for _, want := range []string{`default = "[LocalDS_0] deep/vols"`, `nfs = "nfs://filer/export"`} {
 			if !strings.Contains(string(toml), want) {

@@ -42,6 +42,9 @@ type waiter struct {
 	vm     *object.VirtualMachine
 	log    *progress.Log
 	port   int
+	iface  string // the interface whose address clients use
+	// revision, if set, is the configuration that the endpoint must have taken.
+	revision string
 
 	said    []string // what was printed already
 	failing time.Time
@@ -76,7 +79,7 @@ func (w *waiter) follow(ctx context.Context) (ready *Ready, err error) {
 	var failed error
 	err = property.WaitForUpdatesEx(ctx, property.DefaultCollector(w.client), filter, func([]types.ObjectUpdate) bool {
 		var s snapshot
-		if s, failed = readSnapshot(ctx, w.client, w.vm.Reference()); failed == nil {
+		if s, failed = readSnapshot(ctx, w.client, w.vm.Reference(), w.iface); failed == nil {
 			ready, failed = w.judge(s)
 		}
 		return ready != nil || failed != nil
@@ -109,7 +112,7 @@ func (w *waiter) judge(s snapshot) (*Ready, error) {
 		if s.address.IsValid() {
 			return &Ready{VM: w.vm.Reference().Value, Address: s.address, Port: w.port}, nil
 		}
-		w.say("the endpoint is ready but has no address on the public network yet: is there a DHCP server?")
+		w.say("the endpoint is ready but has no address on the %s network yet: is there a DHCP server?", w.iface)
 		return nil, nil
 	}
 	if why := failure(s.status); why != "" && w.failing.IsZero() {
@@ -162,16 +165,16 @@ func sorted(m map[string]string) []string {
 
 // readSnapshot asks for the current state: the updates of extraConfig come whole from some servers
 // and key by key from others.
-func readSnapshot(ctx context.Context, c *vim25.Client, vm types.ManagedObjectReference) (snapshot, error) {
+func readSnapshot(ctx context.Context, c *vim25.Client, vm types.ManagedObjectReference, iface string) (snapshot, error) {
 	var m mo.VirtualMachine
 	pc := property.DefaultCollector(c)
 	if err := pc.RetrieveOne(ctx, vm, []string{"runtime.powerState", "guest.ipAddress", "config.extraConfig"}, &m); err != nil {
 		return snapshot{}, fmt.Errorf("read the endpoint VM: %w", err)
 	}
-	return snapshotOf(m)
+	return snapshotOf(m, iface)
 }
 
-func snapshotOf(m mo.VirtualMachine) (snapshot, error) {
+func snapshotOf(m mo.VirtualMachine, iface string) (snapshot, error) {
 	s := snapshot{power: m.Runtime.PowerState}
 	var extra object.OptionValueList
 	if m.Config != nil {
@@ -184,19 +187,19 @@ func snapshotOf(m mo.VirtualMachine) (snapshot, error) {
 		}
 	}
 	addresses, _ := extra.GetString(keyAddresses)
-	s.address = publicAddress(addresses)
+	s.address = addressOf(addresses, iface)
 	if !s.address.IsValid() && m.Guest != nil && addresses == "" {
 		s.address, _ = netip.ParseAddr(m.Guest.IpAddress)
 	}
 	return s, nil
 }
 
-// publicAddress finds the address of the public interface in "bridge=172.16.0.1,public=10.0.0.5".
-func publicAddress(s string) netip.Addr {
+// addressOf finds the address of an interface in "bridge=172.16.0.1,public=10.0.0.5".
+func addressOf(s, iface string) netip.Addr {
 	for _, e := range strings.Split(s, ",") {
 		name, addr, _ := strings.Cut(e, "=")
 		a, err := netip.ParseAddr(addr)
-		if name == ifPublic && err == nil && !a.IsLinkLocalUnicast() {
+		if name == iface && err == nil && !a.IsLinkLocalUnicast() {
 			return a
 		}
 	}

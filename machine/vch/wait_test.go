@@ -38,7 +38,7 @@ func TestAnEndpointIsJudgedByWhatItReports(t *testing.T) {
 		{"went off", snapshot{power: off}, 0, false, "poweredOff"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := &waiter{vm: object.NewVirtualMachine(nil, types.ManagedObjectReference{Value: "vm-1"}), port: 2376}
+			w := &waiter{vm: object.NewVirtualMachine(nil, types.ManagedObjectReference{Value: "vm-1"}), port: 2376, iface: RolePublic}
 			if c.failing > 0 {
 				w.failing, w.why = time.Now().Add(-c.failing), "no vCenter"
 			}
@@ -70,12 +70,12 @@ func TestProgressOfTheBootIsToldOnce(t *testing.T) {
 	}
 }
 
-func TestPublicAddress(t *testing.T) {
+func TestTheAddressOfAnInterface(t *testing.T) {
 	for in, want := range map[string]string{
 		"public=10.0.0.5": "10.0.0.5", "bridge=172.16.0.1,public=fe80::1,public=10.0.0.5": "10.0.0.5",
 		"bridge=172.16.0.1": "invalid IP", "": "invalid IP", "public=,x": "invalid IP", "public=fd00::5": "fd00::5",
 	} {
-		if got := publicAddress(in).String(); got != want {
+		if got := addressOf(in, RolePublic).String(); got != want {
 			t.Errorf("%q: %s, want %s", in, got, want)
 		}
 	}

@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/openvic/vic/machine/advice"
+	"github.com/openvic/vic/machine/certs"
+	"github.com/openvic/vic/machine/precheck"
+	"github.com/openvic/vic/machine/vch"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// wrongOption is the error of an option's value, with what to give instead.
+func wrongOption(name, value, why, remedy string) error {
+	return advice.Wrap(fmt.Errorf("--%s %q: %s: %w", name, value, why, errdef.ErrInvalid), "%s", remedy)
+}
+
+// input reads the options of create.
+func (a *app) input(c *cli.Context) (precheck.Input, error) {
+	if err := applyFile(c); err != nil {
+		return precheck.Input{}, err
+	}
+	in := precheck.Input{
+		ComputeResource: c.String("compute-resource"), ImageStore: c.String("image-store"), VolumeStores: trimmed(c.StringSlice("volume-store")),
+		BridgeNetwork: c.String("bridge-network"), PublicNetwork: c.String("public-network"),
+		ClientNetwork: c.String("client-network"), ManagementNetwork: c.String("management-network"), Force: c.Bool("force"),
+	}
+	in.Spec = vch.Spec{
+		Name: c.String("name"), Version: a.version, StateGB: c.Int64("state-size"),
+		ApplianceISO: isoFile(c.String("appliance-iso"), "appliance.iso"), BootstrapISO: isoFile(c.String("bootstrap-iso"), "bootstrap.iso"),
+		Options: given(c),
+	}
+	in.Spec.Settings = vch.Settings{EndpointCPU: int32(c.Int64("endpoint-cpu")), EndpointMemoryMB: c.Int64("endpoint-memory"),
+		LayerSizeGB: layerSizeGB, NoTLS: c.Bool("no-tls"), NoVerify: c.Bool("no-tlsverify")}
+	for _, read := range []func(*cli.Context, *vch.Settings) error{readBridge, readAddresses, readLimits, readVolumeSize, readImages, readLogs, readNamePattern} {
+		if err := read(c, &in.Spec.Settings); err != nil {
+			return in, err
+		}
+	}
+	var err error
+	if in.Containers, err = containerNetworks(c); err != nil {
+		return in, err
+	}
+	if err := readOps(c, &in.Spec); err != nil {
+		return in, err
+	}
+	in.Certs, err = certOptions(c)
+	return in, err
+}
+
+func readBridge(c *cli.Context, s *vch.Settings) error {
+	const name = "bridge-network-range"
+	p, err := netip.ParsePrefix(c.String(name))
+	if err != nil {
+		return wrongOption(name, c.String(name), "not a network", "give it a network such as 172.16.0.0/16")
+	}
+	s.BridgeRange = p.Masked()
+	if w := c.Int64("bridge-network-width"); w != 0 && (w < 8 || w > 29) {
+		return wrongOption("bridge-network-width", fmt.Sprint(w), "not a prefix length of a small network", "give it a number from 8 to 29")
+	}
+	s.BridgeWidth = int(c.Int64("bridge-network-width"))
+	return nil
+}
+
+// readLimits reads the options of limitFlags.
+func readLimits(c *cli.Context, s *vch.Settings) error {
+	for _, name := range []string{"memory", "memory-reservation", "cpu", "cpu-reservation", "containers"} {
+		if c.Int64(name) < 0 {
+			return wrongOption(name, fmt.Sprint(c.Int64(name)), "less than nothing", "give it a number, or 0 for none")
+		}
+	}
+	s.Memory = vch.Allocation{Limit: c.Int64("memory"), Reservation: c.Int64("memory-reservation"), Shares: c.String("memory-shares")}
+	s.CPU = vch.Allocation{Limit: c.Int64("cpu"), Reservation: c.Int64("cpu-reservation"), Shares: c.String("cpu-shares")}
+	s.MaxContainers, s.ContainerMemoryMB = int(c.Int64("containers")), c.Int64("container-memory")
+	for name, al := range map[string]vch.Allocation{"memory": s.Memory, "cpu": s.CPU} {
+		if _, err := vch.ParseShares(al.Shares); err != nil {
+			return wrongOption(name+"-shares", al.Shares, "not a share", "give it low, normal, high or a number")
+		}
+		if al.Limit > 0 && al.Reservation > al.Limit {
+			return wrongOption(name+"-reservation", fmt.Sprint(al.Reservation), fmt.Sprintf("more than the limit of %d", al.Limit), "give it no more than --"+name)
+		}
+	}
+	return nil
+}
+
+func readVolumeSize(c *cli.Context, s *vch.Settings) error {
+	const name = "default-volume-size"
+	if s.VolumeSizeMB = c.Int64(name); s.VolumeSizeMB < 0 {
+		return wrongOption(name, fmt.Sprint(s.VolumeSizeMB), "less than nothing", "give it a size in MiB, or 0 for 1024")
+	}
+	return nil
+}
+
+// readImages reads the options of imageFlags.
+func readImages(c *cli.Context, s *vch.Settings) error {
+	s.RegistryMirrors, s.InsecureRegistries = trimmed(c.StringSlice("registry-mirror")), trimmed(c.StringSlice("insecure-registry"))
+	s.HTTPProxy, s.HTTPSProxy, s.NoProxy = c.String("http-proxy"), c.String("https-proxy"), c.String("no-proxy")
+	for name, values := range map[string][]string{"registry-mirror": s.RegistryMirrors, "http-proxy": {s.HTTPProxy}, "https-proxy": {s.HTTPSProxy}} {
+		for _, v := range values {
+			u, err := url.Parse(v)
+			if v != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
+				return wrongOption(name, v, "not a URL", "give it a URL such as http://proxy.example.com:3128")
+			}
+		}
+	}
+	return nil
+}
+
+// readLogs reads the options of logFlags.
+func readLogs(c *cli.Context, s *vch.Settings) error {
+	s.Syslog, s.Debug = c.String("syslog-address"), c.Int("debug")
+	proto, rest, _ := strings.Cut(s.Syslog, "://")
+	host, port, err := net.SplitHostPort(rest)
+	if s.Syslog != "" && (err != nil || host == "" || port == "" || (proto != "udp" && proto != "tcp")) {
+		return wrongOption("syslog-address", s.Syslog, "neither udp://host:port nor tcp://host:port", "give it as udp://syslog.example.com:514")
+	}
+	return nil
+}
+
+// readNamePattern makes sure that the VMs' names differ.
+func readNamePattern(c *cli.Context, s *vch.Settings) error {
+	const name = "container-name-convention"
+	p := c.String(name)
+	rest := regexp.MustCompile(`\{(name|short|id)\}`).ReplaceAllString(p, "")
+	switch {
+	case p == "":
+		return nil
+	case strings.ContainsAny(rest, `{}/\%`):
+		return wrongOption(name, p, "it holds another token, or a character that vSphere does not take", "use {name}, {short} and {id}")
+	case !strings.Contains(p, "{short}") && !strings.Contains(p, "{id}"):
+		return wrongOption(name, p, "two containers could get the same name for their VMs", "put {short} or {id} into it")
+	}
+	s.NamePattern = p
+	return nil
+}
+
+func readOps(c *cli.Context, s *vch.Spec) error {
+	s.Ops = vch.Login{User: c.String("ops-user"), Password: c.String("ops-password")}
+	s.GrantOps = c.Bool("ops-grant-perms")
+	switch {
+	case s.Ops.User == "" && (s.Ops.Password != "" || s.GrantOps):
+		return wrongOption("ops-user", "", "--ops-password and --ops-grant-perms are of no use without it", "name the account with --ops-user")
+	case s.Ops.User != "" && s.Ops.Password == "":
+		return wrongOption("ops-user", s.Ops.User, "its password is not given", "give --ops-password, or VIC_MACHINE_OPS_PASSWORD")
+	}
+	return nil
+}
+
+func certOptions(c *cli.Context) (certs.Options, error) {
+	o := certs.Options{Dir: c.String("cert-path"), Name: c.String("name"), Names: trimmed(c.StringSlice("tls-cname")),
+		Organizations: c.StringSlice("organization"), KeySize: c.Int("certificate-key-size"),
+		NoTLS: c.Bool("no-tls"), NoVerify: c.Bool("no-tlsverify"), Force: c.Bool("force"),
+		ServerCert: c.String("tls-server-cert"), ServerKey: c.String("tls-server-key"), ClientCAs: trimmed(c.StringSlice("tls-ca"))}
+	if o.Dir == "" {
+		o.Dir = filepath.Join(".", o.Name)
+	}
+	if len(o.Organizations) == 0 {
+		o.Organizations = []string{o.Name}
+	}
+	given := o.ServerCert != "" || o.ServerKey != "" || len(o.ClientCAs) > 0
+	switch {
+	case o.NoTLS && o.NoVerify:
+		return o, advice.Wrap(fmt.Errorf("--no-tls and --no-tlsverify exclude one another: %w", errdef.ErrInvalid), "give one of them")
+	case o.NoTLS && given:
+		return o, advice.Wrap(fmt.Errorf("--no-tls and certificates exclude one another: %w", errdef.ErrInvalid), "leave one of them out")
+	case (o.ServerCert == "") != (o.ServerKey == ""):
+		return o, advice.Wrap(fmt.Errorf("--tls-server-cert and --tls-server-key belong together: %w", errdef.ErrInvalid), "give both, or neither")
+	case o.NoVerify && len(o.ClientCAs) > 0:
+		return o, advice.Wrap(fmt.Errorf("--tls-ca is of no use with --no-tlsverify: %w", errdef.ErrInvalid), "leave one of them out")
+	}
+	return o, nil
+}
+
+func trimmed(in []string) []string {
+	var out []string
+	for _, s := range in {
+		if s = strings.TrimSpace(s); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// isoFile is the file that the option names, or the default if it is anywhere.
+func isoFile(given, name string) string {
+	if given != "" {
+		return given
+	}
+	places := []string{filepath.Join("iso", name)}
+	if exe, err := os.Executable(); err == nil {
+		d := filepath.Dir(exe)
+		places = append([]string{filepath.Join(d, name), filepath.Join(d, "iso", name), filepath.Join(d, "..", "iso", name)}, places...)
+	}
+	for _, p := range places {
+		if _, err := os.Stat(p); err == nil {
+			return filepath.Clean(p)
+		}
+	}
+	return ""
+}

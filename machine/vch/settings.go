@@ -1,0 +1,129 @@
+package vch
+
+import (
+	"net/netip"
+
+	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/openvic/vic/sdk/guest"
+)
+
+// Settings are an administrator's choices that the endpoint's configuration is made of. They are kept
+// in the Record, so that one of them can be changed without the others being given again. They hold no
+// secrets.
+type Settings struct {
+	BridgeRange netip.Prefix `json:"bridgeRange"`
+	// BridgeWidth is the prefix length of the networks that docker network create makes.
+	BridgeWidth int               `json:"bridgeWidth,omitempty"`
+	Static      map[string]Static `json:"static,omitempty"` // by role; roles that are not there use DHCP
+	DNS         []netip.Addr      `json:"dns,omitempty"`
+
+	ContainerNetworks []ContainerNetwork `json:"containerNetworks,omitempty"`
+
+	ContainerMemoryMB int64  `json:"containerMemoryMB"` // of container VMs for which docker run gives no -m
+	LayerSizeGB       int64  `json:"layerSizeGB"`       // virtual size of image disks
+	VolumeSizeMB      int64  `json:"volumeSizeMB,omitempty"`
+	MaxContainers     int    `json:"maxContainers,omitempty"`
+	NamePattern       string `json:"namePattern,omitempty"` // of container VMs; empty: {name}-{short}
+
+	Memory Allocation `json:"memory,omitzero"` // MiB, of all container VMs and the endpoint together
+	CPU    Allocation `json:"cpu,omitzero"`    // MHz, likewise
+
+	EndpointCPU      int32 `json:"endpointCPU"`
+	EndpointMemoryMB int64 `json:"endpointMemoryMB"`
+
+	NoTLS    bool `json:"noTLS,omitempty"`
+	NoVerify bool `json:"noVerify,omitempty"`
+
+	RegistryMirrors    []string `json:"registryMirrors,omitempty"`
+	InsecureRegistries []string `json:"insecureRegistries,omitempty"`
+
+	HTTPProxy  string `json:"httpProxy,omitempty"`
+	HTTPSProxy string `json:"httpsProxy,omitempty"`
+	NoProxy    string `json:"noProxy,omitempty"`
+
+	Syslog string `json:"syslog,omitempty"`
+	Debug  int    `json:"debug,omitempty"` // 1 and more: vicd logs for developers; create keeps what it made when it fails
+}
+
+// The roles of the endpoint's networks. Several may be on one NIC: that has the name of the first.
+const (
+	RolePublic     = "public"     // registries, vCenter, published ports; default route
+	RoleClient     = "client"     // the Docker API
+	RoleManagement = "management" // vCenter and the hosts
+	RoleBridge     = "bridge"     // the container VMs
+)
+
+// Static is an address that DHCP does not give.
+type Static struct {
+	Address netip.Prefix  `json:"address"`
+	Gateway netip.Addr    `json:"gateway,omitzero"` // default route; of the public network alone
+	Routes  []guest.Route `json:"routes,omitempty"`
+}
+
+// ContainerNetwork is a port group that containers may join directly.
+type ContainerNetwork struct {
+	Name      string       `json:"name"`      // what docker calls it
+	Portgroup string       `json:"portgroup"` // managed object id, or on ESXi the name
+	Network   string       `json:"network"`   // the port group's name
+	Subnet    netip.Prefix `json:"subnet,omitzero"`
+	Gateway   netip.Addr   `json:"gateway,omitzero"`
+	Ranges    []string     `json:"ranges,omitempty"` // "first-last" or CIDR
+	DNS       []netip.Addr `json:"dns,omitempty"`
+	Firewall  string       `json:"firewall,omitempty"`
+}
+
+// Allocation bounds what a VCH's VMs use together; 0 or empty is vSphere's default.
+type Allocation struct {
+	Limit       int64  `json:"limit,omitempty"`
+	Reservation int64  `json:"reservation,omitempty"`
+	Shares      string `json:"shares,omitempty"` // low, normal, high, or a number
+}
+
+// NIC is one of the endpoint VM.
+type NIC struct {
+	Interface string   `json:"interface"` // its name in the guest: that of its first role
+	Roles     []string `json:"roles"`
+	Network   string   `json:"network"` // managed object id
+	Name      string   `json:"name"`    // of the network
+}
+
+// nic is the one that has a role.
+func (r *Record) nic(role string) NIC {
+	for _, n := range r.NICs {
+		for _, have := range n.Roles {
+			if have == role {
+				return n
+			}
+		}
+	}
+	return NIC{}
+}
+
+// clientInterface is the one on which clients reach the Docker API.
+func (r *Record) clientInterface() string {
+	if n := r.nic(RoleClient); n.Interface != "" {
+		return n.Interface
+	}
+	return RolePublic
+}
+
+// allocation makes what vSphere wants of an Allocation; res begins as the default.
+func (a Allocation) apply(res *types.ResourceAllocationInfo) error {
+	limit := int64(-1)
+	if a.Limit > 0 {
+		limit = a.Limit
+	}
+	res.Limit, res.Reservation = &limit, &a.Reservation
+	shares, err := ParseShares(a.Shares)
+	res.Shares = shares
+	return err
+}
+
+func (s Settings) resources() (types.ResourceConfigSpec, error) {
+	res := types.DefaultResourceConfigSpec()
+	if err := s.Memory.apply(&res.MemoryAllocation); err != nil {
+		return res, err
+	}
+	return res, s.CPU.apply(&res.CpuAllocation)
+}
