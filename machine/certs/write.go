@@ -24,6 +24,9 @@ func (s *Set) Fresh() []string {
 	return names
 }
 
+// Dir is the folder of the certificates.
+func (s *Set) Dir() string { return s.dir }
+
 // Write writes what was made. The function that it returns, also with an error, takes it all back.
 func (s *Set) Write() (undo func(), err error) {
 	u := &undoer{}

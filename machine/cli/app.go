@@ -79,10 +79,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 			fmt.Fprintf(c.App.ErrWriter, "vic-machine: there is no command %q\n", name)
 		},
 	}
-	for _, cmd := range c.Commands {
-		cmd.OnUsageError = usageError
-		cmd.Before = noArguments
-	}
+	strict(c.Commands)
 	err := c.RunContext(ctx, append([]string{"vic-machine"}, args...))
 	a.explain(err)
 	return exitCode(err)
@@ -92,9 +89,18 @@ func usageError(_ *cli.Context, err error, _ bool) error {
 	return advice.Wrap(fmt.Errorf("%w: %w", errdef.ErrInvalid, err), "see vic-machine help, or --help after the command")
 }
 
+// strict makes commands refuse what they do not understand.
+func strict(commands []*cli.Command) {
+	for _, cmd := range commands {
+		cmd.OnUsageError = usageError
+		cmd.Before = noArguments
+		strict(cmd.Subcommands)
+	}
+}
+
 // noArguments catches a value that its option has lost, as in "--name= vch1".
 func noArguments(c *cli.Context) error {
-	if c.Args().Present() && c.Args().First() != "help" {
+	if c.Args().Present() && c.Args().First() != "help" && c.Command.Command(c.Args().First()) == nil {
 		return usageError(c, fmt.Errorf("unexpected argument %q", c.Args().First()), true)
 	}
 	return nil

@@ -28,12 +28,14 @@ func formatFlags() []cli.Flag {
 }
 
 // asJSON reads --format.
-func asJSON(c *cli.Context) (bool, error) {
-	switch f := c.String("format"); f {
+func asJSON(c *cli.Context) (bool, error) { return textOrJSON(c, "format") }
+
+func textOrJSON(c *cli.Context, option string) (bool, error) {
+	switch f := c.String(option); f {
 	case "text", "json":
 		return f == "json", nil
 	default:
-		return false, advice.Wrap(fmt.Errorf("--format %q: %w", f, errdef.ErrInvalid), "give text or json")
+		return false, advice.Wrap(fmt.Errorf("--%s %q: %w", option, f, errdef.ErrInvalid), "give text or json")
 	}
 }
 
@@ -74,7 +76,8 @@ func (a *app) ls(c *cli.Context) error {
 }
 
 func (a *app) inspectCommand() *cli.Command {
-	return &cli.Command{Name: "inspect", Usage: "describe a VCH", Flags: append(append(targetFlags(), idFlags()...), formatFlags()...), Action: a.inspect}
+	return &cli.Command{Name: "inspect", Usage: "describe a VCH", Flags: append(append(targetFlags(), idFlags()...), formatFlags()...), Action: a.inspect,
+		Subcommands: []*cli.Command{a.inspectConfigCommand()}}
 }
 
 func (a *app) inspect(c *cli.Context) error {
@@ -122,6 +125,7 @@ func (a *app) printDetails(d *vch.Details) error {
 	row("Folder", "%s", d.Folder)
 	row("Bridge network", "%s", d.Bridge)
 	row("Public network", "%s", d.Public)
+	a.printSettings(row, d)
 	for _, name := range sortedKeys(d.Certificates) {
 		i := d.Certificates[name]
 		names := ""

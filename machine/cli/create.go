@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -20,8 +22,20 @@ func (a *app) createCommand() *cli.Command {
 	return &cli.Command{Name: "create", Usage: "make a VCH and wait until it serves", Flags: createFlags(), Action: a.create}
 }
 
+// outcome is what create prints with --output json.
+type outcome struct {
+	Checks precheck.Report `json:"checks"`
+	Plan   *vch.Outline    `json:"plan,omitempty"`
+	VCH    *vch.Details    `json:"vch,omitempty"`
+	Error  string          `json:"error,omitempty"`
+}
+
 func (a *app) create(c *cli.Context) error {
 	in, err := a.input(c)
+	if err != nil {
+		return err
+	}
+	js, err := textOrJSON(c, "output")
 	if err != nil {
 		return err
 	}
@@ -31,26 +45,86 @@ func (a *app) create(c *cli.Context) error {
 	}
 	ctx, cancel := deadline(c)
 	defer cancel()
-	log := progress.New(a.out)
-	log.Printf("checking what VCH %s needs", in.Spec.Name)
-	if in.Session, in.ConnectErr = session.Connect(ctx, t); in.Session != nil {
-		defer in.Session.Close(ctx)
-		a.tellForced(t, in.Session)
+	m := &making{app: a, in: in, json: js, dry: c.Bool("dry-run"), check: !c.Bool("no-reach-check"), log: progress.New(a.out)}
+	if js {
+		m.log = progress.New(a.err)
 	}
-	checked := precheck.Run(ctx, in)
-	checked.Report.Print(a.out)
+	err = m.run(ctx, t)
+	if !js {
+		return err
+	}
+	if err != nil {
+		m.outcome.Error = err.Error()
+	}
+	return errors.Join(err, a.printJSON(m.outcome))
+}
+
+// making is one run of create.
+type making struct {
+	*app
+	in               precheck.Input
+	json, dry, check bool
+	log              *progress.Log
+	outcome          outcome
+}
+
+func (m *making) run(ctx context.Context, t session.Target) error {
+	m.log.Printf("checking what VCH %s needs", m.in.Spec.Name)
+	if m.in.Session, m.in.ConnectErr = session.Connect(ctx, t); m.in.Session != nil {
+		defer m.in.Session.Close(ctx)
+		m.tellForced(t, m.in.Session)
+	}
+	checked := precheck.Run(ctx, m.in)
+	if m.outcome.Checks = checked.Report; !m.json {
+		checked.Report.Print(m.out)
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if !checked.OK() {
 		return fmt.Errorf("%d of the checks failed; %w", checked.Report.Count(precheck.Error), errChecks)
 	}
-	log.Printf("making VCH %s", in.Spec.Name)
-	plan := vch.NewPlan(in.Spec, checked.Resources, checked.Certs, time.Now())
-	ready, err := vch.Create(ctx, plan, log)
-	if err != nil {
-		return fmt.Errorf("VCH %s could not be made: %w", in.Spec.Name, err)
+	plan := vch.NewPlan(m.in.Spec, checked.Resources, checked.Certs, time.Now())
+	if m.dry {
+		outline := plan.Outline()
+		m.outcome.Plan = &outline
+		return m.printOutline(outline)
 	}
-	log.Printf("VCH %s serves, %.1f s after the start (ID %s)", in.Spec.Name, ready.Took.Seconds(), ready.VM)
-	return a.welcome(ctx, in, checked.Certs, ready, !c.Bool("no-reach-check"))
+	m.log.Printf("making VCH %s", m.in.Spec.Name)
+	ready, err := vch.Create(ctx, plan, m.log)
+	if err != nil {
+		return fmt.Errorf("VCH %s could not be made: %w", m.in.Spec.Name, err)
+	}
+	m.log.Printf("VCH %s serves, %.1f s after the start (ID %s)", m.in.Spec.Name, ready.Took.Seconds(), ready.VM)
+	if m.json {
+		m.outcome.VCH, err = vch.Inspect(ctx, m.in.Session, vch.Query{ID: ready.VM})
+		return err
+	}
+	return m.welcome(ctx, m.in, checked.Certs, ready, m.check)
+}
+
+// printOutline prints the plan of --dry-run.
+func (m *making) printOutline(o vch.Outline) error {
+	if m.json {
+		return nil
+	}
+	w := tabwriter.NewWriter(m.out, 0, 0, 3, ' ', 0)
+	fmt.Fprintf(w, "\nThis would be made, in this order:\n")
+	for _, x := range o.Objects {
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", x.Kind, x.Name, x.Detail)
+	}
+	fmt.Fprintf(w, "\nThe account %s needs these privileges for it:\n", m.in.Session.Target.User)
+	for _, n := range o.Account {
+		fmt.Fprintf(w, "  %s\ton %s\t%s\n", n.ID, n.On, n.Calls)
+	}
+	user := m.in.Spec.Ops.User
+	if user == "" {
+		user = m.in.Session.Target.User
+	}
+	fmt.Fprintf(w, "\nThe endpoint uses the account %s, which needs:\n", user)
+	for _, n := range o.Ops {
+		fmt.Fprintf(w, "  %s\ton %s\t%s\n", n.ID, n.On, n.For)
+	}
+	fmt.Fprintf(w, "\nNothing was made: --dry-run.\n")
+	return w.Flush()
 }

@@ -108,7 +108,7 @@ func (c *checker) checkContainerNetworks(ctx context.Context, bridge object.Netw
 			continue
 		}
 		if c.checkPublic(ctx, check, found) {
-			n.Portgroup = found.Reference().Value
+			n.Kind, n.Portgroup = found.Reference().Type, found.Reference().Value
 			c.out.Resources.Containers = append(c.out.Resources.Containers, n)
 		}
 	}

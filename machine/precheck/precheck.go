@@ -48,6 +48,7 @@ func Run(ctx context.Context, in Input) *Output {
 	c := &checker{Input: in, out: &Output{}}
 	c.out.Resources.Session = in.Session
 	c.local()
+	c.checkRegistries(ctx)
 	if in.Session == nil {
 		c.fail("credentials", in.ConnectErr, "check --target, --user and --password")
 		for _, name := range []string{"datacenter", "compute resource", "DRS", "licence", "image store", "networks", "name is free"} {
@@ -71,6 +72,11 @@ func Run(ctx context.Context, in Input) *Output {
 	c.checkVolumeStores(ctx)
 	c.checkNetworks(ctx)
 	c.checkTaken(ctx)
+	c.checkCapacity(ctx)
+	c.checkAccount(ctx)
+	c.checkOps(ctx)
+	c.checkClocks(ctx)
+	c.checkFirewall()
 	return c.out
 }
 
@@ -127,6 +133,7 @@ func (c *checker) local() {
 	c.checkISO("appliance ISO", c.Spec.ApplianceISO, "--appliance-iso")
 	c.checkISO("bootstrap ISO", c.Spec.BootstrapISO, "--bootstrap-iso")
 	c.checkSizes()
+	c.checkLimits()
 	set, err := certs.Prepare(c.Certs, time.Now())
 	if err != nil {
 		c.fail("certificates", err, "check --cert-path and --tls-cname")

@@ -48,7 +48,7 @@ func (c *checker) checkStore(ctx context.Context) {
 		c.fail(checkStoreName, err, "give another --image-store")
 		return
 	}
-	c.hostsWithout(ds.Name(), m)
+	c.hostsWithout(checkStoreName, ds.Name(), m)
 	files := session.Files{Datacenter: c.out.Resources.Datacenter, Datastore: ds}
 	if !c.checkSpace(ds.Name(), m.Summary.FreeSpace) {
 		return
@@ -108,7 +108,7 @@ func (c *checker) usable(name string, m mo.Datastore) error {
 }
 
 // hostsWithout warns of hosts that do not have the datastore: DRS cannot place container VMs there.
-func (c *checker) hostsWithout(name string, m mo.Datastore) {
+func (c *checker) hostsWithout(check, name string, m mo.Datastore) {
 	if c.compute == nil {
 		return
 	}
@@ -120,10 +120,10 @@ func (c *checker) hostsWithout(name string, m mo.Datastore) {
 	}
 	switch {
 	case len(missing) == len(c.compute.hosts) && len(missing) > 0:
-		c.fail(checkStoreName, fmt.Errorf("no host of %s has the datastore %s: %w", c.compute.name, name, errdef.ErrInvalid),
-			"mount it on them, or give another --image-store")
+		c.fail(check, fmt.Errorf("no host of %s has the datastore %s: %w", c.compute.name, name, errdef.ErrInvalid),
+			"mount it on them, or give another datastore")
 	case len(missing) > 0:
-		c.warn(checkStoreName, "mount it there too", "datastore %s is not on %s: no container will run there", name, list(missing))
+		c.warn(check, "mount it there too", "datastore %s is not on %s: no container will run there", name, list(missing))
 	}
 }
 

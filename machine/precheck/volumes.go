@@ -93,6 +93,7 @@ func (c *checker) volumeFiles(ctx context.Context, name string) (session.Files, 
 	if err := c.usable(ds.Name(), m); err != nil {
 		return session.Files{}, err
 	}
+	c.hostsWithout(checkVolumesName, ds.Name(), m)
 	f := session.Files{Datacenter: c.out.Resources.Datacenter, Datastore: ds}
 	if err := probe(ctx, f); err != nil {
 		return f, fmt.Errorf("datastore %s cannot be written: %w", ds.Name(), err)

@@ -78,7 +78,7 @@ func start(t testing.TB, m *simulator.Model, vc bool) *Sim {
 		t.Fatal(err)
 	}
 	if vc {
-		s.portgroups("bridge", "bridge2", "public")
+		s.portgroups("bridge", "bridge2", "public", "client", "management", "backend", "frontend")
 	}
 	return s
 }
@@ -173,7 +173,7 @@ func (s *Sim) Report(vm *object.VirtualMachine, state, message string) {
 	s.must(err)
 	s.Set(vm, map[string]string{
 		guest.Prefix + guest.KeyStatus:    string(b),
-		guest.Prefix + guest.KeyAddresses: "bridge=172.16.0.1,public=fe80::2,public=192.0.2.7",
+		guest.Prefix + guest.KeyAddresses: "bridge=172.16.0.1,public=fe80::2,public=192.0.2.7,client=192.0.2.8",
 	})
 }
 

@@ -53,6 +53,7 @@ func (c *creator) steps() []step {
 		{"certificates", "check that the folder of --cert-path can be written", c.makeCerts},
 		{"datastore folder", "check the account's privileges on the datastore, and its space", c.makeFolder},
 		{poolWord(c.Record.PoolType), "check the account's privileges on the compute resource", c.makePool},
+		{"permissions", "check the account's privileges Authorization.ModifyRoles and Authorization.ModifyPermissions", c.grant},
 		{"image store", "check the account's privileges on the datastore", c.makeStore},
 		{"volume stores", "check the account's privileges on the datastore", c.makeVolumeStores},
 		{"ISO images", "check the datastore's space and that its hosts can be reached over HTTPS", c.upload},
@@ -99,6 +100,7 @@ func (c *creator) cleanup(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	r := c.remover()
+	r.grants(ctx, &c.Record)
 	if c.pool != nil {
 		vms, err := poolVMs(ctx, c.Res.Session.Client, c.pool.Reference())
 		r.keep(err)

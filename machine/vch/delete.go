@@ -36,6 +36,9 @@ func Delete(ctx context.Context, s *session.Session, o DeleteOptions, log *progr
 		r.datacenter = f.record.Datacenter
 	}
 	r.vms(ctx, f.vms, f.folder)
+	if f.record != nil {
+		r.grants(ctx, f.record)
+	}
 	if len(r.errs) == 0 && f.pool != nil {
 		r.pool(ctx, *f.pool)
 	}

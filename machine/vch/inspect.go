@@ -36,6 +36,9 @@ type Details struct {
 	ImageStore   string                `json:"imageStore"`
 	VolumeStores map[string]string     `json:"volumeStores,omitempty"` // by label
 	Folder       string                `json:"folder"`
+	NICs         []NIC                 `json:"nics,omitempty"`
+	Settings     Settings              `json:"settings"`
+	OpsUser      string                `json:"operationsUser,omitempty"`
 	Containers   int                   `json:"containers"`
 	Running      int                   `json:"running"`
 	Certificates map[string]certs.Info `json:"certificates,omitempty"` // by file name
@@ -61,7 +64,7 @@ func Inspect(ctx context.Context, s *session.Session, q Query) (*Details, error)
 	r := e.Record
 	d := &Details{
 		Entry: entry, UUID: r.ID, Created: r.Created, TLS: r.TLS, Pool: r.Pool, PoolType: r.PoolType,
-		Bridge: r.BridgeName, Public: r.PublicName, ImageStore: r.ImageStore, VolumeStores: r.VolumeStores,
+		Bridge: r.BridgeName, Public: r.PublicName, ImageStore: r.ImageStore, VolumeStores: r.VolumeStores, NICs: r.NICs, Settings: r.Settings,
 		Folder: (&object.DatastorePath{Datastore: r.Datastore, Path: r.Folder}).String(),
 	}
 	if snap.power == types.VirtualMachinePowerStatePoweredOn {
@@ -75,6 +78,11 @@ func Inspect(ctx context.Context, s *session.Session, q Query) (*Details, error)
 	}
 	if err := d.readConfig(*e); err != nil {
 		return nil, err
+	}
+	if ref, ok := r.poolRef(); ok { // somebody may have changed them in vSphere
+		if d.Settings.Memory, d.Settings.CPU, err = allocations(ctx, s, ref); err != nil {
+			return nil, err
+		}
 	}
 	return d, d.countContainers(ctx, s, r)
 }
@@ -118,6 +126,9 @@ func (d *Details) readConfig(e endpoint) error {
 		if i, err := certs.Describe(f.Data); err == nil {
 			d.Certificates[path.Base(f.Path)] = i
 		}
+	}
+	if ep, err := readEndpoint(e.Record, e.VM.Self.Value, s); err == nil {
+		d.OpsUser = ep.login.User
 	}
 	d.TLSVerify = slices.ContainsFunc(c.Appliance.Files, func(f guest.File) bool {
 		return f.Path == vicdTOML && strings.Contains(string(f.Data), fmt.Sprintf("tls_ca = %q", fileCA))

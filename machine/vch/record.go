@@ -58,6 +58,8 @@ type Record struct {
 	ApplianceISO string   `json:"applianceISO,omitempty"`
 	BootstrapISO string   `json:"bootstrapISO,omitempty"`
 	Settings     Settings `json:"settings,omitzero"`
+	// Grants are the permissions that were given to the operations user.
+	Grants []Grant `json:"grants,omitempty"`
 	// Options are those of create and configure, as they were given.
 	Options map[string][]string `json:"options,omitempty"`
 }

@@ -65,6 +65,7 @@ type Static struct {
 type ContainerNetwork struct {
 	Name      string       `json:"name"`      // what docker calls it
 	Portgroup string       `json:"portgroup"` // managed object id, or on ESXi the name
+	Kind      string       `json:"kind"`      // type of the managed object
 	Network   string       `json:"network"`   // the port group's name
 	Subnet    netip.Prefix `json:"subnet,omitzero"`
 	Gateway   netip.Addr   `json:"gateway,omitzero"`

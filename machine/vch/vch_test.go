@@ -383,7 +383,7 @@ func TestOnESXiAResourcePoolHoldsTheVCH(t *testing.T) {
 	before := s.Inventory()
 	p := plan(t, s, nil)
 	c := newCreator(p, nil)
-	for _, st := range c.steps()[:7] {
+	for _, st := range c.steps()[:8] {
 		must(t, st.do(t.Context()))
 	}
 	if c.Record.PoolType != ResourcePool || c.vm == nil {

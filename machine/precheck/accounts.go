@@ -1,0 +1,143 @@
+package precheck
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vmware/govmomi/object"
+	vsession "github.com/vmware/govmomi/session"
+	"github.com/vmware/govmomi/vim25/types"
+
+	ops "github.com/openvic/vic/drivers/vsphere/privileges"
+	"github.com/openvic/vic/machine/privileges"
+	"github.com/openvic/vic/machine/session"
+	"github.com/openvic/vic/machine/vch"
+)
+
+const (
+	checkAccountName = "account"
+	checkOpsName     = "operations user"
+)
+
+// checkAccount asks for each privilege that the account needs to make the VCH.
+func (c *checker) checkAccount(ctx context.Context) {
+	user, err := vsession.NewManager(c.Session.Client).UserSession(ctx)
+	if err != nil || user == nil {
+		c.warn(checkAccountName, "make sure that it has the privileges that --dry-run lists", "its privileges could not be read: %v", err)
+		return
+	}
+	r := c.out.Resources
+	objects := map[privileges.Object][]types.ManagedObjectReference{privileges.Root: {c.Session.Client.ServiceContent.RootFolder}}
+	if r.Folder != nil {
+		objects[privileges.Folder] = []types.ManagedObjectReference{r.Folder.Reference()}
+	}
+	if r.Pool != nil {
+		objects[privileges.Pool] = []types.ManagedObjectReference{r.Pool.Reference()}
+	}
+	if r.Files.Datastore != nil {
+		objects[privileges.Datastore] = []types.ManagedObjectReference{r.Files.Datastore.Reference()}
+	}
+	for _, n := range []object.NetworkReference{r.Bridge, r.Public, r.Client, r.Management} {
+		if n != nil {
+			objects[privileges.Network] = append(objects[privileges.Network], n.Reference())
+		}
+	}
+	var missing []string
+	for _, n := range privileges.Create(!c.Session.IsVC(), c.Spec.GrantOps) {
+		if n.ID == "Global.Licenses" {
+			continue // its check says so
+		}
+		lack, err := c.lacking(ctx, user.UserName, objects[n.On], []string{n.ID})
+		if err != nil {
+			c.warn(checkAccountName, "make sure that it has the privileges that --dry-run lists", "its privileges could not be read: %v", err)
+			return
+		}
+		if len(lack) > 0 {
+			missing = append(missing, fmt.Sprintf("%s on the %s (for %s)", n.ID, n.On, n.Calls))
+		}
+	}
+	c.judge(checkAccountName, user.UserName, missing)
+}
+
+// judge reports the privileges that an account lacks, each by itself.
+func (c *checker) judge(check, user string, missing []string) {
+	if len(missing) == 0 {
+		c.ok(check, "%s has all privileges that it needs", user)
+	}
+	for _, m := range missing {
+		c.wrong(check, "give it that privilege, by a role on that object", "%s lacks the privilege %s", user, m)
+	}
+}
+
+// lacking lists those privileges that a user has not on one of the objects.
+func (c *checker) lacking(ctx context.Context, user string, objects []types.ManagedObjectReference, ids []string) ([]string, error) {
+	if len(objects) == 0 || len(ids) == 0 {
+		return nil, nil
+	}
+	answers, err := object.NewAuthorizationManager(c.Session.Client).HasUserPrivilegeOnEntities(ctx, objects, user, ids)
+	if err != nil {
+		return nil, session.Classify(err)
+	}
+	var out []string
+	for _, a := range answers {
+		for _, p := range a.PrivAvailability {
+			if !p.IsGranted && !slices.Contains(out, p.PrivId) {
+				out = append(out, p.PrivId)
+			}
+		}
+	}
+	return out, nil
+}
+
+// checkOps logs in as the operations user and asks for each privilege that the endpoint will need.
+func (c *checker) checkOps(ctx context.Context) {
+	user := c.Spec.Ops.User
+	if user == "" {
+		c.warn(checkOpsName, "give the endpoint an account with fewer privileges by --ops-user and --ops-grant-perms",
+			"the endpoint will keep the credentials of %s", c.Session.Target.User)
+		return
+	}
+	t := c.Session.Target
+	t.User, t.Password = user, c.Spec.Ops.Password
+	s, err := session.Connect(ctx, t)
+	if err != nil {
+		c.fail(checkOpsName, err, "check --ops-user and --ops-password")
+		return
+	}
+	s.Close(ctx)
+	r := c.out.Resources
+	if c.Spec.GrantOps {
+		c.ok(checkOpsName, "%s can log in, and will be given what it needs", user)
+		return
+	}
+	if r.Bridge == nil || r.Files.Datastore == nil || r.Pool == nil {
+		c.skip(checkOpsName, "image store, compute resource and bridge network")
+		return
+	}
+	places, err := r.OpsObjects(ctx)
+	if err != nil {
+		c.fail(checkOpsName, err, "check the account's privileges on the networks")
+		return
+	}
+	own := ops.VCH
+	if !c.Session.IsVC() {
+		own = ops.Pool
+	}
+	places[own] = []types.ManagedObjectReference{r.Pool.Reference()} // the VCH's own will inherit from it
+	var missing []string
+	for _, p := range ops.Places(!c.Session.IsVC()) {
+		lack, err := c.lacking(ctx, vch.Principal(user), places[p], ops.Role(p))
+		if err != nil {
+			c.warn(checkOpsName, "make sure that it has the privileges that --dry-run lists", "its privileges could not be read: %v", err)
+			return
+		}
+		for _, n := range ops.Needs(p) {
+			if slices.Contains(lack, n.ID) {
+				missing = append(missing, fmt.Sprintf("%s on the %s (to %s)", n.ID, strings.Replace(string(p), "vch", "compute resource", 1), n.For))
+			}
+		}
+	}
+	c.judge(checkOpsName, user, missing)
+}
