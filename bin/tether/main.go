@@ -1,4 +1,5 @@
-// Tether is PID 1 of the VMs that we boot.
+// Tether is PID 1 of the VMs that we boot; called as docker-init, it is PID 1 of a container's own
+// process namespace.
 package main
 
 import (
@@ -7,12 +8,16 @@ import (
 	"os"
 
 	"github.com/openvic/vic/tether"
+	"github.com/openvic/vic/tether/minit"
 )
 
 // version is set by the linker.
 var version = "dev"
 
 func main() {
+	if minit.Asked(os.Args) {
+		os.Exit(minit.Run(os.Args))
+	}
 	if os.Getpid() != 1 {
 		fmt.Fprintf(os.Stderr, "tether %s: runs as PID 1 of a virtual machine only\n", version)
 		os.Exit(2)

@@ -9,13 +9,13 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/tether/kernel"
+	"github.com/openvic/vic/tether/life"
 	"github.com/openvic/vic/tether/link"
 	"github.com/openvic/vic/tether/netcfg"
 	"github.com/openvic/vic/tether/output"
@@ -49,12 +49,15 @@ type Machine struct {
 
 	config    guest.Config
 	space     *spawn.Container
-	main      *task.Task
+	life      *life.Life
+	out       *output.Buffer // of the process
+	group     controlGroup
 	execs     execs
 	server    *link.Server
 	mounted   []string // to unmount at the end, in this order
 	addresses []netcfg.Address
 	leases    []netcfg.Lease
+	halted    bool // by others than the host
 	shutdown  chan struct{}
 }
 
@@ -69,11 +72,12 @@ func (m *Machine) Run(ctx context.Context, config guest.Config) {
 	if err != nil {
 		m.Log.Error("the container could not be prepared", "container", config.ID, "err", err)
 	}
-	if m.main == nil {
-		m.main = task.New(output.NewMemory(), true)
+	if m.out == nil {
+		m.out = output.NewMemory()
 	}
+	m.life = life.New(m.out, m.hooks(ctx))
 	serving := m.serve(ctx)
-	m.start(ctx, err)
+	go m.life.Run(ctx, err)
 	m.live(ctx)
 	m.recordExit(ctx)
 	if serving {
@@ -94,9 +98,13 @@ func (m *Machine) prepare(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return m.disks(gctx) })
 	g.Go(func() error { return m.network(gctx) })
-	m.cgroup()
+	g.Go(func() error { return m.readUpdate(gctx) })
+	m.controlGroup()
 	m.Trace.Step("control group made")
 	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := m.group.Limit(m.config.Limits); err != nil {
 		return err
 	}
 	m.Trace.Step("disks and network are ready")
@@ -122,44 +130,12 @@ func check(c *guest.Config) error {
 
 func newSpace(c *guest.Config) *spawn.Container {
 	s := &spawn.Container{ReadOnly: c.Root.ReadOnly, Hostname: netcfg.Hostname(c), Domainname: c.Domainname,
-		Hide: []string{"/proc", "/sys", "/dev", kernel.RunDir}}
+		Hide:  []string{"/proc", "/sys", "/dev", kernel.RunDir},
+		Tmpfs: c.Tmpfs, ShmSize: c.ShmSize, Sysctl: c.Sysctl, Security: c.Security}
 	if f, err := os.OpenFile("/proc/self/oom_score_adj", os.O_WRONLY, 0); err == nil {
 		s.Score = f
 	}
 	return s
-}
-
-// cgroup makes the container's control group. It only serves to tell that memory ran out: without
-// it the container runs as well.
-func (m *Machine) cgroup() {
-	const dir = "/sys/fs/cgroup"
-	err := kernel.MountControlGroups()
-	if err == nil {
-		err = os.WriteFile(dir+"/cgroup.subtree_control", []byte("+memory"), 0)
-	}
-	if err == nil {
-		err = os.Mkdir(dir+"/container", 0o755)
-	}
-	if err != nil {
-		m.Log.Warn("no control group", "err", err)
-		return
-	}
-	m.space.Cgroup = dir + "/container"
-}
-
-// outOfMemory tells whether the kernel has killed a process of the container for its memory.
-func (m *Machine) outOfMemory() bool {
-	b, err := os.ReadFile(m.space.Cgroup + "/memory.events")
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(b)) {
-		if v, ok := strings.CutPrefix(line, "oom_kill "); ok {
-			n, _ := strconv.Atoi(strings.TrimSpace(v))
-			return n > 0
-		}
-	}
-	return false
 }
 
 // serve opens the link, if there is one.
@@ -209,21 +185,6 @@ func (m *Machine) dialer(ctx context.Context, l guest.Link) (link.Dialer, error)
 	return link.NewDialer(l.Address, name, ns.Do)
 }
 
-// start starts the process, unless what comes before has failed.
-func (m *Machine) start(ctx context.Context, failed error) {
-	if failed == nil {
-		var p *spawn.Process
-		if p, failed = m.space.Start(m.Reaper, m.config.Process); failed == nil {
-			m.Trace.Step("process started")
-			m.main.Run(p, m.outOfMemory)
-			m.announce(ctx)
-			return
-		}
-		m.Log.Error("the process could not be started", "container", m.config.ID, "err", failed)
-	}
-	m.main.Fail(failed)
-}
-
 // announce tells the host that the process runs, and where it is reached.
 func (m *Machine) announce(ctx context.Context) {
 	err := m.Keys.Set(ctx, guest.KeyStarted, time.Now().UTC().Format(time.RFC3339Nano))
@@ -243,16 +204,17 @@ func (m *Machine) announceAddresses(ctx context.Context) error {
 	return err
 }
 
-// live returns when the process has ended: by itself, or because the host wants the VM off.
+// live returns when the container has ended: by itself, or because the host wants the VM off.
 func (m *Machine) live(ctx context.Context) {
 	select {
-	case <-m.main.Ended():
+	case <-m.life.Ended():
 	case <-m.shutdown:
 		m.Shutdown() // once more, for linger
 		m.kill(ctx)
 	case <-m.Keys.Halt():
 		m.Log.Info("shutdown asked for", "container", m.config.ID)
-		if m.main.Signal(ctx, int(unix.SIGTERM)) == nil && m.ends(stopWait) {
+		m.halted = true
+		if m.life.Signal(ctx, int(unix.SIGTERM), true) == nil && m.ends(stopWait) {
 			return
 		}
 		m.kill(ctx)
@@ -260,23 +222,27 @@ func (m *Machine) live(ctx context.Context) {
 }
 
 func (m *Machine) kill(ctx context.Context) {
-	_ = m.main.Signal(ctx, int(unix.SIGKILL))
+	_ = m.life.Kill(ctx)
 	m.ends(killWait)
 }
 
 func (m *Machine) ends(wait time.Duration) bool {
 	select {
-	case <-m.main.Ended():
+	case <-m.life.Ended():
 		return true
 	case <-time.After(wait):
 		return false
 	}
 }
 
-// recordExit leaves the record that outlives the VM.
+// recordExit leaves the record that outlives the VM. A VM that was shut down by others than the
+// host leaves none if the policy would have the process run: the host then starts it again.
 func (m *Machine) recordExit(ctx context.Context) {
-	_, _, exit, _ := m.main.State()
+	exit := m.life.Exit()
 	m.Trace.Step("process ended")
+	if policy := m.policy(ctx); m.halted && policy.Wants(exit.Code, policy.Count) {
+		return
+	}
 	if err := m.Keys.SetJSON(ctx, guest.KeyExit, exit); err != nil {
 		m.Log.Error("the exit record could not be written", "container", m.config.ID, "err", err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/tether/life"
 	"github.com/openvic/vic/tether/output"
 	"github.com/openvic/vic/tether/task"
 )
@@ -48,9 +49,9 @@ func TestExecHasWhatTheContainerHas(t *testing.T) {
 }
 
 func TestExecNeedsARunningContainer(t *testing.T) {
-	m := &Machine{main: task.New(output.NewMemory(), true)}
+	m := &Machine{life: life.New(output.NewMemory(), life.Hooks{})}
 	m.execs.tasks = map[string]*task.Task{}
-	m.main.Fail(errors.New("no"))
+	m.life.Run(t.Context(), errors.New("no"))
 	if _, err := m.Exec(t.Context(), "1", guest.Process{Args: []string{"x"}}, false); !errors.Is(err, errdef.ErrConflict) {
 		t.Fatal(err)
 	}

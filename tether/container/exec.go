@@ -8,10 +8,12 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/tether/life"
 	"github.com/openvic/vic/tether/link"
 	"github.com/openvic/vic/tether/output"
 	"github.com/openvic/vic/tether/spawn"
 	"github.com/openvic/vic/tether/task"
+	"github.com/openvic/vic/tether/usage"
 )
 
 // keepEnded is how long a finished exec can be asked for.
@@ -25,10 +27,21 @@ type execs struct {
 
 var _ link.Machine = (*Machine)(nil)
 
+// Life implements link.Machine.
+func (m *Machine) Life() *life.Life { return m.life }
+
+// Usage implements link.Machine.
+func (m *Machine) Usage() *usage.Reader {
+	return &usage.Reader{Proc: "/proc", Sys: "/sys", Group: string(m.group), Root: m.space.Root}
+}
+
+// Limits implements link.Machine.
+func (m *Machine) Limits() link.Limits { return m.group }
+
 // Task implements link.Machine.
 func (m *Machine) Task(id string) (*task.Task, error) {
 	if id == "" {
-		return m.main, nil
+		return m.life.Task(), nil
 	}
 	m.execs.mu.Lock()
 	defer m.execs.mu.Unlock()
@@ -44,12 +57,9 @@ func (m *Machine) Exec(ctx context.Context, id string, p guest.Process, discard 
 	if id == "" || len(p.Args) == 0 {
 		return 0, fmt.Errorf("exec without an ID or arguments: %w", errdef.ErrInvalid)
 	}
-	if err := m.main.Started(ctx); err != nil {
+	pid, err := m.life.Running(ctx)
+	if err != nil {
 		return 0, err
-	}
-	running, pid, _, _ := m.main.State()
-	if !running {
-		return 0, fmt.Errorf("the container does not run: %w", errdef.ErrConflict)
 	}
 	t, known := m.addExec(id, discard)
 	if !known {
@@ -97,6 +107,7 @@ func (m *Machine) execProcess(p guest.Process) guest.Process {
 	if p.User == "" {
 		p.User, p.Groups = c.User, c.Groups
 	}
+	p.Rlimits = c.Rlimits
 	return p
 }
 

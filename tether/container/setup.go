@@ -12,10 +12,10 @@ import (
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/tether/disk"
 	"github.com/openvic/vic/tether/kernel"
+	"github.com/openvic/vic/tether/minit"
 	"github.com/openvic/vic/tether/netcfg"
 	"github.com/openvic/vic/tether/output"
 	"github.com/openvic/vic/tether/spawn"
-	"github.com/openvic/vic/tether/task"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
@@ -83,7 +83,7 @@ func (m *Machine) openLog(dir string) error {
 	if err != nil {
 		return err
 	}
-	m.main = task.New(b, true)
+	m.out = b
 	return nil
 }
 
@@ -198,6 +198,14 @@ func (m *Machine) files() error {
 	}
 	for _, name := range []string{"hostname", "hosts", "resolv.conf"} {
 		m.space.Binds = append(m.space.Binds, spawn.Bind{Source: filepath.Join(etcDir, name), Target: "/etc/" + name})
+	}
+	if m.config.Process.Init {
+		self, err := os.Readlink("/proc/self/exe")
+		if err != nil {
+			return fmt.Errorf("the container's init: %w", err)
+		}
+		m.space.Init = minit.Path
+		m.space.Binds = append(m.space.Binds, spawn.Bind{Source: self, Target: minit.Path, ReadOnly: true})
 	}
 	return nil
 }

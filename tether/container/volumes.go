@@ -79,7 +79,6 @@ func (m *Machine) bind(v *volume) error {
 		}
 		m.space.Binds = append(m.space.Binds, spawn.Bind{Source: source, Target: x.Target, ReadOnly: x.ReadOnly})
 	}
-	slices.SortStableFunc(m.space.Binds, func(a, b spawn.Bind) int { return len(a.Target) - len(b.Target) })
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,9 +26,11 @@ import (
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/sdk/guest/linkv1"
 	"github.com/openvic/vic/sdk/guest/outlog"
+	"github.com/openvic/vic/tether/life"
 	"github.com/openvic/vic/tether/output"
 	"github.com/openvic/vic/tether/spawn"
 	"github.com/openvic/vic/tether/task"
+	"github.com/openvic/vic/tether/usage"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -99,15 +102,28 @@ func client(t *testing.T, c net.Conn, me guest.Identity) (linkv1.LinkClient, *gr
 
 // machine has one task whose process is the test itself.
 type machine struct {
-	main     *task.Task
+	life     *life.Life
+	usage    usage.Reader
+	limits   limits
 	shutdown chan struct{}
 }
+
+// limits notes what was set.
+type limits struct{ memory, cpu, pids int64 }
+
+func (l *limits) LimitMemory(n int64) error { l.memory = n; return nil }
+func (l *limits) LimitCPU(n int64) error    { l.cpu = n; return nil }
+func (l *limits) LimitPids(n int64) error   { l.pids = n; return nil }
+
+func (m *machine) Life() *life.Life     { return m.life }
+func (m *machine) Usage() *usage.Reader { return &m.usage }
+func (m *machine) Limits() Limits       { return &m.limits }
 
 func (m *machine) Task(exec string) (*task.Task, error) {
 	if exec != "" {
 		return nil, fmt.Errorf("exec: %w", errdef.ErrNotFound)
 	}
-	return m.main, nil
+	return m.life.Task(), nil
 }
 
 func (m *machine) Exec(context.Context, string, guest.Process, bool) (int, error) {
@@ -135,6 +151,8 @@ type story struct {
 	ca      *authority
 	machine *machine
 	proc    *process
+	started chan *process // the processes after the first
+	policy  atomic.Pointer[guest.Restart]
 }
 
 // begin starts a tether's link and its process.
@@ -150,12 +168,14 @@ func begin(t *testing.T) *story {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.machine = &machine{main: task.New(buf, true), shutdown: make(chan struct{})}
-	inR, inW, _ := os.Pipe()
-	outR, outW, _ := os.Pipe()
-	errR, errW, _ := os.Pipe()
-	s.proc = &process{stdin: inR, stdout: outW, stderr: errW, ended: make(chan unix.WaitStatus, 1)}
-	s.machine.main.Run(&spawn.Process{PID: 1 << 30, Ended: s.proc.ended, Stdin: inW, Stdout: outR, Stderr: errR}, nil)
+	s.started = make(chan *process, 16)
+	s.policy.Store(&guest.Restart{})
+	s.machine = &machine{shutdown: make(chan struct{}), life: life.New(buf, life.Hooks{
+		Spawn: s.spawn, Started: func() {}, Kills: func() int { return 0 }, Freeze: func(bool) error { return nil },
+		Policy: func(context.Context) guest.Restart { return *s.policy.Load() },
+	})}
+	go s.machine.life.Run(t.Context(), nil)
+	s.proc = <-s.started
 	dial, err := NewDialer(l.Addr().String(), "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -171,6 +191,16 @@ func begin(t *testing.T) *story {
 		}
 	})
 	return s
+}
+
+// spawn makes a process of pipes.
+func (s *story) spawn() (*spawn.Process, error) {
+	inR, inW, _ := os.Pipe()
+	outR, outW, _ := os.Pipe()
+	errR, errW, _ := os.Pipe()
+	p := &process{stdin: inR, stdout: outW, stderr: errW, ended: make(chan unix.WaitStatus, 1)}
+	s.started <- p
+	return &spawn.Process{PID: 1 << 30, Ended: p.ended, Stdin: inW, Stdout: outR, Stderr: errR}, nil
 }
 
 // accept takes the tether's next connection, after its preface.

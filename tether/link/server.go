@@ -12,8 +12,10 @@ import (
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/sdk/guest/linkv1"
 	"github.com/openvic/vic/sdk/guest/outlog"
+	"github.com/openvic/vic/tether/life"
 	"github.com/openvic/vic/tether/output"
 	"github.com/openvic/vic/tether/task"
+	"github.com/openvic/vic/tether/usage"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -31,6 +33,19 @@ type Machine interface {
 	Exec(ctx context.Context, execID string, p guest.Process, discard bool) (pid int, err error)
 	// Shutdown syncs the disks and powers the machine off some time after it has returned.
 	Shutdown()
+	// Life is the container's process over its restarts.
+	Life() *life.Life
+	// Usage reads what the container uses.
+	Usage() *usage.Reader
+	// Limits changes the container's limits.
+	Limits() Limits
+}
+
+// Limits bounds a container; 0 is no bound.
+type Limits interface {
+	LimitMemory(bytes int64) error
+	LimitCPU(nano int64) error
+	LimitPids(n int64) error
 }
 
 // Server serves the link protocol.
@@ -130,14 +145,16 @@ func (s *Server) Hello(context.Context, *linkv1.HelloRequest) (*linkv1.HelloResp
 	if err != nil {
 		return nil, err
 	}
-	running, pid, exit, ended := t.State()
+	// Read before the task: who is told of a state is never told of an older process.
+	st, _ := s.state()
+	running, pid, exit, _ := t.State()
 	res := &linkv1.HelloResponse{Id: s.ID, Version: s.Version, BootId: s.BootID, Running: running, Pid: int64(pid),
-		Started: timestamp(exit.Started), OutputStart: t.OutputStart()}
+		Started: timestamp(exit.Started), OutputStart: t.OutputStart(), State: st}
 	if t.Output() != nil {
 		res.OutputEnd = t.Output().End()
 	}
-	if ended {
-		res.Exit = exitStatus(t, exit)
+	if st.Phase == linkv1.ContainerState_PHASE_ENDED {
+		res.Exit = exitStatus(t, s.Machine.Life().Exit())
 	}
 	return res, nil
 }
@@ -148,7 +165,11 @@ func (s *Server) Wait(ctx context.Context, req *linkv1.WaitRequest) (*linkv1.Wai
 	if err != nil {
 		return nil, err
 	}
-	exit, err := t.Wait(ctx)
+	wait := t.Wait
+	if req.ExecId == "" {
+		wait = s.Machine.Life().Wait // the end for good
+	}
+	exit, err := wait(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +178,9 @@ func (s *Server) Wait(ctx context.Context, req *linkv1.WaitRequest) (*linkv1.Wai
 
 // Signal implements linkv1.LinkServer.
 func (s *Server) Signal(ctx context.Context, req *linkv1.SignalRequest) (*linkv1.SignalResponse, error) {
+	if req.ExecId == "" {
+		return &linkv1.SignalResponse{}, s.Machine.Life().Signal(ctx, int(req.Signal), req.Stop)
+	}
 	t, err := s.Machine.Task(req.ExecId)
 	if err != nil {
 		return nil, err
@@ -224,7 +248,8 @@ func (s *Server) WriteStdin(ctx context.Context, req *linkv1.WriteStdinRequest) 
 // Exec implements linkv1.LinkServer.
 func (s *Server) Exec(ctx context.Context, req *linkv1.ExecRequest) (*linkv1.ExecResponse, error) {
 	p := guest.Process{Args: req.Args, Env: req.Env, Dir: req.Dir, User: req.User, TTY: req.Tty, Stdin: req.Stdin,
-		Width: uint16(req.Width), Height: uint16(req.Height)}
+		Width: uint16(req.Width), Height: uint16(req.Height),
+		Privileged: req.Privileged}
 	pid, err := s.Machine.Exec(ctx, req.ExecId, p, req.DiscardOutput)
 	if err != nil {
 		return nil, err

@@ -151,14 +151,33 @@ func (b *Buffer) wake() {
 	b.changed = make(chan struct{})
 }
 
-// Close marks the end of the output: the process has ended and all of it is here.
+// Cut ends those who follow: the process has ended and all of it is here. The process that may come
+// after it has readers of its own.
+func (b *Buffer) Cut() {
+	b.wmu.Lock()
+	defer b.wmu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.cut()
+}
+
+func (b *Buffer) cut() {
+	for r := range b.readers {
+		if r.follow {
+			r.follow, r.limit = false, b.end
+		}
+	}
+	b.wake()
+}
+
+// Close marks the end of the output: nothing comes after it.
 func (b *Buffer) Close() {
 	b.wmu.Lock()
 	defer b.wmu.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	b.wake()
+	b.cut()
 	if b.log != nil {
 		b.log.Close()
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 
 	"github.com/openvic/vic/sdk/guest"
 	"golang.org/x/sys/unix"
@@ -26,6 +27,12 @@ type Container struct {
 	Hostname   string
 	Domainname string
 	Binds      []Bind
+	Tmpfs      []guest.Tmpfs
+	ShmSize    int64 // bytes of /dev/shm; 0 means 64 MiB
+	Sysctl     map[string]string
+	Security   guest.Security
+	// Init is the program that is put before a process that asks for one.
+	Init string
 	// Hide are the tether's mounts that the container must not see; all of them, since the
 	// container's mounts begin as a copy of the tether's.
 	Hide []string
@@ -43,6 +50,9 @@ func (c *Container) step(name string) {
 		c.Step(name)
 	}
 }
+
+// defaultShmSize is Docker's.
+const defaultShmSize = 64 << 20
 
 // Values of oom_score_adj.
 const (
@@ -87,7 +97,8 @@ func thread(f func() error) error {
 func (c *Container) Start(r *Reaper, p guest.Process) (*Process, error) {
 	var started *Process
 	err := thread(func() error {
-		o := startOptions{flags: unix.CLONE_NEWPID, cgroup: c.openCgroup(), spawner: c.spawner, step: c.step, proc: true, console: true}
+		o := c.options(c.step)
+		o.flags, o.proc, o.console, o.masks = unix.CLONE_NEWPID, true, true, procMasks(c.Security)
 		defer unix.Close(o.cgroup)
 		if err := c.enter(); err != nil {
 			return err
@@ -109,7 +120,7 @@ func (c *Container) Exec(r *Reaper, pid int, p guest.Process) (*Process, error) 
 			return fmt.Errorf("the container's process: %w", err)
 		}
 		defer unix.Close(fd)
-		o := startOptions{cgroup: c.openCgroup(), spawner: c.spawner, step: func(string) {}}
+		o := c.options(func(string) {})
 		defer unix.Close(o.cgroup)
 		// A thread that shares its root directory with others cannot enter a mount namespace.
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
@@ -123,6 +134,10 @@ func (c *Container) Exec(r *Reaper, pid int, p guest.Process) (*Process, error) 
 		return err
 	})
 	return started, err
+}
+
+func (c *Container) options(step func(string)) startOptions {
+	return startOptions{cgroup: c.openCgroup(), spawner: c.spawner, step: step, security: c.Security, init: c.Init}
 }
 
 // openCgroup opens the control group's directory, which the container does not see. Without one the
@@ -146,28 +161,34 @@ func (c *Container) enter() error {
 	if err := errors.Join(unix.Sethostname([]byte(c.Hostname)), setDomain(c.Domainname)); err != nil {
 		return fmt.Errorf("host name: %w", err)
 	}
-	binds := make([]int, len(c.Binds))
-	for i, b := range c.Binds {
-		fd, err := cloneTree(b.Source, b.ReadOnly)
-		if err != nil {
-			return fmt.Errorf("mount %s: %w", b.Target, err)
-		}
-		defer unix.Close(fd)
-		binds[i] = fd
+	if err := setSysctl(c.Sysctl); err != nil {
+		return err
+	}
+	mounts, err := c.openMounts()
+	if err != nil {
+		return err
+	}
+	defer closeMounts(mounts)
+	nodes, err := c.deviceNodes()
+	if err != nil {
+		return err
 	}
 	c.step("namespaces made")
 	if err := c.switchRoot(); err != nil {
 		return err
 	}
 	c.step("root switched")
-	if err := mountSystem(); err != nil {
+	if err := errors.Join(c.mountSystem(), makeNodes(nodes)); err != nil {
 		return err
 	}
 	c.step("system mounted")
-	for i, b := range c.Binds {
-		if err := attach(binds[i], b); err != nil {
-			return fmt.Errorf("mount %s: %w", b.Target, err)
+	for _, m := range mounts {
+		if err := m.attach(); err != nil {
+			return fmt.Errorf("mount %s: %w", m.target, err)
 		}
+	}
+	if err := c.hideSys(); err != nil {
+		return err
 	}
 	if c.ReadOnly {
 		attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
@@ -229,18 +250,26 @@ func (c *Container) switchRoot() error {
 }
 
 // mountSystem mounts what a container has besides its image; /proc is the process's own affair.
-func mountSystem() error {
+func (c *Container) mountSystem() error {
 	const quiet = unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_NODEV
+	sys := uintptr(quiet | unix.MS_RDONLY)
+	if c.Security.Privileged {
+		sys = quiet
+	}
+	shm := c.ShmSize
+	if shm <= 0 {
+		shm = defaultShmSize
+	}
 	for _, m := range []struct {
 		fstype, target string
 		flags          uintptr
 		data           string
 	}{
 		{"", "/proc", 0, ""},
-		{"sysfs", "/sys", quiet | unix.MS_RDONLY, ""},
+		{"sysfs", "/sys", sys, ""},
 		{"tmpfs", "/dev", unix.MS_NOSUID | unix.MS_STRICTATIME, "mode=755,size=65536k"},
 		{"devpts", "/dev/pts", unix.MS_NOSUID | unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"},
-		{"tmpfs", "/dev/shm", quiet, "mode=1777,size=65536k"},
+		{"tmpfs", "/dev/shm", quiet, "mode=1777,size=" + strconv.FormatInt(shm, 10)},
 		{"mqueue", "/dev/mqueue", quiet, ""},
 	} {
 		if err := os.Mkdir(m.target, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -274,21 +303,6 @@ func devices() error {
 		}
 	}
 	return nil
-}
-
-// attach puts a cloned mount at its target, which is made if it is not there. It runs inside the
-// container's root, so that links in the image lead nowhere else.
-func attach(fd int, b Bind) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
-	}
-	if _, err := os.Stat(b.Target); err != nil {
-		if err := makeTarget(b.Target, st.Mode&unix.S_IFMT == unix.S_IFDIR); err != nil {
-			return err
-		}
-	}
-	return unix.MoveMount(fd, "", unix.AT_FDCWD, b.Target, unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_SYMLINKS)
 }
 
 func makeTarget(target string, dir bool) error {

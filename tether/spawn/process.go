@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -42,6 +43,10 @@ type startOptions struct {
 	step    func(name string)
 	proc    bool // mount /proc: this is PID 1
 	console bool // /dev/console is the terminal
+
+	security guest.Security
+	masks    []procMask // of /proc, if it is mounted
+	init     string
 }
 
 // maxOpenFiles is the limit of open files that Docker gives.
@@ -72,7 +77,14 @@ func start(r *Reaper, p guest.Process, hostname string, o startOptions) (*Proces
 	defer ends.closeChild()
 	prog := NewProgram(o.flags)
 	prog.IntoCgroup(o.cgroup)
-	if err := prog.fill(p, o, id, path, dir, env, ends); err != nil {
+	args := p.Args
+	if p.Init && o.init != "" {
+		path, args = o.init, append([]string{o.init, "--"}, args...)
+	}
+	if err = prog.fill(p, o, id, dir, ends); err == nil {
+		err = prog.Exec(path, args, env)
+	}
+	if err != nil {
 		return nil, &Failure{CodeCannotRun, err.Error()}
 	}
 	o.step("process prepared")
@@ -85,23 +97,42 @@ func start(r *Reaper, p guest.Process, hostname string, o startOptions) (*Proces
 	return proc, nil
 }
 
-func (p *Program) fill(spec guest.Process, o startOptions, id identity, path, dir string, env []string, ends *stdio) error {
+func (p *Program) fill(spec guest.Process, o startOptions, id identity, dir string, ends *stdio) error {
 	if o.proc {
-		if err := p.Mount("proc", "/proc", unix.MS_NOSUID|unix.MS_NOEXEC|unix.MS_NODEV); err != nil {
+		if err := p.mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NOEXEC|unix.MS_NODEV); err != nil {
+			return err
+		}
+		if err := p.confineProc(o.masks); err != nil {
 			return err
 		}
 	}
 	p.Session(ends.terminal())
 	p.Files(ends.child)
-	p.Limit(unix.RLIMIT_NOFILE, maxOpenFiles)
+	p.limits(spec.Rlimits)
 	p.Umask(0o022)
 	// The directory is entered as root, as Docker does since 20.10, and again checked by the
 	// user's own rights when it is used.
 	if err := p.Chdir(dir); err != nil {
 		return err
 	}
+	if o.security.Confined && !spec.Privileged {
+		p.Confine(o.security.Capabilities)
+	}
 	p.Credentials(id.uid, id.gid, id.groups)
-	return p.Exec(path, spec.Args, env)
+	if o.security.NoNewPrivileges {
+		p.NoNewPrivileges()
+	}
+	return nil
+}
+
+// limits sets the resource limits: Docker's number of open files, and what was asked for.
+func (p *Program) limits(asked []guest.Rlimit) {
+	if !slices.ContainsFunc(asked, func(l guest.Rlimit) bool { return l.Resource == unix.RLIMIT_NOFILE }) {
+		p.Limit(unix.RLIMIT_NOFILE, maxOpenFiles, maxOpenFiles)
+	}
+	for _, l := range asked {
+		p.Limit(l.Resource, l.Soft, l.Hard)
+	}
 }
 
 // startFailure gives the errors of the child's last steps Docker's words.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"syscall"
 	"unsafe"
 
@@ -71,18 +72,36 @@ func (p *Program) texts(list []string) (uintptr, error) {
 	return uintptr(unsafe.Pointer(&ptrs[0])), nil
 }
 
-// Mount mounts a file system; a failure is ignored if optional.
-func (p *Program) Mount(fstype, target string, flags uintptr) error {
-	t, err := p.text(fstype)
-	if err != nil {
-		return err
+// mount mounts a file system, or binds or changes a mount, as flags say.
+func (p *Program) mount(source, target, fstype string, flags uintptr) error {
+	var args [3]uintptr
+	for i, s := range []string{source, target, fstype} {
+		var err error
+		if args[i], err = p.text(s); err != nil {
+			return err
+		}
 	}
-	d, err := p.text(target)
-	if err != nil {
-		return err
-	}
-	p.add("mount "+target, unix.SYS_MOUNT, t, d, t, flags, 0)
+	p.add("mount "+target, unix.SYS_MOUNT, args[0], args[1], args[2], flags, 0)
 	return nil
+}
+
+// Confine leaves the process the capabilities of the list at most. It works through the bounding
+// set, which the exec of the program applies; until then the child keeps what it needs.
+func (p *Program) Confine(capabilities []int) {
+	for n := range unix.CAP_LAST_CAP + 1 {
+		if slices.Contains(capabilities, n) {
+			continue
+		}
+		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(n), 0, 0, 0); err != nil {
+			continue // this kernel does not have it
+		}
+		p.add("drop a capability", unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(n))
+	}
+}
+
+// NoNewPrivileges keeps set-user-ID programs from giving more than the process has.
+func (p *Program) NoNewPrivileges() {
+	p.add("no_new_privs", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1)
 }
 
 // Session makes the child the leader of a session, with the terminal tty if it is not negative.
@@ -103,11 +122,10 @@ func (p *Program) Files(fds [3]int) {
 }
 
 // Limit sets a resource limit.
-func (p *Program) Limit(resource int, value uint64) {
-	l := &unix.Rlimit{Cur: value, Max: value}
+func (p *Program) Limit(resource int, soft, hard uint64) {
+	l := &unix.Rlimit{Cur: soft, Max: hard}
 	p.keep = append(p.keep, l)
 	p.add("setrlimit", unix.SYS_PRLIMIT64, 0, uintptr(resource), uintptr(unsafe.Pointer(l)), 0)
-	p.calls[len(p.calls)-1].optional = true
 }
 
 // Chdir changes the working directory.

@@ -53,6 +53,16 @@ func New(out *output.Buffer, main bool) *Task {
 	return t
 }
 
+// After returns the task of a container's next process: it goes on with the output and counts the
+// input on.
+func After(t *Task) *Task {
+	n := New(t.out, t.main)
+	t.inMu.Lock()
+	defer t.inMu.Unlock()
+	n.inPos = t.inPos
+	return n
+}
+
 // Output is the task's output; nil if it is discarded.
 func (t *Task) Output() *output.Buffer { return t.out }
 
@@ -91,11 +101,21 @@ func (t *Task) Fail(err error) {
 	t.mu.Lock()
 	t.exit = exit
 	t.mu.Unlock()
-	if t.out != nil {
-		t.out.Close()
-	}
+	t.endOutput()
 	close(t.started)
 	close(t.ended)
+}
+
+// endOutput ends those who follow. The output of the container's own process goes on if it is
+// started again.
+func (t *Task) endOutput() {
+	switch {
+	case t.out == nil:
+	case t.main:
+		t.out.Cut()
+	default:
+		t.out.Close()
+	}
 }
 
 // await waits for the end of the process and then of its output.
@@ -112,9 +132,7 @@ func (t *Task) await(p *spawn.Process, pumps *sync.WaitGroup, oom func() bool) {
 	}
 	pumps.Wait()
 	t.closeFiles(p)
-	if t.out != nil {
-		t.out.Close()
-	}
+	t.endOutput()
 	t.mu.Lock()
 	t.exit.Code, t.exit.Finished = spawn.ExitCode(ws), finished
 	t.exit.OOM = oom != nil && oom()

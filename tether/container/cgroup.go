@@ -1,0 +1,131 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/tether/kernel"
+)
+
+const (
+	groupsDir = "/sys/fs/cgroup"
+	// quotaPeriod is the length of time that a share of a processor is given for; Docker's.
+	quotaPeriod = 100 * time.Millisecond
+	// freezeWait is how long processes may take to freeze: one that waits for a disk does so first.
+	freezeWait = 10 * time.Second
+)
+
+// controlGroup is the directory of the container's control group; empty if there is none, and then
+// the container runs without what it serves for.
+type controlGroup string
+
+// controlGroup makes the container's control group.
+func (m *Machine) controlGroup() {
+	err := kernel.MountControlGroups()
+	if err == nil {
+		err = os.WriteFile(groupsDir+"/cgroup.subtree_control", []byte("+memory +pids"), 0)
+	}
+	if err == nil {
+		err = os.Mkdir(groupsDir+"/container", 0o755)
+	}
+	if err != nil {
+		m.Log.Warn("no control group", "err", err)
+		return
+	}
+	m.group = groupsDir + "/container"
+	m.space.Cgroup = string(m.group)
+}
+
+func (g controlGroup) write(name, value string) error {
+	if g == "" {
+		return fmt.Errorf("no control group: %w", errdef.ErrUnsupported)
+	}
+	return os.WriteFile(filepath.Join(string(g), name), []byte(value), 0)
+}
+
+// Limit sets the limits that are not 0.
+func (g controlGroup) Limit(l guest.Limits) error {
+	var errs []error
+	if l.Memory > 0 {
+		errs = append(errs, g.LimitMemory(l.Memory))
+	}
+	if l.NanoCPUs > 0 {
+		errs = append(errs, g.LimitCPU(l.NanoCPUs))
+	}
+	if l.Pids > 0 {
+		errs = append(errs, g.LimitPids(l.Pids))
+	}
+	return errors.Join(errs...)
+}
+
+// LimitMemory bounds the memory, in bytes; 0 for no bound.
+func (g controlGroup) LimitMemory(n int64) error { return g.write("memory.max", limitText(n)) }
+
+// LimitPids bounds the number of tasks; 0 for no bound.
+func (g controlGroup) LimitPids(n int64) error { return g.write("pids.max", limitText(n)) }
+
+// LimitCPU bounds the processor time, in 1e-9 processors; 0 for no bound.
+func (g controlGroup) LimitCPU(nano int64) error {
+	// The controller is not enabled before it is needed: it costs each switch of tasks a little.
+	if err := os.WriteFile(groupsDir+"/cgroup.subtree_control", []byte("+cpu"), 0); err != nil {
+		return err
+	}
+	quota := "max"
+	if nano > 0 {
+		quota = strconv.FormatInt(nano*quotaPeriod.Microseconds()/1e9, 10)
+	}
+	return g.write("cpu.max", fmt.Sprintf("%s %d", quota, quotaPeriod.Microseconds()))
+}
+
+func limitText(n int64) string {
+	if n <= 0 {
+		return "max"
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+// Kills counts the container's processes that the kernel has killed because memory ran out.
+func (g controlGroup) Kills() int {
+	n, _ := strconv.Atoi(g.value("memory.events", "oom_kill"))
+	return n
+}
+
+// value reads one line of a file of lines "key value".
+func (g controlGroup) value(file, key string) string {
+	b, err := os.ReadFile(filepath.Join(string(g), file))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, key+" "); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+// Freeze stops all processes, or lets them go on, and returns when it is so.
+func (g controlGroup) Freeze(frozen bool) error {
+	want := "0"
+	if frozen {
+		want = "1"
+	}
+	if err := g.write("cgroup.freeze", want); err != nil {
+		return err
+	}
+	pause := time.Millisecond
+	for end := time.Now().Add(freezeWait); g.value("cgroup.events", "frozen") != want; pause = min(2*pause, 50*time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("the processes do not freeze: %w", errdef.ErrUnavailable)
+		}
+		time.Sleep(pause)
+	}
+	return nil
+}
