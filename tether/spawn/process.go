@@ -128,7 +128,7 @@ func (p *Program) fill(spec guest.Process, o startOptions, id identity, dir stri
 // limits sets the resource limits: Docker's number of open files, and what was asked for.
 func (p *Program) limits(asked []guest.Rlimit) {
 	if !slices.ContainsFunc(asked, func(l guest.Rlimit) bool { return l.Resource == unix.RLIMIT_NOFILE }) {
-		p.Limit(unix.RLIMIT_NOFILE, maxOpenFiles, maxOpenFiles)
+		p.OpenFiles(maxOpenFiles)
 	}
 	for _, l := range asked {
 		p.Limit(l.Resource, l.Soft, l.Hard)

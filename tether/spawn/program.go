@@ -128,6 +128,12 @@ func (p *Program) Limit(resource int, soft, hard uint64) {
 	p.add("setrlimit", unix.SYS_PRLIMIT64, 0, uintptr(resource), uintptr(unsafe.Pointer(l)), 0)
 }
 
+// OpenFiles sets the limit of open files if the kernel lets it.
+func (p *Program) OpenFiles(n uint64) {
+	p.Limit(unix.RLIMIT_NOFILE, n, n)
+	p.calls[len(p.calls)-1].optional = true
+}
+
 // Chdir changes the working directory.
 func (p *Program) Chdir(dir string) error {
 	d, err := p.text(dir)

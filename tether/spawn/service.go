@@ -32,7 +32,7 @@ func StartService(r *Reaper, args, env []string) (*Process, error) {
 	prog := NewProgram(0)
 	prog.Session(-1)
 	prog.Files([3]int{null, fds[1], fds[1]})
-	prog.Limit(unix.RLIMIT_NOFILE, maxOpenFiles, maxOpenFiles)
+	prog.OpenFiles(maxOpenFiles)
 	if err := errors.Join(prog.Chdir("/"), prog.Exec(path, args, env)); err != nil {
 		unix.Close(fds[0])
 		return nil, err
