@@ -110,7 +110,7 @@ func (b *containers) ContainerRm(name string, o *backend.ContainerRmConfig) erro
 	if o.RemoveLink {
 		return unsupported("docker rm --link")
 	}
-	return wrap(b.opts.Engine.Remove(context.Background(), name, o.ForceRemove))
+	return wrap(b.opts.Engine.Remove(context.Background(), name, engine.RemoveOptions{Force: o.ForceRemove, Volumes: o.RemoveVolume}))
 }
 
 // ContainerWait waits for a container.
@@ -151,7 +151,7 @@ func (b *containers) ContainersPrune(ctx context.Context, f filters.Args) (*cont
 		if c.State.Running() || (!until.IsZero() && c.Created.After(until)) || !labelsMatch(f, c.Labels) {
 			continue
 		}
-		if err := b.opts.Engine.Remove(ctx, c.ID, false); err == nil {
+		if err := b.opts.Engine.Remove(ctx, c.ID, engine.RemoveOptions{}); err == nil {
 			report.ContainersDeleted = append(report.ContainersDeleted, c.ID)
 		}
 	}

@@ -45,9 +45,10 @@ func (e *Engine) Create(ctx context.Context, req CreateRequest) (Container, erro
 	}
 	ctx, cancel := e.bounded(ctx)
 	defer cancel()
-	c, err := e.build(ctx, id, name, req)
+	c, m, err := e.build(ctx, id, name, req)
 	if err == nil && ctx.Err() != nil { // whoever wanted it has left and will never know its name
 		e.undo(id, c.networkIDs()...)
+		e.abandon(m)
 		err = ctx.Err()
 	}
 	if err != nil {
@@ -55,6 +56,7 @@ func (e *Engine) Create(ctx context.Context, req CreateRequest) (Container, erro
 		return Container{}, err
 	}
 	e.add(c)
+	m.release()
 	e.emit(c, "create")
 	return c.view(), nil
 }
@@ -93,26 +95,25 @@ type parts struct {
 	endpoint network.Endpoint
 	network  network.Network
 	identity guest.Identity
+	mounting mounting
 }
 
-func (e *Engine) build(ctx context.Context, id, name string, req CreateRequest) (*container, error) {
+// build makes the container's VM. Its volumes are held until they are released.
+func (e *Engine) build(ctx context.Context, id, name string, req CreateRequest) (c *container, m mounting, err error) {
 	p, err := e.gather(ctx, id, req)
+	if err == nil {
+		c, err = e.createVM(ctx, id, name, req, p)
+	}
 	if err != nil {
 		e.undo(id, p.network.ID)
-		return nil, err
+		e.abandon(p.mounting)
 	}
-	c, err := e.createVM(ctx, id, name, req, p)
-	if err != nil {
-		e.undo(id, p.network.ID)
-		return nil, err
-	}
-	return c, nil
+	return c, p.mounting, err
 }
 
 // gather does what does not depend on one another at the same time.
-func (e *Engine) gather(ctx context.Context, id string, req CreateRequest) (parts, error) {
-	var p parts
-	var err error
+func (e *Engine) gather(ctx context.Context, id string, req CreateRequest) (p parts, err error) {
+	p.mounting.release = func() {}
 	if p.network, err = e.findNetwork(ctx, req.Network.Name); err != nil {
 		return p, err
 	}
@@ -138,10 +139,18 @@ func (e *Engine) gather(ctx context.Context, id string, req CreateRequest) (part
 	})
 	g.Go(func() error {
 		var err error
+		p.mounting, err = e.mountVolumes(gctx, req.Mounts)
+		return err
+	})
+	g.Go(func() error {
+		var err error
 		p.identity, err = e.opts.Authority.Issue(id)
 		return err
 	})
-	return p, g.Wait()
+	if err := g.Wait(); err != nil {
+		return p, err
+	}
+	return p, p.mounting.place(p.root)
 }
 
 func (e *Engine) findNetwork(ctx context.Context, name string) (network.Network, error) {
@@ -173,11 +182,15 @@ func (e *Engine) createVM(ctx context.Context, id, name string, req CreateReques
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", id, err)
 	}
-	config, err := json.Marshal(guestConfig(def, req, p))
+	g := guestConfig(def, req, p)
+	if g.Mounts, err = guestMounts(def.Mounts); err != nil {
+		return nil, err
+	}
+	config, err := json.Marshal(g)
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", id, err)
 	}
-	create := compute.CreateRequest{ID: id, Name: name, CPUs: def.CPUs, MemoryMB: def.MemoryMB, Disks: p.root.Disks,
+	create := compute.CreateRequest{ID: id, Name: name, CPUs: def.CPUs, MemoryMB: def.MemoryMB, Disks: slices.Concat(p.root.Disks, p.mounting.disks),
 		Guest: map[string]string{guest.KeyConfig: string(config)}, Metadata: metadata}
 	create.NICs = append(create.NICs, p.endpoint.NIC)
 	vm, err := e.opts.Compute.Create(ctx, create)
@@ -200,7 +213,7 @@ func withHostname(env []string, host string) []string {
 func (e *Engine) define(id, name string, req CreateRequest, p parts) (Definition, error) {
 	d := Definition{Version: 1, ID: id, Name: name, Created: time.Now().UTC(), Image: req.Image, Process: req.Process,
 		Labels: req.Labels, AutoRemove: req.AutoRemove, StopSignal: req.StopSignal, StopTimeout: req.StopTimeout,
-		CPUs: e.cpus(req.CPUs), MemoryMB: e.memory(req.Memory)}
+		CPUs: e.cpus(req.CPUs), MemoryMB: e.memory(req.Memory), Mounts: p.mounting.points}
 	d.Networks = []Attachment{{NetworkID: p.network.ID, Name: p.network.Name, MAC: p.endpoint.NIC.MAC,
 		Addresses: p.endpoint.Addresses, Gateway: p.endpoint.Gateway, DNS: p.endpoint.DNS}}
 	if req.API != nil {

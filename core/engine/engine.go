@@ -22,10 +22,16 @@ import (
 	"github.com/openvic/vic/sdk/storage"
 )
 
+// Storage is what the engine needs of the storage driver.
+type Storage interface {
+	storage.Disks
+	storage.Volumes
+}
+
 // Options are what an engine is made of.
 type Options struct {
 	Compute   compute.Driver
-	Storage   storage.Disks
+	Storage   Storage
 	Network   network.Driver
 	Images    Images
 	Authority *link.Authority
@@ -51,6 +57,8 @@ type Engine struct {
 	ready  chan struct{}   // closed when the first list of VMs is in
 	room   *room
 
+	volumes volumes
+
 	mu         sync.Mutex
 	containers map[string]*container
 	names      map[string]string // name to container ID, reserved while a container is made
@@ -71,8 +79,10 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if o.BridgeNetwork == "" {
 		o.BridgeNetwork = "bridge"
 	}
-	return &Engine{opts: o, dialer: link.NewDialer(o.Compute, o.Authority), log: o.Log, ctx: ctx, room: newRoom(o.Compute),
-		ready: make(chan struct{}), containers: map[string]*container{}, names: map[string]string{}, execs: map[string]*exec{}}, nil
+	e := &Engine{opts: o, dialer: link.NewDialer(o.Compute, o.Authority), log: o.Log, ctx: ctx, room: newRoom(o.Compute),
+		ready: make(chan struct{}), containers: map[string]*container{}, names: map[string]string{}, execs: map[string]*exec{}}
+	e.volumes.init()
+	return e, nil
 }
 
 // Ready is closed when the engine knows all containers.

@@ -158,7 +158,7 @@ func TestStopWithoutTether(t *testing.T) {
 	w.Mute(true)
 	go func() { _ = w.Start(context.Background(), "c1") }()
 	w.eventually("VM on", func() bool { vm, _ := w.Compute.Get(ctx(t), c.ID); return vm.State == compute.StateRunning })
-	w.must(w.Remove(ctx(t), "c1", true))
+	w.must(w.Remove(ctx(t), "c1", engine.RemoveOptions{Force: true}))
 	if _, err := w.Get("c1"); !errors.Is(err, errdef.ErrNotFound) {
 		t.Errorf("get: %v", err)
 	}
@@ -383,10 +383,10 @@ func TestRemoveOfARunningOneNeedsForce(t *testing.T) {
 	w := newWorld(t)
 	w.create("c1", []string{"sleep"})
 	w.must(w.Start(ctx(t), "c1"))
-	if err := w.Remove(ctx(t), "c1", false); !errors.Is(err, errdef.ErrConflict) {
+	if err := w.Remove(ctx(t), "c1", engine.RemoveOptions{}); !errors.Is(err, errdef.ErrConflict) {
 		t.Errorf("err %v", err)
 	}
-	w.must(w.Remove(ctx(t), "c1", true))
+	w.must(w.Remove(ctx(t), "c1", engine.RemoveOptions{Force: true}))
 	if got := w.events.actions(); !slices.Equal(got[len(got)-3:], []string{"kill", "die 137", "destroy"}) {
 		t.Errorf("events %v", got)
 	}

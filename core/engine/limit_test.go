@@ -24,6 +24,6 @@ func TestNoMoreContainersThanTheLimit(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	w.must(w.Engine.Remove(ctx(t), "c1", false))
+	w.must(w.Engine.Remove(ctx(t), "c1", engine.RemoveOptions{}))
 	w.create("c3", []string{"true"})
 }

@@ -8,13 +8,19 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 )
 
+// RemoveOptions say how a container is removed.
+type RemoveOptions struct {
+	Force   bool // also if it runs
+	Volumes bool // with its anonymous volumes
+}
+
 // Remove destroys a container. A running one only by force.
-func (e *Engine) Remove(ctx context.Context, ref string, force bool) error {
+func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error {
 	c, err := e.lookup(ref)
 	if err != nil {
 		return err
 	}
-	if err := c.beginRemoval(ref, force); err != nil {
+	if err := c.beginRemoval(ref, o.Force); err != nil {
 		return err
 	}
 	ctx, cancel := e.detached(ctx)
@@ -28,6 +34,9 @@ func (e *Engine) Remove(ctx context.Context, ref string, force bool) error {
 			}
 		})
 		return err
+	}
+	if o.Volumes {
+		e.removeAnonymous(ctx, c.definition().Mounts)
 	}
 	return nil
 }
@@ -132,7 +141,7 @@ func (e *Engine) autoRemove(c *container) {
 	ctx, cancel := e.background(5 * time.Minute)
 	defer cancel()
 	for delay := time.Second; ; delay = min(2*delay, time.Minute) {
-		err := e.Remove(ctx, c.id, true)
+		err := e.Remove(ctx, c.id, RemoveOptions{Force: true, Volumes: true})
 		if err == nil || isNotFound(err) {
 			return
 		}

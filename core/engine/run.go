@@ -34,6 +34,7 @@ type run struct {
 	ctx     context.Context // ends when the VM is off
 	cancel  context.CancelFunc
 	adopted bool         // it was running when the engine found it
+	ended   func()       // called once the VM is off
 	taken   atomic.Int64 // output chunks that attached clients took
 
 	step  sync.Mutex // one transition with its event after the other
@@ -61,6 +62,7 @@ func (e *Engine) newRun(c *container, adopted bool) (*run, error) {
 	}
 	ctx, cancel := context.WithCancel(e.ctx)
 	r := &run{c: c, link: l, stdin: l.Stdin("", !adopted), ctx: ctx, cancel: cancel, adopted: adopted}
+	r.ended = sync.OnceFunc(func() { e.volumes.unclaim(c); e.emitMounts(c, "unmount") })
 	marked := false
 	c.update(func() {
 		if marked = c.removing || c.removed; marked {
@@ -79,6 +81,9 @@ func (e *Engine) newRun(c *container, adopted bool) (*run, error) {
 		l.Close()
 		return nil, errMarked()
 	}
+	if adopted {
+		e.volumes.tryClaim(c, c.exclusive())
+	}
 	return r, nil
 }
 
@@ -92,6 +97,7 @@ func (r *run) end() {
 			r.c.run, r.c.offAt = nil, time.Now()
 		}
 	})
+	r.ended()
 }
 
 // follow sees a run to its end over the link. If the VM goes off first, vmOff ends it.

@@ -63,12 +63,21 @@ func (e *Engine) start(ctx context.Context, c *container) error {
 		return err
 	}
 	defer done()
+	if err := e.claim(ctx, c); err != nil {
+		c.update(func() { c.state.Error = err.Error() })
+		if c.autoRemoved() {
+			go e.autoRemove(c)
+		}
+		return err
+	}
 	r, err := e.admit(ctx, c)
 	if err != nil {
+		e.volumes.unclaim(c)
 		return err
 	}
 	ctx, cancel := e.detached(ctx)
 	defer cancel()
+	e.emitMounts(c, "mount")
 	err = c.call(func() error { return e.opts.Compute.Start(ctx, c.id) })
 	if err != nil {
 		c.update(func() { c.state.Error = err.Error() })

@@ -76,7 +76,7 @@ func TestNothingIsLostUnderStress(t *testing.T) {
 	}
 	w.eventually("nothing is left over", func() bool { return len(w.leftovers()) == 0 })
 	for _, c := range w.List() {
-		if err := w.Remove(ctx(t), c.ID, true); err != nil && !errors.Is(err, errdef.ErrNotFound) {
+		if err := w.Remove(ctx(t), c.ID, engine.RemoveOptions{Force: true}); err != nil && !errors.Is(err, errdef.ErrNotFound) {
 			t.Errorf("remove of %s: %v", c.Name, err)
 		}
 	}
@@ -107,7 +107,7 @@ func (w *world) step(r *rand.Rand, name, other string) {
 	case 5:
 		err = w.Kill(c, name, 9)
 	case 6:
-		err = w.Remove(c, name, r.IntN(2) == 0)
+		err = w.Remove(c, name, engine.RemoveOptions{Force: r.IntN(2) == 0, Volumes: true})
 	case 7:
 		err = w.Rename(c, name, other)
 	case 8:
@@ -185,7 +185,7 @@ func TestRemovalMeetsWhatElseGoesOn(t *testing.T) {
 	entered, goOn := make(chan struct{}), make(chan struct{})
 	w.World.At("remove", func(context.Context) error { close(entered); <-goOn; return nil })
 	done := make(chan error, 1)
-	go func() { done <- w.Remove(ctx(t), "c1", false) }()
+	go func() { done <- w.Remove(ctx(t), "c1", engine.RemoveOptions{}) }()
 	<-entered
 	refuses := func(what string, err error, text string) {
 		t.Helper()
@@ -193,7 +193,7 @@ func TestRemovalMeetsWhatElseGoesOn(t *testing.T) {
 			t.Errorf("%s while it is removed: %v", what, err)
 		}
 	}
-	refuses("rm", w.Remove(ctx(t), "c1", true), "removal of container c1 is already in progress")
+	refuses("rm", w.Remove(ctx(t), "c1", engine.RemoveOptions{Force: true}), "removal of container c1 is already in progress")
 	_, err := w.Create(ctx(t), request("c1", "true"))
 	refuses("create of the name", err, "is already in use")
 	started := make(chan error, 1)
@@ -217,7 +217,7 @@ func TestForcedRemovalOfAContainerThatIsBeingStarted(t *testing.T) {
 	go func() { started <- w.Start(ctx(t), "c1") }()
 	<-entered
 	removed := make(chan error, 1)
-	go func() { removed <- w.Remove(ctx(t), "c1", true) }()
+	go func() { removed <- w.Remove(ctx(t), "c1", engine.RemoveOptions{Force: true}) }()
 	time.Sleep(20 * time.Millisecond)
 	close(goOn)
 	<-started

@@ -84,6 +84,7 @@ type Definition struct {
 	CPUs        int32             `json:"cpus"`
 	MemoryMB    int64             `json:"memoryMB"`
 	Networks    []Attachment      `json:"networks,omitempty"`
+	Mounts      []MountPoint      `json:"mounts,omitempty"`
 	LastRun     Run               `json:"lastRun,omitzero"`
 	// API is the API layer's own: the request that made the container.
 	API json.RawMessage `json:"api,omitempty"`
@@ -122,6 +123,7 @@ type CreateRequest struct {
 	CPUs        float64 // rounded up; 0: the default
 	Memory      int64   // bytes, rounded up; 0: the default
 	Network     NetworkRequest
+	Mounts      []MountRequest
 	// API makes the API layer's part of the definition, with the final name and ID.
 	API func(id, name string) (json.RawMessage, error)
 }

@@ -15,6 +15,7 @@ type Type string
 const (
 	Container Type = "container"
 	Network   Type = "network"
+	Volume    Type = "volume"
 )
 
 // Event is one thing that happened.

@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openvic/vic/sdk/device"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/storage"
+)
+
+// MountPoint is a volume's place in a container.
+type MountPoint struct {
+	Volume   string `json:"volume"`
+	Target   string `json:"target"`
+	ReadOnly bool   `json:"readOnly,omitempty"`
+	// Anonymous: the user gave the volume no name; it goes with the container if that is asked for.
+	Anonymous bool `json:"anonymous,omitempty"`
+	NoCopy    bool `json:"noCopy,omitempty"` // not filled from the image
+	// Disk is the volume as the storage driver gave it; Index its place among the VM's disks, if it
+	// is one that a VM attaches.
+	Disk  device.Disk `json:"disk"`
+	Index int         `json:"index,omitempty"`
+}
+
+// Shared says that several running containers may have the volume.
+func (m MountPoint) Shared() bool { return m.Disk.Kind == device.KindNFS }
+
+// MountRequest asks for a volume in a container.
+type MountRequest struct {
+	Volume    string // made if it is not there; empty: an anonymous one is made
+	Target    string
+	ReadOnly  bool
+	NoCopy    bool
+	Anonymous bool // for a volume of another container that has no name of the user's
+	// Options and Labels are for a volume that has to be made.
+	Options map[string]string
+	Labels  map[string]string
+}
+
+// mounting is what a container in the making has of volumes.
+type mounting struct {
+	points  []MountPoint
+	disks   []device.Disk // in the order of their Index, after the root's
+	made    []string      // anonymous volumes that go if the container does not come
+	release func()
+}
+
+// mountVolumes finds or makes the volumes of a container.
+func (e *Engine) mountVolumes(ctx context.Context, reqs []MountRequest) (mounting, error) {
+	m := mounting{release: func() {}}
+	reqs = slices.Clone(reqs)
+	var names []string
+	for i := range reqs {
+		if reqs[i].Volume == "" {
+			id, err := newID()
+			if err != nil {
+				return m, err
+			}
+			reqs[i].Volume, reqs[i].Anonymous = id, true
+		}
+		names = append(names, reqs[i].Volume)
+	}
+	m.release = e.volumes.hold(names)
+	for _, r := range reqs {
+		v, made, err := e.ensureVolume(ctx, VolumeRequest{Name: r.Volume, Options: r.Options, Labels: r.Labels})
+		if err != nil {
+			return m, fmt.Errorf("volume %s: %w", r.Volume, err)
+		}
+		if made && r.Anonymous {
+			m.made = append(m.made, v.Name)
+		}
+		m.points = append(m.points, MountPoint{Volume: v.Name, Target: r.Target, ReadOnly: r.ReadOnly, Anonymous: r.Anonymous,
+			NoCopy: r.NoCopy, Disk: v.Disk})
+	}
+	return m, nil
+}
+
+// place gives the volumes' disks their indices after the root's.
+func (m *mounting) place(root storage.Root) error {
+	index := map[string]int{}
+	for i := range m.points {
+		p := &m.points[i]
+		if p.Shared() {
+			continue
+		}
+		n, ok := index[p.Volume]
+		if !ok {
+			n = len(root.Disks) + len(m.disks)
+			index[p.Volume] = n
+			m.disks = append(m.disks, p.Disk)
+		}
+		p.Index = n
+	}
+	if n := len(root.Disks) + len(m.disks); n > guest.MaxDisks {
+		return fail(errdef.ErrInvalid, "the container needs %d disks, %d of them volumes; a container VM takes %d", n, len(m.disks), guest.MaxDisks)
+	}
+	return nil
+}
+
+// abandon gives back what a container has that did not come to be.
+func (e *Engine) abandon(m mounting) {
+	m.release()
+	ctx, cancel := e.background(undoTimeout)
+	defer cancel()
+	for _, name := range m.made {
+		if err := e.RemoveVolume(ctx, name, true); err != nil {
+			e.log.Warn("anonymous volume stays", "volume", name, "err", err)
+		}
+	}
+}
+
+// guestMounts is what the tether mounts.
+func guestMounts(points []MountPoint) ([]guest.Mount, error) {
+	var out []guest.Mount
+	for _, p := range points {
+		m := guest.Mount{Disk: p.Index, Target: p.Target, ReadOnly: p.ReadOnly, SubDir: guest.VolumeDir, Volume: p.Volume, Populate: !p.NoCopy}
+		if p.Shared() {
+			m.SubDir = ""
+			var err error
+			if m.FSType, m.Source, m.Options, err = nfsMount(p.Disk.Locator); err != nil {
+				return nil, fmt.Errorf("volume %s: %w", p.Volume, err)
+			}
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// nfsMount reads a locator of device.KindNFS.
+func nfsMount(locator string) (fstype, source, options string, err error) {
+	u, err := url.Parse(locator)
+	if err != nil || u.Scheme != "nfs" || u.Host == "" {
+		return "", "", "", fmt.Errorf("share %q is not like nfs://host/path: %w", locator, errdef.ErrInternal)
+	}
+	options = strings.ReplaceAll(u.RawQuery, "&", ",")
+	if p := u.Port(); p != "" {
+		options += ",port=" + p
+	}
+	host := u.Hostname()
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return "nfs", host + ":" + u.Path, strings.TrimPrefix(options, ","), nil
+}
+
+// claimed returns the running container that has a volume for itself.
+func (v *volumes) claimed(name string) *container {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.claims[name]
+}
+
+// tryClaim takes the volumes that only one VM can have; it returns who has one of them, and which.
+func (v *volumes) tryClaim(c *container, names []string) (*container, string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, n := range names {
+		if other := v.claims[n]; other != nil && other != c {
+			return other, n
+		}
+	}
+	for _, n := range names {
+		v.claims[n] = c
+	}
+	return nil, ""
+}
+
+func (v *volumes) unclaim(c *container) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for n, holder := range v.claims {
+		if holder == c {
+			delete(v.claims, n)
+		}
+	}
+}
+
+// exclusive are the volumes of a container that only one running container can have.
+func (c *container) exclusive() []string {
+	return volumeNames(slices.DeleteFunc(slices.Clone(c.definition().Mounts), MountPoint.Shared))
+}
+
+// claim takes a container's volumes for its next run. One whose holder has ended, but not yet its VM,
+// is waited for.
+func (e *Engine) claim(ctx context.Context, c *container) error {
+	names := c.exclusive()
+	ctx, cancel := context.WithTimeout(ctx, 2*offPatience+drainPatience)
+	defer cancel()
+	for {
+		other, name := e.volumes.tryClaim(c, names)
+		if other == nil {
+			return nil
+		}
+		other.mu.Lock()
+		r := other.run
+		ending := r == nil || r.over
+		other.mu.Unlock()
+		taken := fail(errdef.ErrConflict, "volume %q is in use by container %s; a volume on a datastore is for one running container at a time: "+
+			"stop that one, or use a volume store on NFS", name, other.title())
+		if !ending {
+			return taken
+		}
+		// Between its power off and the end of its claim lie microseconds.
+		if err := other.await(ctx, func() bool { return r == nil || r.gone }); err != nil {
+			return taken
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return taken
+		}
+	}
+}
+
+// title is a container as messages name it.
+func (c *container) title() string { return c.definition().Name + " (" + c.id[:12] + ")" }
+
+// emitMounts tells that a container's volumes are mounted or no longer so.
+func (e *Engine) emitMounts(c *container, action string) {
+	for _, m := range c.definition().Mounts {
+		a := []string{"container", c.id}
+		if action == "mount" {
+			a = append(a, "destination", m.Target, "read/write", strconv.FormatBool(!m.ReadOnly), "propagation", "")
+		}
+		e.emitVolume(m.Volume, action, a...)
+	}
+}
+
+// removeAnonymous destroys a removed container's anonymous volumes that no other container has.
+func (e *Engine) removeAnonymous(ctx context.Context, mounts []MountPoint) {
+	anonymous := slices.DeleteFunc(slices.Clone(mounts), func(m MountPoint) bool { return !m.Anonymous })
+	for _, name := range volumeNames(anonymous) {
+		if len(e.usersOf()[name]) > 0 {
+			continue
+		}
+		if err := e.RemoveVolume(ctx, name, true); err != nil {
+			e.log.Warn("anonymous volume stays", "volume", name, "err", err)
+		}
+	}
+}
