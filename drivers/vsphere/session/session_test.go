@@ -39,6 +39,9 @@ func TestFaultsBecomeClassesWithTheirText(t *testing.T) {
 		{"full", taskFault(&types.NoDiskSpace{Datastore: "ds1"}, "no space"), errdef.ErrExhausted, "ds1"},
 		{"state", taskFault(&types.InvalidPowerState{ExistingState: "poweredOn"}, ""), errdef.ErrConflict, "poweredOn"},
 		{"privilege", soapFault(types.NoPermission{PrivilegeId: "VirtualMachine.Config"}, ""), errdef.ErrDenied, "VirtualMachine.Config"},
+		{"privileges", soapFault(types.NoPermission{PrivilegeId: "Network.Assign", MissingPrivileges: []types.NoPermissionEntityPrivileges{{
+			Entity: types.ManagedObjectReference{Type: "Network", Value: "network-7"}, PrivilegeIds: []string{"Network.Assign"}}}}, "Permission denied"),
+			errdef.ErrDenied, "lacks Network.Assign on Network network-7; "},
 		{"tools", soapFault(types.ToolsUnavailable{}, ""), errdef.ErrUnsupported, "ToolsUnavailable"},
 		{"unknown", taskFault(&types.CannotMoveVmWithDeltaDisk{}, "no"), errdef.ErrInternal, "CannotMoveVmWithDeltaDisk"},
 		{"context", context.Canceled, context.Canceled, "canceled"},
