@@ -56,6 +56,9 @@ func (h host) MountShare(context.Context, config.Share) (string, error) {
 	return "", errdef.ErrUnsupported
 }
 func (h host) Unpack(ctx context.Context, dir string, r io.Reader) (int64, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil { // a child has its parent's
+		return 0, err
+	}
 	return archive.Apply(ctx, dir, r, archive.WithNoSameOwner())
 }
 
