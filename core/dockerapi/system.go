@@ -42,8 +42,12 @@ func (b *system) SystemInfo(ctx context.Context) (*systemtypes.Info, error) {
 		RegistryConfig: &registry.ServiceConfig{Mirrors: b.opts.Mirrors, IndexConfigs: b.indexes()}}
 	info.Plugins = systemtypes.PluginsInfo{Volume: []string{}, Network: []string{"bridge"}, Log: []string{"json-file"}}
 	info.DriverStatus = [][2]string{{"Compute driver", b.opts.Drivers[0]}, {"Storage driver", b.opts.Drivers[1]}, {"Network driver", b.opts.Drivers[2]}}
-	if c := b.opts.Engine.Capacity(ctx); c.CPUs > 0 && c.MemoryMB > 0 {
-		info.NCPU, info.MemTotal = int(c.CPUs), c.MemoryMB<<20
+	c := b.opts.Engine.Capacity(ctx)
+	if c.CPUs > 0 {
+		info.NCPU = int(c.CPUs)
+	}
+	if c.MemoryMB > 0 {
+		info.MemTotal = c.MemoryMB << 20
 	}
 	b.count(ctx, info)
 	return info, nil

@@ -52,6 +52,8 @@ func (s *Server) inventory(ctx context.Context) error {
 	if b.err != nil {
 		return b.err
 	}
+	s.size()
+	s.bound(sctx)
 	s.baseRefs = map[types.ManagedObjectReference]bool{}
 	for _, e := range s.reg.All("") {
 		s.baseRefs[e.Reference()] = true

@@ -77,6 +77,7 @@ func (s *Server) openStore() (*store, error) {
 	if err := st.restore(&saved); err != nil {
 		return nil, fmt.Errorf("%s: %w", st.file, err)
 	}
+	s.bound(s.context()) // this machine may not be the one it was
 	return st, nil
 }
 

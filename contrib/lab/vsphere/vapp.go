@@ -170,6 +170,7 @@ func (a *labVApp) DestroyTask(ctx *simulator.Context, req *types.Destroy_Task) s
 func (a *labVApp) CreateVApp(ctx *simulator.Context, req *types.CreateVApp) (res soap.HasFault) {
 	ctx.WithLock(a.VirtualApp, func() { res = a.VirtualApp.CreateVApp(ctx, req) })
 	a.lab.intoFolder(ctx, res)
+	a.lab.bound(ctx)
 	return res
 }
 
@@ -190,18 +191,33 @@ func (p *labPool) Unlock() {}
 func (p *labPool) CreateVApp(ctx *simulator.Context, req *types.CreateVApp) (res soap.HasFault) {
 	ctx.WithLock(p.ResourcePool, func() { res = p.ResourcePool.CreateVApp(ctx, req) })
 	p.lab.intoFolder(ctx, res)
+	p.lab.bound(ctx)
 	return res
 }
 
 // CreateResourcePool makes a pool, with the lock that the call does not have.
 func (p *labPool) CreateResourcePool(ctx *simulator.Context, req *types.CreateResourcePool) (res soap.HasFault) {
 	ctx.WithLock(p.ResourcePool, func() { res = p.ResourcePool.CreateResourcePool(ctx, req) })
+	p.lab.bound(ctx)
 	return res
 }
 
 // UpdateConfig changes the pool, with the lock that the call does not have.
 func (p *labPool) UpdateConfig(ctx *simulator.Context, req *types.UpdateConfig) (res soap.HasFault) {
 	ctx.WithLock(p.ResourcePool, func() { res = p.ResourcePool.UpdateConfig(ctx, req) })
+	p.lab.bound(ctx)
+	return res
+}
+
+// UpdateConfig is labPool's.
+func (a *labVApp) UpdateConfig(ctx *simulator.Context, req *types.UpdateConfig) (res soap.HasFault) {
+	pool := &simulator.ResourcePool{}
+	ctx.WithLock(a.VirtualApp, func() {
+		pool.ResourcePool = a.VirtualApp.VirtualApp.ResourcePool
+		res = pool.UpdateConfig(ctx, req)
+		a.Name, a.Config = pool.Name, pool.Config
+	})
+	a.lab.bound(ctx)
 	return res
 }
 

@@ -109,6 +109,18 @@ func (i *Inventory) List() []*Machine {
 	return i.list()
 }
 
+// Others returns the VMs of the pool that are no container VMs: the endpoint VM.
+func (i *Inventory) Others() (out []*Machine) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, m := range i.vms {
+		if m.ID() == "" {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
 func (i *Inventory) list() []*Machine {
 	out := make([]*Machine, 0, len(i.ids))
 	for _, ref := range i.ids {

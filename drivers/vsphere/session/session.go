@@ -48,6 +48,7 @@ type Session struct {
 	renewed chan struct{} // closed and replaced at every login
 
 	waiters waiters
+	tasks   chan struct{} // holds one token for each task under way
 }
 
 // Open connects and logs in. The session is kept alive until Close.
@@ -56,7 +57,7 @@ func Open(ctx context.Context, c config.VCenter, log *slog.Logger) (*Session, er
 	if err != nil {
 		return nil, fmt.Errorf("vcenter.url: %w: %w", errdef.ErrInvalid, err)
 	}
-	s := &Session{user: url.UserPassword(c.User, c.Password), log: log, renewed: make(chan struct{})}
+	s := &Session{user: url.UserPassword(c.User, c.Password), log: log, renewed: make(chan struct{}), tasks: make(chan struct{}, maxTasks)}
 	u.User = nil
 	s.soap = soap.NewClient(u, false)
 	t := s.soap.DefaultTransport()

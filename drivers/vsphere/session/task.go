@@ -16,11 +16,19 @@ const (
 	waitSeconds    = 60 // of one WaitForUpdatesEx
 	maxIdleWaiters = 16
 	maxInProgress  = 20 // times that a task is tried while the object is busy
+	maxTasks       = 16 // tasks of ours at a time: vCenter would queue more, and time them out there
 )
 
 // Run starts a task with start and waits for its end. While the object is busy with another task
-// it waits for that one and tries again. what begins the error's text.
+// it waits for that one and tries again. what begins the error's text. Of many at once, maxTasks run
+// and the others wait for their turn.
 func (s *Session) Run(ctx context.Context, what string, start func(context.Context) (types.ManagedObjectReference, error)) (*types.TaskInfo, error) {
+	select {
+	case s.tasks <- struct{}{}:
+		defer func() { <-s.tasks }()
+	case <-ctx.Done():
+		return nil, Error(what, ctx.Err())
+	}
 	for try := 0; ; try++ {
 		ref, err := start(ctx)
 		var info *types.TaskInfo
