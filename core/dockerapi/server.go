@@ -80,6 +80,7 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 	s.UseMiddleware(*versions)
 	s.UseMiddleware(statusMiddleware{})
 	s.UseMiddleware(guard{})
+	s.UseMiddleware(plainArchives{})
 	cs := newContainers(o)
 	forward(ctx, o.Hub, o.Events, cs)
 	return s.CreateMux(ctx, routers(o, cs)...), nil

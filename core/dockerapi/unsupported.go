@@ -2,14 +2,12 @@ package dockerapi
 
 import (
 	"context"
-	"io"
 	"net/http"
 
 	"github.com/docker/docker/api/server/httputils"
 	"github.com/docker/docker/api/server/router"
 	"github.com/docker/docker/api/types/backend"
 	"github.com/docker/docker/api/types/container"
-	"github.com/moby/go-archive"
 )
 
 // refusals serves the routes of the Docker API that this version has nothing behind: each answers
@@ -56,32 +54,12 @@ func emptyList(_ context.Context, w http.ResponseWriter, _ *http.Request, _ map[
 
 // What the container router asks for and the engine does not have yet.
 
-func (b *containers) ContainerArchivePath(string, string) (io.ReadCloser, *container.PathStat, error) {
-	return nil, nil, unsupported("docker cp")
-}
-
-func (b *containers) ContainerStatPath(string, string) (*container.PathStat, error) {
-	return nil, unsupported("docker cp")
-}
-
-func (b *containers) ContainerExtractToDir(string, string, bool, bool, io.Reader) error {
-	return unsupported("docker cp")
-}
-
-func (b *containers) ContainerExport(context.Context, string, io.Writer) error {
-	return unsupported("docker export")
-}
-
 func (b *containers) ContainerPause(string) error { return unsupported("docker pause") }
 
 func (b *containers) ContainerUnpause(string) error { return unsupported("docker unpause") }
 
 func (b *containers) ContainerUpdate(string, *container.HostConfig) (container.UpdateResponse, error) {
 	return container.UpdateResponse{}, unsupported("docker update")
-}
-
-func (b *containers) ContainerChanges(context.Context, string) ([]archive.Change, error) {
-	return nil, unsupported("docker diff")
 }
 
 func (b *containers) ContainerStats(context.Context, string, *backend.ContainerStatsConfig) error {

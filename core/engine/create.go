@@ -213,7 +213,7 @@ func withHostname(env []string, host string) []string {
 func (e *Engine) define(id, name string, req CreateRequest, p parts) (Definition, error) {
 	d := Definition{Version: 1, ID: id, Name: name, Created: time.Now().UTC(), Image: req.Image, Process: req.Process,
 		Labels: req.Labels, AutoRemove: req.AutoRemove, StopSignal: req.StopSignal, StopTimeout: req.StopTimeout,
-		CPUs: e.cpus(req.CPUs), MemoryMB: e.memory(req.Memory), Mounts: p.mounting.points}
+		CPUs: e.cpus(req.CPUs), MemoryMB: e.memory(req.Memory), Mounts: p.mounting.points, ReadOnly: req.ReadOnly}
 	d.Networks = []Attachment{{NetworkID: p.network.ID, Name: p.network.Name, MAC: p.endpoint.NIC.MAC,
 		Addresses: p.endpoint.Addresses, Gateway: p.endpoint.Gateway, DNS: p.endpoint.DNS}}
 	if req.API != nil {

@@ -19,7 +19,6 @@ import (
 	"github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/network"
-	"github.com/openvic/vic/sdk/storage"
 )
 
 // Storage is what the engine needs of the storage driver.

@@ -85,6 +85,7 @@ type Definition struct {
 	MemoryMB    int64             `json:"memoryMB"`
 	Networks    []Attachment      `json:"networks,omitempty"`
 	Mounts      []MountPoint      `json:"mounts,omitempty"`
+	ReadOnly    bool              `json:"readOnly,omitempty"` // the root file system
 	LastRun     Run               `json:"lastRun,omitzero"`
 	// API is the API layer's own: the request that made the container.
 	API json.RawMessage `json:"api,omitempty"`

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/openvic/vic/sdk/errdef"
@@ -59,6 +60,7 @@ type Machine struct {
 	leases    []netcfg.Lease
 	halted    bool // by others than the host
 	shutdown  chan struct{}
+	ready     atomic.Bool // the disks are mounted, and space does not change any more
 }
 
 // Run lives the container's life. It returns when the VM may be powered off.

@@ -26,6 +26,7 @@ import (
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/sdk/guest/linkv1"
 	"github.com/openvic/vic/sdk/guest/outlog"
+	"github.com/openvic/vic/sdk/guest/rootfs"
 	"github.com/openvic/vic/tether/life"
 	"github.com/openvic/vic/tether/output"
 	"github.com/openvic/vic/tether/spawn"
@@ -106,6 +107,15 @@ type machine struct {
 	usage    usage.Reader
 	limits   limits
 	shutdown chan struct{}
+	root     string // of its files
+}
+
+func (m *machine) Spaces() (Spaces, error) {
+	if m.root == "" {
+		return Spaces{}, errdef.ErrUnavailable
+	}
+	v := rootfs.View{Root: m.root}
+	return Spaces{Container: v, Root: v}, nil
 }
 
 // limits notes what was set.

@@ -31,6 +31,9 @@ type Machine interface {
 	Task(execID string) (*task.Task, error)
 	// Exec starts a further process; a second call with the same ID changes nothing.
 	Exec(ctx context.Context, execID string, p guest.Process, discard bool) (pid int, err error)
+	// Spaces returns the views of the container's files; errdef.ErrUnavailable before its disks are
+	// mounted.
+	Spaces() (Spaces, error)
 	// Shutdown syncs the disks and powers the machine off some time after it has returned.
 	Shutdown()
 	// Life is the container's process over its restarts.

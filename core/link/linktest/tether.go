@@ -33,6 +33,7 @@ type Tether struct {
 	start  int64 // of this boot's output
 	off    func(guest.Exit)
 	tls    *tls.Config
+	files  files
 
 	mu    sync.Mutex
 	execs map[string]*Process
@@ -51,6 +52,7 @@ func Boot(cfg guest.Config, bootID string, log *Output, off func(guest.Exit)) (*
 		return nil, errors.New("tether identity: no CA")
 	}
 	t := &Tether{cfg: cfg, bootID: bootID, off: off, execs: map[string]*Process{}, conns: map[net.Conn]struct{}{}}
+	t.files.all = map[string][]byte{}
 	t.tls = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert}, ClientCAs: pool,
 		ClientAuth: tls.RequireAndVerifyClientCert, VerifyConnection: func(s tls.ConnectionState) error {
 			return s.PeerCertificates[0].VerifyHostname(guest.HostName)

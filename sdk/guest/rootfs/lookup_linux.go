@@ -2,7 +2,6 @@ package rootfs
 
 import (
 	"bufio"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -27,7 +26,7 @@ func lookup(owner string) (*ids, error) {
 		case numeric:
 			found.uid = n
 		default:
-			return nil, fmt.Errorf("failed to look up user %q in container: %w", user, errdef.ErrInvalid)
+			return nil, fail(errdef.ErrInvalid, "failed to look up user %q in container", user)
 		}
 	}
 	if group != "" {
@@ -35,7 +34,7 @@ func lookup(owner string) (*ids, error) {
 		if !numeric {
 			f := entry("/etc/group", func(f []string) bool { return len(f) >= 3 && f[0] == group })
 			if f == nil {
-				return nil, fmt.Errorf("failed to look up group %q in container: %w", group, errdef.ErrInvalid)
+				return nil, fail(errdef.ErrInvalid, "failed to look up group %q in container", group)
 			}
 			n, _ = number(f[2])
 		}

@@ -19,6 +19,7 @@
 package rootfs
 
 import (
+	"fmt"
 	"io/fs"
 	"time"
 )
@@ -79,4 +80,17 @@ type UnpackOptions struct {
 	// Owner is Docker's "user[:group]" that all files are given, looked up in the container; empty:
 	// as the tar says.
 	Owner string
+}
+
+// failure is an error whose text users see: it does not name its class.
+type failure struct {
+	class error
+	text  string
+}
+
+func (f *failure) Error() string { return f.text }
+func (f *failure) Unwrap() error { return f.class }
+
+func fail(class error, format string, args ...any) error {
+	return &failure{class, fmt.Sprintf(format, args...)}
 }

@@ -1,7 +1,6 @@
 package rootfs
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -66,7 +65,7 @@ func follow(name string) (string, error) {
 			continue
 		}
 		if links++; links > maxLinks {
-			return "", fmt.Errorf("%s: too many links: %w", name, errdef.ErrInvalid)
+			return "", fail(errdef.ErrInvalid, "%s: too many links", name)
 		}
 		if strings.HasPrefix(target, "/") {
 			done = "/"
@@ -79,7 +78,7 @@ func follow(name string) (string, error) {
 func sysStat(info fs.FileInfo) (*syscall.Stat_t, error) {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return nil, fmt.Errorf("%s: no system data: %w", info.Name(), errdef.ErrUnsupported)
+		return nil, fail(errdef.ErrUnsupported, "%s: no system data", info.Name())
 	}
 	return st, nil
 }

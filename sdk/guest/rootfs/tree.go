@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -104,7 +103,7 @@ func newTreeReader(r io.Reader) (*treeReader, error) {
 	b := bufio.NewReaderSize(r, bufferSize)
 	magic := make([]byte, len(treeMagic))
 	if _, err := io.ReadFull(b, magic); err != nil || string(magic) != treeMagic {
-		return nil, errors.Join(fmt.Errorf("not a tree: %w", errdef.ErrInvalid), err)
+		return nil, errors.Join(fail(errdef.ErrInvalid, "not a tree"), err)
 	}
 	return &treeReader{r: b}, nil
 }
@@ -146,7 +145,7 @@ func (t *treeReader) read() (n node, err error) {
 		return n, errEndOfTree
 	}
 	if shared > uint64(len(t.last)) || rest > maxPath {
-		return n, fmt.Errorf("a damaged tree: %w", errdef.ErrInvalid)
+		return n, fail(errdef.ErrInvalid, "a damaged tree")
 	}
 	name := make([]byte, rest)
 	if _, err := io.ReadFull(t.r, name); err != nil {

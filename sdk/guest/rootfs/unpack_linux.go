@@ -31,7 +31,7 @@ func Unpack(r io.Reader, o UnpackOptions) error {
 		return classify(err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("extraction point is not a directory: %w", errdef.ErrInvalid)
+		return fail(errdef.ErrInvalid, "extraction point is not a directory")
 	}
 	if err := writable(dir); err != nil {
 		return err
@@ -63,9 +63,9 @@ func writable(dir string) error {
 		return classify(err)
 	}
 	if !rootToo || at.Dev != root.Dev {
-		return fmt.Errorf("mounted volume is marked read-only: %w", errdef.ErrInvalid)
+		return fail(errdef.ErrInvalid, "mounted volume is marked read-only")
 	}
-	return fmt.Errorf("container rootfs is marked read-only: %w", errdef.ErrInvalid)
+	return fail(errdef.ErrInvalid, "container rootfs is marked read-only")
 }
 
 func readOnly(dir string) (bool, error) {
@@ -92,7 +92,7 @@ func (u *unpacker) all(tr *tar.Reader) error {
 			break
 		}
 		if errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return fmt.Errorf("not a whole tar stream: %w: %w", errdef.ErrInvalid, err)
+			return fail(errdef.ErrInvalid, "not a whole tar stream: %v", err)
 		}
 		if err != nil {
 			return err
@@ -102,7 +102,7 @@ func (u *unpacker) all(tr *tar.Reader) error {
 		}
 		h.Name = strings.TrimPrefix(path.Clean("/"+h.Name), "/")
 		if err := u.one(h, tr); err != nil {
-			return fmt.Errorf("%s: %w", h.Name, classify(err))
+			return classify(err)
 		}
 	}
 	for _, h := range u.dirs {
@@ -150,9 +150,9 @@ func (u *unpacker) makeRoom(h *tar.Header, file string) (done bool, err error) {
 	dir := h.Typeflag == tar.TypeDir
 	switch {
 	case u.keepKinds && info.IsDir() && !dir:
-		return false, fmt.Errorf("cannot overwrite directory %q with non-directory %q: %w", file, u.dir, errdef.ErrInvalid)
+		return false, fail(errdef.ErrInvalid, "cannot overwrite directory %q with non-directory %q", file, u.dir)
 	case u.keepKinds && !info.IsDir() && dir:
-		return false, fmt.Errorf("cannot overwrite non-directory %q with directory %q: %w", file, u.dir, errdef.ErrInvalid)
+		return false, fail(errdef.ErrInvalid, "cannot overwrite non-directory %q with directory %q", file, u.dir)
 	case info.IsDir() && h.Name == "":
 		return true, nil
 	case info.IsDir() && dir:
@@ -187,7 +187,7 @@ func (u *unpacker) create(h *tar.Header, file string, r io.Reader) error {
 	case tar.TypeBlock:
 		return syscall.Mknod(file, syscall.S_IFBLK|0o600, device(h.Devmajor, h.Devminor))
 	}
-	return fmt.Errorf("unhandled tar header type %q: %w", h.Typeflag, errdef.ErrInvalid)
+	return fail(errdef.ErrInvalid, "unhandled tar header type %q", h.Typeflag)
 }
 
 type onlyWriter struct{ io.Writer }

@@ -142,17 +142,21 @@ func moveMount(fd int, target string) error {
 
 // classify gives an error of the file system its class.
 func classify(err error) error {
+	var f *failure
+	class := error(nil)
 	switch {
-	case err == nil:
-		return nil
+	case err == nil || errors.As(err, &f):
+		return err
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: %w", errdef.ErrNotFound, err)
+		class = errdef.ErrNotFound
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("%w: %w", errdef.ErrExhausted, err)
+		class = errdef.ErrExhausted
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("%w: %w", errdef.ErrDenied, err)
+		class = errdef.ErrDenied
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.ENAMETOOLONG):
-		return fmt.Errorf("%w: %w", errdef.ErrInvalid, err)
+		class = errdef.ErrInvalid
+	default:
+		return err
 	}
-	return err
+	return fail(class, "%v", err)
 }
