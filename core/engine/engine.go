@@ -19,12 +19,14 @@ import (
 	"github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/network"
+	"github.com/openvic/vic/sdk/storage"
 )
 
 // Storage is what the engine needs of the storage driver.
 type Storage interface {
 	storage.Disks
 	storage.Volumes
+	storage.Files
 }
 
 // Options are what an engine is made of.

@@ -5,17 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"slices"
+	"strings"
 
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/sdk/guest/rootfs"
 	"github.com/openvic/vic/sdk/storage"
 )
-
-// Storage is what the engine needs of a storage driver.
-type Storage interface {
-	storage.Disks
-	storage.Files
-}
 
 // The files of a container are reached over the link while its VM is on, and on its disk while it is
 // off. What reads a disk is ended by a start; what writes to one holds the container meanwhile.
@@ -69,7 +67,7 @@ func (r *run) during(ctx context.Context) (context.Context, context.CancelFunc, 
 }
 
 // StatPath describes one file of a container.
-func (e *Engine) StatPath(ctx context.Context, ref, path string) (rootfs.Stat, error) {
+func (e *Engine) StatPath(ctx context.Context, ref, name string) (rootfs.Stat, error) {
 	c, err := e.lookup(ref)
 	if err != nil {
 		return rootfs.Stat{}, err
@@ -79,21 +77,25 @@ func (e *Engine) StatPath(ctx context.Context, ref, path string) (rootfs.Stat, e
 		return rootfs.Stat{}, err
 	}
 	if r == nil {
-		return e.opts.Storage.StatPath(ctx, storage.PathRequest{ID: c.id, Path: path, Mounts: e.mounts(ctx, c)})
+		mounts, err := e.offlineMounts(c, name)
+		if err != nil {
+			return rootfs.Stat{}, err
+		}
+		return e.opts.Storage.StatPath(ctx, storage.PathRequest{ID: c.id, Path: name, Mounts: mounts})
 	}
 	ctx, cancel, explain := r.during(ctx)
 	defer cancel()
-	st, err := r.link.StatPath(ctx, path)
+	st, err := r.link.StatPath(ctx, name)
 	return st, explain(err)
 }
 
 // CopyOut streams a file or directory of a container as tar. The caller closes the stream.
-func (e *Engine) CopyOut(ctx context.Context, ref, path string) (rootfs.Stat, io.ReadCloser, error) {
+func (e *Engine) CopyOut(ctx context.Context, ref, name string) (rootfs.Stat, io.ReadCloser, error) {
 	c, err := e.lookup(ref)
 	if err != nil {
 		return rootfs.Stat{}, nil, err
 	}
-	st, stream, err := e.copyOut(ctx, c, path, false)
+	st, stream, err := e.copyOut(ctx, c, name, false)
 	if err == nil {
 		e.emit(c, "archive-path")
 	}
@@ -118,20 +120,22 @@ func (e *Engine) Export(ctx context.Context, ref string, w io.Writer) error {
 	return nil
 }
 
-func (e *Engine) copyOut(ctx context.Context, c *container, path string, whole bool) (rootfs.Stat, io.ReadCloser, error) {
+func (e *Engine) copyOut(ctx context.Context, c *container, name string, whole bool) (rootfs.Stat, io.ReadCloser, error) {
 	r, err := c.reach(ctx)
 	if err != nil {
 		return rootfs.Stat{}, nil, err
 	}
 	if r == nil {
-		req := storage.CopyOutRequest{PathRequest: storage.PathRequest{ID: c.id, Path: path}, Whole: whole}
+		req := storage.CopyOutRequest{PathRequest: storage.PathRequest{ID: c.id, Path: name}, Whole: whole}
 		if !whole {
-			req.Mounts = e.mounts(ctx, c)
+			if req.Mounts, err = e.offlineMounts(c, name); err != nil {
+				return rootfs.Stat{}, nil, err
+			}
 		}
 		return e.opts.Storage.CopyOut(ctx, req)
 	}
 	ctx, cancel, explain := r.during(ctx)
-	st, stream, err := r.link.CopyOut(ctx, path, whole)
+	st, stream, err := r.link.CopyOut(ctx, name, whole)
 	if err != nil {
 		cancel()
 		return st, nil, explain(err)
@@ -201,12 +205,37 @@ func (e *Engine) copyInOff(ctx context.Context, c *container, o rootfs.UnpackOpt
 	} else if r != nil {
 		return fail(errdef.ErrConflict, "container %s has been started meanwhile: try again", c.id)
 	}
-	return e.opts.Storage.CopyIn(ctx, storage.CopyInRequest{ID: c.id, Mounts: e.mounts(ctx, c), ReadOnlyRoot: c.definition().ReadOnly,
+	mounts, err := e.offlineMounts(c, o.Path)
+	if err != nil {
+		return err
+	}
+	return e.opts.Storage.CopyIn(ctx, storage.CopyInRequest{ID: c.id, Mounts: mounts, ReadOnlyRoot: c.definition().ReadOnly,
 		UnpackOptions: o}, tar)
 }
 
-// mounts are the volumes of a container that is off.
-func (e *Engine) mounts(context.Context, *container) []storage.Mount { return nil }
+// offlineMounts are the volumes of a container that is off, outer ones first. What cannot be mounted
+// now is left out, unless the path that is wanted lies in it: a share, which only a running container
+// reaches, and a volume that another container runs with.
+func (e *Engine) offlineMounts(c *container, wanted string) ([]storage.Mount, error) {
+	wanted = path.Clean("/" + wanted)
+	var all []storage.Mount
+	for _, p := range c.definition().Mounts {
+		inside := wanted == p.Target || strings.HasPrefix(wanted, strings.TrimSuffix(p.Target, "/")+"/")
+		holder := e.volumes.claimed(p.Volume)
+		switch {
+		case p.Shared() && inside:
+			return nil, fail(errdef.ErrUnsupported, "volume %q is a share, which only a running container reaches: start container %s first", p.Volume, c.id)
+		case p.Shared():
+		case holder != nil && holder != c && inside:
+			return nil, fail(errdef.ErrConflict, "volume %q is in use by container %s: copy through that one", p.Volume, holder.title())
+		case holder != nil && holder != c:
+		default:
+			all = append(all, storage.Mount{Disk: p.Disk, SubDir: guest.VolumeDir, Target: p.Target, ReadOnly: p.ReadOnly})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b storage.Mount) int { return strings.Count(a.Target, "/") - strings.Count(b.Target, "/") })
+	return all, nil
+}
 
 // Changes lists what a container has changed of its image.
 func (e *Engine) Changes(ctx context.Context, ref string) ([]rootfs.Change, error) {
