@@ -4,11 +4,13 @@ package tether
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"time"
 
+	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/tether/appliance"
 	"github.com/openvic/vic/tether/container"
@@ -87,7 +89,21 @@ func (b *boot) configuration(ctx context.Context) (guest.Config, error) {
 		_ = b.keys.SetJSON(ctx, guest.KeyExit, exit)
 		return c, err
 	}
-	return c, nil
+	return c, b.changedNetwork(ctx, &c)
+}
+
+// changedNetwork takes over what has changed since the configuration was written.
+func (b *boot) changedNetwork(ctx context.Context, c *guest.Config) error {
+	var n guest.NetworkConfig
+	err := b.keys.GetJSON(ctx, guest.KeyNetwork, &n)
+	if errors.Is(err, errdef.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the network configuration: %w", err)
+	}
+	c.SetNetwork(n)
+	return nil
 }
 
 func (b *boot) live(ctx context.Context, config guest.Config) {

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -117,6 +118,18 @@ func (l *Link) Exec(ctx context.Context, x Exec) (int, error) {
 		return err
 	})
 	return pid, err
+}
+
+// Configure puts other networks, hosts and DNS servers into effect in the guest.
+func (l *Link) Configure(ctx context.Context, n guest.NetworkConfig) error {
+	b, err := json.Marshal(n)
+	if err != nil {
+		return fmt.Errorf("link to %s: %w", l.id, err)
+	}
+	return l.call(ctx, func() error {
+		_, err := l.client.Configure(ctx, &linkv1.ConfigureRequest{Config: b})
+		return err
+	})
 }
 
 // Shutdown has the VM power itself off. It is tried once: the answer may be lost.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -48,19 +47,19 @@ type Machine struct {
 	Trace   *kernel.Trace
 	Version string
 
-	config    guest.Config
-	space     *spawn.Container
-	life      *life.Life
-	out       *output.Buffer // of the process
-	group     controlGroup
-	execs     execs
-	server    *link.Server
-	mounted   []string // to unmount at the end, in this order
-	addresses []netcfg.Address
-	leases    []netcfg.Lease
-	halted    bool // by others than the host
-	shutdown  chan struct{}
-	ready     atomic.Bool // the disks are mounted, and space does not change any more
+	config   guest.Config
+	space    *spawn.Container
+	life     *life.Life
+	out      *output.Buffer // of the process
+	group    controlGroup
+	execs    execs
+	server   *link.Server
+	mounted  []string // to unmount at the end, in this order
+	nics     nics
+	host     *hostLink
+	halted   bool // by others than the host
+	shutdown chan struct{}
+	ready    atomic.Bool // the disks are mounted, and space does not change any more
 }
 
 // Run lives the container's life. It returns when the VM may be powered off.
@@ -147,9 +146,9 @@ func (m *Machine) serve(ctx context.Context) bool {
 	if errors.Is(err, errdef.ErrNotFound) {
 		return false
 	}
-	var dial link.Dialer
 	if err == nil {
-		dial, err = m.dialer(ctx, l)
+		m.host = &hostLink{m: m}
+		err = m.host.use(ctx, l)
 	}
 	if err != nil {
 		m.Log.Error("no link", "err", err)
@@ -158,33 +157,12 @@ func (m *Machine) serve(ctx context.Context) bool {
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	m.server = &link.Server{ID: m.config.ID, BootID: strings.TrimSpace(string(boot)), Version: m.Version, Machine: m, Log: m.Log}
 	go func() {
-		if err := m.server.Serve(ctx, dial, m.config.Identity); err != nil {
+		if err := m.server.Serve(ctx, m.host.dial, m.config.Identity); err != nil {
 			m.Log.Error("no link", "err", err)
 		}
 	}()
 	m.Trace.Step("link begins")
 	return true
-}
-
-// dialer makes the dialer of the link, moving its NIC to a namespace if it is the tether's alone.
-func (m *Machine) dialer(ctx context.Context, l guest.Link) (link.Dialer, error) {
-	ctx, cancel := context.WithTimeout(ctx, deviceWait)
-	defer cancel()
-	name, err := netcfg.WaitNIC(ctx, m.Events, l.MAC)
-	if err != nil {
-		return nil, err
-	}
-	if !l.Isolated {
-		return link.NewDialer(l.Address, name, nil)
-	}
-	ns, err := netcfg.NewNamespace()
-	if err != nil {
-		return nil, err
-	}
-	if err := ns.Take(name); err != nil {
-		return nil, err
-	}
-	return link.NewDialer(l.Address, name, ns.Do)
 }
 
 // announce tells the host that the process runs, and where it is reached.
@@ -196,14 +174,6 @@ func (m *Machine) announce(ctx context.Context) {
 	}
 	m.Trace.Step("start announced")
 	m.Trace.Flush()
-}
-
-func (m *Machine) announceAddresses(ctx context.Context) error {
-	err := m.Keys.Set(ctx, guest.KeyAddresses, netcfg.FormatAddresses(m.addresses))
-	if ip := netcfg.Primary(m.addresses); ip != (netip.Addr{}) {
-		err = errors.Join(err, m.Keys.SetRaw(ctx, guest.IPKey, ip.String()))
-	}
-	return err
 }
 
 // live returns when the container has ended: by itself, or because the host wants the VM off.

@@ -126,71 +126,6 @@ func inRoot(root, path string) (string, error) {
 	return os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
 }
 
-// network configures the NICs in their order.
-func (m *Machine) network(ctx context.Context) error {
-	if err := netcfg.Loopback(); err != nil {
-		return err
-	}
-	names := netcfg.Names(m.config.Networks)
-	found := make([]string, len(names))
-	for i, n := range m.config.Networks {
-		var err error
-		if found[i], err = netcfg.WaitNIC(ctx, m.Events, n.MAC); err != nil {
-			return err
-		}
-	}
-	m.Trace.Step("NICs found")
-	for i, n := range m.config.Networks {
-		// An earlier renaming may have given this one another name.
-		from, err := netcfg.WaitNIC(ctx, m.Events, n.MAC)
-		if err != nil {
-			return err
-		}
-		if err := netcfg.Rename(from, names[i]); err != nil {
-			return err
-		}
-		if err := netcfg.Up(names[i], n); err != nil {
-			return err
-		}
-		for _, p := range n.Addresses {
-			m.addresses = append(m.addresses, netcfg.Address{Interface: names[i], Prefix: p})
-		}
-		if n.DHCP {
-			if err := m.dhcp(ctx, names[i]); err != nil {
-				return err
-			}
-		}
-	}
-	m.Trace.Step("network configured")
-	return nil
-}
-
-// dhcp gets a lease and keeps it for the life of the VM.
-func (m *Machine) dhcp(ctx context.Context, name string) error {
-	first := true
-	d := &netcfg.DHCP{Interface: name, Hostname: m.space.Hostname, Log: m.Log}
-	at := len(m.addresses)
-	d.Changed = func(l netcfg.Lease) {
-		if first {
-			first = false
-			m.addresses = append(m.addresses, netcfg.Address{Interface: name, Prefix: l.Address})
-			m.leases = append(m.leases, l)
-			return
-		}
-		m.addresses[at].Prefix = l.Address
-		m.leases = []netcfg.Lease{l}
-		if err := errors.Join(m.writeEtc(), m.announceAddresses(context.WithoutCancel(ctx))); err != nil {
-			m.Log.Warn("a new lease could not be announced", "err", err)
-		}
-	}
-	if _, err := d.Acquire(ctx); err != nil {
-		return err
-	}
-	// Preparing ends; the lease goes on.
-	go d.Keep(context.WithoutCancel(ctx))
-	return nil
-}
-
 // files writes the files that Docker puts over the image's.
 func (m *Machine) files() error {
 	if err := m.writeEtc(); err != nil {
@@ -210,15 +145,15 @@ func (m *Machine) files() error {
 	return nil
 }
 
-// writeEtc writes the files in place: the container has them mounted.
+// writeEtc writes the files in place: the container has them mounted. Once it runs, m.nics.mu is held.
 func (m *Machine) writeEtc() error {
 	if err := os.MkdirAll(etcDir, 0o755); err != nil {
 		return fmt.Errorf("write /etc: %w", err)
 	}
-	resolv := netcfg.ResolvFile(m.config.DNS, m.leases)
+	resolv := netcfg.ResolvFile(m.config.DNS, m.nics.leases())
 	for name, text := range map[string]string{
 		"hostname":    netcfg.Hostname(&m.config) + "\n",
-		"hosts":       netcfg.HostsFile(&m.config, m.addresses),
+		"hosts":       netcfg.HostsFile(&m.config, m.nics.addresses()),
 		"resolv.conf": resolv,
 	} {
 		if err := os.WriteFile(filepath.Join(etcDir, name), []byte(text), 0o644); err != nil {

@@ -126,7 +126,7 @@ func (m *Machine) resolve(ctx context.Context, host string) (netip.Addr, error) 
 		return a, nil
 	}
 	servers := slices.Clone(m.config.DNS.Servers)
-	for _, l := range m.leases {
+	for _, l := range m.nics.leases() {
 		servers = append(servers, l.DNS...)
 	}
 	if len(servers) == 0 {

@@ -103,11 +103,12 @@ func client(t *testing.T, c net.Conn, me guest.Identity) (linkv1.LinkClient, *gr
 
 // machine has one task whose process is the test itself.
 type machine struct {
-	life     *life.Life
-	usage    usage.Reader
-	limits   limits
-	shutdown chan struct{}
-	root     string // of its files
+	life       *life.Life
+	usage      usage.Reader
+	limits     limits
+	shutdown   chan struct{}
+	root       string // of its files
+	configured guest.NetworkConfig
 }
 
 func (m *machine) Spaces() (Spaces, error) {
@@ -138,6 +139,14 @@ func (m *machine) Task(exec string) (*task.Task, error) {
 
 func (m *machine) Exec(context.Context, string, guest.Process, bool) (int, error) {
 	return 0, errdef.ErrUnsupported
+}
+
+func (m *machine) Configure(_ context.Context, n guest.NetworkConfig) error {
+	m.configured = n
+	if len(n.Networks) == 0 {
+		return fmt.Errorf("no networks: %w", errdef.ErrInvalid)
+	}
+	return nil
 }
 
 func (m *machine) Shutdown() { close(m.shutdown) }
@@ -386,5 +395,23 @@ func TestOthersAreNotServed(t *testing.T) {
 	c, _ := s.connect() // the host still is
 	if _, err := c.Hello(t.Context(), &linkv1.HelloRequest{}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestConfigureHandsTheNetworksOver(t *testing.T) {
+	s := begin(t)
+	c, _ := s.connect()
+	for text, code := range map[string]codes.Code{
+		`{"networks":[{"name":"front","mac":"00:50:56:00:00:01"}],"dns":{"search":["example.org"]}}`: codes.OK,
+		`{}`:          codes.InvalidArgument,
+		`{"networks"`: codes.InvalidArgument,
+	} {
+		_, err := c.Configure(t.Context(), &linkv1.ConfigureRequest{Config: []byte(text)})
+		if status.Code(err) != code {
+			t.Errorf("%s: %v", text, err)
+		}
+		if n := s.machine.configured; code == codes.OK && (n.Networks[0].Name != "front" || n.DNS.Search[0] != "example.org") {
+			t.Errorf("%+v", n)
+		}
 	}
 }

@@ -2,7 +2,9 @@ package link
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync/atomic"
@@ -34,6 +36,8 @@ type Machine interface {
 	// Spaces returns the views of the container's files; errdef.ErrUnavailable before its disks are
 	// mounted.
 	Spaces() (Spaces, error)
+	// Configure puts other networks, hosts, DNS servers and firewalls into effect.
+	Configure(ctx context.Context, n guest.NetworkConfig) error
 	// Shutdown syncs the disks and powers the machine off some time after it has returned.
 	Shutdown()
 	// Life is the container's process over its restarts.
@@ -258,6 +262,15 @@ func (s *Server) Exec(ctx context.Context, req *linkv1.ExecRequest) (*linkv1.Exe
 		return nil, err
 	}
 	return &linkv1.ExecResponse{Pid: int64(pid)}, nil
+}
+
+// Configure implements linkv1.LinkServer.
+func (s *Server) Configure(ctx context.Context, req *linkv1.ConfigureRequest) (*linkv1.ConfigureResponse, error) {
+	var n guest.NetworkConfig
+	if err := json.Unmarshal(req.Config, &n); err != nil {
+		return nil, fmt.Errorf("network configuration: %w: %w", errdef.ErrInvalid, err)
+	}
+	return &linkv1.ConfigureResponse{}, s.Machine.Configure(ctx, n)
 }
 
 // Shutdown implements linkv1.LinkServer.

@@ -155,12 +155,114 @@ func Up(name string, n guest.Network) error {
 			return fmt.Errorf("%s: route %s via %s: %w", name, r.Destination, r.Via, err)
 		}
 	}
-	if n.Gateway.IsValid() {
-		if err := addRoute(link, netip.Prefix{}, n.Gateway); err != nil {
-			return fmt.Errorf("%s: gateway %s: %w", name, n.Gateway, err)
+	return SetGateways(name, n)
+}
+
+// SetGateways gives an interface the default routes of its network, and takes away those that it has
+// and should not have.
+func SetGateways(name string, n guest.Network) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	for _, g := range []struct {
+		family int
+		via    netip.Addr
+	}{{unix.AF_INET, n.Gateway}, {unix.AF_INET6, n.Gateway6}} {
+		if g.via.IsValid() {
+			if err := addRoute(link, netip.Prefix{}, g.via); err != nil {
+				return fmt.Errorf("%s: gateway %s: %w", name, g.via, err)
+			}
+			continue
+		}
+		if n.DHCP && g.family == unix.AF_INET {
+			continue // the lease's
+		}
+		if err := removeDefault(link, g.family); err != nil {
+			return fmt.Errorf("%s: take the default route away: %w", name, err)
 		}
 	}
 	return nil
+}
+
+func removeDefault(link netlink.Link, family int) error {
+	all, err := netlink.RouteList(link, family)
+	if err != nil {
+		if errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) {
+			return nil // no IPv6 here
+		}
+		return err
+	}
+	for _, r := range all {
+		if ones := 0; r.Dst != nil {
+			if ones, _ = r.Dst.Mask.Size(); ones > 0 {
+				continue
+			}
+		}
+		if r.Gw == nil {
+			continue
+		}
+		if err := netlink.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Down takes all but the link-local addresses from an interface, and the interface down unless it is
+// kept. That it is gone is no error.
+func Down(name string, keep bool) error {
+	link, err := netlink.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	addrs, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("%s: list addresses: %w", name, err)
+	}
+	for _, a := range addrs {
+		if a.IP.IsLinkLocalUnicast() {
+			continue
+		}
+		if err := netlink.AddrDel(link, &a); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("%s: take away %s: %w", name, a.IPNet, err)
+		}
+	}
+	if keep {
+		return nil
+	}
+	if err := netlink.LinkSetDown(link); err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("%s: set down: %w", name, err)
+	}
+	return nil
+}
+
+// SeparateInterfaces has each interface speak for its own addresses alone: two of them may be on one
+// layer 2, and Linux answers for any address on any interface.
+func SeparateInterfaces() error {
+	const conf = "/proc/sys/net/ipv4/conf/all/"
+	return errors.Join(os.WriteFile(conf+"arp_ignore", []byte("1"), 0), os.WriteFile(conf+"arp_announce", []byte("2"), 0))
+}
+
+// FreeName is the first of eth0, eth1, ... that is not taken.
+func FreeName(taken map[string]bool) string {
+	for i := 0; ; i++ {
+		if name := "eth" + strconv.Itoa(i); !taken[name] {
+			return name
+		}
+	}
+}
+
+// AwaitGone returns when there is no NIC of that MAC address any more, or ctx ends.
+func AwaitGone(ctx context.Context, events *kernel.Events, mac string) error {
+	want, err := net.ParseMAC(mac)
+	if err != nil {
+		return fmt.Errorf("MAC address %q: %w", mac, errdef.ErrInvalid)
+	}
+	return events.Wait(ctx, "the end of NIC "+mac, func() bool { return findNIC("/sys/class/net", want.String()) == "" })
 }
 
 // setUp brings an interface up with its link-local address. The kernel would give it the same one,

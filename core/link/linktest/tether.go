@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -39,6 +40,8 @@ type Tether struct {
 	execs map[string]*Process
 	conns map[net.Conn]struct{}
 	dead  bool
+	// network is the last one that Configure was given.
+	network *guest.NetworkConfig
 }
 
 // Boot starts the container's process. off is called when the host has the VM power itself off.
@@ -216,6 +219,28 @@ func (t *Tether) Exec(_ context.Context, req *linkv1.ExecRequest) (*linkv1.ExecR
 		return &linkv1.ExecResponse{}, nil
 	}
 	return &linkv1.ExecResponse{Pid: 43}, nil
+}
+
+// Configure implements the link: it remembers.
+func (t *Tether) Configure(_ context.Context, req *linkv1.ConfigureRequest) (*linkv1.ConfigureResponse, error) {
+	var n guest.NetworkConfig
+	if err := json.Unmarshal(req.GetConfig(), &n); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.network = &n
+	return &linkv1.ConfigureResponse{}, nil
+}
+
+// Network is the network configuration that is in effect.
+func (t *Tether) Network() guest.NetworkConfig {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.network != nil {
+		return *t.network
+	}
+	return t.cfg.Network()
 }
 
 // Shutdown implements the link.
