@@ -25,6 +25,7 @@ import (
 
 	"github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/network"
+	"github.com/openvic/vic/sdk/platform"
 	"github.com/openvic/vic/sdk/storage"
 )
 
@@ -78,6 +79,11 @@ type Drivers struct {
 	// Health, if set, runs until ctx ends and reports each change: nil is healthy. A plugin without
 	// it is healthy as long as it lives.
 	Health func(ctx context.Context, report func(error))
+	// Authenticate, if set, says whether a user of the platform may administer what the plugin works
+	// for; errdef.ErrDenied if not, whatever the reason.
+	Authenticate func(ctx context.Context, user, password string) error
+	// Platform, if set, tells administrators how the platform is, with at most so many events.
+	Platform func(ctx context.Context, events int) (platform.Report, error)
 	// Close, if set, is called when the host stops the plugin.
 	Close func(ctx context.Context) error
 }

@@ -37,10 +37,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PluginService_Describe_FullMethodName    = "/vic.plugin.v1.PluginService/Describe"
-	PluginService_Configure_FullMethodName   = "/vic.plugin.v1.PluginService/Configure"
-	PluginService_WatchHealth_FullMethodName = "/vic.plugin.v1.PluginService/WatchHealth"
-	PluginService_Stop_FullMethodName        = "/vic.plugin.v1.PluginService/Stop"
+	PluginService_Describe_FullMethodName     = "/vic.plugin.v1.PluginService/Describe"
+	PluginService_Configure_FullMethodName    = "/vic.plugin.v1.PluginService/Configure"
+	PluginService_WatchHealth_FullMethodName  = "/vic.plugin.v1.PluginService/WatchHealth"
+	PluginService_Authenticate_FullMethodName = "/vic.plugin.v1.PluginService/Authenticate"
+	PluginService_Platform_FullMethodName     = "/vic.plugin.v1.PluginService/Platform"
+	PluginService_Stop_FullMethodName         = "/vic.plugin.v1.PluginService/Stop"
 )
 
 // PluginServiceClient is the client API for PluginService service.
@@ -53,6 +55,12 @@ type PluginServiceClient interface {
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
 	// WatchHealth reports health.
 	WatchHealth(ctx context.Context, in *WatchHealthRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchHealthResponse], error)
+	// Authenticate says whether a user of the platform may administer what the plugin works for, by
+	// the platform's own word. PERMISSION_DENIED: wrong user or password, or a user who may not, which
+	// the answer does not tell apart. UNIMPLEMENTED: the platform knows no users.
+	Authenticate(ctx context.Context, in *AuthenticateRequest, opts ...grpc.CallOption) (*AuthenticateResponse, error)
+	// Platform tells administrators how the platform is. UNIMPLEMENTED is a fine answer.
+	Platform(ctx context.Context, in *PlatformRequest, opts ...grpc.CallOption) (*PlatformResponse, error)
 	// Stop finishes.
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
 }
@@ -104,6 +112,26 @@ func (c *pluginServiceClient) WatchHealth(ctx context.Context, in *WatchHealthRe
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_WatchHealthClient = grpc.ServerStreamingClient[WatchHealthResponse]
 
+func (c *pluginServiceClient) Authenticate(ctx context.Context, in *AuthenticateRequest, opts ...grpc.CallOption) (*AuthenticateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AuthenticateResponse)
+	err := c.cc.Invoke(ctx, PluginService_Authenticate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pluginServiceClient) Platform(ctx context.Context, in *PlatformRequest, opts ...grpc.CallOption) (*PlatformResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlatformResponse)
+	err := c.cc.Invoke(ctx, PluginService_Platform_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pluginServiceClient) Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StopResponse)
@@ -124,6 +152,12 @@ type PluginServiceServer interface {
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	// WatchHealth reports health.
 	WatchHealth(*WatchHealthRequest, grpc.ServerStreamingServer[WatchHealthResponse]) error
+	// Authenticate says whether a user of the platform may administer what the plugin works for, by
+	// the platform's own word. PERMISSION_DENIED: wrong user or password, or a user who may not, which
+	// the answer does not tell apart. UNIMPLEMENTED: the platform knows no users.
+	Authenticate(context.Context, *AuthenticateRequest) (*AuthenticateResponse, error)
+	// Platform tells administrators how the platform is. UNIMPLEMENTED is a fine answer.
+	Platform(context.Context, *PlatformRequest) (*PlatformResponse, error)
 	// Stop finishes.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 	mustEmbedUnimplementedPluginServiceServer()
@@ -144,6 +178,12 @@ func (UnimplementedPluginServiceServer) Configure(context.Context, *ConfigureReq
 }
 func (UnimplementedPluginServiceServer) WatchHealth(*WatchHealthRequest, grpc.ServerStreamingServer[WatchHealthResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchHealth not implemented")
+}
+func (UnimplementedPluginServiceServer) Authenticate(context.Context, *AuthenticateRequest) (*AuthenticateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Authenticate not implemented")
+}
+func (UnimplementedPluginServiceServer) Platform(context.Context, *PlatformRequest) (*PlatformResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Platform not implemented")
 }
 func (UnimplementedPluginServiceServer) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Stop not implemented")
@@ -216,6 +256,42 @@ func _PluginService_WatchHealth_Handler(srv interface{}, stream grpc.ServerStrea
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_WatchHealthServer = grpc.ServerStreamingServer[WatchHealthResponse]
 
+func _PluginService_Authenticate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AuthenticateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).Authenticate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_Authenticate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).Authenticate(ctx, req.(*AuthenticateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PluginService_Platform_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlatformRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).Platform(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_Platform_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).Platform(ctx, req.(*PlatformRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PluginService_Stop_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StopRequest)
 	if err := dec(in); err != nil {
@@ -248,6 +324,14 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Configure",
 			Handler:    _PluginService_Configure_Handler,
+		},
+		{
+			MethodName: "Authenticate",
+			Handler:    _PluginService_Authenticate_Handler,
+		},
+		{
+			MethodName: "Platform",
+			Handler:    _PluginService_Platform_Handler,
 		},
 		{
 			MethodName: "Stop",
