@@ -52,6 +52,9 @@ func (e *Engine) register(c *container) (*Session, error) {
 	if c.state.Status == StatusPaused {
 		return nil, fail(errdef.ErrConflict, "container %s is paused, unpause the container before attach", c.id)
 	}
+	if c.state.Status == StatusRestarting {
+		return nil, fail(errdef.ErrConflict, "container %s is restarting, wait until the container is running", c.id)
+	}
 	s := &Session{e: e, c: c, TTY: c.def.Process.TTY}
 	if r := c.run; r != nil && !r.over {
 		s.run, s.whole = r, !r.up && !r.adopted

@@ -24,8 +24,11 @@ type container struct {
 	lastExit *exitMark
 	offAt    time.Time // when the last run ended
 	exits    int       // counts exits, for those who wait for the next one
-	removing bool      // by us
-	keep     bool      // an end is not the end: it is being restarted
+	lastCode int       // of the last exit, also when the container runs again
+	backoff  guest.Backoff
+	again    context.CancelFunc // ends the wait for a start of the VM that the policy asks for
+	removing bool               // by us
+	keep     bool               // an end is not the end: it is being restarted
 	removed  bool
 	changed  chan struct{} // closed and replaced at every change
 	pending  []chan *run   // attached clients that wait for a start
@@ -104,6 +107,9 @@ func (c *container) await(ctx context.Context, cond func() bool) error {
 func (c *container) activeRun() (*run, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.run == nil && c.state.Status == StatusRestarting {
+		return nil, errRestarting(c.id)
+	}
 	if c.run == nil || c.run.over {
 		return nil, errNotRunning(c.id)
 	}
@@ -125,6 +131,7 @@ func (c *container) setExit(e guest.Exit) {
 		c.state.Finished = time.Now().UTC()
 	}
 	c.exits++
+	c.lastCode = c.state.ExitCode
 }
 
 // WaitCondition says what Wait waits for.
@@ -157,13 +164,17 @@ func (e *Engine) Wait(ctx context.Context, ref string, cond WaitCondition) (<-ch
 		var state State
 		err := c.await(ctx, func() bool {
 			state = c.state
+			if c.exits > before {
+				state.ExitCode = c.lastCode // it may run again
+			}
 			switch cond {
 			case WaitNextExit:
 				return c.exits > before || c.removed
 			case WaitRemoved:
 				return c.removed
 			default:
-				return c.removed || (!c.state.Running() && (c.run == nil || c.run.over))
+				// Docker tells of an end that is followed by a restart, too.
+				return c.removed || c.exits > before || (!c.state.Running() && (c.run == nil || c.run.over))
 			}
 		})
 		out <- WaitResult{State: state, Err: err}

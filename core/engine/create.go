@@ -213,7 +213,8 @@ func withHostname(env []string, host string) []string {
 func (e *Engine) define(id, name string, req CreateRequest, p parts) (Definition, error) {
 	d := Definition{Version: 1, ID: id, Name: name, Created: time.Now().UTC(), Image: req.Image, Process: req.Process,
 		Labels: req.Labels, AutoRemove: req.AutoRemove, StopSignal: req.StopSignal, StopTimeout: req.StopTimeout,
-		CPUs: e.cpus(req.CPUs), MemoryMB: e.memory(req.Memory), Mounts: p.mounting.points, ReadOnly: req.ReadOnly}
+		CPUs: e.cpus(req.CPUs), MemoryMB: e.memory(req.Memory), Mounts: p.mounting.points, ReadOnly: req.ReadOnly,
+		Restart: req.Restart, HealthCheck: req.Health != nil, Limits: req.Limits}
 	d.Networks = []Attachment{{NetworkID: p.network.ID, Name: p.network.Name, MAC: p.endpoint.NIC.MAC,
 		Addresses: p.endpoint.Addresses, Gateway: p.endpoint.Gateway, DNS: p.endpoint.DNS}}
 	if req.API != nil {
@@ -247,7 +248,9 @@ func (e *Engine) memory(want int64) int64 {
 func guestConfig(d Definition, req CreateRequest, p parts) guest.Config {
 	host := req.Hostname
 	g := guest.Config{Version: 1, ID: d.ID, Name: d.Name, Hostname: host, Domainname: req.Domainname, Hosts: req.Hosts,
-		DNS: req.DNS, Process: req.Process, Log: req.Log, Identity: p.identity}
+		DNS: req.DNS, Process: req.Process, Log: req.Log, Identity: p.identity,
+		Restart: req.Restart, Health: req.Health, Limits: req.Limits, Security: req.Security, Tmpfs: req.Tmpfs,
+		Sysctl: req.Sysctl, ShmSize: req.ShmSize}
 	g.Root = guest.Root{Kind: string(p.root.Kind), ReadOnly: req.ReadOnly}
 	for i := range p.root.Disks {
 		g.Root.Disks = append(g.Root.Disks, i)

@@ -31,6 +31,10 @@ func errNotRunning(id string) error {
 	return fail(errdef.ErrConflict, "container %s is not running", id)
 }
 
+func errRestarting(id string) error {
+	return fail(errdef.ErrConflict, "Container %s is restarting, wait until the container is running", id)
+}
+
 func errNameInUse(name, id string) error {
 	return fail(errdef.ErrConflict, "Conflict. The container name %q is already in use by container %q. You have to remove (or rename) that container to be able to reuse that name.", "/"+name, id)
 }

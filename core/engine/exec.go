@@ -56,8 +56,8 @@ func (e *Engine) CreateExec(ref string, req ExecRequest) (string, error) {
 	if _, err := c.activeRun(); err != nil {
 		return "", err
 	}
-	if c.view().State.Status == StatusPaused {
-		return "", fail(errdef.ErrConflict, "container %s is paused, unpause the container before exec", c.id)
+	if err := c.takesExec(); err != nil {
+		return "", err
 	}
 	b := make([]byte, 32)
 	if _, err := rand.Read(b); err != nil {
@@ -81,6 +81,17 @@ func (e *Engine) CreateExec(ref string, req ExecRequest) (string, error) {
 	e.dropEnded(dropped)
 	e.emit(c, "exec_create: "+strings.Join(req.Process.Args, " "), "execID", x.ID)
 	return x.ID, nil
+}
+
+// takesExec says why a running container cannot have a further process now.
+func (c *container) takesExec() error {
+	switch c.view().State.Status {
+	case StatusPaused:
+		return fail(errdef.ErrConflict, "Container %s is paused, unpause the container before exec", c.id)
+	case StatusRestarting:
+		return errRestarting(c.id)
+	}
+	return nil
 }
 
 // dropEnded forgets an exec that does not run.
@@ -127,8 +138,10 @@ func (e *Engine) CheckExec(id string) error {
 	if err != nil {
 		return err
 	}
-	_, err = x.container.activeRun()
-	return err
+	if _, err = x.container.activeRun(); err != nil {
+		return err
+	}
+	return x.container.takesExec()
 }
 
 // StartExec starts an exec. With streams it returns when the process has ended, without (detached)
@@ -136,6 +149,9 @@ func (e *Engine) CheckExec(id string) error {
 func (e *Engine) StartExec(ctx context.Context, id string, st *Streams, width, height uint16) error {
 	x, err := e.findExec(id)
 	if err != nil {
+		return err
+	}
+	if err := x.container.takesExec(); err != nil {
 		return err
 	}
 	r, err := x.begin()

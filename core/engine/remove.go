@@ -54,10 +54,13 @@ func (c *container) beginRemoval(ref string, force bool) error {
 		return errNoContainer(ref)
 	case running && c.state.Status == StatusPaused:
 		return fail(errdef.ErrConflict, cannot+"paused and must be unpaused first", ref)
+	case c.again != nil && !force, running && c.state.Status == StatusRestarting:
+		return fail(errdef.ErrConflict, cannot+"restarting: stop the container before removing or force remove", ref)
 	case running:
 		return fail(errdef.ErrConflict, cannot+"running: stop the container before removing or force remove", ref)
 	}
 	c.removing = true
+	c.stayOff()
 	c.notify()
 	return nil
 }

@@ -47,10 +47,13 @@ type run struct {
 	up         bool      // the tether has answered
 	started    bool      // the process runs, or has ended
 	hello      link.Hello
-	over       bool // the process has ended
-	closing    bool // the VM is about to go off: its log is read elsewhere
-	gone       bool // the VM is off
-	readers    int  // attached clients
+	over       bool          // the process has ended
+	closing    bool          // the VM is about to go off: its log is read elsewhere
+	gone       bool          // the VM is off
+	readers    int           // attached clients
+	base       int           // restarts before this boot
+	paused     bool          // the processes are frozen
+	watching   chan struct{} // closed when the watch of the state has ended; nil without one
 }
 
 // newRun makes the container's next run and hands it to the clients that wait for it. A container
@@ -70,6 +73,9 @@ func (e *Engine) newRun(c *container, adopted bool) (*run, error) {
 		}
 		c.kept, c.keptWhole = nil, false
 		c.run = r
+		if u := c.def.Update.Restart; u != nil {
+			r.base = u.Count
+		}
 		for _, p := range c.pending {
 			r.readers++
 			p <- r
@@ -113,6 +119,9 @@ func (e *Engine) follow(r *run) {
 	failed := h.Exit != nil && h.Exit.Error != "" && !r.adopted
 	if !failed {
 		e.begin(r, h)
+		if d := r.c.definition(); d.watched() {
+			e.watch(r)
+		}
 	}
 	r.c.update(func() { r.started, r.hello = true, h })
 	exit := h.Exit
@@ -123,6 +132,7 @@ func (e *Engine) follow(r *run) {
 		}
 		exit = &x
 	}
+	r.awaitWatch()
 	e.finish(r, *exit)
 	e.wind(r)
 }
@@ -130,7 +140,7 @@ func (e *Engine) follow(r *run) {
 // awaitStart returns what the tether says when the process runs or could not be started. The link
 // comes up beside the last steps before the start, so that it is a matter of milliseconds.
 func (r *run) awaitStart(h link.Hello) (link.Hello, error) {
-	for pause := 2 * time.Millisecond; !h.Running && h.Exit == nil; pause = min(2*pause, startPause) {
+	for pause := 2 * time.Millisecond; !begun(h); pause = min(2*pause, startPause) {
 		select {
 		case <-time.After(pause):
 		case <-r.ctx.Done():
@@ -164,8 +174,9 @@ func (e *Engine) begin(r *run, h link.Hello) {
 			s.Status = StatusRunning
 		}
 		if !r.began && !r.adopted {
-			s.ExitCode, s.Error, s.OOM, s.Finished = 0, "", false, time.Time{}
+			s.ExitCode, s.Error, s.OOM, s.Finished, s.Restarts = 0, "", false, time.Time{}, r.base
 		}
+		r.adoptState(h.State)
 	})
 	if r.began {
 		return
@@ -193,11 +204,9 @@ func (e *Engine) finish(r *run, exit guest.Exit) {
 	if known {
 		return
 	}
-	if exit.OOM {
-		e.emit(c, "oom")
-	}
-	if exit.Error == "" {
-		e.emit(c, "die", "exitCode", itoa(int(exit.Code)))
+	e.emitExit(c, exit)
+	if c.view().State.Restarts > 0 {
+		go e.saveRun(c) // the exit record does not say how often it was restarted
 	}
 }
 
@@ -266,16 +275,21 @@ func (e *Engine) vmOff(r *run, record *compute.Exit) {
 	r.c.mu.Lock()
 	over := r.over
 	r.c.mu.Unlock()
+	again := !over && record == nil && r.c.wantsAgain(exit.Code)
 	if !over {
 		if exit.Error == "" {
 			e.begin(r, link.Hello{Started: exit.Started})
 		}
 		e.finish(r, exit)
-		if record == nil {
+		if record == nil && !again {
 			go e.saveRun(r.c)
 		}
 	}
 	r.end()
+	if again {
+		e.startAgain(r.c)
+		return
+	}
 	if r.c.autoRemoved() {
 		go e.autoRemove(r.c)
 	}
@@ -302,7 +316,7 @@ func (e *Engine) saveRun(c *container) {
 		c.mu.Unlock()
 		return
 	}
-	c.def.LastRun = Run{Started: c.state.Started}
+	c.def.LastRun = Run{Started: c.state.Started, Restarts: c.state.Restarts}
 	if c.state.Status == StatusExited {
 		c.def.LastRun.Finished, c.def.LastRun.ExitCode = c.state.Finished, c.state.ExitCode
 	}

@@ -50,6 +50,9 @@ func (e *Engine) Start(ctx context.Context, ref string) error {
 		return err
 	}
 	defer unlock()
+	if err := e.fresh(ctx, c); err != nil {
+		return fmt.Errorf("start of container %s: %w", c.id, err)
+	}
 	return e.start(ctx, c)
 }
 
@@ -97,13 +100,15 @@ func (e *Engine) start(ctx context.Context, c *container) error {
 func (e *Engine) awaitOff(ctx context.Context, c *container) error {
 	c.mu.Lock()
 	r, removing, status := c.run, c.removing || c.removed, c.state.Status
-	over := r != nil && r.over
+	over, waits := r != nil && r.over, r == nil && c.again != nil
 	c.mu.Unlock()
 	switch {
 	case removing:
 		return errMarked()
 	case status == StatusPaused:
 		return fail(errdef.ErrConflict, "cannot start a paused container, try unpause instead")
+	case waits:
+		return ErrNotModified // it will be started anyway
 	case r == nil:
 		return nil
 	case !over:

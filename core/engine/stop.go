@@ -37,13 +37,18 @@ func (e *Engine) Stop(ctx context.Context, ref string, o StopOptions) error {
 }
 
 func (e *Engine) stop(ctx context.Context, c *container, o StopOptions) error {
+	if e.endWait(ctx, c) {
+		e.emit(c, "stop")
+		return nil
+	}
 	r, err := c.activeRun()
 	if err != nil {
 		return ErrNotModified
 	}
+	e.manually(ctx, c)
 	d := c.definition()
 	signal := first(o.Signal, d.StopSignal, sigTerm)
-	err = e.signal(ctx, r, signal)
+	err = e.signal(ctx, r, signal, true)
 	if err != nil && !errors.Is(err, errdef.ErrConflict) {
 		e.log.Info("stop: the process cannot be signalled", "container", c.id, "err", err)
 		if err := c.call(func() error { return e.opts.Compute.Stop(ctx, c.id) }); err != nil && !errors.Is(err, errdef.ErrUnsupported) {
@@ -92,14 +97,32 @@ func awaitOver(ctx context.Context, r *run, d time.Duration) error {
 	return r.c.await(ctx, func() bool { return r.over })
 }
 
-// signal sends a signal and tells; it waits for the tether if it is still booting.
-func (e *Engine) signal(ctx context.Context, r *run, signal int) error {
+// endWait ends the wait of a container for the next start of its VM, if it waits.
+func (e *Engine) endWait(ctx context.Context, c *container) bool {
+	waited := false
+	c.update(func() { waited = c.stayOff() })
+	if waited {
+		e.manually(ctx, c)
+		go e.saveRun(c)
+	}
+	return waited
+}
+
+// signal sends a signal and tells; it waits for the tether if it is still booting. stop says that it
+// is meant as the end of the container.
+func (e *Engine) signal(ctx context.Context, r *run, signal int, stop bool) error {
 	ctx, cancel := context.WithTimeout(ctx, signalPatience)
 	defer cancel()
 	e.emit(r.c, "kill", "signal", itoa(signal))
-	stop := context.AfterFunc(r.ctx, cancel)
-	defer stop()
-	err := r.link.Signal(ctx, "", signal)
+	defer context.AfterFunc(r.ctx, cancel)()
+	var err error
+	if stop {
+		if err = r.link.Stop(ctx, signal); err == nil {
+			e.paused(r, false)
+		}
+	} else {
+		err = r.link.Signal(ctx, "", signal)
+	}
 	if err != nil && !errors.Is(err, errdef.ErrConflict) && r.isOver() {
 		return nil // it ended before the answer came
 	}
@@ -113,8 +136,11 @@ func (e *Engine) kill(ctx context.Context, r *run) error {
 	e.emit(r.c, "kill", "signal", itoa(sigKill))
 	soft, done := context.WithTimeout(ctx, killPatience)
 	defer done()
-	if err := r.link.Signal(soft, "", sigKill); err == nil && awaitOver(soft, r, killPatience) == nil {
-		return nil
+	if err := r.link.Stop(soft, sigKill); err == nil {
+		e.paused(r, false)
+		if awaitOver(soft, r, killPatience) == nil {
+			return nil
+		}
 	}
 	if r.isOver() {
 		return nil
@@ -138,14 +164,21 @@ func (e *Engine) Kill(ctx context.Context, ref string, signal int) error {
 	if err != nil {
 		return err
 	}
+	if e.endWait(ctx, c) {
+		return nil
+	}
 	r, err := c.activeRun()
 	if err != nil {
 		return err
 	}
+	e.manually(ctx, c)
 	if signal == 0 || signal == sigKill {
 		return e.kill(ctx, r)
 	}
-	err = e.signal(ctx, r, signal)
+	// dockerd takes every signal for the end of the policy, unless the container has a stop signal of
+	// its own, which is then the only one.
+	own := c.definition().StopSignal
+	err = e.signal(ctx, r, signal, own == 0 || own == signal)
 	if errors.Is(err, errdef.ErrConflict) {
 		return errNotRunning(c.id)
 	}
@@ -169,6 +202,9 @@ func (e *Engine) Restart(ctx context.Context, ref string, o StopOptions) error {
 	c.update(func() { c.keep = true })
 	defer c.update(func() { c.keep = false })
 	if err := e.stop(ctx, c, o); err != nil && !errors.Is(err, ErrNotModified) {
+		return err
+	}
+	if err := e.fresh(ctx, c); err != nil {
 		return err
 	}
 	if err := e.start(ctx, c); err != nil && !errors.Is(err, ErrNotModified) {

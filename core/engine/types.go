@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/openvic/vic/core/link"
 	"github.com/openvic/vic/sdk/guest"
 )
 
@@ -14,11 +15,13 @@ type Status string
 
 // The statuses.
 const (
-	StatusCreated  Status = "created"
-	StatusRunning  Status = "running"
-	StatusPaused   Status = "paused"
-	StatusExited   Status = "exited"
-	StatusRemoving Status = "removing"
+	StatusCreated Status = "created"
+	StatusRunning Status = "running"
+	StatusPaused  Status = "paused"
+	// StatusRestarting: the process has ended and will be started again.
+	StatusRestarting Status = "restarting"
+	StatusExited     Status = "exited"
+	StatusRemoving   Status = "removing"
 )
 
 // State is how a container is.
@@ -30,10 +33,15 @@ type State struct {
 	Error    string // why the last start failed
 	Started  time.Time
 	Finished time.Time
+	Restarts int          // by the policy, since the container was started
+	Health   *link.Health // nil: no health check; never changed in place
 }
 
-// Running says whether the container's process runs (or is suspended with its VM).
-func (s State) Running() bool { return s.Status == StatusRunning || s.Status == StatusPaused }
+// Running says whether the container's process runs, or is suspended with its VM, or will run again
+// without anybody's doing.
+func (s State) Running() bool {
+	return s.Status == StatusRunning || s.Status == StatusPaused || s.Status == StatusRestarting
+}
 
 // Image is what a container is made from.
 type Image struct {
@@ -66,6 +74,7 @@ type Run struct {
 	Started  time.Time `json:"started,omitzero"`
 	Finished time.Time `json:"finished,omitzero"`
 	ExitCode int       `json:"exitCode,omitempty"`
+	Restarts int       `json:"restarts,omitempty"`
 }
 
 // Definition is all that the engine knows of a container apart from its state. It is kept with the
@@ -87,6 +96,13 @@ type Definition struct {
 	Mounts      []MountPoint      `json:"mounts,omitempty"`
 	ReadOnly    bool              `json:"readOnly,omitempty"` // the root file system
 	LastRun     Run               `json:"lastRun,omitzero"`
+	Restart     guest.Restart     `json:"restart,omitzero"`
+	// ManuallyStopped: a user ended it, so that the policy unless-stopped leaves it alone.
+	ManuallyStopped bool         `json:"manuallyStopped,omitempty"`
+	HealthCheck     bool         `json:"healthCheck,omitempty"`
+	Limits          guest.Limits `json:"limits,omitzero"`
+	// Update is what was last written to the guest's KeyUpdate.
+	Update guest.Update `json:"update,omitzero"`
 	// API is the API layer's own: the request that made the container.
 	API json.RawMessage `json:"api,omitempty"`
 }
@@ -125,6 +141,13 @@ type CreateRequest struct {
 	Memory      int64   // bytes, rounded up; 0: the default
 	Network     NetworkRequest
 	Mounts      []MountRequest
+	Restart     guest.Restart
+	Health      *guest.Health
+	Limits      guest.Limits
+	Security    guest.Security
+	Tmpfs       []guest.Tmpfs
+	Sysctl      map[string]string
+	ShmSize     int64
 	// API makes the API layer's part of the definition, with the final name and ID.
 	API func(id, name string) (json.RawMessage, error)
 }

@@ -75,6 +75,7 @@ func (e *Engine) observeAll(vms []compute.VM) {
 		go e.confirmGone(id)
 	}
 	if !recovered {
+		e.startWanted()
 		close(e.ready)
 		e.log.Info("containers recovered", "count", len(vms))
 	}
@@ -184,6 +185,9 @@ func restoreState(c *container, vm compute.VM) {
 		c.setExit(guest.Exit{Code: codeKilled, Started: latest(own.Started, vm.PoweredOn)})
 	}
 	c.exits = 0
+	if own.Finished.Equal(c.state.Finished) {
+		c.state.Restarts = own.Restarts
+	}
 }
 
 func latest(a, b time.Time) time.Time {
@@ -250,7 +254,7 @@ func (e *Engine) observeOn(c *container, r *run, vm compute.VM) {
 		case r.over:
 		case vm.State == compute.StateSuspended && c.state.Status != StatusPaused:
 			c.state.Status, word = StatusPaused, "pause"
-		case vm.State == compute.StateRunning && c.state.Status == StatusPaused:
+		case vm.State == compute.StateRunning && c.state.Status == StatusPaused && !r.paused:
 			c.state.Status, word = StatusRunning, "unpause"
 		}
 	})

@@ -42,6 +42,9 @@ func (w *world) restart() {
 	hub.Subscribe(w.events.add)
 }
 
+// shut ends the present vicd.
+func (w *world) shut() { w.stop() }
+
 type recorder struct {
 	mu  sync.Mutex
 	all []event.Event

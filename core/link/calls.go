@@ -27,6 +27,8 @@ type Hello struct {
 	// The container's output of this boot lies between these offsets.
 	OutputStart, OutputEnd int64
 	Pid                    int
+	// State is nil if the tether is older than the states.
+	State *State
 }
 
 // Exec is a further process in a container.
@@ -72,7 +74,7 @@ func (l *Link) Hello(ctx context.Context) (Hello, error) {
 			return err
 		}
 		h = Hello{ID: r.GetId(), BootID: r.GetBootId(), Running: r.GetRunning(), Exit: toExit(r.GetExit()),
-			Started: toTime(r.GetStarted()), OutputStart: r.GetOutputStart(), OutputEnd: r.GetOutputEnd(), Pid: int(r.GetPid())}
+			Started: toTime(r.GetStarted()), OutputStart: r.GetOutputStart(), OutputEnd: r.GetOutputEnd(), Pid: int(r.GetPid()), State: toState(r.GetState())}
 		return nil
 	})
 	return h, err
@@ -113,7 +115,7 @@ func (l *Link) Exec(ctx context.Context, x Exec) (int, error) {
 	p := x.Process
 	err := l.call(ctx, func() error {
 		r, err := l.client.Exec(ctx, &linkv1.ExecRequest{ExecId: x.ID, Args: p.Args, Env: p.Env, Dir: p.Dir, User: p.User,
-			Tty: p.TTY, Stdin: p.Stdin, Width: uint32(p.Width), Height: uint32(p.Height), DiscardOutput: x.DiscardOutput})
+			Tty: p.TTY, Stdin: p.Stdin, Width: uint32(p.Width), Height: uint32(p.Height), DiscardOutput: x.DiscardOutput, Privileged: p.Privileged})
 		pid = int(r.GetPid())
 		return err
 	})

@@ -114,6 +114,15 @@ func (w *World) boot(req compute.CreateRequest) {
 		w.t.Errorf("guest configuration of %s: %v", req.ID, err)
 		return
 	}
+	var u guest.Update
+	if text := req.Guest[guest.KeyUpdate]; text != "" {
+		if err := json.Unmarshal([]byte(text), &u); err != nil {
+			w.t.Errorf("update of the guest configuration of %s: %v", req.ID, err)
+		}
+	}
+	if u.Restart != nil {
+		cfg.Restart = *u.Restart
+	}
 	w.mu.Lock()
 	if w.disks[req.ID] == nil {
 		w.disks[req.ID] = linktest.NewOutput()

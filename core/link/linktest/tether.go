@@ -42,6 +42,15 @@ type Tether struct {
 	dead  bool
 	// network is the last one that Configure was given.
 	network *guest.NetworkConfig
+
+	// Under mu: the process over its restarts.
+	restarts               int
+	waits, stopped, paused bool
+	last                   *guest.Exit
+	health                 *linkv1.Health
+	limits                 guest.Limits
+	changed                chan struct{}
+	stop, ended            chan struct{}
 }
 
 // Boot starts the container's process. off is called when the host has the VM power itself off.
@@ -61,7 +70,9 @@ func Boot(cfg guest.Config, bootID string, log *Output, off func(guest.Exit)) (*
 			return s.PeerCertificates[0].VerifyHostname(guest.HostName)
 		}}
 	t.start = log.End()
+	t.changed, t.stop, t.ended = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	t.main = startProcess(cfg.Process, log)
+	go t.live()
 	return t, nil
 }
 
@@ -101,19 +112,19 @@ func (t *Tether) Halt() {
 	t.mu.Lock()
 	t.dead = true
 	t.mu.Unlock()
-	t.main.end(137, "")
+	t.process0().end(137, "")
 	t.Break()
 }
 
 // Running says whether the container's process runs.
-func (t *Tether) Running() bool { return t.main.running() }
+func (t *Tether) Running() bool { return t.process0().running() }
 
 // Exit is the exit record, if the process has ended.
-func (t *Tether) Exit() guest.Exit { return t.main.status() }
+func (t *Tether) Exit() guest.Exit { return t.process0().status() }
 
 func (t *Tether) process(id string) (*Process, error) {
 	if id == "" {
-		return t.main, nil
+		return t.process0(), nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -125,10 +136,12 @@ func (t *Tether) process(id string) (*Process, error) {
 
 // Hello implements the link.
 func (t *Tether) Hello(context.Context, *linkv1.HelloRequest) (*linkv1.HelloResponse, error) {
-	r := &linkv1.HelloResponse{Id: t.cfg.ID, BootId: t.bootID, Running: t.main.running(), Pid: 42,
-		Started: timestamppb.New(t.main.status().Started), OutputEnd: t.main.Out.End(), OutputStart: t.start}
-	if !r.Running {
-		r.Exit = exitStatus(t.main)
+	st, _ := t.state()
+	main := t.process0()
+	r := &linkv1.HelloResponse{Id: t.cfg.ID, BootId: t.bootID, Running: main.running(), Pid: 42, State: st,
+		Started: timestamppb.New(main.status().Started), OutputEnd: main.Out.End(), OutputStart: t.start}
+	if st.Phase == linkv1.ContainerState_PHASE_ENDED {
+		r.Exit = exitStatus(main)
 	}
 	return r, nil
 }
@@ -139,8 +152,15 @@ func (t *Tether) Wait(ctx context.Context, req *linkv1.WaitRequest) (*linkv1.Wai
 	if err != nil {
 		return nil, err
 	}
+	done := p.done
+	if req.GetExecId() == "" {
+		done = t.ended
+	}
 	select {
-	case <-p.done:
+	case <-done:
+		if req.GetExecId() == "" {
+			p = t.process0()
+		}
 		return &linkv1.WaitResponse{Exit: exitStatus(p)}, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -152,6 +172,9 @@ func (t *Tether) Signal(_ context.Context, req *linkv1.SignalRequest) (*linkv1.S
 	p, err := t.process(req.GetExecId())
 	if err != nil {
 		return nil, err
+	}
+	if req.GetStop() && t.noMore() {
+		return &linkv1.SignalResponse{}, nil
 	}
 	if !p.running() {
 		return nil, status.Error(codes.FailedPrecondition, "the process has ended")
@@ -245,7 +268,7 @@ func (t *Tether) Network() guest.NetworkConfig {
 
 // Shutdown implements the link.
 func (t *Tether) Shutdown(context.Context, *linkv1.ShutdownRequest) (*linkv1.ShutdownResponse, error) {
-	e := t.main.status()
+	e := t.process0().status()
 	go t.off(e)
 	return &linkv1.ShutdownResponse{}, nil
 }
