@@ -20,7 +20,7 @@ func (s *Server) size() {
 		return
 	}
 	n := int64(len(hostNames()))
-	memory := int64(si.Totalram) * int64(si.Unit) / n >> 20 << 20
+	memory := int64(si.Totalram) * int64(si.Unit) / n >> 20 << 20 // whole MB
 	threads := max(int16(runtime.NumCPU()/int(n)), 1)
 	for _, e := range s.reg.All("HostSystem") {
 		h, ok := e.(*simulator.HostSystem)
@@ -62,8 +62,24 @@ func (s *Server) bound(ctx *simulator.Context) {
 			continue
 		}
 		cs := c.Summary.GetComputeResourceSummary()
+		s.boundRoot(*c.ResourcePool, int64(cs.TotalCpu), cs.TotalMemory)
 		s.boundPool(ctx, *c.ResourcePool, int64(cs.TotalCpu), cs.TotalMemory)
 	}
+}
+
+// boundRoot gives the cluster's own pool its limits, which are what the hosts have; the simulator's
+// are those of the host that it was copied from. It is called before anyone else can look, or to set
+// what is set already.
+func (s *Server) boundRoot(ref types.ManagedObjectReference, cpu, memory int64) {
+	p, ok := s.reg.Get(ref).(*simulator.ResourcePool)
+	if !ok {
+		return
+	}
+	if l := p.Config.MemoryAllocation.Limit; l != nil && *l == memory>>20 {
+		return
+	}
+	mb := memory >> 20
+	p.Config.CpuAllocation.Limit, p.Config.MemoryAllocation.Limit = &cpu, &mb
 }
 
 func (s *Server) boundPool(ctx *simulator.Context, ref types.ManagedObjectReference, cpu, memory int64) {
