@@ -23,15 +23,16 @@ const (
 // The test lab has ports of its own, so that it can run beside the one of `make up`: 17989 and so
 // on; VIC_E2E_PORTS gives another thousand than 17, so that two checkouts can be tested at once.
 var (
-	VCenterAddr  = address("127.0.0.1", 989)
-	VCenterHost  = address("vcenter.vic-lab.test", 989)
-	RegistryAddr = address("127.0.0.1", 500)
-	RegistryHost = address("registry.vic-lab.test", 500)
-	DockerAddr   = address("127.0.0.1", 376)
-	AdminAddr    = address("127.0.0.1", 378)
+	VCenterAddr  = Address("127.0.0.1", 989)
+	VCenterHost  = Address("vcenter.vic-lab.test", 989)
+	RegistryAddr = Address("127.0.0.1", 500)
+	RegistryHost = Address("registry.vic-lab.test", 500)
+	DockerAddr   = Address("127.0.0.1", 376)
+	AdminAddr    = Address("127.0.0.1", 378)
 )
 
-func address(host string, port int) string {
+// Address is host with a port of this test run: the thousand, and port within it.
+func Address(host string, port int) string {
 	thousand := os.Getenv("VIC_E2E_PORTS")
 	if thousand == "" {
 		thousand = "17"
