@@ -38,7 +38,7 @@ iso: build ## build the ISO images that VMs boot, into build/iso
 	@$(TOOLS)/boot -version $(VERSION)
 
 .PHONY: images
-images: ## build the test images from Debian packages, into build/registry
+images: $(TOOLS)/buildkitd ## build the test images from Debian packages, into build/registry
 	@mkdir -p $(TOOLS)
 	@go build -trimpath -o $(TOOLS)/images ./contrib/images
 	@$(TOOLS)/images -check || $(SUDO) $(TOOLS)/images
@@ -56,7 +56,7 @@ clean: down ## stop the lab and remove build/ and the lab's names in /etc/hosts
 	@contrib/dev/clean.sh
 
 .PHONY: test
-test: deps build iso images $(TOOLS)/gotestsum $(TOOLS)/govc ## run all tests: unit tests, then the stories on a lab of their own
+test: deps build iso images $(TOOLS)/gotestsum $(TOOLS)/govc $(TOOLS)/docker-compose ## run all tests: unit tests, then the stories on a lab of their own
 	@contrib/dev/test.sh unit e2e
 
 .PHONY: unit
@@ -64,7 +64,7 @@ unit: $(TOOLS)/gotestsum ## run the unit tests alone
 	@contrib/dev/test.sh unit
 
 .PHONY: e2e
-e2e: deps build iso images $(TOOLS)/gotestsum $(TOOLS)/govc ## run the stories alone (RUN=TestName for one)
+e2e: deps build iso images $(TOOLS)/gotestsum $(TOOLS)/govc $(TOOLS)/docker-compose ## run the stories alone (RUN=TestName for one)
 	@contrib/dev/test.sh e2e
 
 .PHONY: bench
@@ -103,6 +103,20 @@ $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/gotests
 	@mkdir -p $(TOOLS)
 	@echo "building $(notdir $@) (once)"
 	@cd contrib/tools && GOFLAGS= go build -trimpath -ldflags '-s -w' -o ../../$@ $(PKG)
+	@touch $@
+
+# What the stories drive beside the docker CLI.
+$(TOOLS)/docker-compose: contrib/tools/compose/go.mod
+	@mkdir -p $(TOOLS)
+	@echo "building docker compose (once)"
+	@cd contrib/tools/compose && GOFLAGS= go build -trimpath -ldflags '-s -w -X github.com/docker/compose/v5/internal.Version=v5.6.0' -o ../../../$@ github.com/docker/compose/v5/cmd
+	@touch $@
+
+$(TOOLS)/buildkitd: contrib/tools/buildx/go.mod
+	@mkdir -p $(TOOLS)
+	@echo "building docker buildx and BuildKit (once)"
+	@cd contrib/tools/buildx && GOFLAGS= go build -trimpath -ldflags '-s -w' -o ../../../$(TOOLS)/ \
+		github.com/docker/buildx/cmd/buildx github.com/moby/buildkit/cmd/buildkitd github.com/moby/buildkit/cmd/buildctl
 	@touch $@
 
 .PHONY: $(TOOLS)/govc

@@ -53,6 +53,7 @@ func markUpToDate(root, stamp string) error {
 
 type builder struct {
 	cache, work string
+	tools       string // folder of the programs that images hold
 	client      *push.Client
 	start       time.Time
 }
@@ -232,8 +233,25 @@ func (b *builder) layersOn(base layer.Layer, img catalog.Debian) ([]layer.Layer,
 	if err != nil {
 		return nil, err
 	}
+	programs, err := b.programs(img.Programs)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, programs...)
 	err = add("configuration and entrypoint", func(tw *tar.Writer) error { return layer.WriteFiles(tw, files) })
 	return layers, err
+}
+
+// programs are those of the folder of tools that an image holds.
+func (b *builder) programs(names []string) (out []layer.File, _ error) {
+	for _, n := range names {
+		data, err := os.ReadFile(filepath.Join(b.tools, n))
+		if err != nil {
+			return nil, fmt.Errorf("%w (make images builds it)", err)
+		}
+		out = append(out, layer.File{Name: "usr/bin/" + n, Mode: 0o755, Data: data})
+	}
+	return out, nil
 }
 
 func partition(names []string, dir string) (rest, inside []string) {

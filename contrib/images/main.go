@@ -18,6 +18,7 @@ func main() {
 	root := flag.String("root", "build/registry", "storage folder of the registry")
 	cache := flag.String("cache", "build/cache/images", "folder for the root file systems")
 	to := flag.String("push", "", "push to the registry at this URL instead (http://127.0.0.1:5000)")
+	tools := flag.String("tools", "build/tools", "folder of the programs that images hold")
 	check := flag.Bool("check", false, "only say whether the images are up to date: exit status 1 if not")
 	flag.Parse()
 	if *check {
@@ -28,13 +29,13 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *root, *cache, *to); err != nil {
+	if err := run(ctx, *root, *cache, *tools, *to); err != nil {
 		fmt.Fprintln(os.Stderr, "images:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, root, cache, to string) (err error) {
+func run(ctx context.Context, root, cache, tools, to string) (err error) {
 	start := time.Now()
 	stamp := recipe()
 	if to == "" && upToDate(root, stamp) {
@@ -54,7 +55,7 @@ func run(ctx context.Context, root, cache, to string) (err error) {
 		return err
 	}
 	defer os.RemoveAll(work)
-	b := &builder{cache: cache, work: work, client: push.New(to), start: start}
+	b := &builder{cache: cache, work: work, tools: tools, client: push.New(to), start: start}
 	if err := b.all(ctx); err != nil {
 		return err
 	}

@@ -41,9 +41,11 @@ type Debian struct {
 	// Split is a folder of the tree that becomes a layer of its own ("var/lib/postgresql/data").
 	Split string
 	// Files is the last layer; Owner is the user that owns those with a negative UID.
-	Files  []layer.File
-	Owner  string
-	Config ocispec.ImageConfig
+	Files []layer.File
+	Owner string
+	// Programs are names in the folder of tools that go to usr/bin, with the last layer.
+	Programs []string
+	Config   ocispec.ImageConfig
 }
 
 // DebianImages lists the family of images that share the Debian layer; the first is that layer.
@@ -54,7 +56,7 @@ func DebianImages() []Debian {
 			Repository: "library/debian", Tag: "12-slim", Tree: base,
 			Config: ocispec.ImageConfig{Env: []string{"PATH=" + debianPath}, Cmd: []string{"bash"}},
 		},
-		nginx(base), redis(base), postgres(base),
+		nginx(base), redis(base), postgres(base), buildkit(base),
 	}
 }
 
