@@ -12,6 +12,7 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/inventory"
 	"github.com/openvic/vic/drivers/vsphere/link"
 	"github.com/openvic/vic/drivers/vsphere/network"
+	"github.com/openvic/vic/drivers/vsphere/platform"
 	"github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/drivers/vsphere/storage"
 	"github.com/openvic/vic/drivers/vsphere/storage/endpoint"
@@ -65,10 +66,12 @@ func configure(parent context.Context, c config.Config) (_ serve.Drivers, err er
 	go nets.Run(ctx)
 	go serveLinks(ctx, router, c.Link.Listen, log)
 	go serveDNS(ctx, nets, c.Network.Bridge.Interface, log)
-	return serve.Drivers{Compute: vms, Storage: disks, Network: nets, Health: inv.Health, Close: func(end context.Context) error {
-		cancel()
-		return s.Close(end)
-	}}, nil
+	about := platform.New(s, &c)
+	return serve.Drivers{Compute: vms, Storage: disks, Network: nets, Health: inv.Health,
+		Authenticate: about.Authenticate, Platform: about.Report, Close: func(end context.Context) error {
+			cancel()
+			return s.Close(end)
+		}}, nil
 }
 
 func serveLinks(ctx context.Context, r *link.Router, address string, log *slog.Logger) {

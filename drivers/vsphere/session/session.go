@@ -79,6 +79,27 @@ func Open(ctx context.Context, c config.VCenter, log *slog.Logger) (*Session, er
 	return s, nil
 }
 
+// Connect makes a client that nobody is logged in to, with the certificate check that the
+// configuration asks for.
+func Connect(ctx context.Context, c config.VCenter) (*vim25.Client, error) {
+	u, err := soap.ParseURL(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("vcenter.url: %w: %w", errdef.ErrInvalid, err)
+	}
+	u.User = nil
+	sc := soap.NewClient(u, false)
+	t := sc.DefaultTransport()
+	t.MaxIdleConnsPerHost = 32
+	if c.Thumbprint != "" {
+		t.DialTLSContext = pinnedDialer(c.Thumbprint)
+	}
+	vc, err := vim25.NewClient(ctx, sc)
+	if err != nil {
+		return nil, connectError(u.Host, err)
+	}
+	return vc, nil
+}
+
 func connectError(host string, err error) error {
 	var unknown x509.UnknownAuthorityError
 	if errors.As(err, &unknown) {
