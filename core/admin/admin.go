@@ -9,7 +9,8 @@
 //	GET  /v1/logs?lines=N             the last lines of the daemon's log, as text
 //	POST /v1/exec                     ExecRequest; a stream of ExecFrame, one JSON object a line
 //
-// An error is an HTTP status and an Error.
+// An error is an HTTP status and an Error. The same listeners serve the administrators' web site
+// (package site), which also lets in those who log in: TLS asks for a certificate and goes on without.
 package admin
 
 import (
@@ -41,6 +42,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Logs, if set, keeps the last lines of the daemon's log.
 	Logs *Ring
+	// Site, if set, answers all that is not the API. It knows by itself whom to let in.
+	Site http.Handler
 }
 
 // Version says who answers.
@@ -77,7 +80,12 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("POST /v1/plugins/{name}/restart", a.restart)
 	mux.HandleFunc("GET /v1/logs", a.logs)
 	mux.HandleFunc("POST /v1/exec", a.exec)
-	return mux
+	root := http.NewServeMux()
+	root.Handle("/v1/", verified(mux))
+	if o.Site != nil {
+		root.Handle("/", o.Site)
+	}
+	return root
 }
 
 func (a *api) version(w http.ResponseWriter, _ *http.Request) {
@@ -128,10 +136,8 @@ func (a *api) logs(w http.ResponseWriter, r *http.Request) {
 
 // who names the caller for the log.
 func who(r *http.Request) string {
-	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		return r.TLS.PeerCertificates[0].Subject.CommonName
-	}
-	return "root on the socket"
+	name, _ := Verified(r)
+	return name
 }
 
 func answer(w http.ResponseWriter, v any) {

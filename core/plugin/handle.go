@@ -24,7 +24,9 @@ type handle struct{ s *supervisor }
 var _ grpc.ClientConnInterface = (*handle)(nil)
 
 // Invoke makes a unary call.
-func (h *handle) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+func (h *handle) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) (err error) {
+	begun := time.Now()
+	defer func() { h.s.host.opts.Observe(h.s.spec.Name, method, false, time.Since(begun), err) }()
 	p, err := h.s.current(ctx)
 	if err != nil {
 		return err
@@ -33,7 +35,9 @@ func (h *handle) Invoke(ctx context.Context, method string, args, reply any, opt
 }
 
 // NewStream begins a streaming call.
-func (h *handle) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (h *handle) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (_ grpc.ClientStream, err error) {
+	begun := time.Now()
+	defer func() { h.s.host.opts.Observe(h.s.spec.Name, method, true, time.Since(begun), err) }()
 	p, err := h.s.current(ctx)
 	if err != nil {
 		return nil, err

@@ -37,6 +37,9 @@ type Options struct {
 	OnUp func(ctx context.Context, name string)
 	// Wait is how long a call waits for a plugin that is starting; 0 means 15 s.
 	Wait time.Duration
+	// Observe, if set, hears of each call to a plugin when it has ended, and of each stream when it
+	// was begun. The method is gRPC's full name.
+	Observe func(plugin, method string, stream bool, took time.Duration, err error)
 	// LogLevel is handed to the plugins.
 	LogLevel slog.Level
 }
@@ -55,6 +58,9 @@ func New(o Options) (*Host, error) {
 	}
 	if o.Wait == 0 {
 		o.Wait = 15 * time.Second
+	}
+	if o.Observe == nil {
+		o.Observe = func(string, string, bool, time.Duration, error) {}
 	}
 	if o.RunDir == "" {
 		o.RunDir = os.TempDir()

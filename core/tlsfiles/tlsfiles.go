@@ -22,6 +22,8 @@ type Files struct {
 	Cert, Key string
 	// CA holds the authorities whose client certificates are let in; empty: every client is.
 	CA string
+	// Optional lets clients in that show no certificate; what they may do is the handler's to say.
+	Optional bool
 	// CRL holds revocation lists of those authorities; empty: none is revoked. A file that is not
 	// there is an empty list: it comes with the first revocation.
 	CRL string
@@ -71,6 +73,9 @@ func (f Files) load() (*tls.Config, error) {
 		return nil, err
 	}
 	c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
+	if f.Optional {
+		c.ClientAuth = tls.VerifyClientCertIfGiven
+	}
 	for _, a := range authorities {
 		c.ClientCAs.AddCert(a)
 	}

@@ -24,7 +24,11 @@ func (d *daemon) serveAdmin(ctx context.Context, logs *admin.Ring) (<-chan error
 	for _, l := range listeners {
 		d.log.Info("admin API listens", "address", l.Addr().String())
 	}
-	api := admin.New(admin.Options{Plugins: d.host, Name: d.cfg.Name, Version: d.version, Log: d.log, Logs: logs})
+	pages, err := d.newSite(logs)
+	if err != nil {
+		return nil, err
+	}
+	api := admin.New(admin.Options{Plugins: d.host, Name: d.cfg.Name, Version: d.version, Log: d.log, Logs: logs, Site: pages})
 	served := make(chan error, 1)
 	go func() { served <- admin.Serve(ctx, api, listeners, d.log) }()
 	return served, nil

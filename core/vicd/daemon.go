@@ -24,6 +24,7 @@ import (
 	"github.com/openvic/vic/core/event"
 	"github.com/openvic/vic/core/image"
 	"github.com/openvic/vic/core/link"
+	"github.com/openvic/vic/core/metrics"
 	"github.com/openvic/vic/core/plugin"
 	"github.com/openvic/vic/core/tlsfiles"
 	"github.com/openvic/vic/sdk/compute"
@@ -34,6 +35,7 @@ import (
 // daemon is everything in one vicd.
 type daemon struct {
 	cfg     config.Config
+	path    string // of vicd.toml
 	version string
 	log     *slog.Logger
 
@@ -45,6 +47,7 @@ type daemon struct {
 	dockerTLS, adminTLS *tlsfiles.Server             // nil: not encrypted
 	applied             map[string][sha256.Size]byte // what the plugins' configuration files held, by plugin
 
+	metrics   *metrics.Metrics
 	hub       *event.Hub
 	events    *dockerevents.Events
 	images    *image.Service
@@ -58,6 +61,7 @@ type daemon struct {
 // that is taken is found out at once, and clients that are early wait in the queue.
 func newDaemon(ctx context.Context, cfg config.Config, version string, log *slog.Logger, level slog.Level) (*daemon, error) {
 	d := &daemon{cfg: cfg, version: version, log: log, hub: &event.Hub{}, events: dockerevents.New(), ready: make(chan struct{})}
+	d.metrics = d.newMetrics()
 	var err error
 	if err = d.openTLS(); err != nil {
 		return nil, err
@@ -90,7 +94,8 @@ func (d *daemon) openPlugins(level slog.Level) error {
 	if err != nil {
 		return err
 	}
-	o := plugin.Options{Plugins: plugins, Roles: plugin.Roles{Compute: e.Compute, Storage: e.Storage, Network: e.Network}, Log: d.log, LogLevel: level}
+	o := plugin.Options{Plugins: plugins, Roles: plugin.Roles{Compute: e.Compute, Storage: e.Storage, Network: e.Network}, Log: d.log, LogLevel: level,
+		Observe: d.metrics.Call}
 	if s := d.cfg.Admin.Socket; s != "" {
 		o.RunDir = filepath.Join(filepath.Dir(s), "plugins")
 	}
@@ -134,7 +139,7 @@ func (d *daemon) openEngine(ctx context.Context) error {
 
 func (d *daemon) openAPI(ctx context.Context) error {
 	e := d.cfg.Engine
-	api, err := dockerapi.New(ctx, dockerapi.Options{Engine: d.engine, Images: images{d.images.Backend(), d.images}, Hub: d.hub, Events: d.events,
+	api, err := dockerapi.New(ctx, dockerapi.Options{Engine: d.engine, Images: images{d.images.Backend(), d.images, d.metrics.Pull}, Hub: d.hub, Events: d.events,
 		Name: d.cfg.Name, Version: d.version, ID: d.id(), Drivers: [3]string{e.Compute, e.Storage, e.Network},
 		Insecure: d.cfg.Images.InsecureRegistries, Mirrors: d.cfg.Images.RegistryMirrors})
 	if err != nil {

@@ -4,9 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"time"
 
+	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/go-connections/nat"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/openvic/vic/core/dockerapi"
 	"github.com/openvic/vic/core/engine"
@@ -17,6 +22,15 @@ import (
 type images struct {
 	image.Backend
 	service *image.Service
+	pulled  func(took time.Duration, err error)
+}
+
+// PullImage pulls, and tells how it went.
+func (i images) PullImage(ctx context.Context, ref reference.Named, p *ocispec.Platform, headers map[string][]string, auth *registry.AuthConfig, out io.Writer) error {
+	begun := time.Now()
+	err := i.Backend.PullImage(ctx, ref, p, headers, auth, out)
+	i.pulled(time.Since(begun), err)
+	return err
 }
 
 var _ dockerapi.Images = images{}

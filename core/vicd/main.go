@@ -58,6 +58,7 @@ func start(ctx context.Context, version, path string, log *slog.Logger, level sl
 	if err != nil {
 		return err
 	}
+	d.path = path
 	served, err := d.serveAdmin(ctx, logs)
 	if err != nil {
 		d.close()

@@ -30,7 +30,7 @@ func (d *daemon) openTLS() (err error) {
 	if a.Listen == "" {
 		return nil
 	}
-	if d.adminTLS, err = tlsfiles.Open(tlsfiles.Files{Cert: c.TLSCert, Key: c.TLSKey, CA: a.TLSCA, CRL: a.TLSCRL}); err != nil {
+	if d.adminTLS, err = tlsfiles.Open(tlsfiles.Files{Cert: c.TLSCert, Key: c.TLSKey, CA: a.TLSCA, CRL: a.TLSCRL, Optional: true}); err != nil {
 		return fmt.Errorf("admin.%w", err)
 	}
 	return nil
