@@ -44,8 +44,19 @@ VIC_MACHINE_TARGET, VIC_MACHINE_USER, VIC_MACHINE_PASSWORD and VIC_MACHINE_THUMB
 // Causes for which the work is ended early.
 var (
 	errInterrupted = fmt.Errorf("%w: interrupted", errdef.ErrCanceled)
-	errChecks      = errors.New("nothing was made")
+	errChecks      = errors.New("checks failed")
 )
+
+// checksError says that checks stand in the way, and what was not done because of them.
+type checksError struct {
+	failed int
+	undone string
+}
+
+func (e checksError) Error() string {
+	return fmt.Sprintf("%d of the checks failed; nothing was %s", e.failed, e.undone)
+}
+func (e checksError) Is(target error) bool { return target == errChecks }
 
 // timeoutError is the end of --timeout.
 type timeoutError struct{ after time.Duration }
@@ -74,7 +85,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 		DisableSliceFlagSeparator: true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // the exit code is ours to choose
 		OnUsageError:              usageError,
-		Commands:                  []*cli.Command{a.createCommand(), a.lsCommand(), a.inspectCommand(), a.deleteCommand(), a.versionCommand()},
+		Commands: []*cli.Command{a.createCommand(), a.lsCommand(), a.inspectCommand(), a.deleteCommand(), a.configureCommand(),
+			a.upgradeCommand(), a.rollbackCommand(), a.versionCommand()},
 		CommandNotFound: func(c *cli.Context, name string) {
 			fmt.Fprintf(c.App.ErrWriter, "vic-machine: there is no command %q\n", name)
 		},

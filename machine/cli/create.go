@@ -82,7 +82,7 @@ func (m *making) run(ctx context.Context, t session.Target) error {
 		return context.Cause(ctx)
 	}
 	if !checked.OK() {
-		return fmt.Errorf("%d of the checks failed; %w", checked.Report.Count(precheck.Error), errChecks)
+		return checksError{checked.Report.Count(precheck.Error), "made"}
 	}
 	plan := vch.NewPlan(m.in.Spec, checked.Resources, checked.Certs, time.Now())
 	if m.dry {

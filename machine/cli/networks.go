@@ -6,14 +6,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/openvic/vic/machine/vch"
 	"github.com/openvic/vic/sdk/guest"
 )
 
 // readAddresses reads the static addresses of the endpoint, and its name servers.
-func readAddresses(c *cli.Context, s *vch.Settings) error {
+func readAddresses(c values, s *vch.Settings) error {
 	for _, v := range trimmed(c.StringSlice("dns-server")) {
 		a, err := netip.ParseAddr(v)
 		if err != nil {
@@ -41,7 +39,7 @@ func readAddresses(c *cli.Context, s *vch.Settings) error {
 	return nil
 }
 
-func readStatic(c *cli.Context, role string) (vch.Static, error) {
+func readStatic(c values, role string) (vch.Static, error) {
 	var s vch.Static
 	network, ip, gateway := role+"-network", role+"-network-ip", role+"-network-gateway"
 	if c.String(ip) == "" {
@@ -99,7 +97,7 @@ func readRoutes(option, value string, within netip.Prefix) ([]guest.Route, error
 func firewalls() []string { return []string{"closed", "outbound", "peers", "published", "open"} }
 
 // containerNetworks reads the options of containerNetworkFlags; Portgroup is looked up later.
-func containerNetworks(c *cli.Context) ([]vch.ContainerNetwork, error) {
+func containerNetworks(c values) ([]vch.ContainerNetwork, error) {
 	var all []vch.ContainerNetwork
 	for _, v := range trimmed(c.StringSlice("container-network")) {
 		network, name, ok := strings.Cut(v, ":")

@@ -39,14 +39,10 @@ func (a *app) input(c *cli.Context) (precheck.Input, error) {
 		ApplianceISO: isoFile(c.String("appliance-iso"), "appliance.iso"), BootstrapISO: isoFile(c.String("bootstrap-iso"), "bootstrap.iso"),
 		Options: given(c),
 	}
-	in.Spec.Settings = vch.Settings{EndpointCPU: int32(c.Int64("endpoint-cpu")), EndpointMemoryMB: c.Int64("endpoint-memory"),
-		LayerSizeGB: layerSizeGB, NoTLS: c.Bool("no-tls"), NoVerify: c.Bool("no-tlsverify")}
-	for _, read := range []func(*cli.Context, *vch.Settings) error{readBridge, readAddresses, readLimits, readVolumeSize, readImages, readLogs, readNamePattern} {
-		if err := read(c, &in.Spec.Settings); err != nil {
-			return in, err
-		}
+	err := readSettings(c, &in.Spec.Settings)
+	if err != nil {
+		return in, err
 	}
-	var err error
 	if in.Containers, err = containerNetworks(c); err != nil {
 		return in, err
 	}
@@ -57,7 +53,29 @@ func (a *app) input(c *cli.Context) (precheck.Input, error) {
 	return in, err
 }
 
-func readBridge(c *cli.Context, s *vch.Settings) error {
+// values are options with their values: a command line's, or those that a VCH was made with.
+type values interface {
+	String(name string) string
+	StringSlice(name string) []string
+	Int(name string) int
+	Int64(name string) int64
+	Bool(name string) bool
+}
+
+// readSettings reads all options that the endpoint's configuration depends on, but for networks and
+// datastores that have to be looked up.
+func readSettings(c values, s *vch.Settings) error {
+	s.EndpointCPU, s.EndpointMemoryMB, s.LayerSizeGB = int32(c.Int64("endpoint-cpu")), c.Int64("endpoint-memory"), layerSizeGB
+	s.NoTLS, s.NoVerify = c.Bool("no-tls"), c.Bool("no-tlsverify")
+	for _, read := range []func(values, *vch.Settings) error{readBridge, readAddresses, readLimits, readVolumeSize, readImages, readLogs, readNamePattern} {
+		if err := read(c, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readBridge(c values, s *vch.Settings) error {
 	const name = "bridge-network-range"
 	p, err := netip.ParsePrefix(c.String(name))
 	if err != nil {
@@ -72,7 +90,7 @@ func readBridge(c *cli.Context, s *vch.Settings) error {
 }
 
 // readLimits reads the options of limitFlags.
-func readLimits(c *cli.Context, s *vch.Settings) error {
+func readLimits(c values, s *vch.Settings) error {
 	for _, name := range []string{"memory", "memory-reservation", "cpu", "cpu-reservation", "containers"} {
 		if c.Int64(name) < 0 {
 			return wrongOption(name, fmt.Sprint(c.Int64(name)), "less than nothing", "give it a number, or 0 for none")
@@ -92,7 +110,7 @@ func readLimits(c *cli.Context, s *vch.Settings) error {
 	return nil
 }
 
-func readVolumeSize(c *cli.Context, s *vch.Settings) error {
+func readVolumeSize(c values, s *vch.Settings) error {
 	const name = "default-volume-size"
 	if s.VolumeSizeMB = c.Int64(name); s.VolumeSizeMB < 0 {
 		return wrongOption(name, fmt.Sprint(s.VolumeSizeMB), "less than nothing", "give it a size in MiB, or 0 for 1024")
@@ -101,7 +119,7 @@ func readVolumeSize(c *cli.Context, s *vch.Settings) error {
 }
 
 // readImages reads the options of imageFlags.
-func readImages(c *cli.Context, s *vch.Settings) error {
+func readImages(c values, s *vch.Settings) error {
 	s.RegistryMirrors, s.InsecureRegistries = trimmed(c.StringSlice("registry-mirror")), trimmed(c.StringSlice("insecure-registry"))
 	s.HTTPProxy, s.HTTPSProxy, s.NoProxy = c.String("http-proxy"), c.String("https-proxy"), c.String("no-proxy")
 	for name, values := range map[string][]string{"registry-mirror": s.RegistryMirrors, "http-proxy": {s.HTTPProxy}, "https-proxy": {s.HTTPSProxy}} {
@@ -116,7 +134,7 @@ func readImages(c *cli.Context, s *vch.Settings) error {
 }
 
 // readLogs reads the options of logFlags.
-func readLogs(c *cli.Context, s *vch.Settings) error {
+func readLogs(c values, s *vch.Settings) error {
 	s.Syslog, s.Debug = c.String("syslog-address"), c.Int("debug")
 	proto, rest, _ := strings.Cut(s.Syslog, "://")
 	host, port, err := net.SplitHostPort(rest)
@@ -127,7 +145,7 @@ func readLogs(c *cli.Context, s *vch.Settings) error {
 }
 
 // readNamePattern makes sure that the VMs' names differ.
-func readNamePattern(c *cli.Context, s *vch.Settings) error {
+func readNamePattern(c values, s *vch.Settings) error {
 	const name = "container-name-convention"
 	p := c.String(name)
 	rest := regexp.MustCompile(`\{(name|short|id)\}`).ReplaceAllString(p, "")
@@ -143,7 +161,7 @@ func readNamePattern(c *cli.Context, s *vch.Settings) error {
 	return nil
 }
 
-func readOps(c *cli.Context, s *vch.Spec) error {
+func readOps(c values, s *vch.Spec) error {
 	s.Ops = vch.Login{User: c.String("ops-user"), Password: c.String("ops-password")}
 	s.GrantOps = c.Bool("ops-grant-perms")
 	switch {
@@ -155,7 +173,7 @@ func readOps(c *cli.Context, s *vch.Spec) error {
 	return nil
 }
 
-func certOptions(c *cli.Context) (certs.Options, error) {
+func certOptions(c values) (certs.Options, error) {
 	o := certs.Options{Dir: c.String("cert-path"), Name: c.String("name"), Names: trimmed(c.StringSlice("tls-cname")),
 		Organizations: c.StringSlice("organization"), KeySize: c.Int("certificate-key-size"),
 		NoTLS: c.Bool("no-tls"), NoVerify: c.Bool("no-tlsverify"), Force: c.Bool("force"),

@@ -113,3 +113,11 @@ func list(names []string) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// Images checks the ISO images that an upgrade brings.
+func Images(appliance, bootstrap string) Report {
+	c := &checker{out: &Output{}}
+	c.checkISO("appliance ISO", appliance, "--appliance-iso")
+	c.checkISO("bootstrap ISO", bootstrap, "--bootstrap-iso")
+	return c.out.Report
+}

@@ -64,6 +64,7 @@ func start(t testing.TB, m *simulator.Model, vc bool) *Sim {
 	if err := m.Create(); err != nil {
 		t.Fatal(err)
 	}
+	m.Map().Handler = updatable
 	m.Service.TLS = &tls.Config{}
 	m.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword(User, Password)}
 	s := &Sim{T: t, Model: m, Server: m.Service.NewServer()}
@@ -196,6 +197,57 @@ func (s *Sim) Guest(name, state, message string) {
 			}
 		}
 	}()
+}
+
+// Follow is the guest of the VM of a name until the test ends: it reports what state returns for the
+// image that it has booted, each time that the VM was powered on or its configuration was changed. A
+// state "refuse" is that of a service which does not take its new configuration.
+func (s *Sim) Follow(name string, state func(iso, revision string) string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	s.T.Cleanup(func() { cancel(); <-done })
+	go func() {
+		defer close(done)
+		for ; ctx.Err() == nil; time.Sleep(25 * time.Millisecond) {
+			vm, err := s.Find(name)
+			if err != nil {
+				continue
+			}
+			var m mo.VirtualMachine
+			if err := vm.Properties(ctx, vm.Reference(), []string{"config", "runtime.powerState"}, &m); err != nil ||
+				m.Config == nil || m.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOn {
+				continue
+			}
+			s.follow(vm, m, state)
+		}
+	}()
+}
+
+func (s *Sim) follow(vm *object.VirtualMachine, m mo.VirtualMachine, state func(iso, revision string) string) {
+	extra := object.OptionValueList(m.Config.ExtraConfig)
+	revision, _ := extra.GetString(guest.Prefix + guest.KeyRevision)
+	before, _ := extra.GetString(guest.Prefix + guest.KeyStatus)
+	var last guest.Status
+	if before != "" {
+		s.must(json.Unmarshal([]byte(before), &last))
+	}
+	iso := ""
+	for _, d := range object.VirtualDeviceList(m.Config.Hardware.Device).SelectByType((*types.VirtualCdrom)(nil)) {
+		if b, ok := d.GetVirtualDevice().Backing.(*types.VirtualCdromIsoBackingInfo); ok {
+			iso = b.FileName
+		}
+	}
+	if before != "" && last.Revision == revision {
+		return
+	}
+	status := guest.Status{State: state(iso, revision), Revision: revision, Time: time.Now()}
+	status.Services = map[string]string{"vicd": status.State}
+	if status.State == "refuse" {
+		status.State, status.Services["vicd"] = "starting", "reload failed: no such thing"
+	}
+	b, err := json.Marshal(status)
+	s.must(err)
+	s.Set(vm, map[string]string{guest.Prefix + guest.KeyStatus: string(b), guest.Prefix + guest.KeyAddresses: "public=192.0.2.7,client=192.0.2.8"})
 }
 
 // Find finds a VM by name, in vApps too.

@@ -147,11 +147,13 @@ func (e *endpointConfig) networks() []guest.Network {
 	return all
 }
 
+const prefixRegistryCA = tlsDir + "registry-ca-"
+
 // registryCAs are the files of the registries' authorities.
 func registryCAs(all [][]byte) []guest.File {
 	var files []guest.File
 	for i, b := range all {
-		files = append(files, guest.File{Path: fmt.Sprintf("%sregistry-ca-%d.pem", tlsDir, i+1), Mode: modePublic, Data: b})
+		files = append(files, guest.File{Path: fmt.Sprintf("%s%d.pem", prefixRegistryCA, i+1), Mode: modePublic, Data: b})
 	}
 	return files
 }

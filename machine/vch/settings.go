@@ -2,6 +2,7 @@ package vch
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/vmware/govmomi/vim25/types"
 
@@ -99,6 +100,15 @@ func (r *Record) nic(role string) NIC {
 		}
 	}
 	return NIC{}
+}
+
+// BridgeRef is the bridge network.
+func (r *Record) BridgeRef() types.ManagedObjectReference {
+	kind := "Network"
+	if strings.HasPrefix(r.Bridge, "dvportgroup-") {
+		kind = "DistributedVirtualPortgroup"
+	}
+	return types.ManagedObjectReference{Type: kind, Value: r.Bridge}
 }
 
 // clientInterface is the one on which clients reach the Docker API.

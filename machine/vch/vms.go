@@ -72,6 +72,18 @@ func vmOf(m mo.VirtualMachine) VM {
 	return v
 }
 
+// readExtra reads a VM's extraConfig.
+func readExtra(ctx context.Context, s *session.Session, vm types.ManagedObjectReference) (object.OptionValueList, error) {
+	var m mo.VirtualMachine
+	if err := property.DefaultCollector(s.Client).RetrieveOne(ctx, vm, []string{"config.extraConfig"}, &m); err != nil {
+		return nil, fmt.Errorf("read the endpoint VM: %w", session.Classify(err))
+	}
+	if m.Config == nil {
+		return nil, nil
+	}
+	return m.Config.ExtraConfig, nil
+}
+
 // endpoint is an endpoint VM anywhere on the server.
 type endpoint struct {
 	Record *Record

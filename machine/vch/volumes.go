@@ -46,24 +46,34 @@ func volumeStores(stores []VolumeStore) map[string]string {
 func (c *creator) makeVolumeStores(ctx context.Context) error {
 	made := len(c.Record.VolumeDirs)
 	for _, s := range c.Res.VolumeStores {
-		if s.Share != "" {
-			continue
-		}
-		for _, d := range foldersTo(path.Join(s.Path, volumesDir)) {
-			err := s.Files.MakeDir(ctx, d)
-			if errors.Is(err, errdef.ErrExists) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			c.Record.VolumeDirs = append(c.Record.VolumeDirs, s.Files.Path(d))
+		dirs, err := s.make(ctx)
+		c.Record.VolumeDirs = append(c.Record.VolumeDirs, dirs...)
+		if err != nil {
+			return err
 		}
 	}
 	if made == len(c.Record.VolumeDirs) {
 		return nil
 	}
 	return c.Record.writeMarker(ctx, c.Res.Files)
+}
+
+// make makes the folders of a store and returns those that were not there.
+func (s VolumeStore) make(ctx context.Context) (made []string, err error) {
+	if s.Share != "" {
+		return nil, nil
+	}
+	for _, d := range foldersTo(path.Join(s.Path, volumesDir)) {
+		err := s.Files.MakeDir(ctx, d)
+		if errors.Is(err, errdef.ErrExists) {
+			continue
+		}
+		if err != nil {
+			return made, err
+		}
+		made = append(made, s.Files.Path(d))
+	}
+	return made, nil
 }
 
 // foldersTo are a folder and those around it, outermost first.

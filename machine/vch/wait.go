@@ -107,6 +107,9 @@ func (w *waiter) judge(s snapshot) (*Ready, error) {
 	if s.status.Message != "" && s.status.State != "ready" {
 		w.say("endpoint: %s", s.status.Message)
 	}
+	if w.revision != "" && s.status.Revision != w.revision {
+		return nil, nil // it has not looked yet; what it reports is of before
+	}
 	if s.status.State == "ready" {
 		w.failing = time.Time{}
 		if s.address.IsValid() {
@@ -114,6 +117,9 @@ func (w *waiter) judge(s snapshot) (*Ready, error) {
 		}
 		w.say("the endpoint is ready but has no address on the %s network yet: is there a DHCP server?", w.iface)
 		return nil, nil
+	}
+	if why := refusal(s.status); why != "" && w.revision != "" {
+		return nil, advice.Wrap(fmt.Errorf("the endpoint refuses its new configuration: %s: %w", why, errdef.ErrUnavailable), "change what it complains of")
 	}
 	if why := failure(s.status); why != "" && w.failing.IsZero() {
 		w.failing, w.why = time.Now(), why // only being ready clears it: a service that ends again and again looks well in between
@@ -134,6 +140,16 @@ func failure(s guest.Status) string {
 	}
 	if s.State == "failed" {
 		return s.Message
+	}
+	return ""
+}
+
+// refusal says why a service does not take its new configuration, or "".
+func refusal(s guest.Status) string {
+	for _, name := range sorted(s.Services) {
+		if why, ok := strings.CutPrefix(s.Services[name], "reload failed: "); ok {
+			return name + ": " + why
+		}
 	}
 	return ""
 }

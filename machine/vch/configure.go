@@ -1,0 +1,51 @@
+package vch
+
+import (
+	"context"
+	"slices"
+
+	"github.com/openvic/vic/sdk/guest"
+)
+
+// Change is what configure changes: nothing that is not named in it.
+type Change struct {
+	Settings     Settings // as they shall be
+	Options      map[string][]string
+	VolumeStores []VolumeStore // that are new
+	Ops          Login         // without a user: the one that is there
+	RegistryCAs  [][]byte      // nil: those that are there
+}
+
+// Configure puts a Change into effect; containers do not notice. It says whether anything changed.
+func (e *Editor) Configure(ctx context.Context, ch Change) (bool, error) {
+	r := e.ep.Record
+	r.Settings, r.Options = ch.Settings, ch.Options
+	for _, s := range ch.VolumeStores {
+		if r.VolumeStores == nil {
+			r.VolumeStores = map[string]string{}
+		}
+		r.VolumeStores[s.Label] = s.Location()
+		dirs, err := s.make(ctx)
+		r.VolumeDirs = append(r.VolumeDirs, dirs...)
+		if err != nil {
+			return false, err
+		}
+		e.log.Printf("the volume store %s is %s", s.Label, s.Location())
+	}
+	if ch.Ops.User != "" {
+		e.ep.login = ch.Ops
+	}
+	if ch.RegistryCAs != nil {
+		e.setRegistryCAs(ch.RegistryCAs)
+	}
+	return e.Apply(ctx)
+}
+
+// setRegistryCAs replaces the authorities of registries.
+func (e *Editor) setRegistryCAs(all [][]byte) {
+	e.ep.keep = append(slices.DeleteFunc(e.ep.keep, isRegistryCA), registryCAs(all)...)
+}
+
+func isRegistryCA(f guest.File) bool {
+	return len(f.Path) > len(prefixRegistryCA) && f.Path[:len(prefixRegistryCA)] == prefixRegistryCA
+}
