@@ -22,10 +22,12 @@ type result struct {
 	out, err string
 }
 
-func run(t *testing.T, args ...string) result {
+func run(t *testing.T, args ...string) result { t.Helper(); return runAs(t, "v9", args...) }
+
+func runAs(t *testing.T, version string, args ...string) result {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	a := &app{in: strings.NewReader(""), out: &out, err: &errOut, version: "v9"}
+	a := &app{in: strings.NewReader(""), out: &out, err: &errOut, version: version}
 	code := a.run(t.Context(), args)
 	return result{code, out.String(), errOut.String()}
 }
