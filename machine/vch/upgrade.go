@@ -74,9 +74,9 @@ func (e *Editor) Upgrade(ctx context.Context, im Images) (*Ready, error) {
 	}
 	err = fmt.Errorf("version %s does not serve: %w", im.Version, err)
 	e.log.Printf("%v; putting version %s back", err, old)
-	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), im.Patience+cleanupTime)
+	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), im.Patience+2*cleanupTime)
 	defer cancel()
-	if _, rerr := e.rollback(back, string(was), before, im.Patience); rerr != nil {
+	if _, rerr := e.rollback(back, string(was), before, im.Patience+cleanupTime); rerr != nil {
 		return nil, errors.Join(err, advice.Wrap(fmt.Errorf("version %s could not be put back: %w", old, rerr), "try again with: vic-machine rollback --name %s", e.ep.Name))
 	}
 	e.tidy(back)

@@ -139,17 +139,6 @@ func (a *labVApp) UpdateVAppConfig(ctx *simulator.Context, req *types.UpdateVApp
 	return &methods.UpdateVAppConfigBody{Res: &types.UpdateVAppConfigResponse{}}
 }
 
-// UpdateConfig changes the name and the limits.
-func (a *labVApp) UpdateConfig(ctx *simulator.Context, req *types.UpdateConfig) (res soap.HasFault) {
-	ctx.WithLock(a.VirtualApp, func() {
-		p := &simulator.ResourcePool{ResourcePool: a.VirtualApp.ResourcePool}
-		if res = p.UpdateConfig(ctx, req); res.Fault() == nil {
-			ctx.Update(a.VirtualApp, []types.PropertyChange{{Name: "name", Val: p.Name}, {Name: "config", Val: p.Config}})
-		}
-	})
-	return res
-}
-
 // DestroyTask removes the vApp with its VMs, all of which must be off.
 func (a *labVApp) DestroyTask(ctx *simulator.Context, req *types.Destroy_Task) soap.HasFault {
 	t := a.task(ctx, "destroy", func() types.BaseMethodFault {
