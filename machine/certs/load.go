@@ -119,6 +119,7 @@ type Info struct {
 	Subject  string    `json:"subject"`
 	Names    []string  `json:"names,omitempty"`
 	NotAfter time.Time `json:"notAfter"`
+	Serial   string    `json:"serial"` // hexadecimal
 }
 
 // Describe reads a PEM certificate.
@@ -131,5 +132,5 @@ func Describe(b []byte) (Info, error) {
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())
 	}
-	return Info{Subject: c.Subject.CommonName, Names: names, NotAfter: c.NotAfter}, nil
+	return Info{Subject: c.Subject.CommonName, Names: names, NotAfter: c.NotAfter, Serial: Serial(c.SerialNumber)}, nil
 }

@@ -63,13 +63,17 @@ func (a *app) ls(c *cli.Context) error {
 			return a.printJSON(append([]vch.Entry{}, all...))
 		}
 		w := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
-		fmt.Fprintln(w, "ID\tPATH\tNAME\tVERSION\tSTATE\tADDRESS")
+		fmt.Fprintln(w, "ID\tPATH\tNAME\tVERSION\tSTATE\tADDRESS\tCERTIFICATE EXPIRES")
 		for _, e := range all {
 			addr := "-"
 			if e.Address.IsValid() {
 				addr = e.Address.String()
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.Path, e.Name, e.Version, e.State, addr)
+			expires := "-"
+			if !e.Expires.IsZero() {
+				expires = expiry(e.Expires)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.Path, e.Name, e.Version, e.State, addr, expires)
 		}
 		return w.Flush()
 	})

@@ -2,14 +2,19 @@ package vch
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/machine/certs"
 	"github.com/openvic/vic/machine/session"
+	"github.com/openvic/vic/sdk/guest"
 )
 
 // Entry is a VCH as ls shows it.
@@ -21,6 +26,7 @@ type Entry struct {
 	State   string     `json:"state"` // "ready", "starting", "failed", "powered off"
 	Message string     `json:"message,omitempty"`
 	Address netip.Addr `json:"address,omitzero"`
+	Expires time.Time  `json:"certificateExpires,omitzero"` // the endpoint's own
 	Record  *Record    `json:"-"`
 }
 
@@ -49,6 +55,7 @@ func entryOf(ctx context.Context, s *session.Session, e endpoint) (Entry, error)
 	}
 	entry := Entry{ID: e.VM.Self.Value, Name: e.Record.Name, Version: e.Record.Version, Record: e.Record}
 	entry.State, entry.Message = stateOf(snap)
+	entry.Expires = expiryOf(e)
 	if snap.power == types.VirtualMachinePowerStatePoweredOn {
 		entry.Address = snap.address
 	}
@@ -56,6 +63,25 @@ func entryOf(ctx context.Context, s *session.Session, e endpoint) (Entry, error)
 		entry.Path = "?" // the pool around the VCH is hidden from this account, or gone
 	}
 	return entry, nil
+}
+
+// expiryOf is when the endpoint's certificate expires; zero without TLS.
+func expiryOf(e endpoint) time.Time {
+	if e.VM.Config == nil {
+		return time.Time{}
+	}
+	text, _ := object.OptionValueList(e.VM.Config.ExtraConfig).GetString(keyConfig)
+	var c guest.Config
+	if err := json.Unmarshal([]byte(text), &c); err != nil || c.Appliance == nil {
+		return time.Time{}
+	}
+	for _, f := range c.Appliance.Files {
+		if f.Path == fileCert {
+			i, _ := certs.Describe(f.Data) // else it is unknown
+			return i.NotAfter
+		}
+	}
+	return time.Time{}
 }
 
 // stateOf is the state in a word. What a guest wrote before it was switched off does not count.
