@@ -47,6 +47,8 @@ type Images interface {
 	distributionrouter.Backend
 	// Resolve finds an image by reference or ID; an error of sdk/errdef or Docker's.
 	Resolve(ctx context.Context, ref string) (Image, error)
+	// Commit makes an image of a container's changes and returns its ID.
+	Commit(ctx context.Context, req CommitRequest) (string, error)
 	// AuthenticateToRegistry checks credentials.
 	AuthenticateToRegistry(ctx context.Context, auth *registry.AuthConfig) (status, token string, err error)
 }

@@ -70,6 +70,3 @@ func (b *containers) ContainerTop(string, string) (*container.TopResponse, error
 	return nil, unsupported("docker top")
 }
 
-func (b *containers) CreateImageFromContainer(context.Context, string, *backend.CreateImageConfig) (string, error) {
-	return "", unsupported("docker commit")
-}

@@ -49,6 +49,12 @@ func (i images) Resolve(ctx context.Context, ref string) (dockerapi.Image, error
 	return out, nil
 }
 
+// Commit makes an image of a container.
+func (i images) Commit(ctx context.Context, r dockerapi.CommitRequest) (string, error) {
+	return i.service.Commit(ctx, image.CommitRequest{Parent: r.Parent, Author: r.Author, Comment: r.Comment, CreatedBy: r.CreatedBy,
+		Config: r.Config, Diff: r.Diff})
+}
+
 func dockerConfig(c image.ImageConfig) (container.Config, error) {
 	d := container.Config{Env: c.Env, Cmd: c.Cmd, Entrypoint: c.Entrypoint, User: c.User, WorkingDir: c.WorkingDir, Volumes: c.Volumes,
 		StopSignal: c.StopSignal, Labels: c.Labels, Shell: c.Shell, OnBuild: c.OnBuild}

@@ -102,8 +102,12 @@ func (l *Lab) Bin(name string) string { return filepath.Join(l.Build, "bin", nam
 // Up starts the lab and makes the VCH.
 func (l *Lab) Up() error {
 	Progress("starting the lab")
+	registry := filepath.Join(l.root, "registry")
+	if err := linkTree(filepath.Join(l.Build, "registry"), registry); err != nil {
+		return err
+	}
 	if _, err := Command(l.Bin("vic-lab"), "up", "--dir", l.Dir, "--listen", VCenterAddr,
-		"--registry", RegistryAddr, "--registry-root", filepath.Join(l.Build, "registry")); err != nil {
+		"--registry", RegistryAddr, "--registry-root", registry); err != nil {
 		return err
 	}
 	tp, err := fingerprint(VCenterAddr)
