@@ -50,6 +50,10 @@ func (fakeImages) Resolve(_ context.Context, ref string) (dockerapi.Image, error
 	return i, errdefs.NotFound(errors.New("No such image: " + ref))
 }
 
+func (fakeImages) Commit(ctx context.Context, r dockerapi.CommitRequest) (string, error) {
+	return imageID, r.Diff(ctx, io.Discard)
+}
+
 func (fakeImages) Images(context.Context, imagetypes.ListOptions) ([]*imagetypes.Summary, error) {
 	return []*imagetypes.Summary{{ID: imageID, RepoTags: []string{"busybox:latest"}, RepoDigests: []string{}, Size: 1 << 20}}, nil
 }
@@ -388,7 +392,7 @@ func TestRefusals(t *testing.T) {
 	run("--sysctl", "--sysctl", "net.core.somaxconn=1")
 	run("--log-driver syslog", "--log-driver", "syslog")
 	run("--gpus", "--gpus", "all")
-	for _, args := range [][]string{{"top", "c1"}, {"stats", "--no-stream", "c1"}, {"commit", "c1"}, {"pause", "c1"},
+	for _, args := range [][]string{{"top", "c1"}, {"stats", "--no-stream", "c1"}, {"pause", "c1"},
 		{"network", "create", "n1"}, {"volume", "create", "v1"}, {"system", "df"}, {"update", "--memory", "1g", "c1"}, {"plugin", "install", "x"}, {"swarm", "init"}} {
 		h.refused("is not supported by this version of the virtual container host", args...)
 	}

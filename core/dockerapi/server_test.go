@@ -95,6 +95,11 @@ func (i backendImages) Resolve(ctx context.Context, ref string) (dockerapi.Image
 	return i.resolve.Resolve(ctx, ref)
 }
 
+// Commit implements dockerapi.Images.
+func (i backendImages) Commit(ctx context.Context, r dockerapi.CommitRequest) (string, error) {
+	return i.resolve.Commit(ctx, r)
+}
+
 // watched reports panics, which net/http would hide from the test.
 func (a *api) watched(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
