@@ -69,4 +69,3 @@ func (b *containers) ContainerStats(context.Context, string, *backend.ContainerS
 func (b *containers) ContainerTop(string, string) (*container.TopResponse, error) {
 	return nil, unsupported("docker top")
 }
-
