@@ -126,14 +126,14 @@ func TestCopyOfATree(t *testing.T) {
 	archive := tree(t)
 	want := entriesOf(t, bytes.NewReader(archive))
 	id := container(t, "busybox", "sleep", "600")
-	docker(t, "exec", id, "mkdir", "/in")
+	docker(t, "exec", id, "mkdir", "/in", "/opt")
 	cpInOut(t, "running", id+":/in", archive, want)
 	docker(t, "kill", id)
 	sameEntries(t, entriesOf(t, strings.NewReader(docker(t, "cp", id+":/in/tree", "-"))), want)
 	docker(t, "cp", id+":/in/tree", t.TempDir()) // the CLI's own unpacking
-	cpInOut(t, "stopped", id+":/home", archive, want)
+	cpInOut(t, "stopped", id+":/opt", archive, want)
 	docker(t, "start", id)
-	if got := docker(t, "exec", id, "sh", "-c", "ls /home/tree | wc -l; ls /in/tree/small | wc -l; stat -c %u:%g /home/tree/big3"); got != "11\n500\n103:203\n" {
+	if got := docker(t, "exec", id, "sh", "-c", "ls /opt/tree | wc -l; ls /in/tree/small | wc -l; stat -c %u:%g /opt/tree/big3"); got != "11\n500\n103:203\n" {
 		t.Errorf("after the start: %q", got)
 	}
 }
