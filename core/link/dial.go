@@ -4,6 +4,7 @@
 package link
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -102,7 +103,7 @@ func (d *Dialer) connect(ctx, life context.Context, id string) (net.Conn, error)
 	if err != nil {
 		return nil, fmt.Errorf("link to %s: %w", id, err)
 	}
-	conn := tls.Client(asConn(raw), d.authority.clientTLS(id))
+	conn := tls.Client(&buffered{Conn: asConn(raw), r: bufio.NewReaderSize(raw, ioBuffer)}, d.authority.clientTLS(id))
 	hctx, done := context.WithTimeout(ctx, handshakePatience) // the peer may have died unseen
 	defer done()
 	if err := conn.HandshakeContext(hctx); err != nil {
@@ -111,6 +112,14 @@ func (d *Dialer) connect(ctx, life context.Context, id string) (net.Conn, error)
 	}
 	return conn, nil
 }
+
+// buffered takes what has come in one read. TLS alone makes two of each record.
+type buffered struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
 
 // asConn makes a net.Conn of a byte stream. Streams without deadlines are closed instead: the
 // handshake's context and gRPC both close the connection to interrupt it.

@@ -2,6 +2,7 @@ package netcfg
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -19,6 +20,7 @@ type Lease struct {
 	Gateways []netip.Addr
 	DNS      []netip.Addr
 	Search   []string
+	MTU      int // 0: the server says nothing of it
 	Duration time.Duration
 }
 
@@ -82,7 +84,7 @@ func (d *DHCP) Keep(ctx context.Context) {
 
 func (d *DHCP) options() []dhcpv4.Modifier {
 	m := []dhcpv4.Modifier{dhcpv4.WithRequestedOptions(dhcpv4.OptionSubnetMask, dhcpv4.OptionRouter,
-		dhcpv4.OptionDomainNameServer, dhcpv4.OptionDomainName, dhcpv4.OptionDNSDomainSearchList)}
+		dhcpv4.OptionDomainNameServer, dhcpv4.OptionDomainName, dhcpv4.OptionDNSDomainSearchList, dhcpv4.OptionInterfaceMTU)}
 	if d.Hostname != "" {
 		m = append(m, dhcpv4.WithOption(dhcpv4.OptHostName(d.Hostname)))
 	}
@@ -127,6 +129,11 @@ func (d *DHCP) apply(lease *nclient4.Lease) error {
 	if d.now.Address.IsValid() && d.now.Address != next.Address {
 		netlink.AddrDel(link, &netlink.Addr{IPNet: ipNet(d.now.Address)})
 	}
+	if next.MTU != 0 && next.MTU != link.Attrs().MTU {
+		if err := netlink.LinkSetMTU(link, next.MTU); err != nil {
+			d.Log.Warn("the MTU that DHCP gives cannot be set", "interface", d.Interface, "mtu", next.MTU, "err", err)
+		}
+	}
 	if err := addAddress(link, next.Address); err != nil {
 		return err
 	}
@@ -161,6 +168,12 @@ func parseLease(ack *dhcpv4.DHCPv4) Lease {
 	for _, r := range ack.DNS() {
 		if a, ok := netip.AddrFromSlice(r); ok {
 			l.DNS = append(l.DNS, a.Unmap())
+		}
+	}
+	// RFC 2132 allows 68 and more; less than 576 no host of today can live with.
+	if b := ack.Options.Get(dhcpv4.OptionInterfaceMTU); len(b) == 2 {
+		if mtu := int(binary.BigEndian.Uint16(b)); mtu >= 576 {
+			l.MTU = mtu
 		}
 	}
 	if s := ack.DomainSearch(); s != nil {

@@ -2,6 +2,7 @@ package netcfg
 
 import (
 	"fmt"
+	"github.com/insomniacslk/dhcp/dhcpv4"
 	"net"
 	"net/netip"
 	"os"
@@ -92,5 +93,23 @@ func TestLinkLocalAddress(t *testing.T) {
 	mac, _ := net.ParseMAC("00:50:56:00:00:02")
 	if got := linkLocal(mac).String(); got != "fe80::250:56ff:fe00:2/64" {
 		t.Fatal(got)
+	}
+}
+
+func TestTheMTUOfALease(t *testing.T) {
+	for _, c := range []struct {
+		option []byte
+		want   int
+	}{{nil, 0}, {[]byte{0x23, 0x28}, 9000}, {[]byte{0, 100}, 0}, {[]byte{1}, 0}} {
+		ack, err := dhcpv4.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.option != nil {
+			ack.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionInterfaceMTU, c.option))
+		}
+		if got := parseLease(ack).MTU; got != c.want {
+			t.Errorf("%v: MTU %d, want %d", c.option, got, c.want)
+		}
 	}
 }

@@ -26,6 +26,9 @@ const (
 	Gateway = "192.168.127.1"
 	// Host is the machine that the lab runs on: what listens on its loopback answers here.
 	Host = "192.168.127.254"
+	// mtu is that of a network with jumbo frames, as vSphere's switches carry them: an emulated guest
+	// pays by the packet. DHCP tells it to the guests.
+	mtu = 9000
 	// Zone is the DNS zone of the lab.
 	Zone = "vic-lab.test"
 )
@@ -66,7 +69,7 @@ func configuration() *types.Configuration {
 		zone.Records = append(zone.Records, types.Record{Name: n, IP: net.ParseIP(Host)})
 	}
 	return &types.Configuration{
-		MTU:               1500,
+		MTU:               mtu,
 		Subnet:            Subnet,
 		GatewayIP:         Gateway,
 		GatewayMacAddress: "5a:94:ef:e4:0c:dd",
