@@ -116,7 +116,8 @@ func (s *supervisor) once(ctx context.Context) (string, error) {
 func (s *supervisor) start(notify string) (*spawn.Process, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	env := append([]string{"PATH=" + spawn.DefaultPath, "HOME=/root", "NOTIFY_SOCKET=" + notify}, s.service.Env...)
+	env := append([]string{"PATH=" + spawn.DefaultPath, "HOME=/root", "NOTIFY_SOCKET=" + notify}, goDebug(processor())...)
+	env = append(env, s.service.Env...)
 	p, err := spawn.StartService(s.reaper, s.service.Args, env)
 	if err == nil {
 		s.proc = p
