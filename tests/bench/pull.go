@@ -25,19 +25,23 @@ func (b *bench) pull() error {
 		fmt.Fprintf(&script, "wget -qO- http://%s/v2/%s/blobs/%s | gunzip | tar x; ", harness.RegistryHost, benchImage, d)
 	}
 	script.WriteString("sync")
-	start := time.Now()
+	mb := float64(size) / 1e6
+	before, start := b.cpu(), time.Now()
 	if out, err := b.Vic("exec", "--", "sh", "-c", script.String()); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	plain := time.Since(start)
+	plain, plainCPU := time.Since(start), b.cpu().since(before, mb)
 	b.Vic("exec", "--", "rm", "-rf", "/var/lib/vic/bench")
+	before = b.cpu()
 	took, err := b.timed("pull", "-q", harness.RegistryHost+"/"+benchImage)
 	if err != nil {
 		return err
 	}
-	mb := float64(size) / 1e6
+	pullCPU := b.cpu().since(before, mb)
 	row("(b) pull of %.0f MB compressed in %d layers: %s, %.1f MB/s; plain download, gunzip and untar in the endpoint VM: %s, %.1f MB/s; ratio %.2f (aim 0.7)",
 		mb, len(digests), seconds(took), mb/took.Seconds(), seconds(plain), mb/plain.Seconds(), plain.Seconds()/took.Seconds())
+	row("      pull: %s", pullCPU)
+	row("      plain: %s", plainCPU)
 	return nil
 }
 
