@@ -56,6 +56,9 @@ func (b *containers) ContainerStart(ctx context.Context, name, checkpoint, _ str
 	if checkpoint != "" {
 		return unsupported("option --checkpoint")
 	}
+	if err := b.checkLinks(name); err != nil {
+		return err
+	}
 	return wrap(b.opts.Engine.Start(ctx, name))
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"github.com/docker/docker/api/types/backend"
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/network"
 	"github.com/moby/sys/signal"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -25,9 +24,8 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // definition is the API's part of a container's metadata.
 type definition struct {
-	Config     *container.Config           `json:"config"`
-	HostConfig *container.HostConfig       `json:"hostConfig"`
-	Endpoint   *network.EndpointIPAMConfig `json:"endpoint,omitempty"`
+	Config     *container.Config     `json:"config"`
+	HostConfig *container.HostConfig `json:"hostConfig"`
 }
 
 // ContainerCreate makes a container.
@@ -39,10 +37,6 @@ func (b *containers) ContainerCreate(ctx context.Context, cc backend.ContainerCr
 	if err := checkHostConfig(cc.HostConfig); err != nil {
 		return none, err
 	}
-	ep, err := endpointOf(cc.HostConfig, cc.NetworkingConfig)
-	if err != nil {
-		return none, err
-	}
 	if err := checkPlatform(cc.Platform); err != nil {
 		return none, err
 	}
@@ -51,7 +45,7 @@ func (b *containers) ContainerCreate(ctx context.Context, cc backend.ContainerCr
 		return none, wrap(err)
 	}
 	mergeConfig(cc.Config, &img.Config)
-	req, err := b.request(cc, img, ep)
+	req, err := b.request(ctx, cc, img)
 	if err != nil {
 		return none, err
 	}
@@ -82,7 +76,7 @@ func warnings(image, c *container.Config) []string {
 	return w
 }
 
-func (b *containers) request(cc backend.ContainerCreateConfig, img Image, ep *network.EndpointSettings) (engine.CreateRequest, error) {
+func (b *containers) request(ctx context.Context, cc backend.ContainerCreateConfig, img Image) (engine.CreateRequest, error) {
 	cfg, hc := cc.Config, cc.HostConfig
 	req := engine.CreateRequest{Name: cc.Name, Image: img.Image, Hostname: cfg.Hostname, Domainname: cfg.Domainname,
 		ReadOnly: hc.ReadonlyRootfs, Labels: cfg.Labels, AutoRemove: hc.AutoRemove, StopTimeout: cfg.StopTimeout,
@@ -100,14 +94,17 @@ func (b *containers) request(cc backend.ContainerCreateConfig, img Image, ep *ne
 	if err := resolver(hc, &req); err != nil {
 		return req, err
 	}
-	if req.Network, err = place(ep); err != nil {
+	if err := b.places(ctx, cfg, hc, cc.NetworkingConfig, &req); err != nil {
+		return req, err
+	}
+	if err := b.hostGateway(ctx, hc, &req); err != nil {
 		return req, err
 	}
 	req.API = func(id, name string) (json.RawMessage, error) {
 		if cfg.Hostname == "" {
 			cfg.Hostname = id[:12]
 		}
-		return json.Marshal(definition{Config: cfg, HostConfig: hc, Endpoint: ep.IPAMConfig})
+		return json.Marshal(definition{Config: cfg, HostConfig: hc})
 	}
 	return req, nil
 }
@@ -194,8 +191,8 @@ func resolver(hc *container.HostConfig, req *engine.CreateRequest) error {
 	for _, h := range hc.ExtraHosts {
 		name, addr, ok := strings.Cut(h, ":")
 		a, err := netip.ParseAddr(strings.Trim(addr, "[]"))
-		if addr == "host-gateway" {
-			return unsupported("option --add-host with host-gateway")
+		if ok && name != "" && addr == hostGateway {
+			continue // when the networks are known
 		}
 		if !ok || name == "" || err != nil {
 			return invalid("bad format for add-host: %q", h)
@@ -203,19 +200,6 @@ func resolver(hc *container.HostConfig, req *engine.CreateRequest) error {
 		req.Hosts = append(req.Hosts, guest.Host{Address: a, Names: []string{name}})
 	}
 	return nil
-}
-
-// place reads --ip and --mac-address.
-func place(ep *network.EndpointSettings) (engine.NetworkRequest, error) {
-	r := engine.NetworkRequest{MAC: ep.MacAddress}
-	if ep.IPAMConfig != nil && ep.IPAMConfig.IPv4Address != "" {
-		a, err := netip.ParseAddr(ep.IPAMConfig.IPv4Address)
-		if err != nil || !a.Is4() {
-			return r, invalid("invalid IPv4 address: %s", ep.IPAMConfig.IPv4Address)
-		}
-		r.Address = a
-	}
-	return r, nil
 }
 
 // mergeConfig fills what the user left open from the image, as Docker does.

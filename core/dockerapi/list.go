@@ -3,7 +3,6 @@ package dockerapi
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,7 +65,7 @@ func (b *containers) summary(c *engine.Container) *container.Summary {
 	d := b.definition(c)
 	s := &container.Summary{ID: c.ID, Names: []string{"/" + c.Name}, Image: c.Image.Ref, ImageID: c.Image.ID, Command: command(c.Process.Args),
 		Created: c.Created.Unix(), Ports: ports(c, d), Labels: c.Labels, State: container.ContainerState(c.State.Status),
-		Status: statusText(c.State, time.Now()), NetworkSettings: &container.NetworkSettingsSummary{Networks: endpoints(c, d)},
+		Status: statusText(c.State, time.Now()), NetworkSettings: &container.NetworkSettingsSummary{Networks: endpoints(c)},
 		Mounts: []container.MountPoint{}}
 	s.HostConfig.NetworkMode, s.HostConfig.Annotations = string(d.HostConfig.NetworkMode), d.HostConfig.Annotations
 	return s
@@ -85,18 +84,6 @@ func command(args []string) string {
 		out = append(out, a)
 	}
 	return strings.Join(out, " ")
-}
-
-func ports(c *engine.Container, d *definition) []container.Port {
-	out := []container.Port{}
-	if !c.State.Running() {
-		return out
-	}
-	for p := range d.Config.ExposedPorts {
-		out = append(out, container.Port{PrivatePort: uint16(p.Int()), Type: p.Proto()})
-	}
-	slices.SortFunc(out, func(a, b container.Port) int { return int(a.PrivatePort) - int(b.PrivatePort) })
-	return out
 }
 
 // statusText is the STATUS column.

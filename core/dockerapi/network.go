@@ -2,18 +2,29 @@ package dockerapi
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/netip"
 
 	"github.com/docker/docker/api/types/backend"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 	dockernetwork "github.com/docker/docker/daemon/network"
+	"github.com/docker/docker/errdefs"
 
 	"github.com/openvic/vic/core/engine"
+	"github.com/openvic/vic/core/event"
 	driver "github.com/openvic/vic/sdk/network"
 )
 
+// noneID is the ID of the network that containers are on which are on none.
+var noneID = engine.EndpointID("network", network.NetworkNone)
+
 // networks is the backend of Docker's network router.
-type networks struct{ engine *engine.Engine }
+type networks struct {
+	engine *engine.Engine
+	hub    *event.Hub
+}
 
 // GetNetworks lists networks.
 func (b networks) GetNetworks(f filters.Args, o backend.NetworkListConfig) ([]network.Inspect, error) {
@@ -21,35 +32,53 @@ func (b networks) GetNetworks(f filters.Args, o backend.NetworkListConfig) ([]ne
 	if err != nil {
 		return nil, wrap(err)
 	}
-	out := make([]network.Inspect, 0, len(all))
+	out := make([]network.Inspect, 0, len(all)+1)
 	for _, n := range all {
 		i := inspectNet(n)
-		if o.Detailed {
+		// Which networks are in use is what the filter "dangling" asks for.
+		if o.Detailed || f.Contains("dangling") {
 			i.Containers = b.members(n.ID)
 		}
 		out = append(out, i)
 	}
-	return dockernetwork.FilterNetworks(out, f)
+	none := network.Inspect{Name: network.NetworkNone, ID: noneID, Scope: "local", Driver: "null", EnableIPv4: true,
+		IPAM:       network.IPAM{Driver: "default", Config: []network.IPAMConfig{}},
+		Containers: map[string]network.EndpointResource{}, Options: map[string]string{}, Labels: map[string]string{}}
+	return dockernetwork.FilterNetworks(append(out, none), f)
 }
 
 func inspectNet(n driver.Network) network.Inspect {
-	i := network.Inspect{Name: n.Name, ID: n.ID, Created: n.Created, Scope: "local", Driver: n.Driver, EnableIPv4: true, Internal: n.Internal,
-		Containers: map[string]network.EndpointResource{}, Options: n.Options, Labels: n.Labels,
+	i := network.Inspect{Name: n.Name, ID: n.ID, Created: n.Created, Scope: "local", Driver: n.Driver, EnableIPv4: true,
+		EnableIPv6: n.Subnet6.IsValid(), Internal: n.Internal,
+		Containers: map[string]network.EndpointResource{}, Options: map[string]string{}, Labels: n.Labels,
 		IPAM: network.IPAM{Driver: "default", Config: []network.IPAMConfig{}}}
 	if n.Subnet.IsValid() {
-		c := network.IPAMConfig{Subnet: n.Subnet.String()}
-		if n.Gateway.IsValid() {
-			c.Gateway = n.Gateway.String()
+		i.IPAM.Config = append(i.IPAM.Config, network.IPAMConfig{Subnet: n.Subnet.String(), Gateway: text(n.Gateway)})
+		if n.IPRange.IsValid() {
+			i.IPAM.Config[0].IPRange = n.IPRange.String()
 		}
-		i.IPAM.Config = append(i.IPAM.Config, c)
 	}
-	if i.Options == nil {
-		i.Options = map[string]string{}
+	if n.Subnet6.IsValid() {
+		i.IPAM.Config = append(i.IPAM.Config, network.IPAMConfig{Subnet: n.Subnet6.String(), Gateway: text(n.Gateway6)})
+	}
+	for k, v := range n.Options {
+		i.Options[k] = v
+	}
+	if n.Firewall != "" {
+		i.Options["firewall"] = n.Firewall
 	}
 	if i.Labels == nil {
 		i.Labels = map[string]string{}
 	}
 	return i
+}
+
+// text is an address, or nothing.
+func text(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
 }
 
 // members are the running containers on a network.
@@ -63,9 +92,12 @@ func (b networks) members(id string) map[string]network.EndpointResource {
 			if n.NetworkID != id {
 				continue
 			}
-			r := network.EndpointResource{Name: c.Name, EndpointID: endpointID(c.ID, id), MacAddress: n.MAC}
-			if len(n.Addresses) > 0 {
-				r.IPv4Address = n.Addresses[0].String()
+			r := network.EndpointResource{Name: c.Name, EndpointID: engine.EndpointID(c.ID, id), MacAddress: n.MAC}
+			if p, ok := n.IPv4(); ok {
+				r.IPv4Address = p.String()
+			}
+			if p, ok := n.IPv6(); ok {
+				r.IPv6Address = p.String()
 			}
 			m[c.ID] = r
 		}
@@ -73,25 +105,153 @@ func (b networks) members(id string) map[string]network.EndpointResource {
 	return m
 }
 
-// CreateNetwork is not there yet.
-func (networks) CreateNetwork(context.Context, network.CreateRequest) (*network.CreateResponse, error) {
-	return nil, unsupported("docker network create")
+// CreateNetwork makes a network of driver bridge.
+func (b networks) CreateNetwork(ctx context.Context, r network.CreateRequest) (*network.CreateResponse, error) {
+	if dockernetwork.IsPredefined(r.Name) {
+		return nil, errdefs.Forbidden(fmt.Errorf("operation is not permitted on predefined %s network ", r.Name))
+	}
+	if r.Name == "" {
+		return nil, invalid("invalid network name: name is empty")
+	}
+	req := driver.CreateRequest{Name: r.Name, Driver: r.Driver, Internal: r.Internal, Labels: r.Labels,
+		IPv6: r.EnableIPv6 != nil && *r.EnableIPv6}
+	if err := checkNetwork(&r); err != nil {
+		return nil, err
+	}
+	if err := network.ValidateIPAM(r.IPAM, req.IPv6); err != nil {
+		return nil, errdefs.InvalidParameter(err)
+	}
+	if err := subnets(&req, r.IPAM); err != nil {
+		return nil, err
+	}
+	n, err := b.engine.CreateNetwork(ctx, req)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	return &network.CreateResponse{ID: n.ID}, nil
 }
 
-// ConnectContainerToNetwork is not there yet.
-func (networks) ConnectContainerToNetwork(context.Context, string, string, *network.EndpointSettings) error {
-	return unsupported("docker network connect")
+// checkNetwork refuses what would have to be ignored.
+func checkNetwork(r *network.CreateRequest) error {
+	switch {
+	case r.Driver != "" && r.Driver != driver.DriverBridge:
+		return errdefs.NotFound(fmt.Errorf("could not find plugin %s in v1 plugin registry: networks of users are of driver bridge", r.Driver))
+	case r.Scope != "" && r.Scope != "local":
+		return unsupported("option --scope " + r.Scope)
+	case r.Ingress, r.Attachable:
+		return unsupported("option --ingress, --attachable (for swarms)")
+	case r.ConfigOnly, r.ConfigFrom != nil:
+		return unsupported("option --config-only, --config-from")
+	case r.EnableIPv4 != nil && !*r.EnableIPv4:
+		return unsupported("option --ipv4=false")
+	}
+	for k := range r.Options {
+		return unsupported("option --opt " + k)
+	}
+	return nil
 }
 
-// DisconnectContainerFromNetwork is not there yet.
-func (networks) DisconnectContainerFromNetwork(string, string, bool) error {
-	return unsupported("docker network disconnect")
+// subnets reads --subnet, --ip-range and --gateway.
+func subnets(req *driver.CreateRequest, ipam *network.IPAM) error {
+	if ipam == nil {
+		return nil
+	}
+	if (ipam.Driver != "" && ipam.Driver != "default") || len(ipam.Options) > 0 {
+		return unsupported("option --ipam-driver, --ipam-opt")
+	}
+	for _, c := range ipam.Config {
+		if len(c.AuxAddress) > 0 {
+			return unsupported("option --aux-address")
+		}
+		subnet, err := optional(netip.ParsePrefix, c.Subnet)
+		gateway, gerr := optional(netip.ParseAddr, c.Gateway)
+		ipRange, rerr := optional(netip.ParsePrefix, c.IPRange)
+		if err := errors.Join(err, gerr, rerr); err != nil {
+			return invalid("invalid network config: %v", err)
+		}
+		six := subnet.Addr().Is6() || gateway.Is6()
+		switch {
+		case (six && req.Subnet6.IsValid()) || (!six && req.Subnet.IsValid()):
+			return errdefs.Forbidden(errors.New("bridge driver doesn't support multiple subnets"))
+		case six && ipRange.IsValid():
+			return unsupported("option --ip-range of an IPv6 subnet")
+		case six:
+			req.Subnet6, req.Gateway6 = subnet, gateway
+		default:
+			req.Subnet, req.Gateway, req.IPRange = subnet, gateway, ipRange
+		}
+	}
+	return nil
 }
 
-// DeleteNetwork is not there yet.
-func (networks) DeleteNetwork(string) error { return unsupported("docker network rm") }
+// optional parses what is given.
+func optional[T any](parse func(string) (T, error), s string) (v T, err error) {
+	if s == "" {
+		return v, nil
+	}
+	return parse(s)
+}
 
-// NetworksPrune has nothing to remove: no network of a user's can exist.
-func (networks) NetworksPrune(context.Context, filters.Args) (*network.PruneReport, error) {
-	return &network.PruneReport{}, nil
+// ConnectContainerToNetwork puts a container on one more network.
+func (b networks) ConnectContainerToNetwork(ctx context.Context, name, networkName string, ep *network.EndpointSettings) error {
+	if networkName == network.NetworkNone || networkName == network.NetworkHost || networkName == noneID {
+		return errdefs.Forbidden(errors.New("container cannot be connected to host network, nor to the network none"))
+	}
+	if ep == nil {
+		ep = &network.EndpointSettings{}
+	}
+	n, err := b.engine.FindNetwork(ctx, networkName)
+	if err != nil {
+		return wrap(err)
+	}
+	w, err := place(n.Name, ep)
+	if err == nil {
+		err = checkPlace(n, w)
+	}
+	if err != nil {
+		return err
+	}
+	return wrap(b.engine.Connect(ctx, n.ID, name, w))
+}
+
+// DisconnectContainerFromNetwork takes a container off a network.
+func (b networks) DisconnectContainerFromNetwork(name, networkName string, force bool) error {
+	return wrap(b.engine.Disconnect(context.Background(), networkName, name, force))
+}
+
+// DeleteNetwork removes a network.
+func (b networks) DeleteNetwork(ref string) error {
+	if ref == network.NetworkNone || ref == noneID {
+		return errdefs.Forbidden(errors.New("none is a pre-defined network and cannot be removed"))
+	}
+	return wrap(b.engine.RemoveNetwork(context.Background(), ref))
+}
+
+// NetworksPrune removes the networks that no container is on.
+func (b networks) NetworksPrune(ctx context.Context, f filters.Args) (*network.PruneReport, error) {
+	if err := f.Validate(map[string]bool{"label": true, "label!": true, "until": true}); err != nil {
+		return nil, err
+	}
+	until, err := pruneUntil(f)
+	if err != nil {
+		return nil, err
+	}
+	all, err := b.engine.Networks(ctx)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	report := &network.PruneReport{}
+	for _, n := range all {
+		if n.Given || (!until.IsZero() && n.Created.After(until)) || !labelsMatch(f, n.Labels) || b.engine.InUse(n.ID) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return report, nil
+		}
+		if err := b.engine.RemoveNetwork(ctx, n.ID); err == nil {
+			report.NetworksDeleted = append(report.NetworksDeleted, n.Name)
+		}
+	}
+	b.hub.Publish(event.Event{Type: event.Network, Action: "prune", Attributes: map[string]string{"reclaimed": "0"}})
+	return report, nil
 }

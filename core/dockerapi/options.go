@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/network"
 	units "github.com/docker/go-units"
 
 	"github.com/openvic/vic/sdk/guest"
@@ -17,6 +16,7 @@ import (
 // that is not listed must be empty: whoever asks for it is told that it is not there.
 func honoured() []string {
 	return []string{
+		"PortBindings", "PublishAllPorts", "Links",
 		"ContainerIDFile", "LogConfig", "NetworkMode", "RestartPolicy", "AutoRemove", "ConsoleSize", "Annotations",
 		"CgroupnsMode", "DNS", "DNSOptions", "DNSSearch", "ExtraHosts", "GroupAdd", "IpcMode", "ReadonlyRootfs", "Isolation",
 		"Memory", "NanoCPUs", "MemorySwap", "MemorySwappiness", "OomKillDisable", "PidsLimit", "Init", "UsernsMode",
@@ -164,36 +164,4 @@ func checkConfig(c *container.Config) error {
 		return unsupported("option --health-cmd (health checks)")
 	}
 	return nil
-}
-
-// endpointOf returns what the request says of the one network that a container can be on.
-func endpointOf(hc *container.HostConfig, nc *network.NetworkingConfig) (*network.EndpointSettings, error) {
-	mode := string(hc.NetworkMode)
-	if mode != "" && mode != network.NetworkDefault && mode != network.NetworkBridge {
-		return nil, unsupported("option --network " + mode)
-	}
-	if nc == nil {
-		return &network.EndpointSettings{}, nil
-	}
-	ep := &network.EndpointSettings{}
-	for name, e := range nc.EndpointsConfig {
-		if name != network.NetworkDefault && name != network.NetworkBridge {
-			return nil, unsupported("option --network " + name)
-		}
-		if e != nil {
-			ep = e
-		}
-	}
-	if ip := ep.IPAMConfig; ip != nil && (ip.IPv6Address != "" || len(ip.LinkLocalIPs) > 0) {
-		return nil, unsupported("option --ip6, --link-local-ip")
-	}
-	switch {
-	case len(ep.Links) > 0:
-		return nil, unsupported("option --link")
-	case len(ep.Aliases) > 0:
-		return nil, unsupported("option --network-alias")
-	case len(ep.DriverOpts) > 0:
-		return nil, unsupported("option --network driver-opt")
-	}
-	return ep, nil
 }

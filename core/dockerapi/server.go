@@ -95,7 +95,7 @@ func routers(o Options, cs *containers) []router.Router {
 		imagerouter.NewRouter(o.Images, o.Images),
 		systemrouter.NewRouter(&system{opts: o, started: time.Now()}, noSwarm{}, nil, features),
 		volumerouter.NewRouter(volumes{}, noSwarmVolumes{}),
-		networkrouter.NewRouter(networks{o.Engine}, noSwarmNetworks{}),
+		networkrouter.NewRouter(networks{o.Engine, o.Hub}, noSwarmNetworks{}),
 		swarmrouter.NewRouter(noSwarm{}),
 		distributionrouter.NewRouter(o.Images),
 	}

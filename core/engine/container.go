@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -14,25 +15,28 @@ import (
 type container struct {
 	id     string
 	op     chan struct{} // holds one token: the right to operate
+	ports  sync.Mutex    // held while ports are published or freed
 	driver sync.Mutex    // held during a changing call to the compute driver
 
-	mu       sync.Mutex
-	def      Definition
-	state    State
-	locator  string
-	run      *run // the VM's present boot; nil while it is off
-	lastExit *exitMark
-	offAt    time.Time // when the last run ended
-	exits    int       // counts exits, for those who wait for the next one
-	lastCode int       // of the last exit, also when the container runs again
-	backoff  guest.Backoff
-	again    context.CancelFunc // ends the wait for a start of the VM that the policy asks for
-	removing bool               // by us
-	keep     bool               // an end is not the end: it is being restarted
-	removed  bool
-	changed  chan struct{} // closed and replaced at every change
-	pending  []chan *run   // attached clients that wait for a start
-	execs    []string
+	mu      sync.Mutex
+	def     Definition
+	state   State
+	locator string
+	// addresses as the guest reports them.
+	addresses []netip.Addr
+	run       *run // the VM's present boot; nil while it is off
+	lastExit  *exitMark
+	offAt     time.Time // when the last run ended
+	exits     int       // counts exits, for those who wait for the next one
+	lastCode  int       // of the last exit, also when the container runs again
+	backoff   guest.Backoff
+	again     context.CancelFunc // ends the wait for a start of the VM that the policy asks for
+	removing  bool               // by us
+	keep      bool               // an end is not the end: it is being restarted
+	removed   bool
+	changed   chan struct{} // closed and replaced at every change
+	pending   []chan *run   // attached clients that wait for a start
+	execs     []string
 	// kept is the output of a container that has ended, if it is short.
 	kept      []link.Chunk
 	keptWhole bool
@@ -69,7 +73,7 @@ func (c *container) definition() Definition {
 func (c *container) view() Container {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Container{Definition: c.def, State: c.state, ExecIDs: slices.Clone(c.execs), Locator: c.locator}
+	return Container{Definition: c.def, State: c.state, ExecIDs: slices.Clone(c.execs), Locator: c.locator, Addresses: c.addresses}
 }
 
 // update changes the container and wakes those who wait.

@@ -91,30 +91,40 @@ func (e *Engine) checkAndReserve(name, id string) error {
 
 // parts are what a VM is made of, gathered side by side.
 type parts struct {
-	root     storage.Root
-	endpoint network.Endpoint
-	network  network.Network
-	identity guest.Identity
-	mounting mounting
+	root      storage.Root
+	networks  []Attachment
+	endpoints []network.Endpoint
+	identity  guest.Identity
+	mounting  mounting
 }
 
 // build makes the container's VM. Its volumes are held until they are released.
 func (e *Engine) build(ctx context.Context, id, name string, req CreateRequest) (c *container, m mounting, err error) {
-	p, err := e.gather(ctx, id, req)
+	p, err := e.gather(ctx, id, name, req)
 	if err == nil {
 		c, err = e.createVM(ctx, id, name, req, p)
 	}
 	if err != nil {
-		e.undo(id, p.network.ID)
+		e.undo(id, networkIDsOf(p.networks)...)
 		e.abandon(p.mounting)
 	}
 	return c, p.mounting, err
 }
 
 // gather does what does not depend on one another at the same time.
-func (e *Engine) gather(ctx context.Context, id string, req CreateRequest) (p parts, err error) {
+func (e *Engine) gather(ctx context.Context, id, name string, req CreateRequest) (p parts, err error) {
 	p.mounting.release = func() {}
-	if p.network, err = e.findNetwork(ctx, req.Network.Name); err != nil {
+	found, wanted, err := e.findNetworks(ctx, req)
+	if err != nil {
+		return p, err
+	}
+	d := Definition{ID: id, Name: name, Hostname: req.Hostname, Ports: req.Ports}
+	for i, n := range found {
+		p.networks = append(p.networks, e.attachment(n, wanted[i]))
+		p.networks[i].Gateway = n.Gateway
+	}
+	d.Networks = p.networks
+	if err := e.checkPorts(ctx, &d, req.Replaces); err != nil {
 		return p, err
 	}
 	g, gctx := errgroup.WithContext(ctx)
@@ -130,12 +140,9 @@ func (e *Engine) gather(ctx context.Context, id string, req CreateRequest) (p pa
 		return nil
 	})
 	g.Go(func() error {
-		ep, err := e.opts.Network.Join(gctx, network.JoinRequest{Network: p.network.ID, Container: id, Address: req.Network.Address, MAC: req.Network.MAC})
-		if err != nil {
-			return fmt.Errorf("network %s: %w", p.network.Name, err)
-		}
-		p.endpoint = ep
-		return nil
+		var err error
+		p.endpoints, err = e.joinAll(gctx, &d)
+		return err
 	})
 	g.Go(func() error {
 		var err error
@@ -151,22 +158,6 @@ func (e *Engine) gather(ctx context.Context, id string, req CreateRequest) (p pa
 		return p, err
 	}
 	return p, p.mounting.place(p.root)
-}
-
-func (e *Engine) findNetwork(ctx context.Context, name string) (network.Network, error) {
-	if name == "" {
-		name = e.opts.BridgeNetwork
-	}
-	all, err := e.opts.Network.List(ctx)
-	if err != nil {
-		return network.Network{}, fmt.Errorf("networks: %w", err)
-	}
-	for _, n := range all {
-		if n.Name == name || n.ID == name {
-			return n, nil
-		}
-	}
-	return network.Network{}, fail(errdef.ErrNotFound, "network %s not found", name)
 }
 
 func (e *Engine) createVM(ctx context.Context, id, name string, req CreateRequest, p parts) (*container, error) {
@@ -192,7 +183,7 @@ func (e *Engine) createVM(ctx context.Context, id, name string, req CreateReques
 	}
 	create := compute.CreateRequest{ID: id, Name: name, CPUs: def.CPUs, MemoryMB: def.MemoryMB, Disks: slices.Concat(p.root.Disks, p.mounting.disks),
 		Guest: map[string]string{guest.KeyConfig: string(config)}, Metadata: metadata}
-	create.NICs = append(create.NICs, p.endpoint.NIC)
+	create.NICs = nicsOf(p.endpoints)
 	vm, err := e.opts.Compute.Create(ctx, create)
 	if err != nil {
 		return nil, fmt.Errorf("container VM: %w", err)
@@ -215,8 +206,8 @@ func (e *Engine) define(id, name string, req CreateRequest, p parts) (Definition
 		Labels: req.Labels, AutoRemove: req.AutoRemove, StopSignal: req.StopSignal, StopTimeout: req.StopTimeout,
 		CPUs: e.cpus(req.CPUs), MemoryMB: e.memory(req.Memory), Mounts: p.mounting.points, ReadOnly: req.ReadOnly,
 		Restart: req.Restart, HealthCheck: req.Health != nil, Limits: req.Limits}
-	d.Networks = []Attachment{{NetworkID: p.network.ID, Name: p.network.Name, MAC: p.endpoint.NIC.MAC,
-		Addresses: p.endpoint.Addresses, Gateway: p.endpoint.Gateway, DNS: p.endpoint.DNS}}
+	d.Networks, d.NoNetwork, d.Ports = p.networks, req.NoNetwork, req.Ports
+	d.Hostname, d.Domainname, d.Hosts, d.DNS = req.Hostname, req.Domainname, req.Hosts, req.DNS
 	if req.API != nil {
 		api, err := req.API(id, name)
 		if err != nil {
@@ -255,24 +246,7 @@ func guestConfig(d Definition, req CreateRequest, p parts) guest.Config {
 	for i := range p.root.Disks {
 		g.Root.Disks = append(g.Root.Disks, i)
 	}
-	n := guest.Network{Name: p.network.Name, MAC: p.endpoint.NIC.MAC, Addresses: p.endpoint.Addresses, Gateway: p.endpoint.Gateway}
-	for _, r := range p.endpoint.Routes {
-		n.Routes = append(n.Routes, guest.Route{Destination: r.Destination, Via: r.Via})
-	}
-	g.Networks = append(g.Networks, n)
-	if len(g.DNS.Servers) == 0 {
-		g.DNS.Servers = p.endpoint.DNS
-	}
-	if len(g.DNS.Search) == 0 {
-		g.DNS.Search = p.endpoint.Search
-	}
-	if len(p.endpoint.Addresses) > 0 {
-		names := []string{host}
-		if req.Domainname != "" {
-			names = []string{host + "." + req.Domainname, host}
-		}
-		g.Hosts = append(g.Hosts, guest.Host{Address: p.endpoint.Addresses[0].Addr(), Names: names})
-	}
+	g.SetNetwork(guestNetwork(&d, p.endpoints))
 	return g
 }
 

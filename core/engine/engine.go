@@ -60,6 +60,8 @@ type Engine struct {
 
 	volumes volumes
 
+	networks sync.Mutex // held while a network is made
+
 	mu         sync.Mutex
 	containers map[string]*container
 	names      map[string]string // name to container ID, reserved while a container is made
@@ -117,11 +119,6 @@ func (e *Engine) List() []Container {
 		return strings.Compare(a.ID, b.ID)
 	})
 	return out
-}
-
-// Networks lists the networks.
-func (e *Engine) Networks(ctx context.Context) ([]network.Network, error) {
-	return e.opts.Network.List(ctx)
 }
 
 func (e *Engine) lookup(ref string) (*container, error) {

@@ -116,8 +116,12 @@ func (c *container) powerOff(ctx context.Context, e *Engine) error {
 }
 
 func (c *container) networkIDs() []string {
+	return networkIDsOf(c.definition().Networks)
+}
+
+func networkIDsOf(list []Attachment) []string {
 	var ids []string
-	for _, n := range c.definition().Networks {
+	for _, n := range list {
 		ids = append(ids, n.NetworkID)
 	}
 	return ids

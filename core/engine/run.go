@@ -183,6 +183,7 @@ func (e *Engine) begin(r *run, h link.Hello) {
 	}
 	r.began = true
 	if !r.adopted {
+		e.tellConnected(r.c, "", "connect")
 		e.emit(r.c, "start")
 	}
 	go e.mark(r)
@@ -193,6 +194,9 @@ func (e *Engine) finish(r *run, exit guest.Exit) {
 	r.step.Lock()
 	defer r.step.Unlock()
 	c, known := r.c, false
+	if !r.isOver() {
+		e.unpublish(c) // before anyone knows: the ports are free for who comes next
+	}
 	c.update(func() {
 		if known = r.over; known {
 			return
@@ -205,6 +209,9 @@ func (e *Engine) finish(r *run, exit guest.Exit) {
 		return
 	}
 	e.emitExit(c, exit)
+	if exit.Error == "" {
+		e.tellConnected(c, "", "disconnect")
+	}
 	if c.view().State.Restarts > 0 {
 		go e.saveRun(c) // the exit record does not say how often it was restarted
 	}

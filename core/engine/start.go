@@ -81,14 +81,20 @@ func (e *Engine) start(ctx context.Context, c *container) error {
 	ctx, cancel := e.detached(ctx)
 	defer cancel()
 	e.emitMounts(c, "mount")
-	err = c.call(func() error { return e.opts.Compute.Start(ctx, c.id) })
+	if err = e.publish(ctx, c, false); err == nil {
+		err = c.call(func() error { return e.opts.Compute.Start(ctx, c.id) })
+		if err != nil {
+			e.unpublish(c)
+			err = fmt.Errorf("start of container %s: %w", c.id, err)
+		}
+	}
 	if err != nil {
 		c.update(func() { c.state.Error = err.Error() })
 		r.end()
 		if c.autoRemoved() {
 			go e.autoRemove(c)
 		}
-		return fmt.Errorf("start of container %s: %w", c.id, err)
+		return err
 	}
 	c.update(func() { r.powered = time.Now() })
 	go e.follow(r)

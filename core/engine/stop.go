@@ -268,6 +268,7 @@ func (e *Engine) Rename(ctx context.Context, ref, name string) error {
 	}
 	e.release(old, c.id)
 	e.releaseGone(c)
+	e.renameOnNetworks(ctx, c)
 	e.emit(c, "rename", "oldName", "/"+old)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openvic/vic/core/link"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/network"
 )
 
 // Status is where a container is in its life, in Docker's words.
@@ -58,16 +59,6 @@ type Images interface {
 	Release(ctx context.Context, containerID string) error
 }
 
-// Attachment is a container's place on a network.
-type Attachment struct {
-	NetworkID string         `json:"networkID"`
-	Name      string         `json:"name"`
-	MAC       string         `json:"mac,omitempty"`
-	Addresses []netip.Prefix `json:"addresses,omitempty"`
-	Gateway   netip.Addr     `json:"gateway,omitzero"`
-	DNS       []netip.Addr   `json:"dns,omitempty"`
-}
-
 // Run is the record of a container's last run that the engine keeps itself, for when the guest
 // could not leave one.
 type Run struct {
@@ -93,10 +84,18 @@ type Definition struct {
 	CPUs        int32             `json:"cpus"`
 	MemoryMB    int64             `json:"memoryMB"`
 	Networks    []Attachment      `json:"networks,omitempty"`
-	Mounts      []MountPoint      `json:"mounts,omitempty"`
-	ReadOnly    bool              `json:"readOnly,omitempty"` // the root file system
-	LastRun     Run               `json:"lastRun,omitzero"`
-	Restart     guest.Restart     `json:"restart,omitzero"`
+	NoNetwork   bool              `json:"noNetwork,omitempty"`
+	Hostname    string            `json:"hostname,omitempty"`
+	Domainname  string            `json:"domainname,omitempty"`
+	Hosts       []guest.Host      `json:"hosts,omitempty"` // as the user gave them
+	DNS         guest.DNS         `json:"dns,omitzero"`    // likewise
+	Ports       []Port            `json:"ports,omitempty"`
+	// Published are Ports as they were bound at the last start.
+	Published []network.Port `json:"published,omitempty"`
+	Mounts    []MountPoint   `json:"mounts,omitempty"`
+	ReadOnly  bool           `json:"readOnly,omitempty"` // the root file system
+	LastRun   Run            `json:"lastRun,omitzero"`
+	Restart   guest.Restart  `json:"restart,omitzero"`
 	// ManuallyStopped: a user ended it, so that the policy unless-stopped leaves it alone.
 	ManuallyStopped bool         `json:"manuallyStopped,omitempty"`
 	HealthCheck     bool         `json:"healthCheck,omitempty"`
@@ -113,13 +112,8 @@ type Container struct {
 	State   State
 	ExecIDs []string
 	Locator string // the platform's name of the VM
-}
-
-// NetworkRequest asks for a place on a network.
-type NetworkRequest struct {
-	Name    string
-	Address netip.Addr // wanted, or zero
-	MAC     string     // wanted, or empty
+	// Addresses as the guest reports them.
+	Addresses []netip.Addr
 }
 
 // CreateRequest describes a container to make.
@@ -139,15 +133,22 @@ type CreateRequest struct {
 	StopTimeout *int
 	CPUs        float64 // rounded up; 0: the default
 	Memory      int64   // bytes, rounded up; 0: the default
-	Network     NetworkRequest
-	Mounts      []MountRequest
-	Restart     guest.Restart
-	Health      *guest.Health
-	Limits      guest.Limits
-	Security    guest.Security
-	Tmpfs       []guest.Tmpfs
-	Sysctl      map[string]string
-	ShmSize     int64
+	// Networks are those to be on, the default one if there are none; with NoNetwork the container is
+	// on none and can never be.
+	Networks  []NetworkRequest
+	NoNetwork bool
+	Ports     []Port
+	// Replaces: the container will be started in the place of another, whose ports it may ask for
+	// though that one still has them.
+	Replaces bool
+	Mounts   []MountRequest
+	Restart  guest.Restart
+	Health   *guest.Health
+	Limits   guest.Limits
+	Security guest.Security
+	Tmpfs    []guest.Tmpfs
+	Sysctl   map[string]string
+	ShmSize  int64
 	// API makes the API layer's part of the definition, with the final name and ID.
 	API func(id, name string) (json.RawMessage, error)
 }

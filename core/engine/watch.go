@@ -128,7 +128,7 @@ func (e *Engine) observeVM(vm compute.VM) {
 		recovered = false // found as it is: no event
 	}
 	c.mu.Lock()
-	c.locator = vm.Locator
+	c.locator, c.addresses = vm.Locator, vm.Addresses
 	r, removing, offAt := c.run, c.removing, c.offAt
 	c.mu.Unlock()
 	switch {
@@ -216,6 +216,7 @@ func (e *Engine) adopt(c *container, vm compute.VM, tell bool) {
 	e.observeOn(c, r, vm)
 	e.begin(r, link.Hello{Started: vm.PoweredOn})
 	go e.follow(r)
+	go e.publishFound(r)
 }
 
 // confirmOn asks whether a VM that the engine has just seen off is on again, or whether the message

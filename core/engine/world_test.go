@@ -61,6 +61,9 @@ func (r *recorder) actions() []string {
 	defer r.mu.Unlock()
 	var out []string
 	for _, e := range r.all {
+		if e.Type == event.Network {
+			continue
+		}
 		a := e.Action
 		if c, ok := e.Attributes["exitCode"]; ok {
 			a += " " + c

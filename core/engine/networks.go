@@ -1,0 +1,227 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/openvic/vic/core/event"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/network"
+)
+
+// EndpointID names a container's place on a network. It is made from what is on both its ends: it is
+// the same each time.
+func EndpointID(containerID, networkID string) string {
+	sum := sha256.Sum256([]byte(containerID + "/" + networkID))
+	return hex.EncodeToString(sum[:])
+}
+
+// Networks lists the networks.
+func (e *Engine) Networks(ctx context.Context) ([]network.Network, error) {
+	return e.opts.Network.List(ctx)
+}
+
+// FindNetwork finds one by name, ID or unique beginning of the ID.
+func (e *Engine) FindNetwork(ctx context.Context, ref string) (network.Network, error) {
+	all, err := e.opts.Network.List(ctx)
+	if err != nil {
+		return network.Network{}, fmt.Errorf("networks: %w", err)
+	}
+	return pickNetwork(all, ref)
+}
+
+// CreateNetwork makes a network; the ID is the engine's to choose.
+func (e *Engine) CreateNetwork(ctx context.Context, req network.CreateRequest) (network.Network, error) {
+	e.networks.Lock() // two of one name must not come at once
+	defer e.networks.Unlock()
+	all, err := e.opts.Network.List(ctx)
+	if err != nil {
+		return network.Network{}, fmt.Errorf("networks: %w", err)
+	}
+	if slices.ContainsFunc(all, func(n network.Network) bool { return n.Name == req.Name }) {
+		return network.Network{}, fail(errdef.ErrConflict, "network with name %s already exists", req.Name)
+	}
+	if req.ID, err = newID(); err != nil {
+		return network.Network{}, err
+	}
+	ctx, cancel := e.detached(ctx)
+	defer cancel()
+	n, err := e.opts.Network.Create(ctx, req)
+	if err != nil {
+		return network.Network{}, err
+	}
+	e.emitNetwork(n.ID, n.Name, n.Driver, "create")
+	return n, nil
+}
+
+// RemoveNetwork removes a network that no container is on.
+func (e *Engine) RemoveNetwork(ctx context.Context, ref string) error {
+	n, err := e.FindNetwork(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if n.Given {
+		return fail(errdef.ErrDenied, "%s is a pre-defined network and cannot be removed", n.Name)
+	}
+	if users := e.onNetwork(n.ID); len(users) > 0 {
+		return fail(errdef.ErrDenied, "error while removing network: network %s has active endpoints (%s)", n.Name, strings.Join(users, ", "))
+	}
+	ctx, cancel := e.detached(ctx)
+	defer cancel()
+	if err := e.opts.Network.Remove(ctx, n.ID); err != nil {
+		return fmt.Errorf("error while removing network: %w", err)
+	}
+	e.emitNetwork(n.ID, n.Name, n.Driver, "destroy")
+	return nil
+}
+
+// onNetwork lists the containers that have a place on a network, running or not.
+func (e *Engine) onNetwork(id string) []string {
+	var out []string
+	for _, c := range e.List() {
+		for _, a := range c.Networks {
+			if a.NetworkID == id {
+				out = append(out, fmt.Sprintf("name:%q id:%q", c.Name, EndpointID(c.ID, id)[:12]))
+			}
+		}
+	}
+	return out
+}
+
+// InUse says whether a container, running or not, is on a network.
+func (e *Engine) InUse(networkID string) bool { return len(e.onNetwork(networkID)) > 0 }
+
+// Connect puts a container on one more network; a running one gets a NIC.
+func (e *Engine) Connect(ctx context.Context, networkRef, containerRef string, w NetworkRequest) error {
+	c, unlock, err := e.hold(ctx, containerRef)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	n, err := e.findNetwork(ctx, networkRef)
+	if err != nil {
+		return err
+	}
+	d := c.definition()
+	if slices.ContainsFunc(d.Networks, func(a Attachment) bool { return a.NetworkID == n.ID }) {
+		return fail(errdef.ErrDenied, "endpoint with name %s already exists in network %s", d.Name, n.Name)
+	}
+	if d.NoNetwork {
+		return fail(errdef.ErrDenied, "container cannot be connected to multiple networks with one of the networks in private (none) mode")
+	}
+	ctx, cancel := e.detached(ctx)
+	defer cancel()
+	w.Name = ""
+	d.Networks = append(slices.Clone(d.Networks), e.attachment(n, w))
+	eps, err := e.joinAll(ctx, &d)
+	if err == nil {
+		err = e.applyNetworks(ctx, c, d, eps)
+	}
+	if err != nil {
+		e.revertConnect(c, n.ID)
+		return err
+	}
+	e.tellConnected(c, n.ID, "connect")
+	return e.republish(ctx, c)
+}
+
+// revertConnect takes a place back that could not be made to work.
+func (e *Engine) revertConnect(c *container, networkID string) {
+	ctx, cancel := e.background(undoTimeout)
+	defer cancel()
+	if err := e.detach(ctx, c, networkID); err != nil {
+		e.log.Warn("undo of a failed connect", "container", c.id, "err", err)
+	}
+}
+
+// Disconnect takes a container off a network; a running one loses the NIC.
+func (e *Engine) Disconnect(ctx context.Context, networkRef, containerRef string, force bool) error {
+	n, err := e.findNetwork(ctx, networkRef)
+	if err != nil {
+		return err
+	}
+	c, unlock, err := e.hold(ctx, containerRef)
+	if err != nil {
+		if force && isNotFound(err) {
+			return nil // its places went with it
+		}
+		return err
+	}
+	defer unlock()
+	d := c.definition()
+	if !slices.ContainsFunc(d.Networks, func(a Attachment) bool { return a.NetworkID == n.ID }) {
+		return fail(errdef.ErrDenied, "container %s is not connected to network %s", c.id, n.Name)
+	}
+	ctx, cancel := e.detached(ctx)
+	defer cancel()
+	if err := e.detach(ctx, c, n.ID); err != nil {
+		return err
+	}
+	if _, err := c.activeRun(); err == nil {
+		e.emitNetwork(n.ID, n.Name, n.Driver, "disconnect", "container", c.id)
+	}
+	return e.republish(ctx, c)
+}
+
+// detach leaves a network, after the VM has done so.
+func (e *Engine) detach(ctx context.Context, c *container, networkID string) error {
+	d := c.definition()
+	d.Networks = slices.DeleteFunc(slices.Clone(d.Networks), func(a Attachment) bool { return a.NetworkID == networkID })
+	eps, err := e.joinAll(ctx, &d)
+	if err == nil {
+		err = e.applyNetworks(ctx, c, d, eps)
+	}
+	if err != nil {
+		return err
+	}
+	if err := e.opts.Network.Leave(ctx, network.LeaveRequest{Network: networkID, Container: c.id}); err != nil {
+		return fmt.Errorf("network endpoint of container %s: %w", c.id, err)
+	}
+	return nil
+}
+
+// hold finds a container and takes the right to operate on it, unless it is going.
+func (e *Engine) hold(ctx context.Context, ref string) (*container, func(), error) {
+	c, err := e.lookup(ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.mu.Lock()
+	going := c.removing || c.removed
+	c.mu.Unlock()
+	if going {
+		unlock()
+		return nil, nil, fail(errdef.ErrConflict, "container is marked for removal and cannot be connected or disconnected to the network")
+	}
+	return c, unlock, nil
+}
+
+// emitNetwork publishes an event of a network.
+func (e *Engine) emitNetwork(id, name, driver, action string, attributes ...string) {
+	a := map[string]string{"name": name, "type": driver}
+	for i := 0; i+1 < len(attributes); i += 2 {
+		a[attributes[i]] = attributes[i+1]
+	}
+	e.opts.Events.Publish(event.Event{Type: event.Network, Action: action, ID: id, Attributes: a})
+}
+
+// tellConnected publishes what happens to a container's places when it starts and ends, as Docker does;
+// networkID empty means all.
+func (e *Engine) tellConnected(c *container, networkID, action string) {
+	if _, err := c.activeRun(); networkID != "" && err != nil {
+		return
+	}
+	for _, a := range c.definition().Networks {
+		if networkID == "" || a.NetworkID == networkID {
+			e.emitNetwork(a.NetworkID, a.Name, a.Driver, action, "container", c.id)
+		}
+	}
+}
