@@ -98,16 +98,12 @@ func (f *filterState) mayHaveMoved(ch changes) bool {
 
 // move finds the members again and reports those that came and went.
 func (f *filterState) move(ctx *simulator.Context, pc *collector, entered map[types.ManagedObjectReference]bool) (ups []types.ObjectUpdate) {
-	names := types.PropertyFilterSpec{ObjectSet: f.spec.ObjectSet}
-	for _, p := range f.spec.PropSet { // no paths: objects without properties, which is cheap
-		names.PropSet = append(names.PropSet, types.PropertySpec{Type: p.Type})
-	}
 	now := map[types.ManagedObjectReference]bool{}
 	added := types.PropertyFilterSpec{PropSet: f.spec.PropSet}
-	for _, o := range pc.retrieve(ctx, names) {
-		now[o.Obj] = true
-		if !f.members[o.Obj] {
-			added.ObjectSet = append(added.ObjectSet, types.ObjectSpec{Obj: o.Obj})
+	for _, ref := range f.find(ctx, pc) {
+		now[ref] = true
+		if !f.members[ref] {
+			added.ObjectSet = append(added.ObjectSet, types.ObjectSpec{Obj: ref})
 		}
 	}
 	for ref := range f.members {
@@ -123,6 +119,49 @@ func (f *filterState) move(ctx *simulator.Context, pc *collector, entered map[ty
 		ups = append(ups, types.ObjectUpdate{Kind: types.ObjectUpdateKindEnter, Obj: o.Obj, ChangeSet: assign(o), MissingSet: o.MissingSet})
 	}
 	return ups
+}
+
+// find follows the filter's traversals.
+func (f *filterState) find(ctx *simulator.Context, pc *collector) (refs []types.ManagedObjectReference) {
+	if refs, ok := f.poolVMs(ctx); ok {
+		return refs
+	}
+	names := types.PropertyFilterSpec{ObjectSet: f.spec.ObjectSet}
+	for _, p := range f.spec.PropSet { // no paths: objects without properties, which is cheap
+		names.PropSet = append(names.PropSet, types.PropertySpec{Type: p.Type})
+	}
+	for _, o := range pc.retrieve(ctx, names) {
+		refs = append(refs, o.Obj)
+	}
+	return refs
+}
+
+// poolVMs answers the filter that follows the list of VMs of one pool without a look at each of them,
+// which would make the n-th create cost n looks.
+func (f *filterState) poolVMs(ctx *simulator.Context) (refs []types.ManagedObjectReference, ok bool) {
+	if len(f.spec.ObjectSet) != 1 || len(f.spec.PropSet) != 1 || f.spec.PropSet[0].Type != "VirtualMachine" {
+		return nil, false
+	}
+	o := f.spec.ObjectSet[0]
+	if o.Skip == nil || !*o.Skip || len(o.SelectSet) != 1 {
+		return nil, false
+	}
+	t, ok := o.SelectSet[0].(*types.TraversalSpec)
+	if !ok || t.Path != "vm" || len(t.SelectSet) > 0 {
+		return nil, false
+	}
+	obj := ctx.Map.Get(o.Obj)
+	var list *[]types.ManagedObjectReference
+	switch p := obj.(type) {
+	case *simulator.ResourcePool:
+		list = &p.Vm
+	case *simulator.VirtualApp:
+		list = &p.Vm
+	default:
+		return nil, false
+	}
+	ctx.WithLock(obj, func() { refs = append(refs, *list...) })
+	return refs, true
 }
 
 func (f *filterState) readAll(ctx *simulator.Context, pc *collector, except map[types.ManagedObjectReference]bool) (ups []types.ObjectUpdate) {

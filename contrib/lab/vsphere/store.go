@@ -22,6 +22,8 @@ const (
 	stateVersion = 1
 	// saveDelay gathers changes that come together into one write.
 	saveDelay = 300 * time.Millisecond
+	saveShare = 20              // the pause after a save, in times that it took
+	saveMost  = 5 * time.Second // the longest pause
 )
 
 // store keeps on disk what users make: VMs, vApps, pools, folders and port groups, with their
@@ -134,6 +136,7 @@ func (st *store) start() {
 	}
 	go func() {
 		defer close(st.ended)
+		pause := saveDelay
 		for {
 			select {
 			case <-st.stop:
@@ -143,11 +146,14 @@ func (st *store) start() {
 			select {
 			case <-st.stop:
 				return
-			case <-time.After(saveDelay):
+			case <-time.After(pause):
 			}
+			begun := time.Now()
 			if err := st.save(); err != nil {
 				st.server.cfg.Log.Error("inventory is not saved", "err", err)
 			}
+			// Each save writes all there is: a large inventory is saved less often.
+			pause = min(max(saveDelay, saveShare*time.Since(begun)), saveMost)
 		}
 	}()
 }
