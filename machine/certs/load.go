@@ -122,6 +122,9 @@ type Info struct {
 	Serial   string    `json:"serial"` // hexadecimal
 }
 
+// First is the first certificate of a PEM file.
+func First(b []byte) (*x509.Certificate, error) { return parse(b) }
+
 // Describe reads a PEM certificate.
 func Describe(b []byte) (Info, error) {
 	c, err := parse(b)

@@ -31,9 +31,9 @@ const (
 	exitInterrupted = 130
 )
 
-const description = `makes, lists, inspects and deletes virtual container hosts (VCHs) on vSphere.
+const description = `makes, changes, upgrades, inspects and deletes virtual container hosts (VCHs) on vSphere.
 
-Exit codes: 0 done, 1 failed, 2 wrong options, 3 a check before create failed (nothing was made),
+Exit codes: 0 done, 1 failed, 2 wrong options, 3 a check failed (nothing was made or changed),
 4 no such VCH, 5 refused because containers run, 6 timed out, 130 interrupted. A create that fails
 or is interrupted removes what it made. Deleting a VCH that is not there is no failure: it says so
 and exits 0.
@@ -86,7 +86,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 		ExitErrHandler:            func(*cli.Context, error) {}, // the exit code is ours to choose
 		OnUsageError:              usageError,
 		Commands: []*cli.Command{a.createCommand(), a.lsCommand(), a.inspectCommand(), a.deleteCommand(), a.configureCommand(),
-			a.upgradeCommand(), a.rollbackCommand(), a.certificateCommand(), a.versionCommand()},
+			a.upgradeCommand(), a.rollbackCommand(), a.certificateCommand(),
+			a.debugCommand(), a.updateCommand(), a.versionCommand()},
 		CommandNotFound: func(c *cli.Context, name string) {
 			fmt.Fprintf(c.App.ErrWriter, "vic-machine: there is no command %q\n", name)
 		},

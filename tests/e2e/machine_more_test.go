@@ -1,0 +1,238 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openvic/vic/tests/harness"
+)
+
+// machine runs a vic-machine command for the VCH; program is another build of it, or empty.
+func machine(t *testing.T, program, verb string, args ...string) (string, error) {
+	t.Helper()
+	if program == "" {
+		program = theLab.Bin("vic-machine")
+	}
+	start := time.Now()
+	all := append(append(strings.Fields(verb), theLab.Access()...), append([]string{"--name", harness.VCH}, args...)...)
+	out, err := harness.Command(program, all...)
+	progress("vic-machine %s: %.1f s", verb, time.Since(start).Seconds())
+	return out, err
+}
+
+func mustMachine(t *testing.T, program, verb string, args ...string) string {
+	t.Helper()
+	out, err := machine(t, program, verb, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// talkers are two containers with one TCP connection between them: the client sends a numbered line
+// five times a second, and prints it; the server keeps what it gets.
+type talkers struct{ server, client string }
+
+func startTalkers(t *testing.T) talkers {
+	t.Helper()
+	server := container(t, "busybox", "sh", "-c", "nc -l -p 9000 > /got; echo the connection has ended; sleep 3600")
+	ip := inspect(t, server, "{{.NetworkSettings.Networks.bridge.IPAddress}}")
+	client := container(t, "busybox", "sh", "-c",
+		"sleep 1; i=0; while :; do i=$((i+1)); echo $i; usleep 200000; done | tee /dev/stderr | nc "+ip+" 9000")
+	k := talkers{server, client}
+	within(t, time.Minute, func() string {
+		if k.received(t) < 5 {
+			return "the server gets nothing"
+		}
+		return ""
+	})
+	return k
+}
+
+// received is the last number that the server has.
+func (k talkers) received(t *testing.T) int {
+	t.Helper()
+	r := dockerRun(t.Context(), nil, "exec", k.server, "tail", "-n", "1", "/got")
+	n, err := strconv.Atoi(strings.TrimSpace(r.Stdout))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// check sees that the connection is the one of the beginning, that it still carries lines, and that no
+// line was lost, neither on the connection nor in the log.
+func (k talkers) check(t *testing.T, after string) {
+	t.Helper()
+	before := k.received(t)
+	within(t, time.Minute, func() string {
+		if now := k.received(t); now <= before {
+			return fmt.Sprintf("after %s: no line comes any more after %d", after, before)
+		}
+		return ""
+	})
+	if got := docker(t, "exec", k.server, "cat", "/got"); everyLineOnce(completeLines(got)) != "" {
+		t.Errorf("after %s: on the connection: %s", after, everyLineOnce(completeLines(got)))
+	}
+	r := dockerRun(t.Context(), nil, "logs", k.client)
+	if why := everyLineOnce(completeLines(r.Stderr)); why != "" || !strings.HasPrefix(r.Stderr, "1\n") {
+		t.Errorf("after %s: in the log: %s", after, why)
+	}
+	if log := docker(t, "logs", k.server); strings.Contains(log, "ended") {
+		t.Errorf("after %s: the connection has ended", after)
+	}
+}
+
+// serial is that of the certificate that the endpoint shows.
+func serial(t *testing.T) string {
+	t.Helper()
+	c, err := tls.Dial("tcp", harness.DockerAddr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.ConnectionState().PeerCertificates[0].SerialNumber.Text(16)
+}
+
+func TestConfigureWhileAContainerTalks(t *testing.T) {
+	k := startTalkers(t)
+	out := &syncBuffer{}
+	follow := theLab.DockerCmd(context.Background(), "logs", "-f", k.client)
+	follow.Stderr = out
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- follow.Wait() }()
+	defer func() { follow.Process.Kill(); <-ended }()
+
+	mustMachine(t, "", "configure", "--memory", "16384")
+	if limit, err := theLab.Govc("object.collect", "-s", "/dc1/vm/"+harness.VCH, "config.memoryAllocation.limit"); err != nil {
+		progress("limit of the vApp not read by its path: %v", err)
+	} else if strings.TrimSpace(limit) != "16384" {
+		t.Errorf("the limit is %s", limit)
+	}
+	mustMachine(t, "", "configure", "--volume-store", "datastore2/e2e-more:more")
+	k.check(t, "an added volume store")
+	docker(t, "volume", "create", "--opt", "VolumeStore=more", "--name", "e2e-more")
+	docker(t, "volume", "rm", "e2e-more")
+
+	old := serial(t)
+	mustMachine(t, "", "certificate renew", "--cert-path", theLab.Certs)
+	if serial(t) == old {
+		t.Error("the endpoint shows its old certificate")
+	}
+	k.check(t, "a renewed certificate")
+
+	bob := filepath.Join(t.TempDir(), "bob")
+	mustMachine(t, "", "certificate add-client", "--cert-path", theLab.Certs, "--client", "bob", "--out", bob)
+	asBob := func() harness.Result {
+		return dockerRun(t.Context(), nil, "--tlscacert", filepath.Join(bob, "ca.pem"), "--tlscert", filepath.Join(bob, "cert.pem"),
+			"--tlskey", filepath.Join(bob, "key.pem"), "ps", "-q")
+	}
+	if r := asBob(); r.Code != 0 {
+		t.Errorf("a new client is not let in: %+v", r)
+	}
+	mustMachine(t, "", "certificate revoke", "--cert-path", theLab.Certs, "--cert", filepath.Join(bob, "cert.pem"))
+	if r := asBob(); r.Code == 0 {
+		t.Error("a revoked client is let in")
+	}
+	k.check(t, "a revocation")
+	select {
+	case err := <-ended:
+		ended <- err
+		t.Errorf("docker logs -f has ended: %v", err)
+	default:
+	}
+	if why := everyLineOnce(completeLines(out.String())); why != "" {
+		t.Errorf("docker logs -f: %s", why)
+	}
+
+	// What vicd cannot change while it runs makes it start anew; containers do not notice.
+	mustMachine(t, "", "configure", "--insecure-registry", "other.example.com:5000", "--containers", "50")
+	k.check(t, "a restart of vicd")
+	mustMachine(t, "", "configure", "--remove", "insecure-registry=other.example.com:5000", "--containers", "0", "--memory", "0")
+	k.check(t, "the way back")
+	if o := mustMachine(t, "", "inspect config"); !strings.Contains(o, "e2e-more:more") || strings.Contains(o, "other.example.com") {
+		t.Errorf("inspect config:\n%s", o)
+	}
+}
+
+// nextVersion builds a vic-machine and an appliance that call themselves so.
+func nextVersion(t *testing.T, version string) (program, appliance string) {
+	t.Helper()
+	dir := t.TempDir()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) {
+		cmd := exec.Command("go", args...)
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go %v: %v\n%s", args, err, out)
+		}
+	}
+	ldflags := "-s -w -X main.version=" + version
+	run("build", "-trimpath", "-ldflags", ldflags, "-o", dir+"/", "./bin/vicd", "./bin/vic-machine")
+	run("run", "./contrib/boot", "-only", "appliance", "-version", version, "-out", filepath.Join(dir, "iso"),
+		"-cache", filepath.Join(theLab.Build, "cache", "kernel"), "-tether", theLab.Bin("tether"), "-vic", theLab.Bin("vic"),
+		"-driver", theLab.Bin("vic-driver-vsphere"), "-vicd", filepath.Join(dir, "vicd"))
+	all, err := filepath.Glob(filepath.Join(dir, "iso", "appliance-*.iso"))
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	return filepath.Join(dir, "vic-machine"), all[0]
+}
+
+func TestUpgradeAndRollbackWhileAContainerTalks(t *testing.T) {
+	k := startTalkers(t)
+	before := docker(t, "version", "--format", "{{.Server.Version}}")
+	bootstrap := filepath.Join(theLab.Build, "iso", "bootstrap.iso")
+	program, appliance := nextVersion(t, "e2e-next")
+	serving := func() {
+		t.Helper()
+		if err := theLab.WaitServing(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustMachine(t, program, "upgrade", "--appliance-iso", appliance, "--bootstrap-iso", bootstrap)
+	serving()
+	if v := docker(t, "version", "--format", "{{.Server.Version}}"); !strings.Contains(v, "e2e-next") {
+		t.Errorf("after the upgrade the version is %s", v)
+	}
+	k.check(t, "an upgrade")
+	id := container(t, "busybox", "sleep", "600") // boots the new image
+	mustMachine(t, "", "rollback")
+	serving()
+	if v := docker(t, "version", "--format", "{{.Server.Version}}"); v != before {
+		t.Errorf("after the rollback the version is %s, before it was %s", v, before)
+	}
+	k.check(t, "a rollback")
+	docker(t, "stop", "-t", "0", id)
+	docker(t, "start", id)
+
+	// An image whose services do not start: it has no vicd.
+	bad := filepath.Join(t.TempDir(), "appliance.iso")
+	b, err := os.ReadFile(bootstrap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(bad, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := machine(t, program, "upgrade", "--appliance-iso", bad, "--bootstrap-iso", bootstrap, "--serve-timeout", "20s")
+	if err == nil || !strings.Contains(out, "serves again") {
+		t.Fatalf("an upgrade to a version that does not start: %v\n%s", err, out)
+	}
+	serving()
+	k.check(t, "an upgrade that did not serve")
+}
