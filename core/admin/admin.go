@@ -6,6 +6,8 @@
 //	GET  /v1/plugins                  []plugin.Status
 //	GET  /v1/plugins/{name}           plugin.Status with the example configuration
 //	POST /v1/plugins/{name}/restart   plugin.Status when it is up again, or an error
+//	GET  /v1/volumes                  []Volume
+//	POST /v1/volumes/{name}/grow?capacity=SIZE  Volume
 //	GET  /v1/logs?lines=N             the last lines of the daemon's log, as text
 //	POST /v1/exec                     ExecRequest; a stream of ExecFrame, one JSON object a line
 //
@@ -37,7 +39,8 @@ type Plugins interface {
 // Options are what the API serves.
 type Options struct {
 	Plugins Plugins
-	Name    string // of the VCH
+	Volumes Volumes // nil: there are none
+	Name    string  // of the VCH
 	Version string
 	Log     *slog.Logger
 	// Logs, if set, keeps the last lines of the daemon's log.
@@ -78,6 +81,8 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /v1/plugins", a.list)
 	mux.HandleFunc("GET /v1/plugins/{name}", a.get)
 	mux.HandleFunc("POST /v1/plugins/{name}/restart", a.restart)
+	mux.HandleFunc("GET /v1/volumes", a.volumes)
+	mux.HandleFunc("POST /v1/volumes/{name}/grow", a.growVolume)
 	mux.HandleFunc("GET /v1/logs", a.logs)
 	mux.HandleFunc("POST /v1/exec", a.exec)
 	root := http.NewServeMux()
@@ -153,6 +158,7 @@ func fail(w http.ResponseWriter, err error) {
 	}{
 		{errdef.ErrNotFound, http.StatusNotFound},
 		{errdef.ErrInvalid, http.StatusBadRequest},
+		{errdef.ErrConflict, http.StatusConflict},
 		{errdef.ErrUnsupported, http.StatusNotImplemented},
 		{errdef.ErrUnavailable, http.StatusServiceUnavailable},
 		{context.DeadlineExceeded, http.StatusGatewayTimeout},

@@ -66,10 +66,6 @@ func checkPlatform(p *ocispec.Platform) error {
 // warnings tells what of an image is not as its author wrote it.
 func warnings(image, c *container.Config) []string {
 	w := []string{}
-	if len(image.Volumes) > 0 {
-		w = append(w, fmt.Sprintf("The image declares volumes (%s). Volumes are not supported by this version of the virtual container host: the data stays on the container's own disk and goes with it.",
-			strings.Join(slices.Sorted(maps.Keys(image.Volumes)), ", ")))
-	}
 	if h := c.Healthcheck; h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" {
 		w = append(w, "The image declares a health check. Health checks are not run by this version of the virtual container host.")
 	}
@@ -98,6 +94,9 @@ func (b *containers) request(ctx context.Context, cc backend.ContainerCreateConf
 		return req, err
 	}
 	if err := b.hostGateway(ctx, hc, &req); err != nil {
+		return req, err
+	}
+	if req.Mounts, err = b.mountsOf(cfg, hc); err != nil {
 		return req, err
 	}
 	req.API = func(id, name string) (json.RawMessage, error) {
@@ -230,7 +229,13 @@ func mergeConfig(user, image *container.Config) {
 	if user.Healthcheck == nil {
 		user.Healthcheck = image.Healthcheck
 	}
-	user.Volumes = image.Volumes
+	volumes := maps.Clone(image.Volumes)
+	if volumes == nil {
+		volumes = user.Volumes
+	} else {
+		maps.Copy(volumes, user.Volumes)
+	}
+	user.Volumes = volumes
 }
 
 func mergeEnv(user, image *container.Config) {

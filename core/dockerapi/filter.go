@@ -185,7 +185,7 @@ func (f *filter) matches(s *container.Summary, c *engine.Container) bool {
 	case len(f.exited) > 0 && !f.matchesExit(c):
 	case !a.Match("status", string(c.State.Status)):
 	case !a.ExactMatch("health", container.NoHealthcheck):
-	case a.Contains("volume"): // there are none
+	case a.Contains("volume") && !usesVolume(c, a.Get("volume")):
 	case f.ancestors != nil && !f.ancestors[c.Image.ID]:
 	case a.Contains("network") && !f.matchesNetwork(c):
 	case (len(f.publish) > 0 || len(f.expose) > 0) && !f.matchesPort(s):

@@ -32,7 +32,7 @@ func (b *containers) ContainerInspect(_ context.Context, name string, o backend.
 			ExecIDs: c.ExecIDs, HostConfig: &hc,
 			GraphDriver: storage.DriverData{Name: storageDriver, Data: map[string]string{"VM": c.Locator, "Layer": c.Image.Layer}},
 		},
-		Mounts:          []container.MountPoint{},
+		Mounts:          mountPoints(c.Mounts),
 		Config:          d.Config,
 		NetworkSettings: inspectNetwork(&c, d),
 	}, nil

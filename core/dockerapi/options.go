@@ -17,6 +17,7 @@ import (
 func honoured() []string {
 	return []string{
 		"PortBindings", "PublishAllPorts", "Links",
+		"Binds", "Mounts", "VolumesFrom", "VolumeDriver",
 		"ContainerIDFile", "LogConfig", "NetworkMode", "RestartPolicy", "AutoRemove", "ConsoleSize", "Annotations",
 		"CgroupnsMode", "DNS", "DNSOptions", "DNSSearch", "ExtraHosts", "GroupAdd", "IpcMode", "ReadonlyRootfs", "Isolation",
 		"Memory", "NanoCPUs", "MemorySwap", "MemorySwappiness", "OomKillDisable", "PidsLimit", "Init", "UsernsMode",
@@ -154,9 +155,6 @@ func logOptions(lc container.LogConfig) (guest.Log, error) {
 
 // checkConfig refuses what of a container's own configuration (not the image's) is not there.
 func checkConfig(c *container.Config) error {
-	if len(c.Volumes) > 0 {
-		return unsupported("option -v, --volume")
-	}
 	if c.NetworkDisabled {
 		return unsupported("option NetworkDisabled of Config")
 	}

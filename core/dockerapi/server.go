@@ -94,7 +94,7 @@ func routers(o Options, cs *containers) []router.Router {
 		containerrouter.NewRouter(cs, runconfig.ContainerDecoder{GetSysInfo: platform}, true),
 		imagerouter.NewRouter(o.Images, o.Images),
 		systemrouter.NewRouter(&system{opts: o, started: time.Now()}, noSwarm{}, nil, features),
-		volumerouter.NewRouter(volumes{}, noSwarmVolumes{}),
+		volumerouter.NewRouter(&volumes{engine: o.Engine, events: o.Events}, noSwarmVolumes{}),
 		networkrouter.NewRouter(networks{o.Engine, o.Hub}, noSwarmNetworks{}),
 		swarmrouter.NewRouter(noSwarm{}),
 		distributionrouter.NewRouter(o.Images),

@@ -40,7 +40,7 @@ func (b *system) SystemInfo(ctx context.Context) (*systemtypes.Info, error) {
 		IPv4Forwarding: true, OomKillDisable: true, LiveRestoreEnabled: true, SecurityOptions: []string{"name=vm"},
 		Swarm:          noSwarm{}.Info(ctx),
 		RegistryConfig: &registry.ServiceConfig{Mirrors: b.opts.Mirrors, IndexConfigs: b.indexes()}}
-	info.Plugins = systemtypes.PluginsInfo{Volume: []string{}, Network: []string{"bridge"}, Log: []string{"json-file"}}
+	info.Plugins = systemtypes.PluginsInfo{Volume: []string{engine.VolumeDriver}, Network: []string{"bridge"}, Log: []string{"json-file"}}
 	info.DriverStatus = [][2]string{{"Compute driver", b.opts.Drivers[0]}, {"Storage driver", b.opts.Drivers[1]}, {"Network driver", b.opts.Drivers[2]}}
 	c := b.opts.Engine.Capacity(ctx)
 	if c.CPUs > 0 {

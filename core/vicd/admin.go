@@ -28,7 +28,7 @@ func (d *daemon) serveAdmin(ctx context.Context, logs *admin.Ring) (<-chan error
 	if err != nil {
 		return nil, err
 	}
-	api := admin.New(admin.Options{Plugins: d.host, Name: d.cfg.Name, Version: d.version, Log: d.log, Logs: logs, Site: pages})
+	api := admin.New(admin.Options{Plugins: d.host, Volumes: volumes{d.engine}, Name: d.cfg.Name, Version: d.version, Log: d.log, Logs: logs, Site: pages})
 	served := make(chan error, 1)
 	go func() { served <- admin.Serve(ctx, api, listeners, d.log) }()
 	return served, nil

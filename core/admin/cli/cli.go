@@ -59,6 +59,7 @@ func newApp(version string, s Streams) *cli.App {
 				{Name: "inspect", Usage: "show one", ArgsUsage: "NAME", Flags: []cli.Flag{format()}, Action: a.with(a.inspect)},
 				{Name: "restart", Usage: "end one's process and start it anew", ArgsUsage: "NAME", Action: a.with(a.restart)},
 			}},
+			a.volumeCommand(),
 			{Name: "exec", Usage: "run a command in the endpoint VM", ArgsUsage: "[--] CMD [ARG...]", Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "hand the whole standard input to the command"},
 			}, Action: a.with(a.exec)},

@@ -93,7 +93,7 @@ func serve(t *testing.T) served {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	ring := admin.NewRing(1 << 10)
 	fmt.Fprint(ring, "one\ntwo\nthree\n")
-	api := admin.New(admin.Options{Plugins: plugins(), Name: "vch1", Version: "1.0", Log: log, Logs: ring})
+	api := admin.New(admin.Options{Plugins: plugins(), Volumes: fakeVolumes{}, Name: "vch1", Version: "1.0", Log: log, Logs: ring})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- admin.Serve(ctx, api, open, log) }()
@@ -278,5 +278,38 @@ func write(t *testing.T, file string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// fakeVolumes has one volume, which somebody uses, and one that nobody does.
+type fakeVolumes struct{}
+
+func (fakeVolumes) List(context.Context) ([]admin.Volume, error) {
+	return []admin.Volume{
+		{Name: "db", Store: "default", CapacityMB: 1024, Place: "[ds] v/db.vmdk", Containers: []string{"c1"}},
+		{Name: "web", Store: "shared", Place: "nfs://filer/web"},
+	}, nil
+}
+
+func (fakeVolumes) Grow(_ context.Context, name, capacity string) (admin.Volume, error) {
+	if name == "db" {
+		return admin.Volume{}, fmt.Errorf("volume \"db\" is in use by container c1: %w", errdef.ErrConflict)
+	}
+	return admin.Volume{Name: name, CapacityMB: int64(len(capacity)) << 10}, nil
+}
+
+func TestVolumesAreListedAndGrow(t *testing.T) {
+	s := serve(t)
+	code, out, _ := vic("", "--socket", s.socket, "volume", "ls")
+	if code != 0 || !strings.Contains(out, "1024 MB    1            [ds] v/db.vmdk") || !strings.Contains(out, "nfs://filer/web") {
+		t.Errorf("ls: %d\n%s", code, out)
+	}
+	if code, out, _ := vic("", "--socket", s.socket, "volume", "grow", "x/y", "20GB"); code != 0 || out != "x/y has 4096 MB now\n" {
+		t.Errorf("grow: %d %s", code, out)
+	}
+	for text, args := range map[string][]string{"in use by container c1": {"db", "1"}, "needs a volume's name": {"db"}} {
+		if code, _, e := vic("", append([]string{"--socket", s.socket, "volume", "grow"}, args...)...); code == 0 || !strings.Contains(e, text) {
+			t.Errorf("%v: %d %s", args, code, e)
+		}
 	}
 }

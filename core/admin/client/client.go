@@ -94,6 +94,16 @@ func (c *Client) Restart(ctx context.Context, name string) (st plugin.Status, er
 	return st, c.call(ctx, http.MethodPost, "/v1/plugins/"+url.PathEscape(name)+"/restart", &st)
 }
 
+// Volumes lists all volumes.
+func (c *Client) Volumes(ctx context.Context) (all []admin.Volume, err error) {
+	return all, c.call(ctx, http.MethodGet, "/v1/volumes", &all)
+}
+
+// GrowVolume makes a volume larger, to a capacity such as "20GB".
+func (c *Client) GrowVolume(ctx context.Context, name, capacity string) (v admin.Volume, err error) {
+	return v, c.call(ctx, http.MethodPost, "/v1/volumes/"+url.PathEscape(name)+"/grow?capacity="+url.QueryEscape(capacity), &v)
+}
+
 // Logs copies the last lines of the daemon's log to w.
 func (c *Client) Logs(ctx context.Context, lines int, w io.Writer) error {
 	body, err := c.do(ctx, http.MethodGet, "/v1/logs?lines="+strconv.Itoa(lines), nil)

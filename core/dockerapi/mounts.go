@@ -1,0 +1,157 @@
+package dockerapi
+
+import (
+	"path"
+	"slices"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	volumemounts "github.com/docker/docker/volume/mounts"
+
+	"github.com/openvic/vic/core/engine"
+)
+
+// whyNoBinds is the answer to those who ask for a path of dockerd's host.
+const whyNoBinds = "bind mounts (host paths) are not possible, since containers are VMs of their own: " +
+	"use a volume (docker volume create), or docker cp"
+
+// mounting gathers a container's mounts by target, in the order in which dockerd does: later ones
+// take the place of those from other containers.
+type mounting struct {
+	parser volumemounts.Parser
+	engine *engine.Engine
+	tmpfs  map[string]string
+	taken  map[string]bool // targets of the request's own mounts
+	all    []engine.MountRequest
+}
+
+// mountsOf reads -v, --mount, --volumes-from and the volumes of the image.
+func (b *containers) mountsOf(cfg *container.Config, hc *container.HostConfig) ([]engine.MountRequest, error) {
+	m := &mounting{parser: volumemounts.NewLinuxParser(), engine: b.opts.Engine, tmpfs: hc.Tmpfs, taken: map[string]bool{}}
+	for _, spec := range hc.VolumesFrom {
+		if err := m.from(spec); err != nil {
+			return nil, err
+		}
+	}
+	for _, spec := range hc.Binds {
+		p, err := m.parser.ParseMountRaw(spec, hc.VolumeDriver)
+		if err != nil {
+			return nil, invalid("%v", err)
+		}
+		if err := m.add(p, "-v "+spec); err != nil {
+			return nil, err
+		}
+	}
+	for _, spec := range hc.Mounts {
+		if err := m.spec(spec); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkVolumeDriver(hc.VolumeDriver); err != nil {
+		return nil, err
+	}
+	m.image(cfg.Volumes)
+	return m.all, nil
+}
+
+// spec reads one --mount.
+func (m *mounting) spec(spec mount.Mount) error {
+	switch spec.Type {
+	case mount.TypeBind:
+		return refused("option --mount type=bind,source="+spec.Source, whyNoBinds)
+	case mount.TypeVolume:
+	default:
+		return unsupported("option --mount type=" + string(spec.Type))
+	}
+	if o := spec.VolumeOptions; o != nil && o.Subpath != "" {
+		return unsupported("option --mount volume-subpath")
+	}
+	p, err := m.parser.ParseMountSpec(spec)
+	if err != nil {
+		return invalid("%v", err)
+	}
+	return m.add(p, "--mount type="+string(spec.Type)+",target="+spec.Target)
+}
+
+func (m *mounting) add(p *volumemounts.MountPoint, option string) error {
+	if p.Type != mount.TypeVolume {
+		return refused("option "+option, whyNoBinds)
+	}
+	if err := checkVolumeDriver(p.Driver); err != nil {
+		return err
+	}
+	if _, tmpfs := m.tmpfs[p.Destination]; tmpfs || m.taken[p.Destination] {
+		return invalid("Duplicate mount point: %s", p.Destination)
+	}
+	m.taken[p.Destination] = true
+	r := engine.MountRequest{Volume: p.Name, Target: p.Destination, ReadOnly: !p.RW, NoCopy: !p.CopyData}
+	if o := p.Spec.VolumeOptions; o != nil {
+		r.Labels = o.Labels
+		if o.DriverConfig != nil {
+			r.Options = o.DriverConfig.Options
+		}
+	}
+	if p.Name == "" {
+		r.Labels = withLabel(r.Labels, anonymousLabel)
+	}
+	m.put(r)
+	return nil
+}
+
+// put adds a mount in the place of one with the same target.
+func (m *mounting) put(r engine.MountRequest) {
+	m.all = append(slices.DeleteFunc(m.all, func(o engine.MountRequest) bool { return o.Target == r.Target }), r)
+}
+
+// from takes over the volumes of another container.
+func (m *mounting) from(spec string) error {
+	ref, mode, err := m.parser.ParseVolumesFrom(spec)
+	if err != nil {
+		return invalid("%v", err)
+	}
+	c, err := m.engine.Get(ref)
+	if err != nil {
+		return invalid("%v", err)
+	}
+	for _, p := range c.Mounts {
+		m.put(engine.MountRequest{Volume: p.Volume, Target: p.Target, ReadOnly: p.ReadOnly || !m.parser.ReadWrite(mode), NoCopy: true, Anonymous: p.Anonymous})
+	}
+	return nil
+}
+
+// image gives the volumes that an image declares a place, unless there is something already.
+func (m *mounting) image(declared map[string]struct{}) {
+	var targets []string
+	for t := range declared {
+		targets = append(targets, path.Clean(t))
+	}
+	slices.Sort(targets)
+	for _, t := range targets {
+		_, tmpfs := m.tmpfs[t]
+		if tmpfs || m.taken[t] || slices.ContainsFunc(m.all, func(r engine.MountRequest) bool { return r.Target == t }) {
+			continue
+		}
+		m.put(engine.MountRequest{Target: t, Labels: withLabel(nil, anonymousLabel)})
+	}
+}
+
+// mountPoints are a container's mounts as inspect shows them.
+func mountPoints(points []engine.MountPoint) []container.MountPoint {
+	out := []container.MountPoint{}
+	for _, p := range points {
+		x := container.MountPoint{Type: mount.TypeVolume, Name: p.Volume, Source: volumeSource(p.Disk), Destination: p.Target,
+			Driver: engine.VolumeDriver, RW: !p.ReadOnly}
+		if p.ReadOnly {
+			x.Mode = "ro"
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// usesVolume says whether a container has a volume by that name or at that target.
+func usesVolume(c *engine.Container, refs []string) bool {
+	return slices.ContainsFunc(c.Mounts, func(p engine.MountPoint) bool {
+		return slices.Contains(refs, p.Volume) || slices.Contains(refs, p.Target)
+	})
+}
