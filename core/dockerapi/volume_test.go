@@ -26,7 +26,7 @@ func TestVolumes(t *testing.T) {
 	h.want(0, "filer.example:/export/web\n", "volume", "inspect", "-f", "{{.Mountpoint}}", "web")
 	h.docker("create", "--name", "c1", "-v", "db:/data:ro", "--mount", "type=volume,source=new,target=/new,volume-nocopy,volume-label=x=y,volume-opt=Capacity=512", "busybox", "true")
 	for filter, want := range map[string]string{
-		"name=^d": "db\n", "label=a=b": "db\n", "dangling=true": lines(anonymous, "web"), "dangling=false": "db\nnew\n", "driver=vsphere": lines(anonymous, "db", "new", "web"), "driver=x": "",
+		"name=^db$": "db\n", "label=a=b": "db\n", "dangling=true": lines(anonymous, "web"), "dangling=false": "db\nnew\n", "driver=vsphere": lines(anonymous, "db", "new", "web"), "driver=x": "",
 	} {
 		h.want(0, want, "volume", "ls", "-q", "--filter", filter)
 	}
