@@ -66,39 +66,44 @@ func (e *Engine) start(ctx context.Context, c *container) error {
 		return err
 	}
 	defer done()
-	if err := e.claim(ctx, c); err != nil {
+	r, err := e.power(ctx, c)
+	if err != nil {
 		c.update(func() { c.state.Error = err.Error() })
 		if c.autoRemoved() {
 			go e.autoRemove(c)
 		}
-		return err
-	}
-	r, err := e.admit(ctx, c)
-	if err != nil {
-		e.volumes.unclaim(c)
 		return err
 	}
 	ctx, cancel := e.detached(ctx)
 	defer cancel()
-	e.emitMounts(c, "mount")
-	if err = e.publish(ctx, c, false); err == nil {
-		err = c.call(func() error { return e.opts.Compute.Start(ctx, c.id) })
-		if err != nil {
-			e.unpublish(c)
-			err = fmt.Errorf("start of container %s: %w", c.id, err)
-		}
-	}
-	if err != nil {
-		c.update(func() { c.state.Error = err.Error() })
-		r.end()
-		if c.autoRemoved() {
-			go e.autoRemove(c)
-		}
-		return err
-	}
-	c.update(func() { r.powered = time.Now() })
 	go e.follow(r)
 	return e.awaitUp(ctx, r)
+}
+
+// power makes a container's next run, with all that it needs, and powers its VM on.
+func (e *Engine) power(ctx context.Context, c *container) (*run, error) {
+	if err := e.claim(ctx, c); err != nil {
+		return nil, err
+	}
+	r, err := e.admit(ctx, c)
+	if err != nil {
+		e.volumes.unclaim(c)
+		return nil, err
+	}
+	ctx, cancel := e.detached(ctx)
+	defer cancel()
+	e.emitMounts(c, "mount")
+	if err := e.publish(ctx, c, false); err != nil {
+		r.end()
+		return nil, err
+	}
+	if err := c.call(func() error { return e.opts.Compute.Start(ctx, c.id) }); err != nil {
+		e.unpublish(c)
+		r.end()
+		return nil, fmt.Errorf("start of container %s: %w", c.id, err)
+	}
+	c.update(func() { r.powered = time.Now() })
+	return r, nil
 }
 
 // awaitOff checks that a container may be started and waits for its VM to be off when the run

@@ -115,6 +115,9 @@ func (l *Lab) Up() error {
 		return err
 	}
 	l.Thumbprint = tp
+	if err := l.serveNFS(); err != nil {
+		return fmt.Errorf("NFS server: %w", err)
+	}
 	if l.Before, err = l.Inventory(); err != nil {
 		return err
 	}
@@ -141,7 +144,7 @@ func (l *Lab) Access() []string {
 // Create runs vic-machine create with this lab's resources; options in more replace the usual ones.
 func (l *Lab) Create(name string, more ...string) (string, error) {
 	args := append(append([]string{"create"}, l.Access()...),
-		"--compute-resource", "cluster1", "--image-store", "datastore1", "--volume-store", "datastore1/"+name+"-volumes:default",
+		"--compute-resource", "cluster1", "--image-store", "datastore1", "--volume-store", "datastore1/"+name+"-volumes:default", "--volume-store", nfsStore(),
 		"--bridge-network", "bridge", "--public-network", "public", "--name", name,
 		"--tls-cname", "127.0.0.1", "--cert-path", l.Certs, "--endpoint-memory", "1024", "--endpoint-cpu", "2",
 		"--registry-mirror", "http://"+RegistryHost, "--insecure-registry", RegistryHost,

@@ -62,7 +62,7 @@ func (f *labFolder) create(ctx *simulator.Context, req *types.CreateVM_Task) (ty
 		}
 		flt = f.lab.materialize(ctx, vm, req.Config.DeviceChange)
 		if flt != nil {
-			f.lab.destroy(ctx, vm)
+			f.lab.destroyBut(ctx, vm, existing(req.Config.DeviceChange))
 		}
 	})
 	if flt != nil {
@@ -180,6 +180,25 @@ func (vm *labVM) DestroyTask(ctx *simulator.Context, _ *types.Destroy_Task) soap
 // destroy runs with the VM's lock held. Only files that belong to the VM go; a home that holds
 // anything else stays, as on vSphere.
 func (s *Server) destroy(ctx *simulator.Context, vm *simulator.VirtualMachine) types.BaseMethodFault {
+	return s.destroyBut(ctx, vm, nil)
+}
+
+// existing are the files of disks that a request did not ask to be made.
+func existing(changes []types.BaseVirtualDeviceConfigSpec) map[string]bool {
+	files := map[string]bool{}
+	for _, c := range changes {
+		spec := c.GetVirtualDeviceConfigSpec()
+		if d, ok := spec.Device.(*types.VirtualDisk); ok && spec.FileOperation != fileNew {
+			if b, ok := d.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok {
+				files[b.FileName] = true
+			}
+		}
+	}
+	return files
+}
+
+// destroyBut is destroy that leaves some disks.
+func (s *Server) destroyBut(ctx *simulator.Context, vm *simulator.VirtualMachine, keep map[string]bool) types.BaseMethodFault {
 	r := vm.UnregisterVM(ctx, &types.UnregisterVM{This: vm.Self})
 	if f := r.Fault(); f != nil {
 		if mf, ok := f.VimFault().(types.BaseMethodFault); ok {
@@ -192,7 +211,7 @@ func (s *Server) destroy(ctx *simulator.Context, vm *simulator.VirtualMachine) t
 	for _, d := range vm.Config.Hardware.Device {
 		switch x := d.(type) {
 		case *types.VirtualDisk:
-			if b, ok := x.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok {
+			if b, ok := x.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok && !keep[b.FileName] {
 				errs = append(errs, vmdk.Delete(s.path(b.FileName)))
 			}
 		case *types.VirtualSerialPort:

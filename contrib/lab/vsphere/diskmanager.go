@@ -104,6 +104,9 @@ func (m *diskManager) MoveVirtualDiskTask(ctx *simulator.Context, req *types.Mov
 // ExtendVirtualDiskTask makes a base disk larger.
 func (m *diskManager) ExtendVirtualDiskTask(ctx *simulator.Context, req *types.ExtendVirtualDisk_Task) soap.HasFault {
 	t := m.task(ctx, "extendVirtualDisk", req.Name, func(file string) types.BaseMethodFault {
+		if m.lab.userOf(file) != "" {
+			return &types.FileLocked{FileFault: types.FileFault{File: req.Name}}
+		}
 		return fileFault(req.Name, vmdk.Extend(file, req.NewCapacityKb*1024))
 	})
 	return &methods.ExtendVirtualDisk_TaskBody{Res: &types.ExtendVirtualDisk_TaskResponse{Returnval: t}}

@@ -29,6 +29,7 @@ type fakeHost struct {
 	broken  error // of FormatVolume
 	resized []string
 	shares  int
+	away    error // of MountShare
 }
 
 var _ Host = (*fakeHost)(nil)
@@ -137,6 +138,9 @@ func (h *fakeHost) Resize(_ context.Context, dev string) error {
 func (h *fakeHost) MountShare(_ context.Context, s config.Share) (string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.away != nil {
+		return "", h.away
+	}
 	h.shares++
 	dir := filepath.Join(h.root, "shares", s.Host, s.Path)
 	return dir, os.MkdirAll(dir, 0o755)

@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/sdk/device"
@@ -25,7 +29,19 @@ type shareStore struct {
 	vch   string
 	share config.Share
 	host  Host
+
+	mu     sync.Mutex
+	names  map[string]storage.Volume // as last listed; nil: never
+	listed time.Time
+	failed time.Time // when the server did not answer
 }
+
+const (
+	// shareFresh is how long a list serves to find volumes in.
+	shareFresh = 10 * time.Second
+	// sharePause is how long a server that did not answer is not asked for single volumes again.
+	sharePause = 30 * time.Second
+)
 
 var _ volumeStore = (*shareStore)(nil)
 
@@ -63,7 +79,17 @@ func (s *shareStore) read(dir, name string) (storage.Volume, error) {
 }
 
 func (s *shareStore) list(ctx context.Context) ([]storage.Volume, error) {
-	var out []storage.Volume
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.renew(ctx); err != nil {
+		return nil, err
+	}
+	return slices.Collect(maps.Values(s.names)), nil
+}
+
+// renew reads the share; s.mu is held.
+func (s *shareStore) renew(ctx context.Context) error {
+	now := map[string]storage.Volume{}
 	err := s.mounted(ctx, func(dir string) error {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
@@ -78,30 +104,58 @@ func (s *shareStore) list(ctx context.Context) ([]storage.Volume, error) {
 			if err != nil {
 				return err
 			}
-			out = append(out, v)
+			now[name] = v
 		}
 		return nil
 	})
-	return out, err
+	if err != nil {
+		s.failed = time.Now()
+		return err
+	}
+	s.names, s.listed, s.failed = now, time.Now(), time.Time{}
+	return nil
 }
 
-func (s *shareStore) find(ctx context.Context, name string) (v storage.Volume, err error) {
-	err = s.mounted(ctx, func(dir string) error {
-		v, err = s.read(dir, name)
-		return err
-	})
-	return v, err
+// find looks into a list that is not old. One that was never read is read, or the answer is the error:
+// to say that a volume is not there would have another made in its place.
+func (s *shareStore) find(ctx context.Context, name string) (storage.Volume, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fresh := time.Since(s.listed) < shareFresh || s.names != nil && time.Since(s.failed) < sharePause
+	if !fresh {
+		if err := s.renew(ctx); err != nil && s.names == nil {
+			return storage.Volume{}, err
+		}
+	}
+	v, ok := s.names[name]
+	if !ok {
+		return v, fmt.Errorf("volume %s: %w", name, errdef.ErrNotFound)
+	}
+	return v, nil
+}
+
+// note keeps what was changed.
+func (s *shareStore) note(change func(names map[string]storage.Volume)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.names != nil {
+		change(s.names)
+	}
 }
 
 // create makes the directory; the description comes last and at one blow. A directory that is there
-// without one is taken over if it is empty.
+// without one is taken over if it is empty; a volume that another VCH has made meanwhile is returned.
 func (s *shareStore) create(ctx context.Context, v storage.Volume) (storage.Volume, error) {
 	v.Capacity, v.Disk = 0, s.disk(v.Name)
 	data, err := json.Marshal(recordOf(v))
 	if err != nil {
 		return v, err
 	}
-	return v, s.mounted(ctx, func(dir string) error {
+	err = s.mounted(ctx, func(dir string) error {
+		if there, err := s.read(dir, v.Name); err == nil {
+			v = there
+			return nil
+		}
 		if err := s.makeDir(filepath.Join(dir, v.Name)); err != nil {
 			return err
 		}
@@ -113,6 +167,10 @@ func (s *shareStore) create(ctx context.Context, v storage.Volume) (storage.Volu
 		}
 		return err
 	})
+	if err == nil {
+		s.note(func(names map[string]storage.Volume) { names[v.Name] = v })
+	}
+	return v, err
 }
 
 func (s *shareStore) makeDir(dir string) error {
@@ -135,7 +193,7 @@ func (s *shareStore) makeDir(dir string) error {
 
 // remove takes the description first, so that what a crash leaves is no volume.
 func (s *shareStore) remove(ctx context.Context, v storage.Volume) error {
-	return s.mounted(ctx, func(dir string) error {
+	err := s.mounted(ctx, func(dir string) error {
 		trash := filepath.Join(dir, ".removed."+v.Name+"."+s.vch)
 		if err := os.Rename(filepath.Join(dir, v.Name), trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -145,6 +203,10 @@ func (s *shareStore) remove(ctx context.Context, v storage.Volume) error {
 		}
 		return os.RemoveAll(trash)
 	})
+	if err == nil {
+		s.note(func(names map[string]storage.Volume) { delete(names, v.Name) })
+	}
+	return err
 }
 
 func (s *shareStore) grow(context.Context, storage.Volume, int64) (storage.Volume, error) {

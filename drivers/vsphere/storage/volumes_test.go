@@ -217,3 +217,18 @@ func TestAVolumeOnAShare(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+func TestAShareThatIsAwayIsNotTakenForEmpty(t *testing.T) {
+	r := newRig(t)
+	r.host.away = errors.New("no route to host")
+	if _, err := r.CreateVolume(t.Context(), storage.CreateVolumeRequest{Name: "db"}); !errors.Is(err, errdef.ErrUnavailable) {
+		t.Errorf("nobody knows yet whether the share has it: %v", err)
+	}
+	r.host.away = nil
+	r.create(t, storage.CreateVolumeRequest{Name: "web", Store: "shared"})
+	r.host.away = errors.New("no route to host")
+	r.create(t, storage.CreateVolumeRequest{Name: "db"})
+	if vs, err := r.ListVolumes(t.Context()); err != nil || len(vs) != 2 {
+		t.Errorf("%+v, %v", vs, err)
+	}
+}
