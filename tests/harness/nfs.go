@@ -15,7 +15,7 @@ import (
 
 // NFSAddr is where the tests' NFS server (version 3) listens; the lab's guests reach this machine's
 // loopback at labHost.
-var NFSAddr = address("127.0.0.1", 49)
+var NFSAddr = Address("127.0.0.1", 49)
 
 const labHost = "192.168.127.254"
 
