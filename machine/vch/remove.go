@@ -76,8 +76,10 @@ func (r *remover) vms(ctx context.Context, vms []VM, folder string) {
 	r.powerOff(ctx, slices.DeleteFunc(slices.Clone(vms), func(v VM) bool { return v.Record == nil }))
 	r.powerOff(ctx, slices.DeleteFunc(slices.Clone(vms), func(v VM) bool { return v.Record != nil || !v.On }))
 	r.each(vms, func(v VM, vm *object.VirtualMachine) error {
-		if err := detach(ctx, vm); err != nil { // a volume is not to go with it
-			return fmt.Errorf("VM %s: %w", v.Name, err)
+		if v.Record == nil { // a volume is not to go with a container
+			if err := detach(ctx, vm); err != nil {
+				return fmt.Errorf("VM %s: %w", v.Name, err)
+			}
 		}
 		task, err := vm.Destroy(ctx)
 		if err := session.Wait(ctx, task, err); err != nil && !errors.Is(err, errdef.ErrNotFound) {
