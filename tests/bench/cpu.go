@@ -14,12 +14,24 @@ import (
 // ticks is how many clock ticks of /proc/PID/stat are a second, on every Linux of today.
 const ticks = 100
 
-// cpu is the processor time that the lab's processes have taken so far: the lab itself, the endpoint
-// VM's QEMU and the other VMs' together.
-type cpu struct{ lab, endpoint, containers time.Duration }
+// The lab's processes, by what they are.
+const (
+	theLab = iota
+	endpoint
+	containers
+	kinds
+)
+
+// cpu is the processor time that each of the lab's processes has taken so far.
+type cpu map[string]usage
+
+type usage struct {
+	kind int
+	took time.Duration
+}
 
 func (b *bench) cpu() cpu {
-	var c cpu
+	c := cpu{}
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, f := range files {
 		line, err := os.ReadFile(f)
@@ -27,15 +39,14 @@ func (b *bench) cpu() cpu {
 		if err != nil || !strings.Contains(string(line), b.Dir) || slices.Contains(args, "down") {
 			continue
 		}
-		took := used(filepath.Join(filepath.Dir(f), "stat"))
+		u := usage{theLab, used(filepath.Join(filepath.Dir(f), "stat"))}
 		switch {
 		case strings.Contains(string(line), "appliance"): // the ISO that it boots
-			c.endpoint += took
+			u.kind = endpoint
 		case strings.Contains(string(line), "bootstrap"):
-			c.containers += took
-		default:
-			c.lab += took
+			u.kind = containers
 		}
+		c[filepath.Dir(f)] = u
 	}
 	return c
 }
@@ -56,9 +67,12 @@ func used(stat string) time.Duration {
 	return time.Duration(user+system) * time.Second / ticks
 }
 
-// since tells what was taken since an earlier look, per MB.
+// since tells what was taken since an earlier look, per MB, by processes that still run.
 func (c cpu) since(was cpu, mb float64) string {
-	each := func(d time.Duration) float64 { return d.Seconds() * 1000 / mb }
-	return fmt.Sprintf("container VM %.0f, endpoint VM %.0f, lab %.0f ms of CPU a MB",
-		each(c.containers-was.containers), each(c.endpoint-was.endpoint), each(c.lab-was.lab))
+	var sum [kinds]time.Duration
+	for pid, u := range c {
+		sum[u.kind] += u.took - was[pid].took
+	}
+	each := func(kind int) float64 { return sum[kind].Seconds() * 1000 / mb }
+	return fmt.Sprintf("container VM %.0f, endpoint VM %.0f, lab %.0f ms of CPU a MB", each(containers), each(endpoint), each(theLab))
 }

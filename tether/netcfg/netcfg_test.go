@@ -2,13 +2,14 @@ package netcfg
 
 import (
 	"fmt"
-	"github.com/insomniacslk/dhcp/dhcpv4"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"github.com/openvic/vic/sdk/guest"
 )
