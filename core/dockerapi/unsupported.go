@@ -28,7 +28,7 @@ func (refusals) Routes() []router.Route {
 	add("docker checkpoint", memory, get, "/containers/{name:.*}/checkpoints")
 	add("docker checkpoint", memory, post, "/containers/{name:.*}/checkpoints")
 	add("docker checkpoint", memory, del, "/containers/{name}/checkpoints/{checkpoint}")
-	const builder = "images are built by BuildKit in a container: use docker buildx build with a builder of its own"
+	const builder = "images are built by BuildKit in a container: \"docker buildx create --use\" makes it, \"docker buildx build --load\" builds with it"
 	add("docker build without a builder", builder, post, "/build", "/build/cancel", "/session", "/grpc")
 	add("docker builder prune", builder+"; docker buildx prune empties its cache", post, "/build/prune")
 	const ours = "its plugins are named in its configuration; vic plugin shows them"
