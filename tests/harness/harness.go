@@ -136,6 +136,13 @@ func (l *Lab) Up() error {
 	return l.WaitServing(time.Minute)
 }
 
+// Forward makes a port of the VCH reachable from this machine, at the address that it returns.
+func (l *Lab) Forward(local, port int) (string, error) {
+	at := Address("127.0.0.1", local)
+	_, err := Command(l.Bin("vic-lab"), "forward", "add", "--dir", l.Dir, VCH, fmt.Sprintf("%s:%d", at, port))
+	return at, err
+}
+
 // Access is the options that every vic-machine command takes to reach the lab.
 func (l *Lab) Access() []string {
 	return []string{"--target", VCenterHost, "--user", User, "--password", Password, "--thumbprint", l.Thumbprint}
@@ -146,6 +153,9 @@ func (l *Lab) Create(name string, more ...string) (string, error) {
 	args := append(append([]string{"create"}, l.Access()...),
 		"--compute-resource", "cluster1", "--image-store", "datastore1", "--volume-store", "datastore1/"+name+"-volumes:default", "--volume-store", nfsStore(),
 		"--bridge-network", "bridge", "--public-network", "public", "--name", name,
+		"--container-network", "management:backend", "--container-network-gateway", "management:10.77.0.1/24",
+		"--container-network-ip-range", "management:10.77.0.10-10.77.0.20", "--container-network-firewall", "management:published",
+		"--container-network", "public:outside", "--container-network-firewall", "public:outbound",
 		"--tls-cname", "127.0.0.1", "--cert-path", l.Certs, "--endpoint-memory", "1024", "--endpoint-cpu", "2",
 		"--registry-mirror", "http://"+RegistryHost, "--insecure-registry", RegistryHost,
 		"--appliance-iso", filepath.Join(l.Build, "iso", "appliance.iso"),
