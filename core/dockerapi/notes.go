@@ -76,14 +76,14 @@ func imageNotes() []note {
 
 func networkNotes() []note {
 	return []note{
-		{"GET /networks", "1.24", "docker network ls", "there are no networks host and none of the endpoint's to join"},
+		{"GET /networks", "1.24", "docker network ls", "there is no network host; container networks are of driver external"},
 		{"GET /networks/", "1.24", "docker network ls", ""},
 		{"GET /networks/{id:.+}", "1.24", "docker network inspect", ""},
-		{"POST /networks/create", "1.24", "docker network create", ""},
+		{"POST /networks/create", "1.24", "docker network create", "networks of driver bridge, without driver options"},
 		{"POST /networks/{id:.*}/connect", "1.24", "docker network connect", ""},
 		{"POST /networks/{id:.*}/disconnect", "1.24", "docker network disconnect", ""},
-		{"POST /networks/prune", "1.25", "docker network prune", ""},
-		{"DELETE /networks/{id:.*}", "1.24", "docker network rm", ""},
+		{"POST /networks/prune", "1.25", "docker network prune", "a network that a stopped container is on stays"},
+		{"DELETE /networks/{id:.*}", "1.24", "docker network rm", "a network that a stopped container is on cannot be removed"},
 	}
 }
 
