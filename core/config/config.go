@@ -53,6 +53,9 @@ type Images struct {
 	Root               string   `toml:"root"`
 	RegistryMirrors    []string `toml:"registry_mirrors"`
 	InsecureRegistries []string `toml:"insecure_registries"`
+	RegistryCA         []string `toml:"registry_ca"`
+	AllowRegistries    []string `toml:"allow_registries"`
+	DenyRegistries     []string `toml:"deny_registries"`
 }
 
 // Engine says which plugins run the containers and what a container is given by default.

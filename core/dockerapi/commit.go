@@ -76,17 +76,13 @@ func (b *containers) CreateImageFromContainer(ctx context.Context, name string, 
 // hold freezes a container that runs for the time of a commit, if that is wanted: a file that is written
 // by several steps is then not seen in their middle.
 func (b *containers) hold(ctx context.Context, c *engine.Container, pause bool) (resume func(), err error) {
-	e, can := any(b.opts.Engine).(interface {
-		Pause(ctx context.Context, ref string) error
-		Unpause(ctx context.Context, ref string) error
-	})
-	if !pause || !can || c.State.Status != engine.StatusRunning {
+	if !pause || c.State.Status != engine.StatusRunning {
 		return func() {}, nil
 	}
-	if err := e.Pause(ctx, c.ID); err != nil {
+	if err := b.opts.Engine.Pause(ctx, c.ID); err != nil {
 		return nil, err
 	}
-	return func() { _ = e.Unpause(context.WithoutCancel(ctx), c.ID) }, nil
+	return func() { _ = b.opts.Engine.Unpause(context.WithoutCancel(ctx), c.ID) }, nil
 }
 
 // inherit fills in what a new image's configuration leaves open from the container's, with the rules

@@ -15,15 +15,24 @@ import (
 const storageDriver = "vic"
 
 // ContainerInspect describes a container.
-func (b *containers) ContainerInspect(_ context.Context, name string, o backend.ContainerInspectOptions) (*container.InspectResponse, error) {
-	if o.Size {
-		return nil, unsupported("docker inspect --size")
-	}
+func (b *containers) ContainerInspect(ctx context.Context, name string, o backend.ContainerInspectOptions) (*container.InspectResponse, error) {
 	c, err := b.opts.Engine.Get(name)
 	if err != nil {
 		return nil, wrap(err)
 	}
-	d := b.definition(&c)
+	r := b.inspect(&c)
+	if o.Size {
+		size := &container.Summary{ID: c.ID, ImageID: c.Image.ID}
+		if err := b.sizes(ctx, []*container.Summary{size}); err != nil {
+			return nil, err
+		}
+		r.SizeRw, r.SizeRootFs = &size.SizeRw, &size.SizeRootFs
+	}
+	return r, nil
+}
+
+func (b *containers) inspect(c *engine.Container) *container.InspectResponse {
+	d := b.definition(c)
 	hc := *d.HostConfig
 	return &container.InspectResponse{
 		ContainerJSONBase: &container.ContainerJSONBase{
@@ -34,8 +43,8 @@ func (b *containers) ContainerInspect(_ context.Context, name string, o backend.
 		},
 		Mounts:          mountPoints(c.Mounts),
 		Config:          d.Config,
-		NetworkSettings: inspectNetwork(&c, d),
-	}, nil
+		NetworkSettings: inspectNetwork(c, d),
+	}
 }
 
 func inspectState(s engine.State) *container.State {

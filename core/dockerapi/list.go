@@ -16,9 +16,6 @@ import (
 
 // Containers is docker ps.
 func (b *containers) Containers(ctx context.Context, o *container.ListOptions) ([]*container.Summary, error) {
-	if o.Size {
-		return nil, unsupported("docker ps --size")
-	}
 	f, err := b.newFilter(ctx, o)
 	if err != nil {
 		return nil, err
@@ -35,6 +32,9 @@ func (b *containers) Containers(ctx context.Context, o *container.ListOptions) (
 			s.Image = images(c.Image)
 			out = append(out, s)
 		}
+	}
+	if o.Size {
+		return out, b.sizes(ctx, out)
 	}
 	return out, nil
 }

@@ -93,7 +93,7 @@ func routers(o Options, cs *containers) []router.Router {
 		refusals{},
 		containerrouter.NewRouter(cs, runconfig.ContainerDecoder{GetSysInfo: platform}, true),
 		imagerouter.NewRouter(o.Images, o.Images),
-		systemrouter.NewRouter(&system{opts: o, started: time.Now()}, noSwarm{}, nil, features),
+		systemrouter.NewRouter(&system{opts: o, containers: cs, started: time.Now()}, noSwarm{}, nil, features),
 		volumerouter.NewRouter(&volumes{engine: o.Engine, events: o.Events}, noSwarmVolumes{}),
 		networkrouter.NewRouter(networks{o.Engine, o.Hub}, noSwarmNetworks{}),
 		swarmrouter.NewRouter(noSwarm{}),

@@ -9,7 +9,6 @@ import (
 
 	"github.com/docker/docker/api"
 	"github.com/docker/docker/api/types"
-	"github.com/docker/docker/api/types/backend"
 	eventtypes "github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
 	imagetypes "github.com/docker/docker/api/types/image"
@@ -25,8 +24,9 @@ const productName = "vSphere Integrated Containers"
 
 // system is the backend of Docker's system router.
 type system struct {
-	opts    Options
-	started time.Time
+	opts       Options
+	containers *containers
+	started    time.Time
 }
 
 // SystemInfo is docker info.
@@ -94,11 +94,6 @@ func (b *system) SystemVersion(context.Context) (types.Version, error) {
 		{Name: "vicd", Version: b.opts.Version, Details: map[string]string{"VCH": b.opts.Name}},
 	}
 	return v, nil
-}
-
-// SystemDiskUsage is docker system df.
-func (*system) SystemDiskUsage(context.Context, backend.DiskUsageOptions) (*backend.DiskUsage, error) {
-	return nil, unsupported("docker system df")
 }
 
 // SubscribeToEvents is docker events.

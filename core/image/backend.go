@@ -38,6 +38,9 @@ func (b Backend) docker() *dockerimages.ImageService { return b.s.docker }
 
 // PullImage pulls and unpacks an image; what is complete already is neither fetched nor written.
 func (b Backend) PullImage(ctx context.Context, ref reference.Named, p *ocispec.Platform, headers map[string][]string, auth *registrytypes.AuthConfig, out io.Writer) error {
+	if err := b.s.hosts.policy.check(ctx, reference.Domain(ref)); err != nil {
+		return err
+	}
 	ctx, done, err := b.s.withPullLease(b.s.scope.in(ctx))
 	if err != nil {
 		return err
@@ -49,6 +52,9 @@ func (b Backend) PullImage(ctx context.Context, ref reference.Named, p *ocispec.
 
 // PushImage uploads an image.
 func (b Backend) PushImage(ctx context.Context, ref reference.Named, p *ocispec.Platform, headers map[string][]string, auth *registrytypes.AuthConfig, out io.Writer) error {
+	if err := b.s.hosts.policy.check(ctx, reference.Domain(ref)); err != nil {
+		return err
+	}
 	return explain(ref, b.docker().PushImage(b.s.scope.in(ctx), ref, p, headers, auth, out))
 }
 
@@ -115,6 +121,14 @@ func (b Backend) Search(context.Context, filters.Args, string, int, *registrytyp
 
 // AuthenticateToRegistry checks credentials, for docker login.
 func (b Backend) AuthenticateToRegistry(ctx context.Context, auth *registrytypes.AuthConfig) (status, token string, err error) {
+	host := registryOf(auth.ServerAddress)
+	if err := b.s.hosts.policy.check(ctx, host); err != nil {
+		return "", "", err
+	}
+	if b.s.hosts.roots != nil && host != hubName {
+		status, err := b.s.hosts.login(ctx, host, auth)
+		return status, "", explainHost(host, err)
+	}
 	agent := dockerversion.DockerUserAgent(ctx, useragent.VersionInfo{Name: "containerd-client", Version: version.Version})
 	status, token, err = b.s.registry.Auth(ctx, auth, agent)
 	return status, token, explainHost(auth.ServerAddress, err)

@@ -75,7 +75,7 @@ func advise(err error) string {
 	case errors.As(err, &dns):
 		return "its name cannot be resolved: check the name and the DNS servers of the VCH's public network"
 	case errors.As(err, &unknown), errors.As(err, &name), errors.As(err, &expired):
-		return "its certificate is not trusted: use a certificate of a known CA, or list the registry in insecure_registries"
+		return "its certificate is not trusted: name the file of its CA in registry_ca, or list the registry in insecure_registries"
 	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "it speaks plain HTTP: list it in insecure_registries if that is intended"
 	case errors.As(err, &op):

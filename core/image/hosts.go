@@ -1,7 +1,9 @@
 package image
 
 import (
+	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,6 +28,9 @@ const (
 type hosts struct {
 	registry *registry.Service
 	slots    chan struct{} // one for each download that may run
+	policy   *policy
+	roots    *x509.CertPool // nil: the system's
+	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	mu         sync.Mutex
 	clients    map[string]*http.Client // by host and scheme: connections are kept between pulls
@@ -34,6 +39,9 @@ type hosts struct {
 
 // find is containerd's docker.RegistryHosts: for docker.io the mirrors come first.
 func (h *hosts) find(name string) ([]docker.RegistryHost, error) {
+	if err := h.policy.check(context.Background(), name); err != nil {
+		return nil, err
+	}
 	server, err := docker.DefaultHost(name)
 	if err != nil {
 		return nil, err
@@ -90,12 +98,15 @@ func (h *hosts) client(scheme, server string) *http.Client {
 func (h *hosts) transport(scheme, server string) (*http.Transport, http.RoundTripper) {
 	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           h.dial,
 		TLSHandshakeTimeout:   dialTimeout,
 		ResponseHeaderTimeout: responseTimeout,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   cap(h.slots) + 1,
 		IdleConnTimeout:       30 * time.Second,
+	}
+	if h.roots != nil {
+		t.TLSClientConfig = &tls.Config{RootCAs: h.roots, MinVersion: tls.VersionTLS12}
 	}
 	// The question may look the name up: it is not asked where the answer changes nothing.
 	if scheme != "https" || server == hubServer || !h.registry.IsInsecureRegistry(server) {

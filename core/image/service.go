@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -46,6 +47,9 @@ type Options struct {
 
 	Mirrors   []string // URLs that are asked before docker.io
 	Insecure  []string // registries (host:port or CIDR) that may speak plain HTTP or show any certificate
+	CAs       []string // files or directories of PEM certificates that registries may be signed by, beside the system's
+	Allow     []string // registries that may be used (host, host:port, *.domain, CIDR); empty: all
+	Deny      []string // registries that may not, whatever Allow says
 	Downloads int      // blobs downloaded at a time; 0 means 4
 
 	// Events receives Docker's image events; nil drops them.
@@ -105,8 +109,13 @@ func (s *Service) openRegistry(o Options) (err error) {
 	if downloads <= 0 {
 		downloads = defaultDownloads
 	}
-	s.hosts = &hosts{registry: s.registry, slots: make(chan struct{}, downloads), clients: map[string]*http.Client{}}
-	return nil
+	s.hosts = &hosts{registry: s.registry, slots: make(chan struct{}, downloads), clients: map[string]*http.Client{},
+		dial: (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext}
+	if s.hosts.policy, err = newPolicy(o.Allow, o.Deny); err != nil {
+		return err
+	}
+	s.hosts.roots, err = readCAs(o.CAs)
+	return err
 }
 
 func (s *Service) openStores(ctx context.Context, o Options) error {

@@ -113,6 +113,7 @@ func (d *daemon) openPlugins(level slog.Level) error {
 func (d *daemon) openImages(ctx context.Context) (err error) {
 	i := d.cfg.Images
 	d.images, err = image.New(ctx, image.Options{Root: i.Root, Layers: d.storage, Mirrors: i.RegistryMirrors, Insecure: i.InsecureRegistries,
+		CAs: i.RegistryCA, Allow: i.AllowRegistries, Deny: i.DenyRegistries,
 		Events: d.events, UsedBy: func() []image.ContainerUse { return usedBy(d.engine) }, Log: d.log})
 	return err
 }

@@ -112,7 +112,11 @@ func (m *Machine) prepare(ctx context.Context) error {
 	if err := m.shares(ctx); err != nil {
 		return err
 	}
-	return m.files()
+	if err := m.files(); err != nil {
+		return err
+	}
+	m.ready.Store(true)
+	return nil
 }
 
 func check(c *guest.Config) error {

@@ -12,7 +12,7 @@ import (
 // them: docker cp does not show those either.
 func (m *Machine) Spaces() (link.Spaces, error) {
 	if !m.ready.Load() {
-		return link.Spaces{}, fmt.Errorf("the container's disks are not mounted yet: %w", errdef.ErrUnavailable)
+		return link.Spaces{}, fmt.Errorf("the container's disks are not mounted: %w", errdef.ErrConflict)
 	}
 	s := link.Spaces{Root: rootfs.View{Root: m.space.Root}, Container: rootfs.View{Root: m.space.Root, ReadOnly: m.space.ReadOnly}}
 	for _, b := range m.space.Binds {

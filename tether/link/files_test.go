@@ -53,7 +53,7 @@ func TestFilesOverTheLink(t *testing.T) {
 	s := begin(t)
 	c, _ := s.connect()
 	ctx := t.Context()
-	if _, err := c.StatPath(ctx, &linkv1.StatPathRequest{Path: "/"}); status.Code(err) != codes.Unavailable {
+	if _, err := c.StatPath(ctx, &linkv1.StatPathRequest{Path: "/"}); status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("before there is a root: %v", err)
 	}
 	s.machine.root = t.TempDir()

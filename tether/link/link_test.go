@@ -113,7 +113,7 @@ type machine struct {
 
 func (m *machine) Spaces() (Spaces, error) {
 	if m.root == "" {
-		return Spaces{}, errdef.ErrUnavailable
+		return Spaces{}, errdef.ErrConflict
 	}
 	v := rootfs.View{Root: m.root}
 	return Spaces{Container: v, Root: v}, nil

@@ -33,7 +33,7 @@ type Machine interface {
 	Task(execID string) (*task.Task, error)
 	// Exec starts a further process; a second call with the same ID changes nothing.
 	Exec(ctx context.Context, execID string, p guest.Process, discard bool) (pid int, err error)
-	// Spaces returns the views of the container's files; errdef.ErrUnavailable before its disks are
+	// Spaces returns the views of the container's files; errdef.ErrConflict if its disks could not be
 	// mounted.
 	Spaces() (Spaces, error)
 	// Configure puts other networks, hosts, DNS servers and firewalls into effect.

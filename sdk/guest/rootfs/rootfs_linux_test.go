@@ -257,3 +257,28 @@ func TestVolumesAppearInTheView(t *testing.T) {
 		t.Errorf("from a volume: %s", got)
 	}
 }
+
+// What a view was of can be taken away at once: nothing holds it any more.
+func TestAViewLeavesNothingMounted(t *testing.T) {
+	dir, _ := space(t)
+	if err := syscall.Mount("none", dir, "tmpfs", 0, ""); err != nil {
+		t.Skipf("no tmpfs: %v", err)
+	}
+	v := rootfs.View{Root: dir, Binds: []rootfs.Bind{{Source: t.TempDir(), Target: "/x"}}}
+	for range 20 {
+		do(t, v, func() error { _, err := rootfs.StatPath("/"); return err })
+	}
+	// It would stay mounted in the namespace of a thread that lives on.
+	tasks, err := filepath.Glob("/proc/self/task/*/mountinfo")
+	if err != nil || len(tasks) == 0 {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		if b, err := os.ReadFile(task); err == nil && strings.Contains(string(b), dir+"/x") {
+			t.Errorf("%s: still mounted", task)
+		}
+	}
+	if err := syscall.Unmount(dir, 0); err != nil {
+		t.Errorf("unmount: %v", err)
+	}
+}

@@ -28,18 +28,33 @@ const (
 )
 
 // Do runs fn on a thread whose root directory is the view. Goroutines that fn starts see the
-// caller's root. It needs root's rights.
+// caller's root. When it returns, the view's mounts are gone: what they are of can be unmounted and
+// detached. It needs root's rights, and /proc.
 func (v View) Do(fn func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, its mounts with it
-		err := v.enter()
-		if err == nil {
-			err = fn()
-		}
-		done <- err
+		runtime.LockOSThread() // and never unlocked: the thread, which is like no other, ends with the goroutine
+		done <- v.run(fn)
 	}()
 	return <-done
+}
+
+func (v View) run(fn func() error) error {
+	home, err := os.Open("/proc/thread-self/ns/mnt")
+	if err != nil {
+		return fmt.Errorf("mount namespace: %w", err)
+	}
+	defer home.Close()
+	err = v.enter()
+	if err == nil {
+		err = fn()
+	}
+	// Back home: the view's namespace, and the mounts in it, end with its last thread. The end of the
+	// thread itself would come at some later time.
+	if _, _, errno := syscall.Syscall(sysSetns, home.Fd(), syscall.CLONE_NEWNS, 0); errno != 0 && err == nil {
+		err = fmt.Errorf("leave the view: %w", errno)
+	}
+	return err
 }
 
 func (v View) enter() error {
