@@ -18,6 +18,10 @@ const (
 	User     = "administrator@vsphere.local"
 	Password = "VMware1!"
 	VCH      = "e2e"
+	// The VCH's endpoint works as this user, who has the privileges of docs/operations-user.md and no
+	// others: every test is also one of that list.
+	OpsUser     = "ops@vsphere.local"
+	OpsPassword = "0ps-Passw0rd"
 )
 
 // The test lab has ports of its own, so that it can run beside the one of `make up`: 17989 and so
@@ -121,6 +125,9 @@ func (l *Lab) Up() error {
 	if l.Before, err = l.Inventory(); err != nil {
 		return err
 	}
+	if err := l.AddUser(OpsUser, OpsPassword); err != nil {
+		return err
+	}
 	Progress("making the VCH")
 	start := time.Now()
 	if out, err := l.Create(VCH); err != nil {
@@ -143,6 +150,12 @@ func (l *Lab) Forward(local, port int) (string, error) {
 	return at, err
 }
 
+// AddUser makes a user of the lab's vCenter.
+func (l *Lab) AddUser(name, password string) error {
+	_, err := Command(l.Bin("vic-lab"), "user", "add", "--dir", l.Dir, "--password", password, name)
+	return err
+}
+
 // Access is the options that every vic-machine command takes to reach the lab.
 func (l *Lab) Access() []string {
 	return []string{"--target", VCenterHost, "--user", User, "--password", Password, "--thumbprint", l.Thumbprint}
@@ -157,6 +170,7 @@ func (l *Lab) Create(name string, more ...string) (string, error) {
 		"--container-network-ip-range", "management:10.77.0.10-10.77.0.20", "--container-network-firewall", "management:published",
 		"--container-network", "public:outside", "--container-network-firewall", "public:outbound",
 		"--tls-cname", "127.0.0.1", "--cert-path", l.Certs, "--endpoint-memory", "1024", "--endpoint-cpu", "2",
+		"--ops-user", OpsUser, "--ops-password", OpsPassword, "--ops-grant-perms",
 		"--registry-mirror", "http://"+RegistryHost, "--insecure-registry", RegistryHost,
 		"--appliance-iso", filepath.Join(l.Build, "iso", "appliance.iso"),
 		"--bootstrap-iso", filepath.Join(l.Build, "iso", "bootstrap.iso"), "--timeout", "6m",
