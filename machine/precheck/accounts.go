@@ -2,6 +2,7 @@ package precheck
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -102,6 +103,10 @@ func (c *checker) checkOps(ctx context.Context) {
 	t := c.Session.Target
 	t.User, t.Password = user, c.Spec.Ops.Password
 	s, err := session.Connect(ctx, t)
+	if errors.Is(err, session.ErrNoAccess) && c.Spec.GrantOps {
+		c.ok(checkOpsName, "%s has the right password, and will be given what it needs", user)
+		return
+	}
 	if err != nil {
 		c.fail(checkOpsName, err, "check --ops-user and --ops-password")
 		return

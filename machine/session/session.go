@@ -68,13 +68,17 @@ func (s *Session) Close(ctx context.Context) {
 	_ = s.manager.Logout(ctx) // the session ends by itself too
 }
 
+// ErrNoAccess is the refusal of a login whose user and password are right: the account has no
+// permission on anything.
+var ErrNoAccess = errors.New("the account has no permission on anything there")
+
 func loginError(t Target, err error) error {
 	if fault.Is(err, &types.InvalidLogin{}) {
 		return advice.Wrap(fmt.Errorf("log in to %s as %q: wrong user or password: %w", t.URL.Host, t.User, errdef.ErrDenied),
 			"check --user (with its domain, as in administrator@vsphere.local) and --password")
 	}
 	if fault.Is(err, &types.NoPermission{}) {
-		return advice.Wrap(fmt.Errorf("log in to %s as %q: %w: the account may not log in", t.URL.Host, t.User, errdef.ErrDenied),
+		return advice.Wrap(fmt.Errorf("log in to %s as %q: %w: %w", t.URL.Host, t.User, ErrNoAccess, errdef.ErrDenied),
 			"give the account a role on the vCenter")
 	}
 	return advice.Wrap(fmt.Errorf("log in to %s as %q: %w", t.URL.Host, t.User, err), "check --target and --user, then try again")
