@@ -112,9 +112,25 @@ func (s *Server) DatastoreOf(path string) (authz.Ref, bool) {
 }
 
 func (s *Server) datastoreRef(name string) (authz.Ref, bool) {
-	for _, e := range s.reg.All("Datastore") {
-		if ds, ok := e.(*simulator.Datastore); ok && ds.Name == name {
-			return ds.Self, true
+	return s.findFixed("Datastore", func(e mo.Entity) bool {
+		ds, ok := e.(*simulator.Datastore)
+		return ok && ds.Name == name
+	})
+}
+
+// findFixed finds an object among those that every lab has, which are few, and then among all.
+func (s *Server) findFixed(kind string, is func(mo.Entity) bool) (authz.Ref, bool) {
+	for ref := range s.baseRefs {
+		if ref.Type != kind {
+			continue
+		}
+		if e, ok := s.reg.Get(ref).(mo.Entity); ok && is(e) {
+			return ref, true
+		}
+	}
+	for _, e := range s.reg.All(kind) {
+		if is(e) {
+			return e.Reference(), true
 		}
 	}
 	return authz.Ref{}, false
@@ -122,41 +138,32 @@ func (s *Server) datastoreRef(name string) (authz.Ref, bool) {
 
 // Network implements authz.World.
 func (s *Server) Network(name string) (authz.Ref, bool) {
-	dc, ok := s.reg.Any("Datacenter").(*simulator.Datacenter)
-	if !ok {
-		return authz.Ref{}, false
-	}
-	if e := s.reg.FindByName(name, dc.Network); e != nil {
-		return e.Reference(), true
-	}
-	return authz.Ref{}, false
+	return s.findFixed("Network", func(e mo.Entity) bool { return e.Entity().Name == name })
 }
 
 // HostOf implements authz.World.
 func (s *Server) HostOf(manager authz.Ref) (authz.Ref, bool) {
-	for _, e := range s.reg.All("HostSystem") {
+	return s.findFixed("HostSystem", func(e mo.Entity) bool {
 		h, ok := e.(*simulator.HostSystem)
 		if !ok {
-			continue
+			return false
 		}
 		m := h.ConfigManager
 		for _, ref := range []*authz.Ref{m.NetworkSystem, m.DatastoreSystem, m.FirewallSystem, m.DateTimeSystem, m.AdvancedOption, m.ServiceSystem, m.StorageSystem} {
 			if ref != nil && *ref == manager {
-				return h.Self, true
+				return true
 			}
 		}
-	}
-	return authz.Ref{}, false
+		return false
+	})
 }
 
 // DatastoreOfBrowser implements authz.World.
 func (s *Server) DatastoreOfBrowser(browser authz.Ref) (authz.Ref, bool) {
-	for _, e := range s.reg.All("Datastore") {
-		if ds, ok := e.(*simulator.Datastore); ok && ds.Browser == browser {
-			return ds.Self, true
-		}
-	}
-	return authz.Ref{}, false
+	return s.findFixed("Datastore", func(e mo.Entity) bool {
+		ds, ok := e.(*simulator.Datastore)
+		return ok && ds.Browser == browser
+	})
 }
 
 // visible says that a user may know of an object. What is not part of the inventory (tasks, views,

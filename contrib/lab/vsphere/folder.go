@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 
 	"github.com/openvic/vic/contrib/lab/authz"
@@ -91,8 +93,9 @@ func (s *Server) mayAccess(a *Account, q url.Values) bool {
 	if ds, ok := s.datastoreRef(q.Get("dsName")); ok {
 		add(ds)
 	}
-	if dc := s.reg.Any("Datacenter"); dc != nil && q.Get("dcPath") != "" {
-		add(dc.Reference())
+	dc := path.Base(q.Get("dcPath"))
+	if ref, ok := s.findFixed("Datacenter", func(e mo.Entity) bool { return e.Entity().Name == dc }); ok {
+		add(ref)
 	}
 	return s.missing(a.subject(), needs) == nil
 }
