@@ -32,13 +32,14 @@ type store struct {
 	server *Server
 	file   string
 
-	mu    sync.Mutex
-	dirty map[types.ManagedObjectReference]bool
-	kick  chan struct{}
-	stop  chan struct{}
-	once  sync.Once // closes stop
-	ended chan struct{}
-	// encoded holds the last form of each object; only the saver uses it.
+	mu     sync.Mutex
+	dirty  map[types.ManagedObjectReference]bool
+	kick   chan struct{}
+	stop   chan struct{}
+	once   sync.Once // closes stop
+	ended  chan struct{}
+	saving sync.Mutex
+	// encoded holds the last form of each object; saving guards it.
 	encoded map[types.ManagedObjectReference]json.RawMessage
 	on      []types.ManagedObjectReference
 }
@@ -185,6 +186,8 @@ func (st *store) userObjects() map[types.ManagedObjectReference]bool {
 
 // save writes what changed together with what did not.
 func (st *store) save() error {
+	st.saving.Lock() // two at once would write one file
+	defer st.saving.Unlock()
 	st.mu.Lock()
 	dirty := st.dirty
 	st.dirty = map[types.ManagedObjectReference]bool{}
