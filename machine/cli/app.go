@@ -82,12 +82,19 @@ func (a *app) run(ctx context.Context, args []string) int {
 	c := &cli.App{
 		Name: "vic-machine", Usage: "virtual container hosts on vSphere", Description: description,
 		Version: a.version, HideVersion: true, Writer: a.out, ErrWriter: a.err, Reader: a.in,
-		DisableSliceFlagSeparator: true,
-		ExitErrHandler:            func(*cli.Context, error) {}, // the exit code is ours to choose
-		OnUsageError:              usageError,
+		DisableSliceFlagSeparator: true, EnableBashCompletion: true,
+		BashComplete: func(c *cli.Context) {
+			for _, cmd := range c.App.VisibleCommands() {
+				if cmd.Name != "help" {
+					fmt.Fprintln(c.App.Writer, cmd.Name)
+				}
+			}
+		},
+		ExitErrHandler: func(*cli.Context, error) {}, // the exit code is ours to choose
+		OnUsageError:   usageError,
 		Commands: []*cli.Command{a.createCommand(), a.lsCommand(), a.inspectCommand(), a.deleteCommand(), a.configureCommand(),
 			a.upgradeCommand(), a.rollbackCommand(), a.certificateCommand(),
-			a.debugCommand(), a.updateCommand(), a.versionCommand()},
+			a.debugCommand(), a.updateCommand(), a.versionCommand(), a.generateCommand()},
 		CommandNotFound: func(c *cli.Context, name string) {
 			fmt.Fprintf(c.App.ErrWriter, "vic-machine: there is no command %q\n", name)
 		},
@@ -106,14 +113,14 @@ func usageError(_ *cli.Context, err error, _ bool) error {
 func strict(commands []*cli.Command) {
 	for _, cmd := range commands {
 		cmd.OnUsageError = usageError
-		cmd.Before = noArguments
+		cmd.Before, cmd.BashComplete = noArguments, completions
 		strict(cmd.Subcommands)
 	}
 }
 
 // noArguments catches a value that its option has lost, as in "--name= vch1".
 func noArguments(c *cli.Context) error {
-	if c.Args().Present() && c.Args().First() != "help" && c.Command.Command(c.Args().First()) == nil {
+	if c.Args().Present() && c.Args().First() != "help" && c.Command.Command(c.Args().First()) == nil && c.Command.ArgsUsage == "" {
 		return usageError(c, fmt.Errorf("unexpected argument %q", c.Args().First()), true)
 	}
 	return nil

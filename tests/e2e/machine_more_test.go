@@ -46,11 +46,12 @@ func startTalkers(t *testing.T) talkers {
 	server := container(t, "busybox", "sh", "-c", "nc -l -p 9000 > /got; echo the connection has ended; sleep 3600")
 	ip := inspect(t, server, "{{.NetworkSettings.Networks.bridge.IPAddress}}")
 	client := container(t, "busybox", "sh", "-c",
-		"sleep 1; i=0; while :; do i=$((i+1)); echo $i; usleep 200000; done | tee /dev/stderr | nc "+ip+" 9000")
+		"sleep 1; i=0; while :; do i=$((i+1)); echo $i; echo $i >&2; usleep 200000; done | nc "+ip+" 9000")
 	k := talkers{server, client}
 	within(t, time.Minute, func() string {
 		if k.received(t) < 5 {
-			return "the server gets nothing"
+			c, s := dockerRun(t.Context(), nil, "logs", client), dockerRun(t.Context(), nil, "logs", server)
+			return fmt.Sprintf("the server gets nothing; client: %.300s, server: %.300s", c.Stdout+c.Stderr, s.Stdout+s.Stderr)
 		}
 		return ""
 	})
