@@ -21,7 +21,7 @@ func main() {
 		for _, part := range []struct {
 			letter string
 			f      func() error
-		}{{"a", b.run}, {"b", b.pull}, {"c", b.list}, {"d", b.attach}, {"e", b.plugin}, {"g", b.atOnce}, {"h", b.many}} {
+		}{{"a", b.run}, {"b", b.pull}, {"c", b.list}, {"d", b.attach}, {"e", b.plugin}, {"g", b.atOnce}, {"h", b.many}, {"i", b.cp}} {
 			if !selected(*only, part.letter) {
 				continue
 			}
