@@ -91,6 +91,9 @@ func (e *Engine) attachment(n network.Network, w NetworkRequest) Attachment {
 func (e *Engine) join(ctx context.Context, d *Definition, a *Attachment) (network.Endpoint, error) {
 	req := network.JoinRequest{Network: a.NetworkID, Container: d.ID, Address: a.Wanted.Address, Address6: a.Wanted.Address6,
 		MAC: a.Wanted.MAC, Names: d.DNSNames(a), Links: a.Wanted.Links}
+	if len(req.Names) > 0 { // the network's server asks them, for it alone knows the names
+		req.DNS = d.DNS.Servers
+	}
 	ep, err := e.opts.Network.Join(ctx, req)
 	if err != nil {
 		return ep, fmt.Errorf("network %s: %w", a.Name, err)
@@ -144,6 +147,9 @@ func guestNetwork(d *Definition, eps []network.Endpoint) guest.NetworkConfig {
 		a := &d.Networks[i]
 		g := guest.Network{ID: a.NetworkID, Name: a.Name, MAC: ep.NIC.MAC, DHCP: ep.DHCP, NoGateway: ep.DHCP && i != gateway,
 			Addresses: ep.Addresses, Names: d.DNSNames(a), Links: a.Wanted.Links, Firewall: firewallOf(d, ep)}
+		if len(g.Names) > 0 {
+			g.Upstream = d.DNS.Servers
+		}
 		if i == gateway {
 			g.Gateway, g.Gateway6 = ep.Gateway, ep.Gateway6
 		}
@@ -168,7 +174,7 @@ func resolver(d *Definition, eps []network.Endpoint, gateway int, dns *guest.DNS
 		if len(dns.Options) == 0 {
 			dns.Options = []string{"ndots:0"}
 		}
-		dns.Servers = append(slices.Clone(eps[i].DNS), dns.Servers...)
+		dns.Servers = slices.Clone(eps[i].DNS)
 	}
 	if from < 0 && len(eps) > 0 {
 		from = 0

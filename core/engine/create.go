@@ -118,7 +118,7 @@ func (e *Engine) gather(ctx context.Context, id, name string, req CreateRequest)
 	if err != nil {
 		return p, err
 	}
-	d := Definition{ID: id, Name: name, Hostname: req.Hostname, Ports: req.Ports}
+	d := Definition{ID: id, Name: name, Hostname: req.Hostname, Ports: req.Ports, DNS: req.DNS}
 	for i, n := range found {
 		p.networks = append(p.networks, e.attachment(n, wanted[i]))
 		p.networks[i].Gateway = n.Gateway

@@ -143,6 +143,7 @@ type Network struct {
 	// what the container is called on this network, and what it calls others (alias to name).
 	Names    []string          `json:"names,omitempty"`
 	Links    map[string]string `json:"links,omitempty"`
+	Upstream []netip.Addr      `json:"upstream,omitempty"` // DNS servers that the driver asks for it
 	Firewall *Firewall         `json:"firewall,omitempty"`
 }
 

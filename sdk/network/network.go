@@ -105,6 +105,9 @@ type JoinRequest struct {
 	Names []string
 	// Links are what the container calls others: alias to name.
 	Links map[string]string
+	// DNS are the servers that are asked for the container where the names of others do not answer;
+	// none: the host's own. It holds where the driver answers DNS itself.
+	DNS []netip.Addr
 }
 
 // LeaveRequest gives an endpoint back.

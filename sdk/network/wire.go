@@ -61,15 +61,16 @@ func createFromWire(r *networkv1.CreateRequest) (CreateRequest, error) {
 func joinToWire(r JoinRequest) *networkv1.JoinRequest {
 	return &networkv1.JoinRequest{
 		Network: r.Network, Container: r.Container, Address: wire.FromAddr(r.Address), Address6: wire.FromAddr(r.Address6),
-		Mac: r.MAC, Names: r.Names, Links: r.Links,
+		Mac: r.MAC, Names: r.Names, Links: r.Links, Dns: wire.Map(r.DNS, wire.FromAddr),
 	}
 }
 
 func joinFromWire(r *networkv1.JoinRequest) (JoinRequest, error) {
 	address, err := wire.ToAddr(r.GetAddress())
 	address6, err6 := wire.ToAddr(r.GetAddress6())
+	dns, derr := wire.MapErr(r.GetDns(), wire.ToAddr)
 	return JoinRequest{Network: r.GetNetwork(), Container: r.GetContainer(), Address: address, Address6: address6,
-		MAC: r.GetMac(), Names: r.GetNames(), Links: r.GetLinks()}, errors.Join(err, err6)
+		MAC: r.GetMac(), Names: r.GetNames(), Links: r.GetLinks(), DNS: dns}, errors.Join(err, err6, derr)
 }
 
 func endpointToWire(e Endpoint) *networkv1.Endpoint {

@@ -56,7 +56,7 @@ func TestJoinRequestsCrossTheWireUnchanged(t *testing.T) {
 	for _, r := range []JoinRequest{
 		{Network: "a", Container: "b"},
 		{Network: "a", Container: "b", Address: netip.MustParseAddr("172.16.0.7"), MAC: "02:42:ac:10:00:07",
-			Address6: netip.MustParseAddr("fd00::7"), Names: []string{"web"}, Links: map[string]string{"db": "postgres"}},
+			Address6: netip.MustParseAddr("fd00::7"), Names: []string{"web"}, Links: map[string]string{"db": "postgres"}, DNS: []netip.Addr{netip.MustParseAddr("192.0.2.53")}},
 	} {
 		got, err := joinFromWire(joinToWire(r))
 		if err != nil || !reflect.DeepEqual(got, r) {

@@ -28,6 +28,8 @@ type Names interface {
 	// Resolve answers a question from an address. handled is false for what others have to answer; a
 	// nil answer to a question that is handled means that nobody may be asked.
 	Resolve(from netip.Addr, q *dns.Msg) (answer *dns.Msg, handled bool)
+	// Upstream returns the servers that are to be asked for who asks from an address; none: the host's.
+	Upstream(from netip.Addr) []netip.Addr
 }
 
 // Forwarder answers the containers' DNS questions: with what is known of other containers, else with
@@ -88,7 +90,11 @@ func (f *Forwarder) answer(ctx context.Context, w dns.ResponseWriter, q *dns.Msg
 		m := new(dns.Msg)
 		_ = w.WriteMsg(m.SetRcode(q, dns.RcodeServerFailure))
 	}
+	var servers []string
 	if from, err := netip.ParseAddrPort(w.RemoteAddr().String()); err == nil {
+		for _, s := range f.names.Upstream(from.Addr()) {
+			servers = append(servers, net.JoinHostPort(s.String(), "53"))
+		}
 		m, handled := f.names.Resolve(from.Addr(), q)
 		switch {
 		case m != nil:
@@ -110,7 +116,10 @@ func (f *Forwarder) answer(ctx context.Context, w dns.ResponseWriter, q *dns.Msg
 		return
 	}
 	proto := w.RemoteAddr().Network()
-	for _, s := range f.upstream() {
+	if len(servers) == 0 {
+		servers = f.upstream()
+	}
+	for _, s := range servers {
 		c := &dns.Client{Net: proto, Timeout: askTimeout, UDPSize: dns.MaxMsgSize}
 		m, _, err := c.ExchangeContext(ctx, q, s)
 		if err != nil || m == nil {

@@ -43,6 +43,8 @@ func server(t *testing.T, n int) string {
 // noNames knows nobody.
 type noNames struct{}
 
+func (noNames) Upstream(netip.Addr) []netip.Addr { return nil }
+
 func (noNames) Resolve(netip.Addr, *dns.Msg) (*dns.Msg, bool) { return nil, false }
 
 // forwarder returns the address of a forwarder that knows an upstream server.

@@ -181,7 +181,7 @@ func (d *Driver) adopt(id string, n guest.Network) {
 	if m == nil {
 		return
 	}
-	l := &lease{mac: n.MAC, names: n.Names, links: n.Links}
+	l := &lease{mac: n.MAC, names: n.Names, links: n.Links, dns: n.Upstream}
 	for _, a := range n.Addresses {
 		if a.Addr().Is4() {
 			l.addr = a.Addr()

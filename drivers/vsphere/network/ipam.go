@@ -15,6 +15,7 @@ type lease struct {
 	mac   string
 	names []string
 	links map[string]string
+	dns   []netip.Addr // asked for the container
 	given time.Time
 }
 
@@ -205,7 +206,7 @@ func (p *pool) hold(container string, l *lease) *lease {
 // adopt takes over what a VM says that it has. An address that another has is not taken twice.
 func (p *pool) adopt(container string, l *lease) bool {
 	if old, ok := p.leases[container]; ok {
-		old.names, old.links = l.names, l.links
+		old.names, old.links, old.dns = l.names, l.links, l.dns
 		return true
 	}
 	if p.subnet.IsValid() {

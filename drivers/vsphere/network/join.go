@@ -31,7 +31,7 @@ func (d *Driver) Join(_ context.Context, req network.JoinRequest) (network.Endpo
 	if err != nil {
 		return network.Endpoint{}, err
 	}
-	l.names, l.links = req.Names, req.Links
+	l.names, l.links, l.dns = req.Names, req.Links, req.DNS
 	d.savePending()
 	return d.endpoint(m, req.Container, l), nil
 }

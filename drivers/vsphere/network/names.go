@@ -92,6 +92,18 @@ func (d *Driver) answer(a asker, q *dns.Msg) *dns.Msg {
 	return m
 }
 
+// Upstream returns the DNS servers that a container wants to be asked; none: the host's.
+func (d *Driver) Upstream(from netip.Addr) []netip.Addr {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, m := range d.whoAsks(from.Unmap()).networks {
+		if id, ok := m.pool.taken[from.Unmap()]; ok {
+			return m.pool.leases[id].dns
+		}
+	}
+	return nil
+}
+
 // addressesOf finds the members of the asker's networks that have a name there and run. What the
 // asker calls others by itself comes first. The order is another each time: names may be shared.
 func (d *Driver) addressesOf(a asker, name string) []netip.Addr {

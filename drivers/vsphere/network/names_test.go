@@ -71,6 +71,11 @@ func TestNamesAreThoseOfCommonNetworks(t *testing.T) {
 		}
 	}
 	bridge, _ := r.Get(t.Context(), r.bridge.ID)
+	r.joined(t, network.JoinRequest{Network: front.ID, Container: idOf("own"), DNS: []netip.Addr{netip.MustParseAddr("192.0.2.53")}})
+	own := r.nets[front.ID].pool.leases[idOf("own")].addr
+	if u := r.Upstream(own); len(u) != 1 || u[0].String() != "192.0.2.53" || r.Upstream(own.Next()) != nil {
+		t.Errorf("upstream %v", u)
+	}
 	join("web", front, map[string]string{"database": "app"}, "web", "www")
 	join("app", front, nil, "app", "worker")
 	join("two", front, nil, "two", "worker")

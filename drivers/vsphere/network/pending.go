@@ -28,6 +28,7 @@ type pending struct {
 	MAC       string            `json:"mac"`
 	Names     []string          `json:"names,omitempty"`
 	Links     map[string]string `json:"links,omitempty"`
+	DNS       []netip.Addr      `json:"dns,omitempty"`
 	Given     time.Time         `json:"given"`
 }
 
@@ -37,7 +38,7 @@ func (d *Driver) savePending() {
 	for id, m := range d.nets {
 		for c, l := range m.pool.leases {
 			if !d.seen[c] {
-				all = append(all, pending{Network: id, Container: c, Address: l.addr, Address6: l.addr6, MAC: l.mac, Names: l.names, Links: l.links, Given: l.given})
+				all = append(all, pending{Network: id, Container: c, Address: l.addr, Address6: l.addr6, MAC: l.mac, Names: l.names, Links: l.links, DNS: l.dns, Given: l.given})
 			}
 		}
 	}
@@ -52,7 +53,7 @@ func (d *Driver) loadPending() {
 	defer d.mu.Unlock()
 	for _, p := range all {
 		if m := d.nets[p.Network]; m != nil && time.Since(p.Given) < pendingFor {
-			m.pool.adopt(p.Container, &lease{addr: p.Address, addr6: p.Address6, mac: p.MAC, names: p.Names, links: p.Links, given: p.Given})
+			m.pool.adopt(p.Container, &lease{addr: p.Address, addr6: p.Address6, mac: p.MAC, names: p.Names, links: p.Links, dns: p.DNS, given: p.Given})
 		}
 	}
 }

@@ -1076,6 +1076,7 @@ type JoinRequest struct {
 	Address6      string                 `protobuf:"bytes,5,opt,name=address6,proto3" json:"address6,omitempty"`
 	Names         []string               `protobuf:"bytes,6,rep,name=names,proto3" json:"names,omitempty"`
 	Links         map[string]string      `protobuf:"bytes,7,rep,name=links,proto3" json:"links,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Dns           []string               `protobuf:"bytes,8,rep,name=dns,proto3" json:"dns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1155,6 +1156,13 @@ func (x *JoinRequest) GetNames() []string {
 func (x *JoinRequest) GetLinks() map[string]string {
 	if x != nil {
 		return x.Links
+	}
+	return nil
+}
+
+func (x *JoinRequest) GetDns() []string {
+	if x != nil {
+		return x.Dns
 	}
 	return nil
 }
@@ -1384,7 +1392,7 @@ const file_network_v1_network_proto_rawDesc = "" +
 	"\anetwork\x18\x01 \x01(\v2\x17.vic.network.v1.NetworkR\anetwork\"\r\n" +
 	"\vListRequest\"C\n" +
 	"\fListResponse\x123\n" +
-	"\bnetworks\x18\x01 \x03(\v2\x17.vic.network.v1.NetworkR\bnetworks\"\x9b\x02\n" +
+	"\bnetworks\x18\x01 \x03(\v2\x17.vic.network.v1.NetworkR\bnetworks\"\xad\x02\n" +
 	"\vJoinRequest\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x1c\n" +
 	"\tcontainer\x18\x02 \x01(\tR\tcontainer\x12\x18\n" +
@@ -1392,7 +1400,8 @@ const file_network_v1_network_proto_rawDesc = "" +
 	"\x03mac\x18\x04 \x01(\tR\x03mac\x12\x1a\n" +
 	"\baddress6\x18\x05 \x01(\tR\baddress6\x12\x14\n" +
 	"\x05names\x18\x06 \x03(\tR\x05names\x12<\n" +
-	"\x05links\x18\a \x03(\v2&.vic.network.v1.JoinRequest.LinksEntryR\x05links\x1a8\n" +
+	"\x05links\x18\a \x03(\v2&.vic.network.v1.JoinRequest.LinksEntryR\x05links\x12\x10\n" +
+	"\x03dns\x18\b \x03(\tR\x03dns\x1a8\n" +
 	"\n" +
 	"LinksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
