@@ -18,8 +18,8 @@ import (
 )
 
 func TestCommitThenRun(t *testing.T) {
-	id := container(t, "busybox", "sh", "-c", "echo kept >/root/kept; rm /bin/vi; sleep 600")
-	within(t, 20*time.Second, func() string { return wantText(docker(t, "diff", id), "D /bin/vi") })
+	id := container(t, "busybox", "sh", "-c", "echo kept >/root/kept; rm /bin/wc; sleep 600")
+	within(t, 20*time.Second, func() string { return wantText(docker(t, "diff", id), "D /bin/wc") })
 	for _, c := range []struct {
 		state string
 		args  []string
@@ -28,7 +28,7 @@ func TestCommitThenRun(t *testing.T) {
 			docker(t, "kill", id)
 		}
 		name := "committed:" + c.state
-		image := strings.TrimSpace(docker(t, append(append([]string{"commit", "-m", "why", "-c", "ENV WHO=me", "-c", `CMD ["sh","-c","cat /root/kept; ls /bin/vi; echo $WHO"]`},
+		image := strings.TrimSpace(docker(t, append(append([]string{"commit", "-m", "why", "-c", "ENV WHO=me", "-c", `CMD ["sh","-c","cat /root/kept; ls /bin/wc; echo $WHO"]`},
 			c.args...), id, name)...))
 		t.Cleanup(func() { dockerRun(context.Background(), nil, "rmi", name) })
 		r := dockerRun(t.Context(), nil, "run", "--rm", name)
