@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -54,7 +55,7 @@ func TestNoRoom(t *testing.T) {
 	}
 	t.Cleanup(func() { limit("-1") })
 	id := strings.TrimSpace(docker(t, "create", "-m", "512m", "busybox", "sleep", "600"))
-	t.Cleanup(func() { docker(t, "rm", "-f", id) })
+	t.Cleanup(func() { dockerRun(context.Background(), nil, "rm", "-f", id) })
 	limit("1280") // of which the endpoint VM has 1024
 	within(t, 20*time.Second, func() string {
 		if got := strings.TrimSpace(docker(t, "info", "--format", "{{.MemTotal}}")); got != "268435456" {
