@@ -373,22 +373,12 @@ func TestRefusals(t *testing.T) {
 	run("--mount type=bind,source=/a", "--mount", "type=bind,source=/a,target=/x")
 	run("--mount volume-subpath", "--mount", "type=volume,source=v1,target=/x,volume-subpath=a")
 	run("--network host", "--network", "host")
-	run("--privileged", "--privileged")
-	run("--cap-add", "--cap-add", "NET_ADMIN")
 	run("--device", "--device", "/dev/null")
-	run("--restart always", "--restart", "always")
-	run("--tmpfs", "--tmpfs", "/t")
-	run("--ulimit", "--ulimit", "nofile=10")
 	run("--pid", "--pid", "host")
 	run("--ipc host", "--ipc", "host")
-	run("--health-cmd", "--health-cmd", "true")
-	run("--shm-size", "--shm-size", "64m")
-	run("-c, --cpu-shares", "-c", "5")
-	run("--sysctl", "--sysctl", "net.core.somaxconn=1")
 	run("--log-driver syslog", "--log-driver", "syslog")
 	run("--gpus", "--gpus", "all")
-	for _, args := range [][]string{{"top", "c1"}, {"stats", "--no-stream", "c1"}, {"pause", "c1"},
-		{"update", "--memory", "1g", "c1"}, {"plugin", "install", "x"}, {"swarm", "init"}} {
+	for _, args := range [][]string{{"plugin", "install", "x"}, {"swarm", "init"}} {
 		h.refused("is not supported by this version of the virtual container host", args...)
 	}
 }
@@ -446,4 +436,50 @@ func TestTerminal(t *testing.T) {
 	if err := c.Wait(); err != nil || !strings.Contains(string(out), "again") {
 		t.Errorf("attach: %v, %q", err, out)
 	}
+}
+
+func TestLifeOfAContainerOverTheCLI(t *testing.T) {
+	h := serve(t)
+	h.docker("run", "-d", "--name", "c1", "--restart", "unless-stopped", "-m", "100m", "busybox", "sleep")
+	h.want(0, "unless-stopped 0 104857600 128 67108864\n", "inspect", "-f",
+		"{{.HostConfig.RestartPolicy.Name}} {{.RestartCount}} {{.HostConfig.Memory}} {{.GraphDriver.Data.MemoryMB}} {{.HostConfig.ShmSize}}", "c1")
+	h.want(0, "c1\n", "pause", "c1")
+	h.refused("is already paused", "pause", "c1")
+	h.refused("is paused, unpause the container before exec", "exec", "c1", "true")
+	h.refused("cannot start a paused container, try unpause instead", "start", "c1")
+	h.want(0, "true paused\n", "inspect", "-f", "{{.State.Paused}} {{.State.Status}}", "c1")
+	h.want(0, "c1\n", "unpause", "c1")
+	h.refused("is not paused", "unpause", "c1")
+	if r := h.docker("stats", "--no-stream", "--format", "{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.NetIO}} {{.BlockIO}} {{.PIDs}}", "c1"); r.out != "c1 100.00% 8MiB / 256MiB 1kB / 2kB 4.1kB / 8.19kB 1\n" {
+		t.Errorf("stats: %+v", r)
+	}
+	h.want(0, "PID                 COMMAND\n42                  sleep\n", "top", "c1", "-o", "pid,comm")
+	h.want(0, "c1\n", "update", "--restart", "on-failure:2", "--pids-limit", "7", "c1")
+	h.want(0, "on-failure 2 7\n", "inspect", "-f", "{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.RestartPolicy.MaximumRetryCount}} {{.HostConfig.PidsLimit}}", "c1")
+	h.refused("stop the container first", "update", "-m", "1g", "c1")
+	h.want(0, "c1\n", "stop", "-t", "1", "c1")
+	h.refused("is not running", "top", "c1")
+	h.refused("is not running", "pause", "c1")
+	h.want(0, "c1\n", "update", "-m", "1g", "c1")
+	h.want(0, "1073741824 1024\n", "inspect", "-f", "{{.HostConfig.Memory}} {{.GraphDriver.Data.MemoryMB}}", "c1")
+	if r := h.docker("stats", "--no-stream", "--format", "{{.Name}} {{.CPUPerc}}", "c1"); r.code != 0 {
+		t.Errorf("stats of a stopped one: %+v", r)
+	}
+}
+
+func TestARestartingContainerIsSeen(t *testing.T) {
+	h := serve(t)
+	h.docker("run", "-d", "--name", "c1", "--restart", "on-failure:2", "busybox", "exit", "3")
+	h.want(0, "3\n", "wait", "c1")
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		r := h.docker("ps", "-a", "--filter", "status=exited", "--filter", "exited=3", "-q")
+		if r.out != "" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("it does not give up: %+v", h.docker("ps", "-a"))
+		}
+	}
+	h.want(0, "2\n", "inspect", "-f", "{{.RestartCount}}", "c1")
+	h.want(0, "", "ps", "--filter", "status=restarting", "-q")
 }

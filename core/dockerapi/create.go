@@ -53,7 +53,8 @@ func (b *containers) ContainerCreate(ctx context.Context, cc backend.ContainerCr
 	if err != nil {
 		return none, wrap(err)
 	}
-	return container.CreateResponse{ID: c.ID, Warnings: warnings(&img.Config, cc.Config)}, nil
+	w := slices.Concat(resourceWarnings(&cc.HostConfig.Resources), sizeWarning(cc.HostConfig.Memory, &c), securityWarnings(cc.HostConfig))
+	return container.CreateResponse{ID: c.ID, Warnings: append([]string{}, w...)}, nil
 }
 
 func checkPlatform(p *ocispec.Platform) error {
@@ -61,15 +62,6 @@ func checkPlatform(p *ocispec.Platform) error {
 		return nil
 	}
 	return unsupported(fmt.Sprintf("option --platform %s/%s (container VMs are linux/amd64)", p.OS, p.Architecture))
-}
-
-// warnings tells what of an image is not as its author wrote it.
-func warnings(image, c *container.Config) []string {
-	w := []string{}
-	if h := c.Healthcheck; h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" {
-		w = append(w, "The image declares a health check. Health checks are not run by this version of the virtual container host.")
-	}
-	return w
 }
 
 func (b *containers) request(ctx context.Context, cc backend.ContainerCreateConfig, img Image) (engine.CreateRequest, error) {
@@ -85,6 +77,10 @@ func (b *containers) request(ctx context.Context, cc backend.ContainerCreateConf
 		return req, err
 	}
 	if req.Log, err = logOptions(hc.LogConfig); err != nil {
+		return req, err
+	}
+	defaults(hc)
+	if err := confine(cfg, hc, &req); err != nil {
 		return req, err
 	}
 	if err := resolver(hc, &req); err != nil {
@@ -106,6 +102,31 @@ func (b *containers) request(ctx context.Context, cc backend.ContainerCreateConf
 		return json.Marshal(definition{Config: cfg, HostConfig: hc})
 	}
 	return req, nil
+}
+
+// defaults fills in what Docker's inspect shows of options that were not given.
+func defaults(hc *container.HostConfig) {
+	if hc.ShmSize == 0 {
+		hc.ShmSize = 64 << 20
+	}
+	if hc.IpcMode == "" {
+		hc.IpcMode = container.IPCModePrivate
+	}
+	if hc.CgroupnsMode == "" {
+		hc.CgroupnsMode = container.CgroupnsModePrivate
+	}
+	if hc.RestartPolicy.Name == "" {
+		hc.RestartPolicy.Name = container.RestartPolicyDisabled
+	}
+	if hc.MaskedPaths == nil && !hc.Privileged {
+		hc.MaskedPaths = maskedPaths()
+	}
+	if hc.ReadonlyPaths == nil && !hc.Privileged {
+		hc.ReadonlyPaths = readOnlyPaths()
+	}
+	if r := &hc.Resources; r.OomKillDisable != nil && *r.OomKillDisable {
+		r.OomKillDisable = nil // resourceWarnings has told
+	}
 }
 
 func stopSignal(s string) (int, error) {
@@ -226,9 +247,7 @@ func mergeConfig(user, image *container.Config) {
 			user.Entrypoint = image.Entrypoint
 		}
 	}
-	if user.Healthcheck == nil {
-		user.Healthcheck = image.Healthcheck
-	}
+	user.Healthcheck = mergeHealth(user.Healthcheck, image.Healthcheck)
 	volumes := maps.Clone(image.Volumes)
 	if volumes == nil {
 		volumes = user.Volumes

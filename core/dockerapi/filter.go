@@ -184,7 +184,7 @@ func (f *filter) matches(s *container.Summary, c *engine.Container) bool {
 	case a.Contains("isolation") && !a.Match("isolation", "default"):
 	case len(f.exited) > 0 && !f.matchesExit(c):
 	case !a.Match("status", string(c.State.Status)):
-	case !a.ExactMatch("health", container.NoHealthcheck):
+	case !a.ExactMatch("health", healthWord(c.State)):
 	case a.Contains("volume") && !usesVolume(c, a.Get("volume")):
 	case f.ancestors != nil && !f.ancestors[c.Image.ID]:
 	case a.Contains("network") && !f.matchesNetwork(c):

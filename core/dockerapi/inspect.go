@@ -2,6 +2,7 @@ package dockerapi
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/docker/docker/api/types/backend"
@@ -38,10 +39,10 @@ func (b *containers) inspect(c *engine.Container) *container.InspectResponse {
 		ContainerJSONBase: &container.ContainerJSONBase{
 			ID: c.ID, Created: c.Created.Format(time.RFC3339Nano), Path: c.Process.Args[0], Args: c.Process.Args[1:],
 			State: inspectState(c.State), Image: c.Image.ID, Name: "/" + c.Name, Driver: storageDriver, Platform: "linux",
-			ExecIDs: c.ExecIDs, HostConfig: &hc,
-			GraphDriver: storage.DriverData{Name: storageDriver, Data: map[string]string{"VM": c.Locator, "Layer": c.Image.Layer}},
+			ExecIDs: c.ExecIDs, RestartCount: c.State.Restarts, HostConfig: &hc,
+			GraphDriver: storage.DriverData{Name: storageDriver, Data: map[string]string{"VM": c.Locator, "Layer": c.Image.Layer, "MemoryMB": strconv.FormatInt(c.MemoryMB, 10), "CPUs": strconv.Itoa(int(c.CPUs))}},
 		},
-		Mounts:          mountPoints(c.Mounts),
+		Mounts:          append(mountPoints(c.Mounts), tmpfsPoints(&hc)...),
 		Config:          d.Config,
 		NetworkSettings: inspectNetwork(c, d),
 	}
@@ -49,6 +50,6 @@ func (b *containers) inspect(c *engine.Container) *container.InspectResponse {
 
 func inspectState(s engine.State) *container.State {
 	return &container.State{Status: container.ContainerState(s.Status), Running: s.Running(), Paused: s.Status == engine.StatusPaused,
-		OOMKilled: s.OOM, Pid: s.Pid, ExitCode: s.ExitCode, Error: s.Error,
+		Restarting: s.Status == engine.StatusRestarting, Health: inspectHealth(s.Health), OOMKilled: s.OOM, Pid: s.Pid, ExitCode: s.ExitCode, Error: s.Error,
 		StartedAt: s.Started.Format(time.RFC3339Nano), FinishedAt: s.Finished.Format(time.RFC3339Nano)}
 }

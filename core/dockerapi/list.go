@@ -90,7 +90,9 @@ func command(args []string) string {
 func statusText(s engine.State, now time.Time) string {
 	switch s.Status {
 	case engine.StatusRunning:
-		return "Up " + units.HumanDuration(now.Sub(s.Started))
+		return "Up " + units.HumanDuration(now.Sub(s.Started)) + healthText(s.Health)
+	case engine.StatusRestarting:
+		return fmt.Sprintf("Restarting (%d) %s ago", s.ExitCode, units.HumanDuration(now.Sub(s.Finished)))
 	case engine.StatusPaused:
 		return "Up " + units.HumanDuration(now.Sub(s.Started)) + " (Paused)"
 	case engine.StatusRemoving:

@@ -60,6 +60,13 @@ func (m *mounting) spec(spec mount.Mount) error {
 	case mount.TypeBind:
 		return refused("option --mount type=bind,source="+spec.Source, whyNoBinds)
 	case mount.TypeVolume:
+	case mount.TypeTmpfs: // see tmpfs
+		target := path.Clean(spec.Target)
+		if _, tmpfs := m.tmpfs[target]; tmpfs || m.taken[target] {
+			return invalid("Duplicate mount point: %s", target)
+		}
+		m.taken[target] = true
+		return nil
 	default:
 		return unsupported("option --mount type=" + string(spec.Type))
 	}

@@ -21,6 +21,8 @@ func honoured() []string {
 		"ContainerIDFile", "LogConfig", "NetworkMode", "RestartPolicy", "AutoRemove", "ConsoleSize", "Annotations",
 		"CgroupnsMode", "DNS", "DNSOptions", "DNSSearch", "ExtraHosts", "GroupAdd", "IpcMode", "ReadonlyRootfs", "Isolation",
 		"Memory", "NanoCPUs", "MemorySwap", "MemorySwappiness", "OomKillDisable", "PidsLimit", "Init", "UsernsMode",
+		"Privileged", "CapAdd", "CapDrop", "SecurityOpt", "MaskedPaths", "ReadonlyPaths", "Tmpfs", "Ulimits", "Sysctls", "ShmSize",
+		"CPUPeriod", "CPUQuota", "CPUShares", "CpusetCpus", "MemoryReservation",
 	}
 }
 
@@ -41,9 +43,20 @@ func flagOf(field string) string {
 		"BlkioDeviceWriteIOps": "--device-write-iops", "KernelMemory": "--kernel-memory", "MemoryReservation": "--memory-reservation",
 	}
 	if f, ok := flags[field]; ok {
-		return "option " + f
+		return "option " + f + why(field)
 	}
 	return "option " + field + " of HostConfig"
+}
+
+// why says what stands against an option that will not come.
+func why(field string) string {
+	switch field {
+	case "Devices", "DeviceRequests", "DeviceCgroupRules":
+		return " (a container is a VM of its own: there is no host whose devices it could be given)"
+	case "PidMode", "UTSMode", "Cgroup", "CgroupParent", "Runtime":
+		return " (a container is a VM with a kernel of its own: there are no namespaces, control groups or runtimes to choose)"
+	}
+	return ""
 }
 
 // checkHostConfig refuses what the engine would have to ignore.
@@ -92,38 +105,27 @@ func checkValues(hc *container.HostConfig) error {
 		}
 		return unsupported(fmt.Sprintf("option %s %s", option, value))
 	}
-	swap := hc.MemorySwap
 	checks := []error{
-		one("--restart", string(hc.RestartPolicy.Name), "no"),
+		container.ValidateRestartPolicy(hc.RestartPolicy),
+		checkResources(&hc.Resources, false),
 		one("--ipc", string(hc.IpcMode), "private", "shareable"),
 		one("--cgroupns", string(hc.CgroupnsMode), "private", "host"),
 		one("--userns", string(hc.UsernsMode), "host"),
 		one("--isolation", string(hc.Isolation), "default"),
-		refuseIf(hc.OomKillDisable != nil && *hc.OomKillDisable, "option --oom-kill-disable"),
-		refuseIf(hc.PidsLimit != nil && *hc.PidsLimit > 0, "option --pids-limit"),
-		refuseIf(hc.MemorySwappiness != nil && *hc.MemorySwappiness >= 0, "option --memory-swappiness"),
-		refuseIf(swap > 0 && swap != hc.Memory, "option --memory-swap (a container VM has no swap)"),
 	}
 	for _, err := range checks {
 		if err != nil {
 			return err
 		}
 	}
-	if hc.Memory != 0 && hc.Memory < 6<<20 {
-		return invalid("Minimum memory limit allowed is 6MB")
+	if hc.AutoRemove && !hc.RestartPolicy.IsNone() {
+		return invalid("can't create 'AutoRemove' container with restart policy")
 	}
-	if hc.NanoCPUs < 0 {
-		return invalid("NanoCPUs must not be negative")
+	if hc.ShmSize < 0 {
+		return invalid("SHM size can not be less than 0")
 	}
 	_, err := logOptions(hc.LogConfig)
 	return err
-}
-
-func refuseIf(cond bool, what string) error {
-	if cond {
-		return unsupported(what)
-	}
-	return nil
 }
 
 // logOptions reads --log-driver and --log-opt: output is kept on the container's disk, bounded.
@@ -157,9 +159,6 @@ func logOptions(lc container.LogConfig) (guest.Log, error) {
 func checkConfig(c *container.Config) error {
 	if c.NetworkDisabled {
 		return unsupported("option NetworkDisabled of Config")
-	}
-	if h := c.Healthcheck; h != nil && !(len(h.Test) == 1 && h.Test[0] == "NONE") && (len(h.Test) > 0 || h.Interval != 0 || h.Timeout != 0 || h.Retries != 0 || h.StartPeriod != 0 || h.StartInterval != 0) {
-		return unsupported("option --health-cmd (health checks)")
 	}
 	return nil
 }

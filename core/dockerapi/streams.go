@@ -86,9 +86,6 @@ func (b *containers) ContainerAttach(name string, req *backend.ContainerAttachCo
 
 // ContainerExecCreate prepares a process.
 func (b *containers) ContainerExecCreate(name string, o *container.ExecOptions) (string, error) {
-	if o.Privileged {
-		return "", unsupported("option --privileged of docker exec")
-	}
 	keys, err := detachKeys(o.DetachKeys)
 	if err != nil {
 		return "", err
@@ -97,7 +94,7 @@ func (b *containers) ContainerExecCreate(name string, o *container.ExecOptions) 
 	if err != nil {
 		return "", wrap(err)
 	}
-	p := guest.Process{Args: o.Cmd, Env: execEnv(c.Process, o), Dir: or(o.WorkingDir, c.Process.Dir), User: or(o.User, c.Process.User), TTY: o.Tty}
+	p := guest.Process{Args: o.Cmd, Env: execEnv(c.Process, o), Dir: or(o.WorkingDir, c.Process.Dir), User: or(o.User, c.Process.User), TTY: o.Tty, Privileged: o.Privileged}
 	if o.User == "" {
 		p.Groups = c.Process.Groups
 	}
@@ -157,7 +154,7 @@ func (b *containers) ContainerExecInspect(id string) (*backend.ExecInspect, erro
 		return nil, wrap(err)
 	}
 	p := x.Request.Process
-	privileged := false
+	privileged := p.Privileged
 	return &backend.ExecInspect{ID: x.ID, Running: x.Running, ExitCode: x.ExitCode, OpenStdin: x.Request.Stdin, OpenStdout: x.Request.Stdout,
 		OpenStderr: x.Request.Stderr, ContainerID: x.ContainerID, DetachKeys: x.Request.DetachKeys, Pid: x.Pid, CanRemove: x.ExitCode != nil,
 		ProcessConfig: &backend.ExecProcessConfig{Tty: p.TTY, Entrypoint: p.Args[0], Arguments: p.Args[1:], Privileged: &privileged, User: p.User}}, nil

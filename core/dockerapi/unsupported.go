@@ -6,8 +6,6 @@ import (
 
 	"github.com/docker/docker/api/server/httputils"
 	"github.com/docker/docker/api/server/router"
-	"github.com/docker/docker/api/types/backend"
-	"github.com/docker/docker/api/types/container"
 )
 
 // refusals serves the routes of the Docker API that this version has nothing behind: each answers
@@ -50,22 +48,4 @@ func refuse(what, why string) httputils.APIFunc {
 
 func emptyList(_ context.Context, w http.ResponseWriter, _ *http.Request, _ map[string]string) error {
 	return httputils.WriteJSON(w, http.StatusOK, []struct{}{})
-}
-
-// What the container router asks for and the engine does not have yet.
-
-func (b *containers) ContainerPause(string) error { return unsupported("docker pause") }
-
-func (b *containers) ContainerUnpause(string) error { return unsupported("docker unpause") }
-
-func (b *containers) ContainerUpdate(string, *container.HostConfig) (container.UpdateResponse, error) {
-	return container.UpdateResponse{}, unsupported("docker update")
-}
-
-func (b *containers) ContainerStats(context.Context, string, *backend.ContainerStatsConfig) error {
-	return unsupported("docker stats")
-}
-
-func (b *containers) ContainerTop(string, string) (*container.TopResponse, error) {
-	return nil, unsupported("docker top")
 }

@@ -147,7 +147,7 @@ func (e *Engine) Unpause(ctx context.Context, ref string) error {
 	}
 	r, err := c.activeRun()
 	if err != nil || c.view().State.Status != StatusPaused {
-		return fail(errdef.ErrInternal, "Container %s is not paused", c.id)
+		return fail(errdef.ErrConflict, "Container %s is not paused", c.id)
 	}
 	c.mu.Lock()
 	frozen := r.paused

@@ -1,0 +1,45 @@
+package e2e
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestStatsAndTop(t *testing.T) {
+	id := container(t, "--name", "burner", "busybox", "sh", "-c", "while :; do :; done")
+	idle := container(t, "busybox", "sleep", "600")
+	time.Sleep(time.Second)
+	percent := func(id string) float64 {
+		out := docker(t, "stats", "--no-stream", "--format", "{{.CPUPerc}}", id)
+		f, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(out), "%"), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	busy, lazy := percent(id), percent(idle)
+	if busy < 50 || lazy > 20 {
+		t.Errorf("CPU: %.1f %% of the burner, %.1f %% of the idle one", busy, lazy)
+	}
+	progress("docker stats: %.1f %% of a burner, %.1f %% of an idle one", busy, lazy)
+	var s struct{ Name, MemUsage, PIDs, NetIO, BlockIO string }
+	if err := json.Unmarshal([]byte(docker(t, "stats", "--no-stream", "--format", "json", id)), &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.Name != "burner" || s.PIDs != "1" || !strings.Contains(s.MemUsage, "MiB / ") && !strings.Contains(s.MemUsage, "KiB / ") || strings.HasPrefix(s.BlockIO, "0B / 0B") {
+		t.Errorf("stats %+v", s)
+	}
+	if out := docker(t, "top", id); !strings.HasPrefix(out, "UID") || !strings.Contains(out, "sh -c while :; do :; done") || !strings.Contains(out, "root") {
+		t.Errorf("top: %q", out)
+	}
+	if out := docker(t, "top", id, "-o", "pid,comm"); strings.Join(strings.Fields(strings.SplitN(out, "\n", 2)[0]), " ") != "PID COMMAND" || !strings.Contains(out, "sh") {
+		t.Errorf("top -o: %q", out)
+	}
+	docker(t, "stop", "-t", "0", idle)
+	if out := docker(t, "container", "prune", "-f"); !strings.Contains(out, idle) || strings.Contains(out, id) {
+		t.Errorf("prune: %q", out)
+	}
+}
