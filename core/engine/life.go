@@ -75,15 +75,16 @@ func (e *Engine) apply(r *run, s link.State) {
 }
 
 // applyRestart tells of a process that has ended and of the one that follows. Of several that came
-// and went while the link was broken, the last is told.
+// and went while the link was broken, or faster than the states come, the last is told.
 func (e *Engine) applyRestart(r *run, s link.State) {
 	c := r.c
-	var died, started bool
+	var died, started, missed bool
 	var exit guest.Exit
 	c.update(func() {
 		st := &c.state
 		if total := r.base + s.Restarts; total > st.Restarts && s.Exit != nil {
-			died, exit = true, *s.Exit
+			died, exit, missed = true, *s.Exit, st.Status == StatusRestarting
+			r.told = exit.Finished
 			restarts := total
 			c.setExit(exit)
 			st.Restarts, st.Status, r.paused = restarts, StatusRestarting, false
@@ -94,6 +95,9 @@ func (e *Engine) applyRestart(r *run, s link.State) {
 			r.stdin = r.link.Stdin("", false)
 		}
 	})
+	if missed {
+		e.emit(c, "start")
+	}
 	if died {
 		e.emitExit(c, exit)
 	}

@@ -53,6 +53,7 @@ type run struct {
 	readers    int           // attached clients
 	base       int           // restarts before this boot
 	paused     bool          // the processes are frozen
+	told       time.Time     // the end of the last process that apply has told of
 	watching   chan struct{} // closed when the watch of the state has ended; nil without one
 }
 
@@ -193,7 +194,7 @@ func (e *Engine) begin(r *run, h link.Hello) {
 func (e *Engine) finish(r *run, exit guest.Exit) {
 	r.step.Lock()
 	defer r.step.Unlock()
-	c, known := r.c, false
+	c, known, waited, told := r.c, false, false, false
 	if !r.isOver() {
 		e.unpublish(c) // before anyone knows: the ports are free for who comes next
 	}
@@ -201,6 +202,8 @@ func (e *Engine) finish(r *run, exit guest.Exit) {
 		if known = r.over; known {
 			return
 		}
+		waited = c.state.Status == StatusRestarting
+		told = waited && exit.Finished.Equal(r.told) // it was stopped before its next start
 		r.over = true
 		c.lastExit = &exitMark{exit.Code, exit.Finished}
 		c.setExit(exit)
@@ -208,7 +211,12 @@ func (e *Engine) finish(r *run, exit guest.Exit) {
 	if known {
 		return
 	}
-	e.emitExit(c, exit)
+	if waited && !told {
+		e.emit(c, "start") // of the last process, which was too quick to be seen
+	}
+	if !told {
+		e.emitExit(c, exit)
+	}
 	if exit.Error == "" {
 		e.tellConnected(c, "", "disconnect")
 	}

@@ -64,8 +64,10 @@ func (e *Engine) update(ctx context.Context, c *container, req UpdateRequest) er
 		if err := r.limit(ctx, req); err != nil {
 			return err
 		}
-		size = compute.UpdateRequest{}
+		size = compute.UpdateRequest{} // it keeps what it has
 		next.CPUs, next.MemoryMB = old.CPUs, old.MemoryMB
+	} else if err := c.awaitGone(ctx); err != nil {
+		return err
 	}
 	c.update(func() {
 		c.def.CPUs, c.def.MemoryMB, c.def.Limits, c.def.Restart, c.def.API = next.CPUs, next.MemoryMB, next.Limits, next.Restart, next.API
@@ -80,6 +82,16 @@ func (e *Engine) update(ctx context.Context, c *container, req UpdateRequest) er
 	}
 	if running && next.watched() {
 		e.watch(r)
+	}
+	return nil
+}
+
+// awaitGone waits for the VM of a container that has ended to be off.
+func (c *container) awaitGone(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*offPatience+drainPatience)
+	defer cancel()
+	if err := c.await(ctx, func() bool { return c.run == nil }); err != nil {
+		return fail(errdef.ErrUnavailable, "it has exited, but its VM is still on")
 	}
 	return nil
 }

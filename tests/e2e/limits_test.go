@@ -49,7 +49,7 @@ func TestConfinementOfAContainer(t *testing.T) {
 }
 
 func TestPrivileged(t *testing.T) {
-	r := dockerRun(t.Context(), nil, "run", "--rm", "--privileged", "busybox", "sh", "-c", "mount -t tmpfs none /mnt && grep CapBnd /proc/self/status && echo 1 > /proc/sys/vm/drop_caches && ls /dev/sda")
+	r := dockerRun(t.Context(), nil, "run", "--rm", "--privileged", "busybox", "sh", "-c", "mkdir -p /mnt && mount -t tmpfs none /mnt && grep CapBnd /proc/self/status && echo 1 > /proc/sys/vm/drop_caches && ls /dev/sda")
 	if r.Code != 0 || !strings.Contains(r.Stdout, "000001ffffffffff") || !strings.Contains(r.Stdout, "/dev/sda") {
 		t.Errorf("%+v", r)
 	}
