@@ -3,14 +3,18 @@ package dockerapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	containerrouter "github.com/docker/docker/api/server/router/container"
 	"github.com/docker/docker/api/types/backend"
 	"github.com/docker/docker/api/types/container"
+	eventtypes "github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
 	timetypes "github.com/docker/docker/api/types/time"
+	"github.com/docker/docker/errdefs"
 	"github.com/moby/sys/signal"
 
 	"github.com/openvic/vic/core/engine"
@@ -18,7 +22,8 @@ import (
 
 // containers is the backend of Docker's container router.
 type containers struct {
-	opts Options
+	opts    Options
+	pruning atomic.Bool // one prune at a time, as with Docker
 
 	mu      sync.Mutex
 	decoded map[string]*definition // by container ID; what is in them never changes
@@ -146,6 +151,10 @@ func (b *containers) ContainersPrune(ctx context.Context, f filters.Args) (*cont
 	if err != nil {
 		return nil, err
 	}
+	if !b.pruning.CompareAndSwap(false, true) {
+		return nil, errdefs.Conflict(errors.New("a prune operation is already running"))
+	}
+	defer b.pruning.Store(false)
 	report := &container.PruneReport{}
 	for _, c := range b.opts.Engine.List() {
 		if ctx.Err() != nil {
@@ -158,6 +167,7 @@ func (b *containers) ContainersPrune(ctx context.Context, f filters.Args) (*cont
 			report.ContainersDeleted = append(report.ContainersDeleted, c.ID)
 		}
 	}
+	b.opts.Events.Log(eventtypes.ActionPrune, eventtypes.ContainerEventType, eventtypes.Actor{Attributes: map[string]string{"reclaimed": "0"}})
 	return report, nil
 }
 

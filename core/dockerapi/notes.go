@@ -116,7 +116,7 @@ func systemNotes() []note {
 func buildNotes() []note {
 	return []note{
 		{"POST /build", "1.24", "docker build", ""},
-		{"POST /build/prune", "1.31", "docker builder prune", ""},
+		{"POST /build/prune", "1.31", "docker builder prune, docker system prune", "there is no build cache here: nothing is removed; docker buildx prune empties a builder's own"},
 		{"POST /build/cancel", "", "docker build", ""},
 		{"POST /session", "1.31", "docker build", ""},
 		{"POST /grpc", "", "docker build", ""},

@@ -173,7 +173,10 @@ func (r *run) tell(ctx context.Context, call func(context.Context) error) error 
 	stop := context.AfterFunc(r.ctx, cancel)
 	defer stop()
 	err := call(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case err != nil && (r.ctx.Err() != nil || r.isOver()):
+		return errNotRunning(r.c.id) // it ended meanwhile
+	case errors.Is(err, context.DeadlineExceeded):
 		return fail(errdef.ErrUnavailable, "its VM does not answer")
 	}
 	return err
