@@ -21,11 +21,7 @@ func main() {
 		for _, part := range []struct {
 			letter string
 			f      func() error
-<<<<<<< HEAD
-		}{{"a", b.run}, {"b", b.pull}, {"c", b.list}, {"d", b.attach}, {"e", b.plugin}, {"g", b.atOnce}, {"h", b.many}, {"i", b.cp}} {
-=======
-		}{{"a", b.run}, {"b", b.pull}, {"c", b.list}, {"d", b.attach}, {"e", b.plugin}, {"g", b.atOnce}, {"h", b.many}, {"i", b.stops}} {
->>>>>>> 8329074 (docs: the life of a container; tests/bench: docker stop to the VM off)
+		}{{"a", b.run}, {"b", b.pull}, {"c", b.list}, {"d", b.attach}, {"e", b.plugin}, {"g", b.atOnce}, {"h", b.many}, {"i", b.cp}, {"j", b.stops}} {
 			if !selected(*only, part.letter) {
 				continue
 			}

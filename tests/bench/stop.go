@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// stops is benchmark (i): from docker stop to its answer and to the VM off in vSphere, of a process
+// stops is benchmark (j): from docker stop to its answer and to the VM off in vSphere, of a process
 // that ends on SIGTERM at once; over docker version, which asks for nothing.
 func (b *bench) stops() error {
 	if _, err := b.timed("pull", "-q", "busybox"); err != nil {
@@ -25,7 +25,7 @@ func (b *bench) stops() error {
 		answers, offs, versions = append(answers, answer), append(offs, off), append(versions, v)
 	}
 	a, o, v := median(answers), median(offs), median(versions)
-	row("(i) docker stop to its answer: %s; to the VM off: %s; docker version: %s; ratio %.2f", seconds(a), seconds(o), seconds(v), o.Seconds()/v.Seconds())
+	row("(j) docker stop to its answer: %s; to the VM off: %s; docker version: %s; ratio %.2f", seconds(a), seconds(o), seconds(v), o.Seconds()/v.Seconds())
 	return nil
 }
 
