@@ -64,6 +64,15 @@ func (a *app) configure(c *cli.Context) error {
 			return nil
 		}
 		ch := vch.Change{Options: options, Ops: ops}
+		var fresh []string
+		for _, f := range options["registry-ca"] {
+			if !slices.Contains(r.Options["registry-ca"], f) {
+				fresh = append(fresh, f)
+			}
+		}
+		if ch.RegistryCAs, err = registryCAs(fresh); err != nil {
+			return err
+		}
 		if err := a.resolve(ctx, s, r, options, &ch, c.Bool("force")); err != nil {
 			return err
 		}

@@ -86,7 +86,7 @@ func networkFlags() []cli.Flag {
 		str(groupNetwork, "bridge-network", "b", "`port group` for container VMs, of this VCH alone; on vCenter a distributed one"),
 		&cli.StringFlag{Name: "bridge-network-range", Aliases: []string{"bnr"}, Category: groupNetwork, Value: "172.16.0.0/16",
 			Usage: "`IP range` of the bridge network"},
-		number(groupNetwork, "bridge-network-width", "bnw", 0, "prefix length in `bits` of the networks that docker network create makes; 0: the driver's own"),
+		number(groupNetwork, "bridge-network-width", "bnw", 0, "prefix length in `bits` of the default bridge and of each network that docker network create takes from --bridge-network-range; 0: the default bridge has all of it"),
 		&cli.StringFlag{Name: "public-network", Aliases: []string{"pn"}, Category: groupNetwork, Value: "VM Network",
 			Usage: "`port group` of registries, vCenter and published ports, and the way to the rest of the world"},
 		str(groupNetwork, "public-network-ip", "", "static `address/bits` there, such as 10.0.0.2/24; else DHCP"),
@@ -123,6 +123,8 @@ func imageFlags() []cli.Flag {
 	return []cli.Flag{
 		many(groupImages, "registry-mirror", "", "`URL` of a mirror for docker.io"),
 		many(groupImages, "insecure-registry", "dir", "`host[:port]` of a registry without a trusted certificate"),
+		many(groupImages, "registry-ca", "rc", "`file` with the certificate of an authority, PEM, that registries' certificates may be signed by"),
+		many(groupImages, "whitelist-registry", "wr", "`registry` that may be used, and no other: host[:port], *.example.com or a network"),
 		str(groupImages, "http-proxy", "hproxy", "`URL` of the proxy for pulls over HTTP"),
 		str(groupImages, "https-proxy", "sproxy", "`URL` of the proxy for pulls over HTTPS"),
 		str(groupImages, "no-proxy", "", "`hosts`, separated by commas, that pulls reach without a proxy"),

@@ -49,6 +49,9 @@ func (a *app) input(c *cli.Context) (precheck.Input, error) {
 	if err := readOps(c, &in.Spec); err != nil {
 		return in, err
 	}
+	if in.Spec.RegistryCAs, err = registryCAs(trimmed(c.StringSlice("registry-ca"))); err != nil {
+		return in, err
+	}
 	in.Certs, err = certOptions(c)
 	return in, err
 }
@@ -82,8 +85,8 @@ func readBridge(c values, s *vch.Settings) error {
 		return wrongOption(name, c.String(name), "not a network", "give it a network such as 172.16.0.0/16")
 	}
 	s.BridgeRange = p.Masked()
-	if w := c.Int64("bridge-network-width"); w != 0 && (w < 8 || w > 29) {
-		return wrongOption("bridge-network-width", fmt.Sprint(w), "not a prefix length of a small network", "give it a number from 8 to 29")
+	if w := c.Int64("bridge-network-width"); w != 0 && (w < int64(p.Bits()) || w > 29) {
+		return wrongOption("bridge-network-width", fmt.Sprint(w), "not a prefix length of networks in "+p.String(), fmt.Sprintf("give it a number from %d to 29", p.Bits()))
 	}
 	s.BridgeWidth = int(c.Int64("bridge-network-width"))
 	return nil
@@ -121,6 +124,7 @@ func readVolumeSize(c values, s *vch.Settings) error {
 // readImages reads the options of imageFlags.
 func readImages(c values, s *vch.Settings) error {
 	s.RegistryMirrors, s.InsecureRegistries = trimmed(c.StringSlice("registry-mirror")), trimmed(c.StringSlice("insecure-registry"))
+	s.AllowedRegistries = trimmed(c.StringSlice("whitelist-registry"))
 	s.HTTPProxy, s.HTTPSProxy, s.NoProxy = c.String("http-proxy"), c.String("https-proxy"), c.String("no-proxy")
 	for name, values := range map[string][]string{"registry-mirror": s.RegistryMirrors, "http-proxy": {s.HTTPProxy}, "https-proxy": {s.HTTPSProxy}} {
 		for _, v := range values {
@@ -159,6 +163,19 @@ func readNamePattern(c values, s *vch.Settings) error {
 	}
 	s.NamePattern = p
 	return nil
+}
+
+// registryCAs reads the files of registries' authorities.
+func registryCAs(files []string) ([][]byte, error) {
+	var all [][]byte
+	for _, f := range files {
+		b, err := certs.ReadAuthorities("--registry-ca", []string{f})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, b)
+	}
+	return all, nil
 }
 
 func readOps(c values, s *vch.Spec) error {

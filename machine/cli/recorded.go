@@ -83,7 +83,7 @@ func (r recorded) change(c *cli.Context, flags []cli.Flag) ([]string, error) {
 	}
 	for _, v := range c.StringSlice("remove") {
 		name, value, _ := strings.Cut(strings.TrimPrefix(v, "--"), "=")
-		if _, list := flagNamed(flags, name).(*cli.StringSliceFlag); !list || name == "volume-store" {
+		if _, list := flagNamed(flags, name).(*cli.StringSliceFlag); !list || name == "volume-store" || name == "registry-ca" {
 			return nil, wrongOption("remove", v, "it is no option whose values can be removed", "give it as option=value, for example insecure-registry=reg.example.com")
 		}
 		if !slices.Contains(r[name], value) {

@@ -13,7 +13,7 @@ type Change struct {
 	Options      map[string][]string
 	VolumeStores []VolumeStore // that are new
 	Ops          Login         // without a user: the one that is there
-	RegistryCAs  [][]byte      // nil: those that are there
+	RegistryCAs  [][]byte      // besides those that are there
 }
 
 // Configure puts a Change into effect; containers do not notice. It says whether anything changed.
@@ -35,15 +35,14 @@ func (e *Editor) Configure(ctx context.Context, ch Change) (bool, error) {
 	if ch.Ops.User != "" {
 		e.ep.login = ch.Ops
 	}
-	if ch.RegistryCAs != nil {
-		e.setRegistryCAs(ch.RegistryCAs)
+	var all [][]byte
+	for _, f := range e.ep.keep {
+		if isRegistryCA(f) {
+			all = append(all, f.Data)
+		}
 	}
+	e.ep.keep = append(slices.DeleteFunc(e.ep.keep, isRegistryCA), registryCAs(append(all, ch.RegistryCAs...))...)
 	return e.Apply(ctx)
-}
-
-// setRegistryCAs replaces the authorities of registries.
-func (e *Editor) setRegistryCAs(all [][]byte) {
-	e.ep.keep = append(slices.DeleteFunc(e.ep.keep, isRegistryCA), registryCAs(all)...)
 }
 
 func isRegistryCA(f guest.File) bool {

@@ -73,11 +73,14 @@ func TestConfigureChangesWhatIsNamedAndNothingElse(t *testing.T) {
 	set = e.Record().Settings
 	set.InsecureRegistries = []string{"reg:5000"}
 	store := VolumeStore{Label: "default", Files: p.Res.Files, Path: "vols"}
-	changed, err = e.Configure(t.Context(), Change{Settings: set, VolumeStores: []VolumeStore{store}, Options: map[string][]string{"insecure-registry": {"reg:5000"}}})
+	changed, err = e.Configure(t.Context(), Change{Settings: set, VolumeStores: []VolumeStore{store}, RegistryCAs: [][]byte{[]byte("pem")}, Options: map[string][]string{"insecure-registry": {"reg:5000"}}})
 	if err != nil || !changed {
 		t.Fatal(changed, err)
 	}
 	_, vicd := told(t, s)
+	if !strings.Contains(vicd, `registry_ca = ["/etc/vic/tls/registry-ca-1.pem"]`) {
+		t.Errorf("vicd.toml:\n%s", vicd)
+	}
 	if !strings.Contains(vicd, `insecure_registries = ["reg:5000"]`) || !strings.Contains(vicd, `registry_mirrors = ["http://mirror:5000"]`) {
 		t.Errorf("vicd.toml:\n%s", vicd)
 	}

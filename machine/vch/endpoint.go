@@ -131,7 +131,7 @@ func (e *endpointConfig) networks() []guest.Network {
 	for _, n := range e.NICs {
 		g := guest.Network{Name: n.Name, MAC: e.macs[n.Interface], Interface: n.Interface}
 		if n.Interface == RoleBridge {
-			g.Addresses = []netip.Prefix{netip.PrefixFrom(e.Settings.Gateway(), e.Settings.BridgeRange.Bits()),
+			g.Addresses = []netip.Prefix{netip.PrefixFrom(e.Settings.Gateway(), e.Settings.BridgeSubnet().Bits()),
 				netip.MustParsePrefix(linkAddress + "/64")}
 			all = append(all, g)
 			continue

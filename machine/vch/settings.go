@@ -14,7 +14,8 @@ import (
 // secrets.
 type Settings struct {
 	BridgeRange netip.Prefix `json:"bridgeRange"`
-	// BridgeWidth is the prefix length of the networks that docker network create makes.
+	// BridgeWidth is the prefix length of the networks that docker network create makes, and of the
+	// default bridge, which is the first of them in BridgeRange; 0: the default bridge has all of it.
 	BridgeWidth int               `json:"bridgeWidth,omitempty"`
 	Static      map[string]Static `json:"static,omitempty"` // by role; roles that are not there use DHCP
 	DNS         []netip.Addr      `json:"dns,omitempty"`
@@ -38,6 +39,7 @@ type Settings struct {
 
 	RegistryMirrors    []string `json:"registryMirrors,omitempty"`
 	InsecureRegistries []string `json:"insecureRegistries,omitempty"`
+	AllowedRegistries  []string `json:"allowedRegistries,omitempty"` // empty: all
 
 	HTTPProxy  string `json:"httpProxy,omitempty"`
 	HTTPSProxy string `json:"httpsProxy,omitempty"`
@@ -45,6 +47,14 @@ type Settings struct {
 
 	Syslog string `json:"syslog,omitempty"`
 	Debug  int    `json:"debug,omitempty"` // 1 and more: vicd logs for developers; create keeps what it made when it fails
+}
+
+// BridgeSubnet is the subnet of the default bridge network.
+func (s Settings) BridgeSubnet() netip.Prefix {
+	if s.BridgeWidth > s.BridgeRange.Bits() {
+		return netip.PrefixFrom(s.BridgeRange.Masked().Addr(), s.BridgeWidth)
+	}
+	return s.BridgeRange.Masked()
 }
 
 // The roles of the endpoint's networks. Several may be on one NIC: that has the name of the first.

@@ -25,6 +25,7 @@ func TestSettingsReachTheEndpoint(t *testing.T) {
 			RoleManagement: {Address: netip.MustParsePrefix("10.1.0.2/24"), Routes: []guest.Route{{Destination: netip.MustParsePrefix("10.9.0.0/16"), Via: netip.MustParseAddr("10.1.0.1")}}}}
 		spec.DNS = []netip.Addr{netip.MustParseAddr("10.0.0.53")}
 		spec.Syslog, spec.Debug, spec.HTTPSProxy, spec.MaxContainers, spec.NamePattern = "udp://log:514", 1, "http://proxy:3128", 5, "x-{id}"
+		spec.BridgeWidth, spec.AllowedRegistries, spec.RegistryCAs = 24, []string{"*.example.com"}, [][]byte{[]byte("pem")}
 		spec.Memory = Allocation{Limit: 4096, Reservation: 100, Shares: "low"}
 		r.Containers = []ContainerNetwork{{Name: "back", Portgroup: "dvportgroup-9", Subnet: netip.MustParsePrefix("10.5.0.0/24"), Firewall: "open"}}
 	})
@@ -53,8 +54,8 @@ func TestSettingsReachTheEndpoint(t *testing.T) {
 		files[f.Path] = string(f.Data)
 	}
 	for file, wants := range map[string][]string{
-		vicdTOML:    {`interface = "client"`, `max_containers = 5`, `tls_crl = "/etc/vic/tls/crl.pem"`},
-		vsphereTOML: {`name_pattern = "x-{id}"`, `[[network.container]]`, `subnet = "10.5.0.0/24"`, `firewall = "open"`},
+		vicdTOML:    {`interface = "client"`, `max_containers = 5`, `allow_registries = ["*.example.com"]`, `registry_ca = ["/etc/vic/tls/registry-ca-1.pem"]`, `tls_crl = "/etc/vic/tls/crl.pem"`},
+		vsphereTOML: {`name_pattern = "x-{id}"`, `[[network.container]]`, `subnet = "172.16.0.0/24"`, `pools = ["172.16.0.0/16"]`, `subnet_bits = 24`, `subnet = "10.5.0.0/24"`, `firewall = "open"`},
 	} {
 		for _, want := range wants {
 			if !strings.Contains(files[file], want) {

@@ -49,6 +49,8 @@ type vicdConfig struct {
 		Root     string   `toml:"root"`
 		Mirrors  []string `toml:"registry_mirrors"`
 		Insecure []string `toml:"insecure_registries"`
+		CAs      []string `toml:"registry_ca,omitempty"`
+		Allow    []string `toml:"allow_registries,omitempty"`
 	} `toml:"images"`
 	Engine struct {
 		Compute   string `toml:"compute"`
@@ -82,6 +84,12 @@ func (e *endpointConfig) vicd() ([]byte, error) {
 	c.Images.Root = stateDir + "/images"
 	c.Images.Mirrors = list(s.RegistryMirrors)
 	c.Images.Insecure = list(s.InsecureRegistries)
+	c.Images.Allow = s.AllowedRegistries
+	for _, f := range e.keep {
+		if isRegistryCA(f) {
+			c.Images.CAs = append(c.Images.CAs, f.Path)
+		}
+	}
 	c.Engine.Compute, c.Engine.Storage, c.Engine.Network = "vsphere", "vsphere", "vsphere"
 	c.Engine.CPUs, c.Engine.MemoryMB, c.Engine.Max = 1, s.ContainerMemoryMB, s.MaxContainers
 	c.Engine.PluginDir = "/etc/vic/plugins.d"
@@ -119,6 +127,8 @@ type vsphereConfig struct {
 		Datastore    string `toml:"datastore"`
 	} `toml:"compute"`
 	Network struct {
+		Pools     []netip.Prefix     `toml:"pools,omitempty"`
+		Bits      int                `toml:"subnet_bits,omitempty"`
 		Bridge    bridgeConfig       `toml:"bridge"`
 		Container []containerNetwork `toml:"container,omitempty"`
 	} `toml:"network"`
@@ -165,8 +175,11 @@ func (e *endpointConfig) vsphere() ([]byte, error) {
 		c.Compute.NamePattern = s.NamePattern
 	}
 	c.Compute.Datastore = e.Datastore
-	c.Network.Bridge = bridgeConfig{Portgroup: e.Bridge, Subnet: s.BridgeRange.Masked(),
+	c.Network.Bridge = bridgeConfig{Portgroup: e.Bridge, Subnet: s.BridgeSubnet(),
 		Gateway: s.Gateway(), Interface: RoleBridge, Uplink: RolePublic}
+	if s.BridgeWidth > 0 {
+		c.Network.Pools, c.Network.Bits = []netip.Prefix{s.BridgeRange.Masked()}, s.BridgeWidth
+	}
 	for _, n := range s.ContainerNetworks {
 		c.Network.Container = append(c.Network.Container, containerNetwork{Name: n.Name, Portgroup: n.Portgroup, Subnet: n.Subnet,
 			Gateway: n.Gateway, Ranges: n.Ranges, DNS: n.DNS, Firewall: n.Firewall})

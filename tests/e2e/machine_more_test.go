@@ -43,7 +43,7 @@ type talkers struct{ server, client string }
 
 func startTalkers(t *testing.T) talkers {
 	t.Helper()
-	server := container(t, "busybox", "sh", "-c", "nc -l -p 9000 > /got; echo the connection has ended; sleep 3600")
+	server := container(t, "busybox", "sh", "-c", "sleep 7200 | nc -l -p 9000 > /got; echo the connection has ended; sleep 3600")
 	ip := inspect(t, server, "{{.NetworkSettings.Networks.bridge.IPAddress}}")
 	client := container(t, "busybox", "sh", "-c",
 		"sleep 1; i=0; while :; do i=$((i+1)); echo $i; echo $i >&2; usleep 200000; done | nc "+ip+" 9000")
@@ -121,7 +121,7 @@ func TestConfigureWhileAContainerTalks(t *testing.T) {
 	} else if strings.TrimSpace(limit) != "16384" {
 		t.Errorf("the limit is %s", limit)
 	}
-	mustMachine(t, "", "configure", "--volume-store", "datastore2/e2e-more:more")
+	mustMachine(t, "", "configure", "--volume-store", "datastore1/e2e-more:more")
 	k.check(t, "an added volume store")
 	docker(t, "volume", "create", "--opt", "VolumeStore=more", "--name", "e2e-more")
 	docker(t, "volume", "rm", "e2e-more")
