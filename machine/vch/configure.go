@@ -32,6 +32,9 @@ func (e *Editor) Configure(ctx context.Context, ch Change) (bool, error) {
 		}
 		e.log.Printf("the volume store %s is %s", s.Label, s.Location())
 	}
+	if err := e.grantNew(ctx, ch); err != nil {
+		return false, err
+	}
 	if ch.Ops.User != "" {
 		e.ep.login = ch.Ops
 	}

@@ -161,6 +161,13 @@ func TestUpgradeAndRollback(t *testing.T) {
 	if v := open(t, s).Record().Version; v != "1" || iso() != "[LocalDS_0] vch1/appliance-1.iso" {
 		t.Errorf("version %s boots %s", v, iso())
 	}
+	_, err = open(t, s).Upgrade(t.Context(), images(t, "2")) // the image of before is not written over
+	must(t, err)
+	if iso() != "[LocalDS_0] vch1/appliance-2.2.iso" {
+		t.Errorf("it boots %s", iso())
+	}
+	_, err = open(t, s).Rollback(t.Context(), time.Second)
+	must(t, err)
 	_, err = open(t, s).Upgrade(t.Context(), images(t, "3"))
 	must(t, err)
 	if inv := s.Inventory(); strings.Contains(inv, "appliance-2.iso") || !strings.Contains(inv, "appliance-1.iso") || !strings.Contains(inv, "bootstrap-3.iso") {

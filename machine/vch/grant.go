@@ -104,7 +104,7 @@ func (c *creator) grant(ctx context.Context) error {
 			return err
 		}
 		for _, ref := range places[p] {
-			if err := c.grantOn(ctx, m, p, ref, role); err != nil {
+			if err := grantOn(ctx, m, c.Res.Files, &c.Record, c.Spec.Ops.User, p, ref, role); err != nil {
 				return err
 			}
 		}
@@ -147,27 +147,57 @@ func ensureRole(ctx context.Context, m *object.AuthorizationManager, p privilege
 	return have.RoleId, nil
 }
 
-// grantOn gives a role on one object. vSphere lets an account have one role on an object: another one
-// is somebody's decision and stays.
-func (c *creator) grantOn(ctx context.Context, m *object.AuthorizationManager, p privileges.Place, ref types.ManagedObjectReference, role int32) error {
-	g := Grant{Type: ref.Type, Object: ref.Value, Principal: Principal(c.Spec.Ops.User), Role: roleName(p)}
+// grantOn gives a role on one object, and remembers it first, so that a delete finds it. vSphere lets an
+// account have one role on an object: another one is somebody's decision and stays.
+func grantOn(ctx context.Context, m *object.AuthorizationManager, f session.Files, r *Record, user string, p privileges.Place, ref types.ManagedObjectReference, role int32) error {
+	g := Grant{Type: ref.Type, Object: ref.Value, Principal: Principal(user), Role: roleName(p)}
 	there, err := m.RetrieveEntityPermissions(ctx, ref, false)
 	if err != nil {
 		return fmt.Errorf("read the permissions on %s %s: %w", ref.Type, ref.Value, session.Classify(err))
 	}
 	for _, t := range there {
 		if strings.EqualFold(t.Principal, g.Principal) && t.RoleId != role {
-			return advice.Wrap(fmt.Errorf("%s has another role on %s %s already: %w", c.Spec.Ops.User, ref.Type, ref.Value, errdef.ErrConflict),
+			return advice.Wrap(fmt.Errorf("%s has another role on %s %s already: %w", user, ref.Type, ref.Value, errdef.ErrConflict),
 				"remove that permission, or add the privileges to that role and leave --ops-grant-perms out; --dry-run lists them")
 		}
 	}
-	c.Record.Grants = append(c.Record.Grants, g)
-	if err := c.Record.writeMarker(ctx, c.Res.Files); err != nil { // before, so that a delete finds it
+	if !slices.Contains(r.Grants, g) {
+		r.Grants = append(r.Grants, g)
+	}
+	if err := r.writeMarker(ctx, f); err != nil {
 		return err
 	}
-	err = m.SetEntityPermissions(ctx, ref, []types.Permission{{Principal: g.Principal, RoleId: role, Propagate: p.Propagates()}})
-	if err != nil {
-		return fmt.Errorf("give %s the role %q on %s %s: %w", c.Spec.Ops.User, roleName(p), ref.Type, ref.Value, session.Classify(err))
+	if err := m.SetEntityPermissions(ctx, ref, []types.Permission{{Principal: g.Principal, RoleId: role, Propagate: p.Propagates()}}); err != nil {
+		return fmt.Errorf("give %s the role %q on %s %s: %w", user, roleName(p), ref.Type, ref.Value, session.Classify(err))
+	}
+	return nil
+}
+
+// grantNew gives the operations user, if create gave it its privileges, those on what is new.
+func (e *Editor) grantNew(ctx context.Context, ch Change) error {
+	if len(e.ep.Grants) == 0 {
+		return nil
+	}
+	places := map[privileges.Place][]types.ManagedObjectReference{}
+	for _, s := range ch.VolumeStores {
+		if s.Share == "" {
+			places[privileges.Datastore] = append(places[privileges.Datastore], s.Files.Datastore.Reference())
+		}
+	}
+	for _, n := range ch.Settings.ContainerNetworks {
+		places[privileges.Network] = append(places[privileges.Network], types.ManagedObjectReference{Type: n.Kind, Value: n.Portgroup})
+	}
+	m := object.NewAuthorizationManager(e.sess.Client)
+	for p, refs := range places {
+		role, err := ensureRole(ctx, m, p)
+		if err != nil {
+			return err
+		}
+		for _, ref := range refs {
+			if err := grantOn(ctx, m, e.files, e.ep.Record, e.ep.login.User, p, ref, role); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

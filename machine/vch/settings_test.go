@@ -119,6 +119,16 @@ func TestTheOperationsUserGetsItsPrivilegesAndLosesThem(t *testing.T) {
 	if len(p.Record.Grants) != 5 { // datacenter, datastore, port group, switch, vApp
 		t.Errorf("%+v", p.Record.Grants)
 	}
+	e := open(t, s)
+	set := e.Record().Settings
+	backend, err := s.Finder().Network(ctx, "backend")
+	must(t, err)
+	set.ContainerNetworks = []ContainerNetwork{{Name: "back", Kind: backend.Reference().Type, Portgroup: backend.Reference().Value}}
+	must(t, e.grantNew(ctx, Change{Settings: set}))
+	if perms, err := m.RetrieveEntityPermissions(ctx, backend.Reference(), false); err != nil || len(perms) != 1 {
+		t.Errorf("a new container network: %+v %v", perms, err)
+	}
+	must(t, e.give(ctx, e.config, toJSON(t, e.Record())))
 	must(t, Delete(ctx, s.Session, DeleteOptions{Query: Query{Name: "vch1"}}, nil))
 	if after := state(); after != before {
 		t.Errorf("left behind: %s\nbefore: %s", after, before)

@@ -59,8 +59,12 @@ func (e *Editor) Upgrade(ctx context.Context, im Images) (*Ready, error) {
 	if err != nil {
 		return nil, err
 	}
+	there, err := e.files.List(ctx, e.ep.Folder)
+	if err != nil {
+		return nil, err
+	}
 	r := e.ep.Record
-	r.Version, r.ApplianceISO, r.BootstrapISO = im.Version, isoName("appliance", im.Version), isoName("bootstrap", im.Version)
+	r.Version, r.ApplianceISO, r.BootstrapISO = im.Version, freeName(there, "appliance", im.Version), freeName(there, "bootstrap", im.Version)
 	for _, f := range []struct{ local, name string }{{im.ApplianceISO, r.ApplianceISO}, {im.BootstrapISO, r.BootstrapISO}} {
 		if err := e.upload(ctx, f.local, f.name); err != nil {
 			e.forget(ctx)
@@ -81,6 +85,15 @@ func (e *Editor) Upgrade(ctx context.Context, im Images) (*Ready, error) {
 	}
 	e.tidy(back)
 	return nil, advice.Wrap(fmt.Errorf("%w; version %s serves again", err, old), "containers were not touched; vic-machine debug collects the logs")
+}
+
+// freeName is an image's name that no file has: one that is there may be in use, or wanted by a rollback.
+func freeName(there []string, kind, version string) string {
+	name := isoName(kind, version)
+	for n := 2; slices.Contains(there, name); n++ {
+		name = isoName(kind, fmt.Sprintf("%s.%d", version, n))
+	}
+	return name
 }
 
 // forget takes back what was changed in memory, and what was uploaded.

@@ -167,6 +167,16 @@ func TestConfigureWhileAContainerTalks(t *testing.T) {
 	}
 }
 
+// vicdVersion is what the endpoint says of itself.
+func vicdVersion(t *testing.T) string {
+	t.Helper()
+	out, err := theLab.Vic("version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 // nextVersion builds a vic-machine and an appliance that call themselves so.
 func nextVersion(t *testing.T, version string) (program, appliance string) {
 	t.Helper()
@@ -196,7 +206,7 @@ func nextVersion(t *testing.T, version string) (program, appliance string) {
 
 func TestUpgradeAndRollbackWhileAContainerTalks(t *testing.T) {
 	k := startTalkers(t)
-	before := docker(t, "version", "--format", "{{.Server.Version}}")
+	before := vicdVersion(t)
 	bootstrap := filepath.Join(theLab.Build, "iso", "bootstrap.iso")
 	program, appliance := nextVersion(t, "e2e-next")
 	serving := func() {
@@ -207,14 +217,14 @@ func TestUpgradeAndRollbackWhileAContainerTalks(t *testing.T) {
 	}
 	mustMachine(t, program, "upgrade", "--appliance-iso", appliance, "--bootstrap-iso", bootstrap)
 	serving()
-	if v := docker(t, "version", "--format", "{{.Server.Version}}"); !strings.Contains(v, "e2e-next") {
+	if v := vicdVersion(t); !strings.Contains(v, "e2e-next") {
 		t.Errorf("after the upgrade the version is %s", v)
 	}
 	k.check(t, "an upgrade")
 	id := container(t, "busybox", "sleep", "600") // boots the new image
 	mustMachine(t, "", "rollback")
 	serving()
-	if v := docker(t, "version", "--format", "{{.Server.Version}}"); v != before {
+	if v := vicdVersion(t); v != before {
 		t.Errorf("after the rollback the version is %s, before it was %s", v, before)
 	}
 	k.check(t, "a rollback")
