@@ -131,7 +131,7 @@ func TestWhatTheEndpointRefusesIsPutBack(t *testing.T) {
 }
 
 func images(t *testing.T, version string) Images {
-	return Images{Version: version, ApplianceISO: simtest.ISO(t, "a2.iso"), BootstrapISO: simtest.ISO(t, "b2.iso"), Patience: 3 * time.Second}
+	return Images{Version: version, ApplianceISO: simtest.ISO(t, "a2.iso"), BootstrapISO: simtest.ISO(t, "b2.iso"), Patience: 30 * time.Second}
 }
 
 func TestUpgradeAndRollback(t *testing.T) {
@@ -155,7 +155,7 @@ func TestUpgradeAndRollback(t *testing.T) {
 	if _, err := open(t, s).Upgrade(t.Context(), images(t, "2")); !errors.Is(err, errdef.ErrExists) {
 		t.Errorf("the same again: %v", err)
 	}
-	if _, err := open(t, s).Rollback(t.Context(), time.Second); err != nil {
+	if _, err := open(t, s).Rollback(t.Context(), 30*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if v := open(t, s).Record().Version; v != "1" || iso() != "[LocalDS_0] vch1/appliance-1.iso" {
@@ -166,7 +166,7 @@ func TestUpgradeAndRollback(t *testing.T) {
 	if iso() != "[LocalDS_0] vch1/appliance-2.2.iso" {
 		t.Errorf("it boots %s", iso())
 	}
-	_, err = open(t, s).Rollback(t.Context(), time.Second)
+	_, err = open(t, s).Rollback(t.Context(), 30*time.Second)
 	must(t, err)
 	_, err = open(t, s).Upgrade(t.Context(), images(t, "3"))
 	must(t, err)
@@ -197,7 +197,7 @@ func TestAnUpgradeThatDoesNotServeBringsTheOldVersionBack(t *testing.T) {
 	if e.Record().Version != "2" || !e.on || s.Inventory() != before {
 		t.Errorf("version %s, on %v, inventory\n%s", e.Record().Version, e.on, s.Inventory())
 	}
-	if _, err := e.Rollback(t.Context(), 3*time.Second); err != nil {
+	if _, err := e.Rollback(t.Context(), 30*time.Second); err != nil {
 		t.Errorf("the version of before is not known any more: %v", err)
 	}
 }
