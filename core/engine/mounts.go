@@ -187,35 +187,43 @@ func (c *container) exclusive() []string {
 	return volumeNames(slices.DeleteFunc(slices.Clone(c.definition().Mounts), MountPoint.Shared))
 }
 
+// endPatience is how long a VM may take to go off after its process has ended.
+const endPatience = 2*offPatience + drainPatience
+
 // claim takes a container's volumes for its next run. One whose holder has ended, but not yet its VM,
 // is waited for.
 func (e *Engine) claim(ctx context.Context, c *container) error {
 	names := c.exclusive()
-	ctx, cancel := context.WithTimeout(ctx, 2*offPatience+drainPatience)
+	ctx, cancel := context.WithTimeout(ctx, endPatience)
 	defer cancel()
 	for {
 		other, name := e.volumes.tryClaim(c, names)
 		if other == nil {
 			return nil
 		}
-		other.mu.Lock()
-		r := other.run
-		ending := r == nil || r.over
-		other.mu.Unlock()
-		taken := fail(errdef.ErrConflict, "volume %q is in use by container %s; a volume on a datastore is for one running container at a time: "+
-			"stop that one, or use a volume store on NFS", name, other.title())
-		if !ending {
-			return taken
+		if !e.awaitUnclaim(ctx, other) {
+			return fail(errdef.ErrConflict, "volume %q is in use by container %s; a volume on a datastore is for one running container at a time: "+
+				"stop that one, or use a volume store on NFS", name, other.title())
 		}
-		// Between its power off and the end of its claim lie microseconds.
-		if err := other.await(ctx, func() bool { return r == nil || r.gone }); err != nil {
-			return taken
-		}
-		select {
-		case <-time.After(time.Millisecond):
-		case <-ctx.Done():
-			return taken
-		}
+	}
+}
+
+// awaitUnclaim waits for the VM of a holder of volumes whose process has ended; false if it has not,
+// or if the VM does not go off in time.
+func (e *Engine) awaitUnclaim(ctx context.Context, holder *container) bool {
+	holder.mu.Lock()
+	r := holder.run
+	ending := r == nil || r.over
+	holder.mu.Unlock()
+	if !ending || holder.await(ctx, func() bool { return r == nil || r.gone }) != nil {
+		return false
+	}
+	// Between its power off and the end of its claim lie microseconds.
+	select {
+	case <-time.After(time.Millisecond):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

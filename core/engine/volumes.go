@@ -278,8 +278,12 @@ func (e *Engine) GrowVolume(ctx context.Context, name string, capacity int64) (V
 	ctx, cancel := e.detached(ctx)
 	defer cancel()
 	defer e.volumes.lock(name)()
-	if c := e.volumes.claimed(name); c != nil {
-		return Volume{}, fail(errdef.ErrConflict, "volume %q is in use by container %s; it grows when that is stopped", name, c.title())
+	patience, stop := context.WithTimeout(ctx, endPatience)
+	defer stop()
+	for c := e.volumes.claimed(name); c != nil; c = e.volumes.claimed(name) {
+		if !e.awaitUnclaim(patience, c) {
+			return Volume{}, fail(errdef.ErrConflict, "volume %q is in use by container %s; it grows when that is stopped", name, c.title())
+		}
 	}
 	v, err := e.opts.Storage.GrowVolume(ctx, storage.GrowVolumeRequest{Name: name, Capacity: capacity})
 	if err != nil {
