@@ -74,20 +74,23 @@ func (e *Engine) apply(r *run, s link.State) {
 	}
 }
 
-// applyRestart tells of a process that has ended and of the one that follows. Of several that came
-// and went while the link was broken, or faster than the states come, the last is told.
+// applyRestart tells of processes that have ended and of those that followed. States come one at a
+// time: of processes that came and went between two of them only the last one's end is known, and the
+// ends before it are told in its words.
 func (e *Engine) applyRestart(r *run, s link.State) {
 	c := r.c
-	var died, started, missed bool
+	var deaths int
+	var started, waiting bool
 	var exit guest.Exit
 	c.update(func() {
 		st := &c.state
 		if total := r.base + s.Restarts; total > st.Restarts && s.Exit != nil {
-			died, exit, missed = true, *s.Exit, st.Status == StatusRestarting
-			r.told = exit.Finished
-			restarts := total
+			deaths, exit, waiting = total-st.Restarts, *s.Exit, st.Status == StatusRestarting
+			if s.Phase != link.PhaseEnded { // else this is the end after the last restart, which finish tells
+				r.told = exit.Finished
+			}
 			c.setExit(exit)
-			st.Restarts, st.Status, r.paused = restarts, StatusRestarting, false
+			st.Restarts, st.Status, r.paused = total, StatusRestarting, false
 		}
 		if s.Phase == link.PhaseRunning && st.Status == StatusRestarting {
 			started = true
@@ -95,11 +98,12 @@ func (e *Engine) applyRestart(r *run, s link.State) {
 			r.stdin = r.link.Stdin("", false)
 		}
 	})
-	if missed {
-		e.emit(c, "start")
-	}
-	if died {
+	for range deaths {
+		if waiting {
+			e.emit(c, "start")
+		}
 		e.emitExit(c, exit)
+		waiting = true
 	}
 	if started {
 		e.emit(c, "start")

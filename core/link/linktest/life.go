@@ -26,7 +26,7 @@ func (t *Tether) live() {
 		if again {
 			t.restarts++
 		}
-		t.waits, t.paused = again, false
+		t.waits, t.over, t.paused = again, !again, false
 		t.notify()
 		t.mu.Unlock()
 		if !again {
@@ -38,7 +38,7 @@ func (t *Tether) live() {
 		}
 		t.mu.Lock()
 		if t.stopped || t.dead {
-			t.waits = false
+			t.waits, t.over = false, true
 			t.notify()
 			t.mu.Unlock()
 			return
@@ -100,7 +100,7 @@ func (t *Tether) state() (*linkv1.ContainerState, <-chan struct{}) {
 		s.Phase, s.Pid = linkv1.ContainerState_PHASE_RUNNING, 42
 	case t.waits:
 		s.Phase = linkv1.ContainerState_PHASE_RESTARTING
-	case t.last == nil:
+	case !t.over:
 		s.Phase = linkv1.ContainerState_PHASE_RUNNING // its end is about to be seen
 	}
 	if t.last != nil {

@@ -44,13 +44,13 @@ type Tether struct {
 	network *guest.NetworkConfig
 
 	// Under mu: the process over its restarts.
-	restarts               int
-	waits, stopped, paused bool
-	last                   *guest.Exit
-	health                 *linkv1.Health
-	limits                 guest.Limits
-	changed                chan struct{}
-	stop, ended            chan struct{}
+	restarts                     int
+	waits, over, stopped, paused bool
+	last                         *guest.Exit
+	health                       *linkv1.Health
+	limits                       guest.Limits
+	changed                      chan struct{}
+	stop, ended                  chan struct{}
 }
 
 // Boot starts the container's process. off is called when the host has the VM power itself off.
