@@ -21,7 +21,7 @@ func TestArgs(t *testing.T) {
 	small := Spec{Name: "a,b", CPUs: 2, MemoryMB: 128, CDROM: "/x,y.iso", Controllers: []Controller{{0, "pvscsi"}},
 		Serials: []Serial{{File: "/c.log"}, {Host: "h", Port: "1", Server: true, Telnet: true}, {}}}
 	got := joined(small)
-	for _, want := range []string{"-name guest=a,,b", "-accel tcg,thread=multi,tb-size=64", "-smp 2", "-m 128", "+rdrand", "file=/x,,y.iso",
+	for _, want := range []string{"-name guest=a,,b", "-accel tcg,thread=multi,tb-size=64", "-smp 2", "-m 128", "max,", "file=/x,,y.iso",
 		"pvscsi,id=scsi0,bus=pcie.0,addr=0x4", "file,id=ser0,append=on,path=/c.log", "socket,id=ser1,host=h,port=1,server=on,wait=off,telnet=on,nodelay=on",
 		"null,id=ser2", "virtserialport,bus=vs0.0,chardev=rpc,name=port"} {
 		if !strings.Contains(got, want) {

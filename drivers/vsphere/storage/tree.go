@@ -17,7 +17,7 @@ import (
 
 // treeName is the file beside a layer's disk that describes its file system (package rootfs). It is
 // made when it is first asked for: most layers are never the top one of a container that is compared.
-const treeName = "tree.gz"
+const treeName = "tree-2.gz"
 
 // maxTree bounds a description: some ten million files.
 const maxTree = 512 << 20

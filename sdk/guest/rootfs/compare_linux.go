@@ -86,12 +86,14 @@ func (c *comparison) visit(n node) error {
 	return nil
 }
 
-// changed: a file that was written, or whose owner, mode, links or attributes were, has another
-// change time. A directory has one too when something in it comes or goes; that is told of what came
+// changed: a file that was written, or whose owner, mode or attributes were, has another change time;
+// so has one that got another name,
+// as with Docker, and one that lost one, which is told of that name alone. A directory has one too when something in it comes or goes; that is told of what came
 // or went, so only its own attributes count.
 func changed(old, n node) bool {
 	if !n.dir() {
-		return old.ino != n.ino || old.ctime != n.ctime
+		unlinked := n.nlink < old.nlink && old.mode == n.mode && old.uid == n.uid && old.gid == n.gid && old.size == n.size && old.mtime == n.mtime
+		return old.ino != n.ino || old.ctime != n.ctime && !unlinked
 	}
 	if n.path == "/" {
 		return false

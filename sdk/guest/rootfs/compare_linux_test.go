@@ -48,10 +48,16 @@ func TestCompareTellsWhatHasChanged(t *testing.T) {
 			return os.WriteFile(r+"/etc/hosts", nil, 0o600)
 		}, "", ""},
 		{"a hard link", func(r string) error { return os.Link(r+"/bin/sh", r+"/sh") }, "C /bin C /bin/sh A /sh", "bin/ bin/sh sh"},
+		{"a hard link removed", func(r string) error { return os.Remove(r + "/kind/twice") }, "C /kind D /kind/twice", "kind/ kind/.wh.twice"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			root, v := space(t)
 			put(t, root, image)
+			for _, name := range []string{"twice", "thrice"} {
+				if err := os.Link(root+"/kind/x", root+"/kind/"+name); err != nil {
+					t.Fatal(err)
+				}
+			}
 			var base bytes.Buffer
 			do(t, v, func() error { return rootfs.WriteTree(&base) })
 			time.Sleep(10 * time.Millisecond) // the clock of a file system is coarse

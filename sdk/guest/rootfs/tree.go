@@ -23,6 +23,8 @@ type node struct {
 	uid   uint32
 	gid   uint32
 	ino   uint64
+	nlink uint64
+	size  int64
 	mtime int64 // nanoseconds
 	ctime int64
 }
@@ -73,11 +75,12 @@ func (t *treeWriter) add(n node) error {
 	b := binary.AppendUvarint(t.buf[:0], uint64(shared))
 	b = binary.AppendUvarint(b, uint64(len(n.path)-shared))
 	b = append(b, n.path[shared:]...)
-	for _, v := range []uint64{uint64(n.mode), uint64(n.uid), uint64(n.gid), n.ino} {
+	for _, v := range []uint64{uint64(n.mode), uint64(n.uid), uint64(n.gid), n.ino, n.nlink} {
 		b = binary.AppendUvarint(b, v)
 	}
-	b = binary.AppendVarint(b, n.mtime)
-	b = binary.AppendVarint(b, n.ctime)
+	for _, v := range []int64{n.size, n.mtime, n.ctime} {
+		b = binary.AppendVarint(b, v)
+	}
 	t.last, t.buf = n.path, b
 	_, err := t.w.Write(b)
 	return err
@@ -153,7 +156,7 @@ func (t *treeReader) read() (n node, err error) {
 	}
 	n.path = t.last[:shared] + string(name)
 	t.last = n.path
-	n.mode, n.uid, n.gid, n.ino = uint32(u()), uint32(u()), uint32(u()), u()
-	n.mtime, n.ctime = s(), s()
+	n.mode, n.uid, n.gid, n.ino, n.nlink = uint32(u()), uint32(u()), uint32(u()), u(), u()
+	n.size, n.mtime, n.ctime = s(), s(), s()
 	return n, err
 }

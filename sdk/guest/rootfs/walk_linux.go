@@ -61,5 +61,6 @@ func walkBelow(dir string, fn func(node) error) error {
 }
 
 func nodeOf(path string, st *syscall.Stat_t) node {
-	return node{path: path, mode: st.Mode, uid: st.Uid, gid: st.Gid, ino: st.Ino, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano()}
+	return node{path: path, mode: st.Mode, uid: st.Uid, gid: st.Gid, ino: st.Ino, nlink: uint64(st.Nlink), size: st.Size,
+		mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano()}
 }
