@@ -70,8 +70,7 @@ func run(ctx context.Context, req ExecRequest, out *frames) (int, error) {
 	cmd.Stdout = stream(func(p []byte) error { return out.send(ExecFrame{Stdout: p}) })
 	cmd.Stderr = stream(func(p []byte) error { return out.send(ExecFrame{Stderr: p}) })
 	// The command and what it started end with the caller.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	inGroup(cmd)
 	cmd.WaitDelay = 2 * time.Second
 	err := cmd.Run()
 	var exit *exec.ExitError

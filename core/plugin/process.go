@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -98,7 +97,7 @@ func launch(ctx context.Context, spec config.Plugin, runDir string, level slog.L
 	cmd.ExtraFiles = []*os.File{child, sender}
 	// A group of its own: programs that the plugin left behind go with it, and a Ctrl-C that is meant
 	// for the host does not reach it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = ownGroup()
 	p.client = plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  serve.Handshake(),
 		Plugins:          serve.ClientSet(),
@@ -222,6 +221,6 @@ func (p *process) kill(gone bool) {
 
 func (p *process) killGroup() {
 	if p.pid > 0 {
-		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+		killGroup(p.pid)
 	}
 }

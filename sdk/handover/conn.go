@@ -35,24 +35,13 @@ func (c *Conn) Handover(to *Sink) error {
 		return fmt.Errorf("handover: duplicate: %w", err)
 	}
 	if err := to.Give(fd); err != nil {
-		_ = syscall.Close(fd)
+		_ = closeFD(fd)
 		return fmt.Errorf("handover: %w", err)
 	}
 	c.kept = fd
 	// Out of the runtime's poller, which would wake this process for every packet.
 	_ = c.Conn.Close()
 	return nil
-}
-
-// dup makes a duplicate that programs we start do not inherit.
-func dup(fd int) (int, error) {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	n, err := syscall.Dup(fd)
-	if err == nil {
-		syscall.CloseOnExec(n)
-	}
-	return n, err
 }
 
 // Close ends the connection, wherever it is.
@@ -66,8 +55,7 @@ func (c *Conn) Close() error {
 	if c.kept < 0 {
 		return c.Conn.Close()
 	}
-	_ = syscall.Shutdown(c.kept, syscall.SHUT_RDWR)
-	return syscall.Close(c.kept)
+	return shutdown(c.kept)
 }
 
 // CloseWrite ends the sending direction, where the connection can.

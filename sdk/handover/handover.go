@@ -18,7 +18,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -53,7 +52,7 @@ func newReceiver(conn *net.UnixConn) *Receiver {
 }
 
 func (r *Receiver) run() {
-	buf, oob := make([]byte, messageSize), make([]byte, syscall.CmsgSpace(4*4))
+	buf, oob := make([]byte, messageSize), make([]byte, rightsSpace)
 	for {
 		n, m, _, _, err := r.conn.ReadMsgUnix(buf, oob)
 		if err != nil || n == 0 {
@@ -158,7 +157,7 @@ type Sink struct {
 }
 
 // Give sends a duplicate of a descriptor.
-func (s *Sink) Give(fd int) error { return s.sender.send(s.number, syscall.UnixRights(fd)) }
+func (s *Sink) Give(fd int) error { return s.sender.send(s.number, rights(fd)) }
 
 type sinkKey struct{}
 

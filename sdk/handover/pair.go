@@ -5,14 +5,13 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"syscall"
 
 	"github.com/openvic/vic/sdk/errdef"
 )
 
 // Pair makes a socket pair: the host's end, and the file that its plugin inherits.
 func Pair() (*Receiver, *os.File, error) {
-	ours, theirs, err := socketPair(syscall.SOCK_SEQPACKET)
+	ours, theirs, err := socketPair(packets)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -26,7 +25,7 @@ func Pair() (*Receiver, *os.File, error) {
 
 // SocketPair makes two ends of a byte stream, the first of which can be handed over.
 func SocketPair() (*Conn, net.Conn, error) {
-	a, b, err := socketPair(syscall.SOCK_STREAM)
+	a, b, err := socketPair(bytes)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -41,18 +40,6 @@ func SocketPair() (*Conn, net.Conn, error) {
 		return nil, nil, err
 	}
 	return NewConn(ours), theirs, nil
-}
-
-func socketPair(kind int) (a, b *os.File, err error) {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, kind, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("handover: socket pair: %w", err)
-	}
-	syscall.CloseOnExec(fds[0])
-	syscall.CloseOnExec(fds[1])
-	return os.NewFile(uintptr(fds[0]), "handover"), os.NewFile(uintptr(fds[1]), "handover"), nil
 }
 
 // Inherited is the plugin's end, as the variable EnvFD names it; nil without one.
@@ -89,19 +76,4 @@ func unixConn(f *os.File) (*net.UnixConn, error) {
 		return nil, fmt.Errorf("handover: descriptor is no unix socket: %w", errdef.ErrInvalid)
 	}
 	return u, nil
-}
-
-// parse takes the descriptors out of a control message.
-func parse(oob []byte) []*os.File {
-	var files []*os.File
-	messages, _ := syscall.ParseSocketControlMessage(oob)
-	for i := range messages {
-		fds, _ := syscall.ParseUnixRights(&messages[i])
-		for _, fd := range fds {
-			syscall.CloseOnExec(fd)
-			_ = syscall.SetNonblock(fd, true) // or a Close would not end a Read
-			files = append(files, os.NewFile(uintptr(fd), "handover"))
-		}
-	}
-	return files
 }

@@ -6,12 +6,6 @@ import (
 	"syscall"
 )
 
-// A pipe that holds much lets both ends work without waking each other at every page.
-const (
-	pipeSize  = 1 << 20
-	setPipeSz = 1031 // F_SETPIPE_SZ of linux/fcntl.h; elsewhere it fails, and the size stays
-)
-
 // GiveReader makes a pipe and gives its reading end to the host; the writing end is the caller's.
 func (s *Sink) GiveReader() (*os.File, error) {
 	r, w, err := newPipe()
@@ -34,10 +28,7 @@ func newPipe() (r, w *os.File, err error) {
 	if r, w, err = os.Pipe(); err != nil {
 		return nil, nil, fmt.Errorf("handover: %w", err)
 	}
-	_ = control(w, func(fd int) error {
-		_, _, _ = syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), setPipeSz, pipeSize)
-		return nil
-	})
+	_ = control(w, enlarge)
 	return r, w, nil
 }
 
