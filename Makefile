@@ -43,11 +43,11 @@ images: $(TOOLS)/buildkitd ## build the test images from Debian packages, into b
 	@go build -trimpath -o $(TOOLS)/images ./contrib/images
 	@$(TOOLS)/images -check || $(SUDO) $(TOOLS)/images
 
-# vic-machine runs where administrators sit; all else runs in the endpoint VM or beside it.
+# vic-machine and vic run where administrators sit; all else runs in the endpoint VM.
 DIST_PLATFORMS := linux/amd64 linux/arm64 windows/amd64 darwin/amd64 darwin/arm64
 
 .PHONY: dist
-dist: iso ## build vic-machine for Linux, Windows and macOS, images, man page and completion into build/dist, with checksums
+dist: iso ## build vic-machine and vic for Linux, Windows and macOS, images, man page and completion into build/dist, with checksums
 	@contrib/dev/dist.sh '$(LDFLAGS)' $(DIST_PLATFORMS)
 
 .PHONY: up

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Usage: dist.sh LDFLAGS OS/ARCH...
-# Builds vic-machine for each platform, its man page and the shells' completion scripts, and puts them
-# with the boot images and checksums into build/dist.
+# Builds vic-machine and vic for each platform, their man page and completion scripts for shells, and puts
+# them with the boot images and checksums into build/dist: as files, and all together as an archive.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 ldflags=$1
@@ -12,8 +12,10 @@ mkdir -p "$out/man/man8" "$out/completion"
 for platform in "$@"; do
 	os=${platform%/*} arch=${platform#*/} suffix=
 	[ "$os" != windows ] || suffix=.exe
-	echo "vic-machine for $platform"
-	GOOS=$os GOARCH=$arch go build -trimpath -ldflags "$ldflags" -o "$out/vic-machine-$os-$arch$suffix" ./bin/vic-machine
+	echo "vic-machine and vic for $platform"
+	for program in vic-machine vic; do
+		GOOS=$os GOARCH=$arch go build -trimpath -ldflags "$ldflags" -o "$out/$program-$os-$arch$suffix" "./bin/$program"
+	done
 done
 build/bin/vic-machine generate man >"$out/man/man8/vic-machine.8"
 build/bin/vic-machine generate reference >"$out/vic-machine-reference.md"
@@ -21,7 +23,13 @@ build/bin/vic-machine generate bash >"$out/completion/vic-machine.bash"
 build/bin/vic-machine generate zsh >"$out/completion/_vic-machine"
 build/bin/vic-machine generate fish >"$out/completion/vic-machine.fish"
 build/bin/vic-machine generate powershell >"$out/completion/vic-machine.ps1"
-cp build/bin/vic "$out/vic-linux-$(go env GOARCH)"
 cp -L build/iso/appliance.iso build/iso/bootstrap.iso "$out/"
 (cd "$out" && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs -d '\n' sha256sum >SHA256SUMS)
+version=$(build/bin/vic-machine version | awk '{ print $NF }')
+archive=vic-${version//[^A-Za-z0-9._-]/_}.tar.gz
+# The same files give the same archive.
+tar -c --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 --transform "s,^\\./,${archive%.tar.gz}/," -C "$out" \
+	$(cd "$out" && find . -type f | sort) | gzip -n -1 >"build/$archive"
+mv "build/$archive" "$out/"
+(cd "$out" && sha256sum "$archive" >"$archive.sha256")
 echo "$out: $(find "$out" -type f | wc -l) files, checksums in SHA256SUMS"
