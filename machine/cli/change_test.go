@@ -54,6 +54,7 @@ func TestConfigureAddsRemovesAndRefuses(t *testing.T) {
 		{[]string{"--container-network", "nosuch:n"}, exitChecks, "nothing was changed"},
 		{[]string{"--memory", "100"}, exitChecks, "nothing was changed"},
 		{[]string{"--ops-user", "ops@x"}, exitUsage, "--ops-password"},
+		{[]string{"--ops-grant-perms"}, exitUsage, "--ops-user"},
 		{[]string{"--name", "other", "--memory", "4096"}, exitNotFound, "vch1"},
 	} {
 		if r := configure(c.args...); r.code != c.code || !strings.Contains(r.err, c.want) {

@@ -171,7 +171,7 @@ func (a *app) deleteCommand() *cli.Command {
 	return &cli.Command{Name: "delete", Usage: "remove a VCH with its containers and images; may be repeated", Action: a.delete,
 		Flags: append(append(targetFlags(), idFlags()...),
 			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Category: groupOther,
-				Usage: "also if containers run; trust any certificate of the target"})}
+				Usage: "also if containers run, and with the volumes in its volume stores; trust any certificate of the target"})}
 }
 
 func (a *app) delete(c *cli.Context) error {

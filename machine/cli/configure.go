@@ -29,7 +29,7 @@ func changeFlags() []cli.Flag {
 func (a *app) configureCommand() *cli.Command {
 	flags := append(targetFlags(), idFlags()...)
 	flags = append(flags, changeFlags()...)
-	for _, name := range []string{"ops-user", "ops-password"} {
+	for _, name := range []string{"ops-user", "ops-password", "ops-grant-perms"} {
 		flags = append(flags, flagNamed(opsFlags(), name))
 	}
 	return &cli.Command{Name: "configure", Usage: "change a VCH; what is not named stays, and containers do not notice", Action: a.configure,
@@ -59,11 +59,19 @@ func (a *app) configure(c *cli.Context) error {
 			options["ops-user"] = []string{ops.User}
 			changed = append(changed, "ops-user")
 		}
+		grant := c.Bool("ops-grant-perms")
+		if grant {
+			if options.String("ops-user") == "" {
+				return wrongOption("ops-grant-perms", "true", "the VCH has no operations user", "name one with --ops-user and --ops-password")
+			}
+			options["ops-grant-perms"] = []string{"true"}
+			changed = append(changed, "ops-grant-perms")
+		}
 		if len(changed) == 0 {
 			log.Printf("nothing to change")
 			return nil
 		}
-		ch := vch.Change{Options: options, Ops: ops}
+		ch := vch.Change{Options: options, Ops: ops, GrantOps: grant}
 		var fresh []string
 		for _, f := range options["registry-ca"] {
 			if !slices.Contains(r.Options["registry-ca"], f) {

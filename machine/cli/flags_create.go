@@ -152,7 +152,7 @@ func opsFlags() []cli.Flag {
 	return []cli.Flag{
 		str(groupOps, "ops-user", "", "account that the endpoint uses, with its domain: `user@domain`; else the one that --user names"),
 		&cli.StringFlag{Name: "ops-password", Category: groupOps, EnvVars: []string{"VIC_MACHINE_OPS_PASSWORD"}, Usage: "its `password`"},
-		toggle(groupOps, "ops-grant-perms", "", "give it the privileges that it needs, and no more"),
+		toggle(groupOps, "ops-grant-perms", "", "give it the privileges that it needs, and no more; configure mends them"),
 	}
 }
 

@@ -13,12 +13,16 @@ type Change struct {
 	Options      map[string][]string
 	VolumeStores []VolumeStore // that are new
 	Ops          Login         // without a user: the one that is there
+	GrantOps     bool          // give that account the privileges that it needs, or mend them
 	RegistryCAs  [][]byte      // besides those that are there
 }
 
 // Configure puts a Change into effect; containers do not notice. It says whether anything changed.
 func (e *Editor) Configure(ctx context.Context, ch Change) (bool, error) {
 	r := e.ep.Record
+	fresh := len(ch.VolumeStores) > 0 || slices.ContainsFunc(ch.Settings.ContainerNetworks, func(n ContainerNetwork) bool {
+		return !slices.ContainsFunc(r.Settings.ContainerNetworks, func(had ContainerNetwork) bool { return had.Portgroup == n.Portgroup })
+	})
 	r.Settings, r.Options = ch.Settings, ch.Options
 	for _, s := range ch.VolumeStores {
 		if r.VolumeStores == nil {
@@ -32,11 +36,14 @@ func (e *Editor) Configure(ctx context.Context, ch Change) (bool, error) {
 		}
 		e.log.Printf("the volume store %s is %s", s.Label, s.Location())
 	}
-	if err := e.grantNew(ctx, ch); err != nil {
-		return false, err
-	}
 	if ch.Ops.User != "" {
 		e.ep.login = ch.Ops
+	}
+	// Whom create gave its privileges has them on what is new as well.
+	if ch.GrantOps || fresh && len(r.Grants) > 0 && ch.Ops.User == "" {
+		if err := e.grant(ctx, e.ep.login.User); err != nil {
+			return false, err
+		}
 	}
 	var all [][]byte
 	for _, f := range e.ep.keep {

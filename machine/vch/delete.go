@@ -14,7 +14,7 @@ import (
 // DeleteOptions name the VCH that goes.
 type DeleteOptions struct {
 	Query
-	Force bool // also if containers run
+	Force bool // also if containers run, and with the volumes in its volume stores
 }
 
 // Delete removes a VCH, or what is left of one: container VMs, endpoint VM, vApp and folder, in this
@@ -45,6 +45,9 @@ func Delete(ctx context.Context, s *session.Session, o DeleteOptions, log *progr
 	if len(r.errs) == 0 && f.folder != "" {
 		if f.record != nil {
 			r.storeDirs(ctx, f.files, f.record.StoreDirs)
+			if o.Force {
+				r.volumes(ctx, f.record)
+			}
 			r.volumeDirs(ctx, f.record)
 		}
 		r.dir(ctx, f.files, f.folder)
@@ -73,7 +76,7 @@ func (f *found) mayGo(force bool) error {
 	}
 	if len(running) > 0 && !force {
 		return advice.Wrap(fmt.Errorf("containers run on the VCH: %s: %w", strings.Join(running, ", "), errdef.ErrConflict),
-			"stop them, or add --force to remove them with all their data")
+			"stop them, or add --force to remove them with all their data, and the volumes too")
 	}
 	return nil
 }

@@ -85,17 +85,28 @@ func (c *creator) grant(ctx context.Context) error {
 	if !c.Spec.GrantOps {
 		return nil
 	}
-	places, err := c.Res.OpsObjects(ctx)
+	if err := c.Res.grant(ctx, &c.Record, c.Spec.Ops.User); err != nil {
+		return err
+	}
+	c.log.Printf("gave %s its privileges on %d objects", c.Spec.Ops.User, len(c.Record.Grants))
+	return nil
+}
+
+// grant makes the roles and permissions of a VCH whose vApp or pool is there, or mends them.
+func (r Resources) grant(ctx context.Context, record *Record, user string) error {
+	places, err := r.OpsObjects(ctx)
 	if err != nil {
 		return err
 	}
 	own := privileges.VCH
-	if c.Record.PoolType == ResourcePool {
+	if record.PoolType == ResourcePool {
 		own = privileges.Pool
 	}
-	places[own] = []types.ManagedObjectReference{c.pool.Reference()}
-	m := object.NewAuthorizationManager(c.Res.Session.Client)
-	for _, p := range privileges.Places(c.Record.PoolType == ResourcePool) {
+	if pool, ok := record.poolRef(); ok {
+		places[own] = []types.ManagedObjectReference{pool}
+	}
+	m := object.NewAuthorizationManager(r.Session.Client)
+	for _, p := range privileges.Places(record.PoolType == ResourcePool) {
 		if len(places[p]) == 0 {
 			continue
 		}
@@ -104,12 +115,11 @@ func (c *creator) grant(ctx context.Context) error {
 			return err
 		}
 		for _, ref := range places[p] {
-			if err := grantOn(ctx, m, c.Res.Files, &c.Record, c.Spec.Ops.User, p, ref, role); err != nil {
+			if err := grantOn(ctx, m, r.Files, record, user, p, ref, role); err != nil {
 				return err
 			}
 		}
 	}
-	c.log.Printf("gave %s its privileges on %d objects", c.Spec.Ops.User, len(c.Record.Grants))
 	return nil
 }
 
@@ -173,33 +183,41 @@ func grantOn(ctx context.Context, m *object.AuthorizationManager, f session.File
 	return nil
 }
 
-// grantNew gives the operations user, if create gave it its privileges, those on what is new.
-func (e *Editor) grantNew(ctx context.Context, ch Change) error {
-	if len(e.ep.Grants) == 0 {
-		return nil
+// grant gives the operations user what it needs on all that the VCH has now.
+func (e *Editor) grant(ctx context.Context, user string) error {
+	res, err := e.resources(ctx)
+	if err != nil {
+		return err
 	}
-	places := map[privileges.Place][]types.ManagedObjectReference{}
-	for _, s := range ch.VolumeStores {
-		if s.Share == "" {
-			places[privileges.Datastore] = append(places[privileges.Datastore], s.Files.Datastore.Reference())
-		}
+	if err := res.grant(ctx, e.ep.Record, user); err != nil {
+		return err
 	}
-	for _, n := range ch.Settings.ContainerNetworks {
-		places[privileges.Network] = append(places[privileges.Network], types.ManagedObjectReference{Type: n.Kind, Value: n.Portgroup})
-	}
-	m := object.NewAuthorizationManager(e.sess.Client)
-	for p, refs := range places {
-		role, err := ensureRole(ctx, m, p)
-		if err != nil {
-			return err
-		}
-		for _, ref := range refs {
-			if err := grantOn(ctx, m, e.files, e.ep.Record, e.ep.login.User, p, ref, role); err != nil {
-				return err
-			}
-		}
-	}
+	e.log.Printf("%s has its privileges on %d objects", user, len(e.ep.Grants))
 	return nil
+}
+
+// resources are those of the record on which an operations user needs privileges.
+func (e *Editor) resources(ctx context.Context) (Resources, error) {
+	r, c := e.ep.Record, e.sess.Client
+	res := Resources{Session: e.sess, Datacenter: e.files.Datacenter, Files: e.files, Containers: r.Settings.ContainerNetworks}
+	res.Folder = object.NewFolder(c, types.ManagedObjectReference{Type: "Folder", Value: r.VMFolder})
+	var ok bool
+	if res.Bridge, ok = object.NewReference(c, r.BridgeRef()).(object.NetworkReference); !ok {
+		return res, fmt.Errorf("the bridge network %s is no network: %w", r.BridgeName, errdef.ErrInternal)
+	}
+	for label, at := range r.VolumeStores {
+		var p object.DatastorePath
+		if !p.FromString(at) {
+			res.VolumeStores = append(res.VolumeStores, VolumeStore{Label: label, Share: at})
+			continue
+		}
+		f, err := filesByName(ctx, e.sess, r.Datacenter, p.Datastore)
+		if err != nil {
+			return res, fmt.Errorf("volume store %s: %w", label, err)
+		}
+		res.VolumeStores = append(res.VolumeStores, VolumeStore{Label: label, Files: f, Path: p.Path})
+	}
+	return res, nil
 }
 
 // grants takes back what create granted, unless another VCH has it too; roles that nobody uses any

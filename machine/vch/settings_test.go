@@ -10,6 +10,7 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/privileges"
 	"github.com/openvic/vic/machine/simtest"
 	"github.com/openvic/vic/sdk/guest"
 )
@@ -103,9 +104,11 @@ func TestTheOperationsUserGetsItsPrivilegesAndLosesThem(t *testing.T) {
 		for _, r := range roles {
 			names = append(names, r.Name)
 		}
-		b, err := json.Marshal(all)
-		must(t, err)
-		return string(b) + strings.Join(names, "\n")
+		for _, p := range all {
+			names = append(names, toJSON(t, p))
+		}
+		slices.Sort(names)
+		return strings.Join(names, "\n")
 	}
 	before, inventory := state(), s.Inventory()
 	grant := func(spec *Spec, _ *Resources) {
@@ -124,11 +127,28 @@ func TestTheOperationsUserGetsItsPrivilegesAndLosesThem(t *testing.T) {
 	backend, err := s.Finder().Network(ctx, "backend")
 	must(t, err)
 	set.ContainerNetworks = []ContainerNetwork{{Name: "back", Kind: backend.Reference().Type, Portgroup: backend.Reference().Value}}
-	must(t, e.grantNew(ctx, Change{Settings: set}))
+	e.Record().Settings = set
+	must(t, e.grant(ctx, e.Login().User))
 	if perms, err := m.RetrieveEntityPermissions(ctx, backend.Reference(), false); err != nil || len(perms) != 1 {
 		t.Errorf("a new container network: %+v %v", perms, err)
 	}
 	must(t, e.give(ctx, e.config, toJSON(t, e.Record())))
+	mended := state()
+	roles, err := m.RoleList(ctx)
+	must(t, err)
+	role := roles.ByName(roleName(privileges.VCH))
+	must(t, m.UpdateRole(ctx, role.RoleId, role.Name, []string{"VirtualMachine.Interact.PowerOn"}))
+	must(t, m.RemoveEntityPermission(ctx, backend.Reference(), `VSPHERE.LOCAL\ops`, false))
+	s.Follow("vch1", ready)
+	e = open(t, s)
+	_, err = e.Configure(ctx, Change{Settings: e.Record().Settings, Options: e.Record().Options, GrantOps: true})
+	must(t, err)
+	if now := state(); now != mended {
+		t.Errorf("what was taken away is not back: %s\nbefore: %s", now, mended)
+	}
+	if roles, err = m.RoleList(ctx); err != nil || !slices.Contains(roles.ByName(role.Name).Privilege, "VirtualMachine.Config.AddNewDisk") {
+		t.Errorf("the role is not mended: %v", err)
+	}
 	must(t, Delete(ctx, s.Session, DeleteOptions{Query: Query{Name: "vch1"}}, nil))
 	if after := state(); after != before {
 		t.Errorf("left behind: %s\nbefore: %s", after, before)

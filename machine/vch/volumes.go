@@ -3,7 +3,9 @@ package vch
 import (
 	"context"
 	"errors"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/vmware/govmomi/object"
@@ -83,6 +85,46 @@ func foldersTo(dir string) []string {
 		dirs = append([]string{d}, dirs...)
 	}
 	return dirs
+}
+
+// volumes removes all volumes in the VCH's stores, also those of a VCH that had a store before. A store
+// that another VCH has too stays, as do shares, which vic-machine does not reach.
+func (r *remover) volumes(ctx context.Context, record *Record) {
+	all, err := endpoints(ctx, r.sess)
+	if err != nil {
+		r.keep(err)
+		return
+	}
+	for _, label := range slices.Sorted(maps.Keys(record.VolumeStores)) {
+		at := record.VolumeStores[label]
+		var p object.DatastorePath
+		if !p.FromString(at) {
+			r.log.Printf("left the volumes on the share %s: remove them there", at)
+			continue
+		}
+		other := slices.IndexFunc(all, func(e endpoint) bool {
+			return e.Record.ID != record.ID && e.Record.Datacenter == record.Datacenter && hasStore(e.Record, at)
+		})
+		if other >= 0 {
+			r.log.Printf("left the volumes in %s: the VCH %s has that store too", at, all[other].Record.Name)
+			continue
+		}
+		f, err := filesByName(ctx, r.sess, record.Datacenter, p.Datastore)
+		if err != nil {
+			r.keep(err)
+			continue
+		}
+		r.dir(ctx, f, path.Join(p.Path, volumesDir))
+	}
+}
+
+func hasStore(r *Record, location string) bool {
+	for _, at := range r.VolumeStores {
+		if at == location {
+			return true
+		}
+	}
+	return false
 }
 
 // volumeDirs removes the folders that create made for volume stores if nothing is in them: volumes

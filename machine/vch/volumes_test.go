@@ -2,6 +2,7 @@ package vch
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/openvic/vic/machine/session"
 	"github.com/openvic/vic/machine/simtest"
+	"github.com/openvic/vic/sdk/errdef"
 )
 
 func TestVolumesOutliveTheirVCHAndEmptyStoresDoNot(t *testing.T) {
@@ -43,6 +45,40 @@ func TestVolumesOutliveTheirVCHAndEmptyStoresDoNot(t *testing.T) {
 		if names, err := p.Res.Files.List(t.Context(), volume); err != nil || !slices.Contains(names, "db.vmdk") {
 			t.Errorf("the volume is gone: %v, %v", names, err)
 		}
+	}
+}
+
+// TestForceTakesTheVolumesOfTheVCHAlone has two VCHs with one store in common.
+func TestForceTakesTheVolumesOfTheVCHAlone(t *testing.T) {
+	s := simtest.New(t)
+	ctx := t.Context()
+	p, _ := created(t, s, func(_ *Spec, r *Resources) {
+		r.VolumeStores = []VolumeStore{{Label: "default", Files: r.Files, Path: "common"}}
+	})
+	files := p.Res.Files
+	must(t, files.MakeDir(ctx, "common/volumes/db"))
+	before := s.Inventory()
+	second := func() {
+		created(t, s, func(spec *Spec, r *Resources) {
+			spec.Name = "vch2"
+			r.VolumeStores = []VolumeStore{{Label: "a", Files: r.Files, Path: "common"}, {Label: "b", Files: r.Files, Path: "own"}, {Label: "nfs", Share: "nfs://filer/export"}}
+		})
+	}
+	second()
+	must(t, files.MakeDir(ctx, "own/volumes/db"))
+	must(t, Delete(ctx, s.Session, DeleteOptions{Query: Query{Name: "vch2"}, Force: true}, nil))
+	if after := s.Inventory(); after != before {
+		t.Errorf("left behind, or too much is gone:\n%s\nbefore:\n%s", after, before)
+	}
+	must(t, Delete(ctx, s.Session, DeleteOptions{Query: Query{Name: "vch1"}}, nil))
+	if _, err := files.List(ctx, "common/volumes/db"); err != nil {
+		t.Errorf("without --force: %v", err)
+	}
+	// A VCH that is made on what was left has the volumes, and may take them along.
+	second()
+	must(t, Delete(ctx, s.Session, DeleteOptions{Query: Query{Name: "vch2"}, Force: true}, nil))
+	if _, err := files.List(ctx, "common/volumes"); !errors.Is(err, errdef.ErrNotFound) {
+		t.Errorf("with --force: %v", err)
 	}
 }
 
