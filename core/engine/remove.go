@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/openvic/vic/sdk/errdef"
@@ -100,11 +101,41 @@ func (e *Engine) destroyRun(ctx context.Context, c *container, r *run) error {
 	if !r.isOver() {
 		e.emit(c, "kill", "signal", itoa(sigKill))
 	}
+	if c.keepsVolumes() {
+		e.settle(ctx, r)
+	}
 	if err := c.powerOff(ctx, e); err != nil {
 		return err
 	}
 	e.vmOff(r, nil)
 	return nil
+}
+
+// settlePatience is how long a guest may take to write out what its volumes are to keep.
+const settlePatience = 20 * time.Second
+
+// keepsVolumes says whether the container writes to volumes that stay when it goes: what its guest
+// still holds in memory then belongs on the disk, as a killed process's writes do with Docker.
+func (c *container) keepsVolumes() bool {
+	return slices.ContainsFunc(c.definition().Mounts, func(m MountPoint) bool { return !m.ReadOnly })
+}
+
+// settle ends the process and has the guest write out its disks and go off, if it can.
+func (e *Engine) settle(ctx context.Context, r *run) {
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	defer context.AfterFunc(r.ctx, cancel)()
+	if !r.isOver() {
+		if err := r.link.Stop(ctx, sigKill); err != nil {
+			return
+		}
+		if awaitOver(ctx, r, killPatience) != nil {
+			return
+		}
+	}
+	if r.link.Shutdown(ctx) == nil {
+		<-ctx.Done()
+	}
 }
 
 // powerOff switches the container's VM off, if there is one.

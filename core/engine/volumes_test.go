@@ -127,6 +127,31 @@ func TestAVolumeIsForOneRunningContainer(t *testing.T) {
 	w.must(w.Start(ctx(t), "first"))
 }
 
+func TestVolumesAreWrittenOutBeforeTheirContainerGoes(t *testing.T) {
+	w := newWorld(t)
+	db := engine.MountRequest{Volume: "db", Target: "/data"}
+	removed := func(name string, end func(), opts ...option) bool {
+		c := w.create(name, []string{"sleep"}, opts...)
+		w.must(w.Start(ctx(t), name))
+		tether := w.Tether(c.ID)
+		end()
+		w.eventually(name+" is gone", func() bool { return w.status(name) == "" })
+		return tether.Synced()
+	}
+	byForce := func(name string) func() {
+		return func() { w.must(w.Engine.Remove(ctx(t), name, engine.RemoveOptions{Force: true})) }
+	}
+	if !removed("forced", byForce("forced"), mounts(db)) {
+		t.Error("rm -f switched the VM off under its volume")
+	}
+	if !removed("auto", func() { w.must(w.Kill(ctx(t), "auto", 9)) }, mounts(db), autoRemove) {
+		t.Error("--rm switched the VM off under its volume")
+	}
+	if removed("plain", byForce("plain")) {
+		t.Error("a container without volumes is removed without waiting for its guest")
+	}
+}
+
 func TestAShareIsForMany(t *testing.T) {
 	w := newWorld(t)
 	web := engine.MountRequest{Volume: "web", Target: "/web", Options: map[string]string{storage.OptionVolumeStore: storage.FakeShare}}

@@ -132,9 +132,9 @@ func (e *Engine) observeVM(vm compute.VM) {
 	r, removing, offAt := c.run, c.removing, c.offAt
 	c.mu.Unlock()
 	switch {
-	case removing:
 	case vm.State == compute.StateOff && r != nil:
 		e.observeOff(c, r, vm)
+	case removing:
 	case vm.State != compute.StateOff && r == nil && time.Since(offAt) < staleFor:
 		go e.confirmOn(c)
 	case vm.State != compute.StateOff && r == nil:

@@ -94,6 +94,7 @@ func TestVolumeGetsTheImagesContent(t *testing.T) {
 }
 
 func TestVolumesFromAndAnonymousVolumes(t *testing.T) {
+	docker(t, "volume", "prune", "-f")
 	before := volumeNames(t)
 	docker(t, "run", "--name", "from", "-v", "/data", "busybox", "sh", "-c", "echo kept >/data/f")
 	t.Cleanup(func() { dockerRun(context.Background(), nil, "rm", "-fv", "from") })

@@ -46,6 +46,7 @@ type Tether struct {
 	// Under mu: the process over its restarts.
 	restarts                     int
 	waits, over, stopped, paused bool
+	synced                       bool
 	last                         *guest.Exit
 	health                       *linkv1.Health
 	limits                       guest.Limits
@@ -266,9 +267,19 @@ func (t *Tether) Network() guest.NetworkConfig {
 	return t.cfg.Network()
 }
 
+// Synced says whether the host has asked for a shutdown, for which the guest writes out its disks.
+func (t *Tether) Synced() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.synced
+}
+
 // Shutdown implements the link.
 func (t *Tether) Shutdown(context.Context, *linkv1.ShutdownRequest) (*linkv1.ShutdownResponse, error) {
 	e := t.process0().status()
+	t.mu.Lock()
+	t.synced = true
+	t.mu.Unlock()
 	go t.off(e)
 	return &linkv1.ShutdownResponse{}, nil
 }
