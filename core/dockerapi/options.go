@@ -109,7 +109,7 @@ func checkValues(hc *container.HostConfig) error {
 		container.ValidateRestartPolicy(hc.RestartPolicy),
 		checkResources(&hc.Resources, false),
 		one("--ipc", string(hc.IpcMode), "private", "shareable"),
-		one("--cgroupns", string(hc.CgroupnsMode), "private", "host"),
+		one("--cgroupns", string(hc.CgroupnsMode), "private"),
 		one("--userns", string(hc.UsernsMode), "host"),
 		one("--isolation", string(hc.Isolation), "default"),
 	}

@@ -38,9 +38,20 @@ func linked(t *testing.T, c guest.Config, disks ...string) (*vm, linkv1.LinkClie
 // output reads an exec's, or the container's, output to its end.
 func output(t *testing.T, c linkv1.LinkClient, execID string) (stdout, stderr string) {
 	t.Helper()
+	return read(t, c, &linkv1.OutputRequest{ExecId: execID, Follow: true, Attached: true})
+}
+
+// logs reads what the container has written so far.
+func logs(t *testing.T, c linkv1.LinkClient) (stdout, stderr string) {
+	t.Helper()
+	return read(t, c, &linkv1.OutputRequest{})
+}
+
+func read(t *testing.T, c linkv1.LinkClient, r *linkv1.OutputRequest) (stdout, stderr string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	s, err := c.Output(ctx, &linkv1.OutputRequest{ExecId: execID, Follow: true, Attached: true})
+	s, err := c.Output(ctx, r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,63 @@ func (m *Machine) controlGroup() {
 	m.space.Cgroup = string(m.group)
 }
 
+// Renew undoes what an earlier process of the container has made in its group, as a group that passes
+// controllers on takes no processes. Those of the earlier process have all ended.
+func (g controlGroup) Renew() error {
+	if g == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(string(g))
+	if err != nil {
+		return fmt.Errorf("control group: %w", err)
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := removeGroup(filepath.Join(string(g), e.Name())); err != nil {
+				return fmt.Errorf("control group: %w", err)
+			}
+		}
+	}
+	return g.withdraw()
+}
+
+// removeGroup removes a group and those in it. Its files go with it.
+func removeGroup(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := removeGroup(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return os.Remove(dir)
+}
+
+// withdraw passes no controllers on.
+func (g controlGroup) withdraw() error {
+	b, err := os.ReadFile(filepath.Join(string(g), "cgroup.subtree_control"))
+	if err != nil || len(strings.TrimSpace(string(b))) == 0 {
+		return err
+	}
+	return g.write("cgroup.subtree_control", "-"+strings.Join(strings.Fields(string(b)), " -"))
+}
+
+// Delegate makes all controllers there are available to groups that the container makes.
+func (g controlGroup) Delegate() error {
+	if g == "" {
+		return nil
+	}
+	b, err := os.ReadFile(groupsDir + "/cgroup.controllers")
+	if err != nil || len(strings.TrimSpace(string(b))) == 0 {
+		return err
+	}
+	return os.WriteFile(groupsDir+"/cgroup.subtree_control", []byte("+"+strings.Join(strings.Fields(string(b)), " +")), 0)
+}
+
 func (g controlGroup) write(name, value string) error {
 	if g == "" {
 		return fmt.Errorf("no control group: %w", errdef.ErrUnsupported)

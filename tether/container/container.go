@@ -105,7 +105,7 @@ func (m *Machine) prepare(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if err := m.group.Limit(m.config.Limits); err != nil {
+	if err := m.limit(); err != nil {
 		return err
 	}
 	m.Trace.Step("disks and network are ready")
@@ -117,6 +117,17 @@ func (m *Machine) prepare(ctx context.Context) error {
 	}
 	m.ready.Store(true)
 	return nil
+}
+
+// limit sets the container's limits. One that is privileged may set limits of its own on groups that
+// it makes, with every controller that the kernel has.
+func (m *Machine) limit() error {
+	if m.config.Security.Privileged {
+		if err := m.group.Delegate(); err != nil {
+			m.Log.Warn("controllers are not available", "container", m.config.ID, "err", err)
+		}
+	}
+	return m.group.Limit(m.config.Limits)
 }
 
 func check(c *guest.Config) error {

@@ -31,6 +31,11 @@ func (m *Machine) hooks(ctx context.Context) life.Hooks {
 }
 
 func (m *Machine) spawn() (*spawn.Process, error) {
+	if s, _ := m.life.State(); s.Restarts > 0 {
+		if err := m.group.Renew(); err != nil {
+			m.Log.Warn("control groups are left of an earlier process", "container", m.config.ID, "err", err)
+		}
+	}
 	p, err := m.space.Start(m.Reaper, m.config.Process)
 	if err != nil {
 		m.Log.Error("the process could not be started", "container", m.config.ID, "err", err)

@@ -30,10 +30,11 @@ func MountEssential() error {
 	})
 }
 
-// MountControlGroups mounts the unified control group hierarchy.
+// MountControlGroups mounts the unified control group hierarchy. Namespaces are boundaries of delegation:
+// a container that may write to its hierarchy still does not change its own limits.
 func MountControlGroups() error {
 	return mountAll([]mountPoint{
-		{"cgroup2", "/sys/fs/cgroup", "cgroup2", "", unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_NODEV},
+		{"cgroup2", "/sys/fs/cgroup", "cgroup2", "nsdelegate", unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_NODEV},
 	})
 }
 

@@ -36,7 +36,8 @@ type Container struct {
 	// Hide are the tether's mounts that the container must not see; all of them, since the
 	// container's mounts begin as a copy of the tether's.
 	Hide []string
-	// Cgroup is the directory of the control group; empty for none.
+	// Cgroup is the directory of the control group; empty for none. The container has it as the root
+	// of its hierarchy at /sys/fs/cgroup, in a namespace of its own.
 	Cgroup string
 	// Score, if set, is the tether's own oom_score_adj. The tether is not to be killed when memory
 	// runs out; its children, which inherit that, are.
@@ -97,7 +98,7 @@ func thread(f func() error) error {
 func (c *Container) Start(r *Reaper, p guest.Process) (*Process, error) {
 	var started *Process
 	err := thread(func() error {
-		o := c.options(c.step)
+		o := c.options(c.step, c.Cgroup)
 		o.flags, o.proc, o.console, o.masks = unix.CLONE_NEWPID, true, true, procMasks(c.Security)
 		defer unix.Close(o.cgroup)
 		if err := c.enter(); err != nil {
@@ -120,7 +121,8 @@ func (c *Container) Exec(r *Reaper, pid int, p guest.Process) (*Process, error) 
 			return fmt.Errorf("the container's process: %w", err)
 		}
 		defer unix.Close(fd)
-		o := c.options(func(string) {})
+		o := c.options(func(string) {}, c.cgroupOf(pid))
+		o.peer = fd
 		defer unix.Close(o.cgroup)
 		// A thread that shares its root directory with others cannot enter a mount namespace.
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
@@ -136,21 +138,8 @@ func (c *Container) Exec(r *Reaper, pid int, p guest.Process) (*Process, error) 
 	return started, err
 }
 
-func (c *Container) options(step func(string)) startOptions {
-	return startOptions{cgroup: c.openCgroup(), spawner: c.spawner, step: step, security: c.Security, init: c.Init}
-}
-
-// openCgroup opens the control group's directory, which the container does not see. Without one the
-// process stays in the tether's.
-func (c *Container) openCgroup() int {
-	if c.Cgroup == "" {
-		return -1
-	}
-	fd, err := unix.Open(c.Cgroup, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1
-	}
-	return fd
+func (c *Container) options(step func(string), group string) startOptions {
+	return startOptions{cgroup: openCgroup(group), peer: -1, spawner: c.spawner, step: step, security: c.Security, init: c.Init}
 }
 
 // enter makes the thread's mount, UTS and IPC namespaces the container's.

@@ -26,7 +26,11 @@ type mount struct {
 // what lies deeper comes later.
 func (c *Container) openMounts() ([]mount, error) {
 	var all []mount
-	for _, b := range c.Binds {
+	binds := c.Binds
+	if c.Cgroup != "" { // first, so that what is asked for at the same place lies over it
+		binds = append([]Bind{c.hierarchy()}, binds...)
+	}
+	for _, b := range binds {
 		m, err := openBind(b)
 		if err != nil {
 			closeMounts(all)

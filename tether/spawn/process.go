@@ -39,6 +39,7 @@ type Process struct {
 type startOptions struct {
 	flags   uint64
 	cgroup  int // directory, or -1
+	peer    int // pidfd of a process whose control group namespace is entered, or -1 for a new one
 	spawner func(run func() (int, error)) func() (int, error)
 	step    func(name string)
 	proc    bool // mount /proc: this is PID 1
@@ -98,6 +99,9 @@ func start(r *Reaper, p guest.Process, hostname string, o startOptions) (*Proces
 }
 
 func (p *Program) fill(spec guest.Process, o startOptions, id identity, dir string, ends *stdio) error {
+	if o.cgroup >= 0 {
+		p.enterCgroupNamespace(o.peer)
+	}
 	if o.proc {
 		if err := p.mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NOEXEC|unix.MS_NODEV); err != nil {
 			return err
