@@ -54,8 +54,8 @@ func entriesOf(t *testing.T, r io.Reader) map[string]entry {
 	}
 }
 
-// tree is an archive of some 50 MB: large and small files, links of both kinds, owners, modes, attributes.
-func tree(t *testing.T) []byte {
+// tree is an archive of five files of large bytes and 500 small ones, 10 MB together: links of both kinds, owners, modes, attributes.
+func tree(t *testing.T, large int) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
@@ -72,7 +72,7 @@ func tree(t *testing.T) []byte {
 	random := func(n int) []byte { b := make([]byte, n); _, _ = rand.Read(b); return b }
 	put(tar.Header{Typeflag: tar.TypeDir, Name: "tree/", Mode: 0o755}, nil)
 	for i := range 5 {
-		put(tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("tree/big%d", i), Mode: 0o640, Uid: 100 + i, Gid: 200 + i}, random(8<<20))
+		put(tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("tree/big%d", i), Mode: 0o640, Uid: 100 + i, Gid: 200 + i}, random(large))
 	}
 	put(tar.Header{Typeflag: tar.TypeDir, Name: "tree/small/", Mode: 0o2770, Uid: 7, Gid: 8}, nil)
 	for i := range 500 {
@@ -123,7 +123,7 @@ func cpInOut(t *testing.T, what, where string, archive []byte, want map[string]e
 }
 
 func TestCopyOfATree(t *testing.T) {
-	archive := tree(t)
+	archive := tree(t, 8<<20)
 	want := entriesOf(t, bytes.NewReader(archive))
 	id := container(t, "busybox", "sleep", "600")
 	docker(t, "exec", id, "mkdir", "/in", "/opt")
@@ -139,7 +139,7 @@ func TestCopyOfATree(t *testing.T) {
 }
 
 func TestCopyToVolumes(t *testing.T) {
-	archive := tree(t)
+	archive := tree(t, 64<<10)
 	want := entriesOf(t, bytes.NewReader(archive))
 	id := container(t, "-v", "/vol", "busybox", "sleep", "600")
 	cpInOut(t, "volume of a running container", id+":/vol", archive, want)

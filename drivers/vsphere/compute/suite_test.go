@@ -63,19 +63,19 @@ func (r *rig) request(id string) sdk.CreateRequest {
 	}
 }
 
-func TestConformance(t *testing.T) { conformance(t, vctest.New) }
+func TestConformance(t *testing.T) { conformance(t, vctest.New, false) }
 
-func TestConformanceOnTheLab(t *testing.T) { conformance(t, vctest.Lab) }
+func TestConformanceOnTheLab(t *testing.T) { conformance(t, vctest.Lab, true) }
 
-func conformance(t *testing.T, vcenter func(*testing.T) *vctest.VCenter) {
+func conformance(t *testing.T, vcenter func(*testing.T) *vctest.VCenter, guestless bool) {
 	computetest.Suite(t, func(t *testing.T) computetest.Fixture {
 		r := newRig(t, vcenter(t))
 		return computetest.Fixture{
-			Driver: r.Driver,
-			Disks:  func(_ *testing.T, id string) []device.Disk { return r.request(id).Disks },
-			NICs:   func(_ *testing.T, id string) []device.NIC { return r.request(id).NICs },
-			Guest:  func(_ *testing.T, id string) map[string]string { return r.request(id).Guest },
-			MACs:   func(t *testing.T, id string) []string { return macsOf(t, r.VM(t, id)) },
+			Driver: r.Driver, Guestless: guestless,
+			Disks: func(_ *testing.T, id string) []device.Disk { return r.request(id).Disks },
+			NICs:  func(_ *testing.T, id string) []device.NIC { return r.request(id).NICs },
+			Guest: func(_ *testing.T, id string) map[string]string { return r.request(id).Guest },
+			MACs:  func(t *testing.T, id string) []string { return macsOf(t, r.VM(t, id)) },
 			PowerOff: func(t *testing.T, id string) {
 				task, err := r.VM(t, id).PowerOff(t.Context())
 				vctest.Wait(t, task, err)
