@@ -236,6 +236,11 @@ func (c *checker) without(have []types.ManagedObjectReference) []string {
 // checkTaken looks for VCHs and others that have the name or the bridge already.
 func (c *checker) checkTaken(ctx context.Context) {
 	const check = "name is free"
+	var err error
+	if c.out.Resources.Left, err = vch.Left(ctx, c.Spec.Name, c.out.Resources); err != nil {
+		c.fail(check, err, "check the account's privileges on the datastore")
+		return
+	}
 	names, bridge, err := vch.Taken(ctx, c.Session, c.Spec.Name, c.out.Resources)
 	if err != nil {
 		c.fail(check, err, "check the account's privileges on VMs and datastores")
@@ -248,6 +253,10 @@ func (c *checker) checkTaken(ctx context.Context) {
 	if len(names) > 0 {
 		c.fail(check, fmt.Errorf("%s: %w", strings.Join(names, ", "), errdef.ErrExists),
 			"give another --name; if it is left of a VCH that is no longer wanted, remove it with: vic-machine delete --name "+c.Spec.Name)
+		return
+	}
+	if c.out.Resources.Left != nil {
+		c.ok(check, "%s; what an interrupted create left of it will be removed", c.Spec.Name)
 		return
 	}
 	c.ok(check, "%s", c.Spec.Name)

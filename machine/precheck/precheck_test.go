@@ -162,6 +162,7 @@ func TestTheStateOfVSphereCounts(t *testing.T) {
 		{"folder of that name", func(t *testing.T, s *simtest.Sim) {
 			out := Run(t.Context(), input(t, s))
 			ok(t, out.Resources.Files.MakeDir(t.Context(), "vch1"))
+			ok(t, out.Resources.Files.Put(t.Context(), []byte("x"), "vch1/notes.txt"))
 		}, "name is free", "a folder", false},
 		{"bridge is an uplink", func(t *testing.T, s *simtest.Sim) {
 			portgroup(t, s).Config.Uplink = types.NewBool(true)

@@ -29,9 +29,7 @@ func (e *Editor) Configure(ctx context.Context, ch Change) (bool, error) {
 			r.VolumeStores = map[string]string{}
 		}
 		r.VolumeStores[s.Label] = s.Location()
-		dirs, err := s.make(ctx)
-		r.VolumeDirs = append(r.VolumeDirs, dirs...)
-		if err != nil {
+		if err := s.make(ctx, r, func() error { return r.writeMarker(ctx, e.files) }); err != nil {
 			return false, err
 		}
 		e.log.Printf("the volume store %s is %s", s.Label, s.Location())

@@ -50,6 +50,7 @@ type step struct {
 
 func (c *creator) steps() []step {
 	return []step{
+		{"what was left", "remove it with: vic-machine delete --name " + c.Spec.Name, c.removeLeft},
 		{"certificates", "check that the folder of --cert-path can be written", c.makeCerts},
 		{"datastore folder", "check the account's privileges on the datastore, and its space", c.makeFolder},
 		{poolWord(c.Record.PoolType), "check the account's privileges on the compute resource", c.makePool},
@@ -135,13 +136,20 @@ func (c *creator) makeCerts(context.Context) (err error) {
 
 // makeFolder makes the VCH's folder; from here on a delete by name finds the VCH.
 func (c *creator) makeFolder(ctx context.Context) error {
-	if err := c.Res.Files.MakeDir(ctx, c.Record.Folder); err != nil {
+	err := c.Res.Files.MakeDir(ctx, c.Record.Folder)
+	if errors.Is(err, errdef.ErrExists) { // empty: a create was killed before it could write the marker
+		if empty, lerr := c.Res.Files.IsEmpty(ctx, c.Record.Folder); lerr == nil && empty {
+			err = nil
+		}
+	}
+	if err != nil {
 		if errors.Is(err, errdef.ErrExists) {
 			err = advice.Wrap(err, "give another --name, or remove what is left of the old VCH with: vic-machine delete --name %s", c.Spec.Name)
 		}
 		return err
 	}
 	c.folder = true
+	c.Record.Unfinished = true
 	return c.Record.writeMarker(ctx, c.Res.Files)
 }
 
@@ -182,24 +190,20 @@ func (c *creator) vappSpec() types.VAppConfigSpec {
 
 // makeStore makes the folders of the image store and remembers those outside the VCH's folder.
 func (c *creator) makeStore(ctx context.Context) error {
-	changed := false
-	for _, d := range c.storeDirs() {
-		err := c.Res.Files.MakeDir(ctx, d)
-		if errors.Is(err, errdef.ErrExists) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
+	dirs := c.storeDirs()
+	fresh, err := missing(ctx, c.Res.Files, dirs)
+	if err != nil {
+		return err
+	}
+	for _, d := range fresh {
 		if d != c.Record.Folder && !strings.HasPrefix(d, c.Record.Folder+"/") {
 			c.Record.StoreDirs = append(c.Record.StoreDirs, d)
-			changed = true
 		}
 	}
-	if !changed {
-		return nil
+	if err := c.Record.writeMarker(ctx, c.Res.Files); err != nil {
+		return err
 	}
-	return c.Record.writeMarker(ctx, c.Res.Files)
+	return makeAll(ctx, c.Res.Files, dirs)
 }
 
 func (c *creator) upload(ctx context.Context) error {
@@ -267,7 +271,7 @@ func (c *creator) configure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	record, err := c.Record.json()
+	record, err := c.Record.finished().json()
 	if err != nil {
 		return err
 	}
@@ -289,8 +293,11 @@ func (c *creator) powerOn(ctx context.Context) error {
 
 func (c *creator) waitReady(ctx context.Context) (err error) {
 	w := &waiter{client: c.Res.Session.Client, vm: c.vm, log: c.log, port: c.Record.DockerPort, iface: c.Record.clientInterface()}
-	c.ready, err = w.wait(ctx)
-	return err
+	if c.ready, err = w.wait(ctx); err != nil {
+		return err
+	}
+	c.Record.Unfinished = false
+	return c.Record.writeMarker(ctx, c.Res.Files)
 }
 
 // showConsole prints the end of the endpoint's console if it was powered on, before it is removed.

@@ -28,6 +28,11 @@ func Delete(ctx context.Context, s *session.Session, o DeleteOptions, log *progr
 	if f == nil {
 		return fmt.Errorf("there is no VCH %s, nor anything left of one: %w", o.Query, errdef.ErrNotFound)
 	}
+	return f.remove(ctx, s, o, log)
+}
+
+// remove takes away what was found.
+func (f *found) remove(ctx context.Context, s *session.Session, o DeleteOptions, log *progress.Log) error {
 	if err := f.mayGo(o.Force); err != nil {
 		return err
 	}
@@ -44,11 +49,12 @@ func Delete(ctx context.Context, s *session.Session, o DeleteOptions, log *progr
 	}
 	if len(r.errs) == 0 && f.folder != "" {
 		if f.record != nil {
-			r.storeDirs(ctx, f.files, f.record.StoreDirs)
 			if o.Force {
 				r.volumes(ctx, f.record)
 			}
 			r.volumeDirs(ctx, f.record)
+			// Last: create made them first, and volume stores may lie in them.
+			r.storeDirs(ctx, f.files, f.record.StoreDirs)
 		}
 		r.dir(ctx, f.files, f.folder)
 	}

@@ -23,7 +23,7 @@ const (
 
 // vmSpec is the endpoint VM: disk 0 is the state disk.
 func (p *Plan) vmSpec(ctx context.Context) (types.VirtualMachineConfigSpec, error) {
-	record, err := p.Record.json()
+	record, err := p.Record.finished().json()
 	if err != nil {
 		return types.VirtualMachineConfigSpec{}, err
 	}

@@ -21,12 +21,18 @@ func Taken(ctx context.Context, s *session.Session, name string, res Resources) 
 		return nil, nil, err
 	}
 	for _, e := range all {
+		if res.Left != nil && e.Record.ID == res.Left.ID {
+			continue
+		}
 		if e.Record.Name == name {
 			names = append(names, fmt.Sprintf("a VCH %s (ID %s)", name, e.VM.Self.Value))
 		}
 		if res.Bridge != nil && e.Record.Bridge == res.Bridge.Reference().Value {
 			bridge = append(bridge, e.Record.Name)
 		}
+	}
+	if res.Left != nil {
+		return names, bridge, nil // vApp, VM and folder are what goes
 	}
 	for _, f := range []func(context.Context, *session.Session, string, Resources) (string, error){takenPool, takenVM, takenFolder} {
 		what, err := f(ctx, s, name, res)
@@ -77,8 +83,8 @@ func takenFolder(ctx context.Context, _ *session.Session, name string, res Resou
 	if res.Files.Datastore == nil {
 		return "", nil
 	}
-	_, err := res.Files.List(ctx, name)
-	if errors.Is(err, errdef.ErrNotFound) {
+	names, err := res.Files.List(ctx, name)
+	if errors.Is(err, errdef.ErrNotFound) || err == nil && len(names) == 0 {
 		return "", nil
 	}
 	if err != nil {

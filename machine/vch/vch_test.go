@@ -236,6 +236,45 @@ func TestCreateTouchesNothingOfAVCHOfTheSameName(t *testing.T) {
 	}
 }
 
+func TestCreateTakesAwayWhatAnInterruptedOneLeft(t *testing.T) {
+	s := simtest.New(t)
+	before := s.Inventory()
+	store := func(_ *Spec, r *Resources) {
+		r.StorePath, r.VolumeStores = "deep/store", []VolumeStore{{Label: "default", Files: r.Files, Path: "deep/vols"}}
+	}
+	c := newCreator(plan(t, s, store), nil)
+	for _, st := range c.steps() {
+		must(t, st.do(t.Context()))
+		p := plan(t, s, store)
+		left, err := Left(t.Context(), "vch1", p.Res)
+		must(t, err)
+		if (left != nil) != c.folder {
+			t.Fatalf("after %s: %v", st.name, left)
+		}
+		if st.name == "power on" {
+			break
+		}
+	}
+	again := plan(t, s, store)
+	var err error
+	again.Res.Left, err = Left(t.Context(), "vch1", again.Res)
+	must(t, err)
+	names, bridge, err := Taken(t.Context(), s.Session, "vch1", again.Res)
+	if err != nil || len(names)+len(bridge) > 0 {
+		t.Errorf("%v %v %v", names, bridge, err)
+	}
+	s.Guest("vch1", "ready", "")
+	_, err = Create(t.Context(), again, nil)
+	must(t, err)
+	if left, err := Left(t.Context(), "vch1", again.Res); err != nil || left != nil {
+		t.Errorf("a VCH that serves is unfinished: %v", err)
+	}
+	must(t, Delete(t.Context(), s.Session, DeleteOptions{Query: Query{Name: "vch1"}}, nil))
+	if after := s.Inventory(); after != before {
+		t.Errorf("left behind:\n%s", after)
+	}
+}
+
 func TestDeleteFindsWhatIsLeft(t *testing.T) {
 	half := func(upTo string) func(*testing.T, *simtest.Sim) {
 		return func(t *testing.T, s *simtest.Sim) {
@@ -383,7 +422,7 @@ func TestOnESXiAResourcePoolHoldsTheVCH(t *testing.T) {
 	before := s.Inventory()
 	p := plan(t, s, nil)
 	c := newCreator(p, nil)
-	for _, st := range c.steps()[:8] {
+	for _, st := range c.steps()[:9] {
 		must(t, st.do(t.Context()))
 	}
 	if c.Record.PoolType != ResourcePool || c.vm == nil {

@@ -46,36 +46,55 @@ func volumeStores(stores []VolumeStore) map[string]string {
 
 // makeVolumeStores makes the folders of the volume stores and remembers those that were not there.
 func (c *creator) makeVolumeStores(ctx context.Context) error {
-	made := len(c.Record.VolumeDirs)
 	for _, s := range c.Res.VolumeStores {
-		dirs, err := s.make(ctx)
-		c.Record.VolumeDirs = append(c.Record.VolumeDirs, dirs...)
+		err := s.make(ctx, &c.Record, func() error { return c.Record.writeMarker(ctx, c.Res.Files) })
 		if err != nil {
 			return err
 		}
 	}
-	if made == len(c.Record.VolumeDirs) {
-		return nil
-	}
-	return c.Record.writeMarker(ctx, c.Res.Files)
+	return nil
 }
 
-// make makes the folders of a store and returns those that were not there.
-func (s VolumeStore) make(ctx context.Context) (made []string, err error) {
+// make makes the folders of a store. The record has those that were not there, and is kept by save,
+// before they are made: whoever is killed here leaves nothing that a delete does not find.
+func (s VolumeStore) make(ctx context.Context, record *Record, save func() error) error {
 	if s.Share != "" {
-		return nil, nil
+		return nil
 	}
-	for _, d := range foldersTo(path.Join(s.Path, volumesDir)) {
-		err := s.Files.MakeDir(ctx, d)
-		if errors.Is(err, errdef.ErrExists) {
-			continue
-		}
-		if err != nil {
-			return made, err
-		}
-		made = append(made, s.Files.Path(d))
+	dirs := foldersTo(path.Join(s.Path, volumesDir))
+	fresh, err := missing(ctx, s.Files, dirs)
+	if err != nil {
+		return err
 	}
-	return made, nil
+	for _, d := range fresh {
+		record.VolumeDirs = append(record.VolumeDirs, s.Files.Path(d))
+	}
+	if err := save(); err != nil {
+		return err
+	}
+	return makeAll(ctx, s.Files, dirs)
+}
+
+// missing are those of dirs that are not there.
+func missing(ctx context.Context, f session.Files, dirs []string) (out []string, err error) {
+	for _, d := range dirs {
+		if _, err := f.List(ctx, d); errors.Is(err, errdef.ErrNotFound) {
+			out = append(out, d)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// makeAll makes the folders that are not there.
+func makeAll(ctx context.Context, f session.Files, dirs []string) error {
+	for _, d := range dirs {
+		if err := f.MakeDir(ctx, d); err != nil && !errors.Is(err, errdef.ErrExists) {
+			return err
+		}
+	}
+	return nil
 }
 
 // foldersTo are a folder and those around it, outermost first.
