@@ -15,6 +15,7 @@ import (
 	"github.com/openvic/vic/machine/privileges"
 	"github.com/openvic/vic/machine/session"
 	"github.com/openvic/vic/machine/vch"
+	"github.com/openvic/vic/sdk/errdef"
 )
 
 const (
@@ -67,8 +68,12 @@ func (c *checker) judge(check, user string, missing []string) {
 	if len(missing) == 0 {
 		c.ok(check, "%s has all privileges that it needs", user)
 	}
+	remedy := "give it that privilege, by a role on that object"
+	if check == checkOpsName {
+		remedy += ", or let --ops-grant-perms give it all"
+	}
 	for _, m := range missing {
-		c.wrong(check, "give it that privilege, by a role on that object", "%s lacks the privilege %s", user, m)
+		c.wrong(check, remedy, "%s lacks the privilege %s", user, m)
 	}
 }
 
@@ -105,6 +110,10 @@ func (c *checker) checkOps(ctx context.Context) {
 	s, err := session.Connect(ctx, t)
 	if errors.Is(err, session.ErrNoAccess) && c.Spec.GrantOps {
 		c.ok(checkOpsName, "%s has the right password, and will be given what it needs", user)
+		return
+	}
+	if errors.Is(err, errdef.ErrDenied) { // its own advice is about the account that runs vic-machine
+		c.out.Report.add(checkOpsName, Error, "check --ops-user (with its domain) and --ops-password", "%v", err)
 		return
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/machine/advice"
 	"github.com/openvic/vic/machine/certs"
 	"github.com/openvic/vic/machine/session"
 	"github.com/openvic/vic/sdk/errdef"
@@ -88,7 +89,8 @@ func Inspect(ctx context.Context, s *session.Session, q Query) (*Details, error)
 }
 
 func notFound(ctx context.Context, s *session.Session, q Query) error {
-	return fmt.Errorf("there is no VCH %s: %w%s", q, errdef.ErrNotFound, Others(ctx, s))
+	return advice.Wrap(fmt.Errorf("there is no VCH %s: %w%s", q, errdef.ErrNotFound, Others(ctx, s)),
+		"give the --name or the --id of one that vic-machine ls shows")
 }
 
 // Others names the VCHs that there are, as help for who mistyped a name.

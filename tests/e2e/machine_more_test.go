@@ -116,11 +116,14 @@ func TestConfigureWhileAContainerTalks(t *testing.T) {
 	defer func() { follow.Process.Kill(); <-ended }()
 
 	mustMachine(t, "", "configure", "--memory", "16384")
-	if limit, err := theLab.Govc("object.collect", "-s", "/dc1/vm/"+harness.VCH, "config.memoryAllocation.limit"); err != nil {
-		progress("limit of the vApp not read by its path: %v", err)
-	} else if strings.TrimSpace(limit) != "16384" {
-		t.Errorf("the limit is %s", limit)
+	vapp, err := theLab.Govc("find", "-i", "/", "-type", "a", "-name", harness.VCH)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if limit, err := theLab.Govc("object.collect", "-s", strings.TrimSpace(vapp), "config.memoryAllocation.limit"); err != nil || strings.TrimSpace(limit) != "16384" {
+		t.Errorf("the limit is %s, %v", limit, err)
+	}
+	mustMachine(t, "", "configure", "--ops-grant-perms")
 	mustMachine(t, "", "configure", "--volume-store", "datastore1/e2e-more:more")
 	k.check(t, "an added volume store")
 	docker(t, "volume", "create", "--opt", "VolumeStore=more", "--name", "e2e-more")
@@ -158,8 +161,14 @@ func TestConfigureWhileAContainerTalks(t *testing.T) {
 	}
 
 	// What vicd cannot change while it runs makes it start anew; containers do not notice.
-	mustMachine(t, "", "configure", "--insecure-registry", "other.example.com:5000", "--containers", "50")
+	ca, private := privateRegistry(t)
+	if r := dockerRun(t.Context(), nil, "pull", private+"/library/busybox"); r.Code == 0 || !strings.Contains(r.Stderr, "certificate") {
+		t.Errorf("a registry of an authority that is not known: %+v", r)
+	}
+	mustMachine(t, "", "configure", "--registry-ca", ca, "--insecure-registry", "other.example.com:5000", "--containers", "50")
 	k.check(t, "a restart of vicd")
+	docker(t, "pull", private+"/library/busybox")
+	docker(t, "rmi", private+"/library/busybox")
 	mustMachine(t, "", "configure", "--remove", "insecure-registry=other.example.com:5000", "--containers", "0", "--memory", "0")
 	k.check(t, "the way back")
 	if o := mustMachine(t, "", "inspect config"); !strings.Contains(o, "e2e-more:more") || strings.Contains(o, "other.example.com") {
