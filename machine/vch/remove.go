@@ -148,7 +148,11 @@ func (r *remover) dir(ctx context.Context, f session.Files, dir string) {
 func (r *remover) storeDirs(ctx context.Context, f session.Files, dirs []string) {
 	for i := len(dirs) - 1; i >= 0; i-- {
 		if i < len(dirs)-1 {
-			if empty, err := f.IsEmpty(ctx, dirs[i]); err != nil || !empty {
+			names, err := f.List(ctx, dirs[i])
+			if errors.Is(err, errdef.ErrNotFound) {
+				continue // an interrupted removal came this far
+			}
+			if err != nil || len(names) > 0 {
 				r.keep(err)
 				return
 			}

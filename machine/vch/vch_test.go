@@ -312,6 +312,15 @@ func TestDeleteFindsWhatIsLeft(t *testing.T) {
 		"made up to the folder": half("datastore folder"), "made up to the vApp": half("vApp"), "made up to the store": half("image store"),
 		"made up to the ISOs": half("ISO images"), "made up to the VM": half("endpoint VM"), "made up to power on": half("power on"),
 		"without endpoint VM": remove("endpoint VM"), "without vApp": remove("vApp"), "without marker": remove("folder"),
+		"store gone, folders around it not": func(t *testing.T, s *simtest.Sim) {
+			half("power on")(t, s)
+			ds, err := s.Finder().DefaultDatastore(t.Context())
+			must(t, err)
+			r, err := readMarker(t.Context(), session.Files{Datacenter: plan(t, s, nil).Res.Datacenter, Datastore: ds}, "vch1")
+			must(t, err)
+			must(t, plan(t, s, nil).Res.Files.Delete(t.Context(), r.StoreDirs[len(r.StoreDirs)-1]))
+			must(t, plan(t, s, nil).Res.Files.Delete(t.Context(), r.StoreDirs[len(r.StoreDirs)-2]))
+		},
 		"empty folder": func(t *testing.T, s *simtest.Sim) { must(t, plan(t, s, nil).Res.Files.MakeDir(t.Context(), "vch1")) },
 		"vApp alone": func(t *testing.T, s *simtest.Sim) {
 			c := newCreator(plan(t, s, nil), nil)

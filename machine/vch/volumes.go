@@ -159,9 +159,9 @@ func (r *remover) volumeDirs(ctx context.Context, record *Record) {
 			r.keep(err)
 			continue
 		}
-		empty, err := f.IsEmpty(ctx, p.Path)
+		names, err := f.List(ctx, p.Path)
 		r.keep(err)
-		if empty {
+		if err == nil && len(names) == 0 {
 			r.dir(ctx, f, p.Path)
 		} else if err == nil && path.Base(p.Path) == volumesDir {
 			r.log.Printf("left the volumes in %s", f.Path(p.Path))
