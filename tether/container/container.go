@@ -28,7 +28,7 @@ import (
 
 // How long things may take.
 const (
-	deviceWait  = 30 * time.Second       // for a disk or NIC that the configuration names
+	deviceWait  = 2 * time.Minute        // for what the configuration names to be there; a host may be very busy
 	stopWait    = 10 * time.Second       // between SIGTERM and SIGKILL
 	killWait    = 5 * time.Second        // for the process to be gone after SIGKILL
 	idleWait    = 3 * time.Second        // at the end, for the host's next call
