@@ -121,7 +121,7 @@ func (w *waiter) judge(s snapshot) (*Ready, error) {
 	if why := refusal(s.status); why != "" && w.revision != "" {
 		return nil, advice.Wrap(fmt.Errorf("the endpoint refuses its new configuration: %s: %w", why, errdef.ErrUnavailable), "change what it complains of")
 	}
-	if why := failure(s.status); why != "" && w.failing.IsZero() {
+	if why := failure(s.status, w.revision != ""); why != "" && w.failing.IsZero() {
 		w.failing, w.why = time.Now(), why // only being ready clears it: a service that ends again and again looks well in between
 	}
 	if !w.failing.IsZero() && time.Since(w.failing) > patience {
@@ -131,9 +131,13 @@ func (w *waiter) judge(s snapshot) (*Ready, error) {
 	return nil, nil
 }
 
-// failure says what is wrong with an endpoint, or "".
-func failure(s guest.Status) string {
+// failure says what is wrong with an endpoint, or "". A service that takes a new configuration by ending
+// and starting anew is well.
+func failure(s guest.Status, renewed bool) string {
 	for _, name := range sorted(s.Services) {
+		if renewed && s.Services[name] == "exited 0" {
+			continue
+		}
 		if strings.HasPrefix(s.Services[name], "exited") {
 			return "service " + name + ": " + s.Services[name]
 		}

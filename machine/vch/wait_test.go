@@ -92,3 +92,19 @@ func TestParseRecord(t *testing.T) {
 		t.Errorf("%+v %v", r, err)
 	}
 }
+
+func TestARestartForANewConfigurationIsNoFailure(t *testing.T) {
+	for state, failing := range map[string]bool{"exited 0": false, "exited 1": true} {
+		s := snapshot{types.VirtualMachinePowerStatePoweredOn, netip.MustParseAddr("192.0.2.7"),
+			guest.Status{State: "starting", Revision: "r", Services: map[string]string{"vicd": state}}}
+		for _, revision := range []string{"", "r"} {
+			w := &waiter{vm: object.NewVirtualMachine(nil, types.ManagedObjectReference{Value: "vm-1"}), revision: revision}
+			if _, err := w.judge(s); err != nil {
+				t.Errorf("%s: %v", state, err)
+			}
+			if want := failing || revision == "" && state == "exited 0"; w.failing.IsZero() == want {
+				t.Errorf("%s of revision %q: failing since %v", state, revision, w.failing)
+			}
+		}
+	}
+}
