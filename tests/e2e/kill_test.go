@@ -11,10 +11,37 @@ import (
 	"github.com/openvic/vic/tests/harness"
 )
 
-// counter runs a container that prints a numbered line ten times a second.
-func counter(t *testing.T) string {
+// counter runs a container that prints a numbered line ten times a second and writes it to a volume,
+// serves a page on a published port, and is to be started again when its process ends, which it does
+// when there is a file /end.
+func counter(t *testing.T, name string) string {
 	t.Helper()
-	return container(t, "busybox", "sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; usleep 100000; done")
+	return container(t, "-v", volume(t, name)+":/data", "-p", "8077:80", "--restart", "always", "busybox", "sh", "-c",
+		"mkdir -p /www; echo page >/www/index.html; httpd -p 80 -h /www; "+
+			"i=0; while [ ! -e /end ]; do i=$((i+1)); echo $i; echo $i >/data/n; usleep 100000; done; rm /end; exit 1")
+}
+
+// allStillWorks checks what else a counter has: its volume, its port and its policy.
+func allStillWorks(t *testing.T, id, port string) {
+	t.Helper()
+	if text, err := fetch("http://" + port + "/"); err != nil || text != "page\n" {
+		t.Errorf("the published port: %q %v", text, err)
+	}
+	written := func() int {
+		n, _ := strconv.Atoi(strings.TrimSpace(docker(t, "exec", id, "cat", "/data/n")))
+		return n
+	}
+	was := written()
+	if is := written(); was < 10 || is <= was {
+		t.Errorf("the volume has %d and then %d", was, is)
+	}
+	if got := inspect(t, id, "{{.RestartCount}}"); got != "0" {
+		t.Errorf("restarts so far: %s", got)
+	}
+	docker(t, "exec", id, "touch", "/end")
+	within(t, 20*time.Second, func() string {
+		return differs(inspect(t, id, "{{.RestartCount}} {{.State.Status}}"), "1 running")
+	})
 }
 
 // everyLineOnce tells what is wrong with lines that should count up from the first one.
@@ -37,7 +64,11 @@ func everyLineOnce(text string) string {
 
 // killStory does harm while a container prints and checks that nothing of it is lost.
 func killStory(t *testing.T, harm func(t *testing.T), attached bool) {
-	id := counter(t)
+	port, err := theLab.Forward(77, 8077)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := counter(t, strings.ToLower(t.Name()))
 	vm := vmOf(t, id)
 	out := &syncBuffer{}
 	reader := theLab.DockerCmd(context.Background(), "logs", "-f", id)
@@ -98,6 +129,7 @@ func killStory(t *testing.T, harm func(t *testing.T), attached bool) {
 	if s, err := theLab.Govc("object.collect", "-s", vm, "runtime.powerState"); err != nil || strings.TrimSpace(s) != "poweredOn" {
 		t.Errorf("power state %q %v", s, err)
 	}
+	allStillWorks(t, id, port)
 }
 
 // completeLines drops the tail after the last line end.

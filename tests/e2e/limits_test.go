@@ -95,7 +95,7 @@ func TestUpdateOfAStoppedAndOfARunningContainer(t *testing.T) {
 }
 
 func TestPauseStopsTheClock(t *testing.T) {
-	id := counter(t)
+	id := counter(t, "pause-clock")
 	within(t, 20*time.Second, func() string {
 		if len(strings.Fields(docker(t, "logs", id))) < 5 {
 			return "it does not count"
