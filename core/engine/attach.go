@@ -131,6 +131,8 @@ func (s *Session) rest(ctx context.Context, st Streams, offset int64) error {
 		return nil // it asked for what comes, and nothing came
 	}
 	r := s.run
+	r.c.update(func() { r.c.resting++ }) // a container of --rm stays until this is read
+	defer r.c.update(func() { r.c.resting-- })
 	s.Close() // the VM's disk is free only when nobody reads through the tether
 	err := s.e.keptFrom(ctx, r.c, offset, func(c link.Chunk) error {
 		return writeTo(st, c.Stream == link.Stderr, c.Data)

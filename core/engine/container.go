@@ -35,6 +35,7 @@ type container struct {
 	keep      bool               // an end is not the end: it is being restarted
 	removed   bool
 	changed   chan struct{} // closed and replaced at every change
+	resting   int           // attached clients that read the rest from the disk of a VM that is off
 	pending   []chan *run   // attached clients that wait for a start
 	execs     []string
 	// kept is the output of a container that has ended, if it is short.

@@ -174,6 +174,15 @@ func (c *container) autoRemoved() bool {
 	return c.def.AutoRemove && !c.keep
 }
 
+// autoRemoveRead removes a container that was made with --rm and whose VM went off by itself, once
+// the clients that were attached have read the rest of its output from its disk.
+func (e *Engine) autoRemoveRead(r *run) {
+	ctx, cancel := e.background(drainPatience)
+	defer cancel()
+	_ = r.c.await(ctx, func() bool { return r.readers == 0 && r.c.resting == 0 }) // the patience is the bound
+	e.autoRemove(r.c)
+}
+
 // autoRemove removes a container that was made with --rm and has ended.
 func (e *Engine) autoRemove(c *container) {
 	ctx, cancel := e.background(5 * time.Minute)

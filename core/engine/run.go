@@ -306,7 +306,7 @@ func (e *Engine) vmOff(r *run, record *compute.Exit) {
 		return
 	}
 	if r.c.autoRemoved() {
-		go e.autoRemove(r.c)
+		go e.autoRemoveRead(r)
 	}
 }
 

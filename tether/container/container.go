@@ -31,7 +31,7 @@ const (
 	deviceWait  = 2 * time.Minute        // for what the configuration names to be there; a host may be very busy
 	stopWait    = 10 * time.Second       // between SIGTERM and SIGKILL
 	killWait    = 5 * time.Second        // for the process to be gone after SIGKILL
-	idleWait    = 3 * time.Second        // at the end, for the host's next call
+	idleWait    = 10 * time.Second       // at the end, for the host's next call
 	contactWait = 10 * time.Second       // at the end, for the host's first call
 	answerTime  = 20 * time.Millisecond  // for the answer of Shutdown to leave
 	idleCheck   = 100 * time.Millisecond // at the end
