@@ -176,7 +176,7 @@ func TestExecInputTerminalAndSignals(t *testing.T) {
 	if out, _ := output(t, c, ""); out != "got term\n" {
 		t.Errorf("output %q", out)
 	}
-	v.waitOff(10 * time.Second) // without Shutdown
+	v.waitOff(30 * time.Second) // without Shutdown: when no host asks any more
 	if e := v.exit(); e.Code != 3 {
 		t.Errorf("record %+v", e)
 	}

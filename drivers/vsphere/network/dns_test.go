@@ -58,19 +58,32 @@ func forwarder(t *testing.T, upstream string) string {
 	}
 	f.upstream()
 	f.servers = []string{net.JoinHostPort(host, port)} // resolv.conf cannot say the port
-	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp4", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc, l := bothProtocols(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { _ = f.serve(ctx, pc, l); close(done) }()
 	t.Cleanup(func() { cancel(); <-done })
 	return pc.LocalAddr().String()
+}
+
+// bothProtocols listens on one port, of which another test may have one half.
+func bothProtocols(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var last error
+	for range 20 {
+		pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp4", pc.LocalAddr().String())
+		if err == nil {
+			return pc, l
+		}
+		_ = pc.Close()
+		last = err
+	}
+	t.Fatal(last)
+	return nil, nil
 }
 
 func ask(t *testing.T, proto, addr string) *dns.Msg {
