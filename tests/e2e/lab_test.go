@@ -60,6 +60,12 @@ func container(t *testing.T, args ...string) string {
 	return id
 }
 
+// clock is the time by the clock of the endpoint VM, by which events and logs are asked for.
+func clock(t *testing.T) string {
+	t.Helper()
+	return strings.TrimSpace(docker(t, "info", "--format", "{{.SystemTime}}"))
+}
+
 func inspect(t *testing.T, id, format string) string {
 	t.Helper()
 	return strings.TrimSpace(docker(t, "inspect", "--format", format, id))

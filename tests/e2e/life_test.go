@@ -126,11 +126,11 @@ func TestAttach(t *testing.T) {
 }
 
 func TestEvents(t *testing.T) {
-	since := time.Now().Add(-time.Second)
+	since := clock(t)
 	docker(t, "run", "--rm", "--name", "eventful", "busybox", "true")
 	var got []string
 	within(t, 10*time.Second, func() string {
-		out := docker(t, "events", "--since", since.Format(time.RFC3339Nano), "--until", time.Now().Format(time.RFC3339Nano),
+		out := docker(t, "events", "--since", since, "--until", clock(t),
 			"--filter", "container=eventful", "--format", "{{.Action}}")
 		got = strings.Fields(out)
 		for _, want := range []string{"create", "start", "die", "destroy"} {
