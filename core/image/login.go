@@ -86,10 +86,10 @@ func (h *hosts) login(ctx context.Context, host string, auth *registrytypes.Auth
 		}
 		return resp, err
 	}
-	resp, err := ask()
+	resp, err := ask() //nolint:bodyclose // ask closes it
 	if err == nil && resp.StatusCode == http.StatusUnauthorized {
 		if err = authorizer.AddResponses(ctx, []*http.Response{resp}); err == nil {
-			resp, err = ask()
+			resp, err = ask() //nolint:bodyclose // as above
 		}
 	}
 	if errors.Is(err, docker.ErrInvalidAuthorization) || err == nil && resp.StatusCode == http.StatusUnauthorized {

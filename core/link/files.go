@@ -146,7 +146,7 @@ func (l *Link) compare(outer context.Context, layer bool, base io.Reader, fn fun
 		}
 		if err := fn(m); err != nil {
 			cancel()
-			<-sent
+			<-sent //nolint:errcheck // its error is this one's doing
 			return err
 		}
 	}

@@ -133,7 +133,7 @@ func (f *Fake) CopyIn(ctx context.Context, req CopyInRequest, r io.Reader) error
 	}
 	for tr := tar.NewReader(r); ; {
 		h, err := tr.Next()
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // one that wraps io.EOF is a stream that broke
 			return nil
 		}
 		if errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF) {

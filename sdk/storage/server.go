@@ -54,7 +54,7 @@ func (s *server) WriteLayer(stream grpc.ClientStreamingServer[storagev1.WriteLay
 		if err != nil {
 			return err
 		}
-		defer done()
+		defer func() { _ = done() }() // what was read is what counts
 		req := WriteLayerRequest{ID: first.GetId(), Parent: first.GetParent()}
 		l, err := d.WriteLayer(stream.Context(), req, tar)
 		if err != nil {

@@ -142,7 +142,7 @@ func TestRoles(t *testing.T) {
 	if _, f := s.AddRole("a", nil); !is[*types.AlreadyExists](f) {
 		t.Errorf("a second role of that name: %T", f)
 	}
-	if _, f := s.AddRole("b", []string{"Network.Asign"}); !is[*types.InvalidArgument](f) {
+	if _, f := s.AddRole("b", []string{"Network.NoSuchThing"}); !is[*types.InvalidArgument](f) {
 		t.Errorf("a privilege that is not there: %T", f)
 	}
 	if f := s.UpdateRole(RoleAdmin, "x", nil); !is[*types.InvalidArgument](f) {

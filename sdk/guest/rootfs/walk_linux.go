@@ -61,6 +61,6 @@ func walkBelow(dir string, fn func(node) error) error {
 }
 
 func nodeOf(path string, st *syscall.Stat_t) node {
-	return node{path: path, mode: st.Mode, uid: st.Uid, gid: st.Gid, ino: st.Ino, nlink: uint64(st.Nlink), size: st.Size,
+	return node{path: path, mode: st.Mode, uid: st.Uid, gid: st.Gid, ino: st.Ino, nlink: uint64(st.Nlink), size: st.Size, //nolint:unconvert // 32 bits on arm64
 		mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano()}
 }
