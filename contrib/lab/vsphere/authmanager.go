@@ -209,10 +209,10 @@ func (m *labAuthz) RetrieveEntityPermissions(_ *simulator.Context, req *types.Re
 	l := m.lab.authz.On(req.Entity)
 	if req.Inherited {
 		seen := map[authz.Ref]bool{req.Entity: true}
-		for todo := m.lab.Parents(req.Entity); len(todo) > 0; todo = todo[1:] {
-			if p := todo[0]; !seen[p] {
+		for above := m.lab.Parents(req.Entity); len(above) > 0; above = above[1:] {
+			if p := above[0]; !seen[p] {
 				seen[p] = true
-				todo = append(todo, m.lab.Parents(p)...)
+				above = append(above, m.lab.Parents(p)...)
 				for _, perm := range m.lab.authz.On(p) {
 					if perm.Propagate {
 						l = append(l, perm)
