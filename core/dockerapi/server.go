@@ -67,8 +67,8 @@ type Options struct {
 	ID string
 	// Drivers are the names of the compute, storage and network drivers, for docker info.
 	Drivers [3]string
-	// Insecure registries and mirrors, for docker info.
-	Insecure, Mirrors []string
+	// Registries is what docker info shows of the registries; nil: nothing.
+	Registries func() *registry.ServiceConfig
 }
 
 // New returns the handler of the API. It forwards the hub's events until ctx ends.

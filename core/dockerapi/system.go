@@ -38,8 +38,10 @@ func (b *system) SystemInfo(ctx context.Context) (*systemtypes.Info, error) {
 		NEventsListener: b.opts.Events.SubscribersCount(), IndexServerAddress: "https://index.docker.io/v1/",
 		MemoryLimit: true, CPUCfsPeriod: true, CPUCfsQuota: true, PidsLimit: true, CPUShares: true, CPUSet: true, SwapLimit: true,
 		IPv4Forwarding: true, OomKillDisable: true, LiveRestoreEnabled: true, SecurityOptions: []string{"name=vm"},
-		Swarm:          noSwarm{}.Info(ctx),
-		RegistryConfig: &registry.ServiceConfig{Mirrors: b.opts.Mirrors, IndexConfigs: b.indexes()}}
+		Swarm: noSwarm{}.Info(ctx), RegistryConfig: &registry.ServiceConfig{}}
+	if b.opts.Registries != nil {
+		info.RegistryConfig = b.opts.Registries()
+	}
 	info.Plugins = systemtypes.PluginsInfo{Volume: []string{engine.VolumeDriver}, Network: []string{"bridge"}, Log: []string{"json-file"}}
 	info.DriverStatus = [][2]string{{"Compute driver", b.opts.Drivers[0]}, {"Storage driver", b.opts.Drivers[1]}, {"Network driver", b.opts.Drivers[2]}}
 	c := b.opts.Engine.Capacity(ctx)
@@ -51,16 +53,6 @@ func (b *system) SystemInfo(ctx context.Context) (*systemtypes.Info, error) {
 	}
 	b.count(ctx, info)
 	return info, nil
-}
-
-func (b *system) indexes() map[string]*registry.IndexInfo {
-	m := map[string]*registry.IndexInfo{"docker.io": {Name: "docker.io", Mirrors: b.opts.Mirrors, Secure: true, Official: true}}
-	for _, r := range b.opts.Insecure {
-		if !strings.Contains(r, "/") {
-			m[r] = &registry.IndexInfo{Name: r, Mirrors: []string{}}
-		}
-	}
-	return m
 }
 
 // count fills in the numbers of containers and images.

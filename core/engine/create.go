@@ -220,7 +220,7 @@ func (e *Engine) define(id, name string, req CreateRequest, p parts) (Definition
 
 func (e *Engine) cpus(want float64) int32 {
 	if want <= 0 {
-		return e.opts.DefaultCPUs
+		return e.defaults().DefaultCPUs
 	}
 	return int32(math.Ceil(want))
 }
@@ -228,7 +228,7 @@ func (e *Engine) cpus(want float64) int32 {
 // memory is the VM's size in MB: what was asked for, rounded up to what a VM can have.
 func (e *Engine) memory(want int64) int64 {
 	if want <= 0 {
-		return e.opts.DefaultMemoryMB
+		return e.defaults().DefaultMemoryMB
 	}
 	mb := (want + 1<<20 - 1) >> 20
 	mb = (mb + memoryStepMB - 1) / memoryStepMB * memoryStepMB

@@ -38,15 +38,39 @@ type Options struct {
 	Authority *link.Authority
 	Events    *event.Hub
 	Log       *slog.Logger
+	Limits    Limits
+	// BridgeNetwork is the name of the network that containers join.
+	BridgeNetwork string
+	// Names makes up a name; attempt counts from 0.
+	Names func(attempt int) string
+}
+
+// Limits are what can be changed while an engine runs; containers that are there stay as they are.
+type Limits struct {
 	// DefaultCPUs and DefaultMemoryMB are the size of a VM whose container asks for none.
 	DefaultCPUs     int32
 	DefaultMemoryMB int64
 	// MaxContainers bounds how many there are; 0: no bound.
 	MaxContainers int
-	// BridgeNetwork is the name of the network that containers join.
-	BridgeNetwork string
-	// Names makes up a name; attempt counts from 0.
-	Names func(attempt int) string
+}
+
+func (l Limits) atLeast() Limits {
+	l.DefaultCPUs = max(l.DefaultCPUs, 1)
+	l.DefaultMemoryMB = max(l.DefaultMemoryMB, minMemoryMB)
+	return l
+}
+
+// SetLimits is for the containers that are made from now on.
+func (e *Engine) SetLimits(l Limits) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.limits = l.atLeast()
+}
+
+func (e *Engine) defaults() Limits {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.limits
 }
 
 // Engine holds the containers of one VCH.
@@ -67,6 +91,7 @@ type Engine struct {
 	names      map[string]string // name to container ID, reserved while a container is made
 	execs      map[string]*exec
 	recovered  bool
+	limits     Limits
 }
 
 // New returns an engine that lives as long as ctx. Run it to have it see the platform.
@@ -77,12 +102,10 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	o.DefaultCPUs = max(o.DefaultCPUs, 1)
-	o.DefaultMemoryMB = max(o.DefaultMemoryMB, minMemoryMB)
 	if o.BridgeNetwork == "" {
 		o.BridgeNetwork = "bridge"
 	}
-	e := &Engine{opts: o, dialer: link.NewDialer(o.Compute, o.Authority), log: o.Log, ctx: ctx, room: newRoom(o.Compute),
+	e := &Engine{opts: o, limits: o.Limits.atLeast(), dialer: link.NewDialer(o.Compute, o.Authority), log: o.Log, ctx: ctx, room: newRoom(o.Compute),
 		ready: make(chan struct{}), containers: map[string]*container{}, names: map[string]string{}, execs: map[string]*exec{}}
 	e.volumes.init()
 	return e, nil
@@ -157,7 +180,7 @@ func (e *Engine) reserve(name, id string) error {
 	if owner, ok := e.names[name]; ok && owner != id {
 		return errNameInUse(name, owner)
 	}
-	if most := e.opts.MaxContainers; most > 0 && len(e.names) >= most && e.containers[id] == nil {
+	if most := e.limits.MaxContainers; most > 0 && len(e.names) >= most && e.containers[id] == nil {
 		return fail(errdef.ErrExhausted, "this VCH may hold %d containers, and does: remove one, or ask its administrator for more", most)
 	}
 	e.names[name] = id

@@ -38,7 +38,7 @@ func (b Backend) docker() *dockerimages.ImageService { return b.s.docker }
 
 // PullImage pulls and unpacks an image; what is complete already is neither fetched nor written.
 func (b Backend) PullImage(ctx context.Context, ref reference.Named, p *ocispec.Platform, headers map[string][]string, auth *registrytypes.AuthConfig, out io.Writer) error {
-	if err := b.s.hosts.policy.check(ctx, reference.Domain(ref)); err != nil {
+	if err := b.s.check(ctx, ref); err != nil {
 		return err
 	}
 	ctx, done, err := b.s.withPullLease(b.s.scope.in(ctx))
@@ -52,7 +52,7 @@ func (b Backend) PullImage(ctx context.Context, ref reference.Named, p *ocispec.
 
 // PushImage uploads an image.
 func (b Backend) PushImage(ctx context.Context, ref reference.Named, p *ocispec.Platform, headers map[string][]string, auth *registrytypes.AuthConfig, out io.Writer) error {
-	if err := b.s.hosts.policy.check(ctx, reference.Domain(ref)); err != nil {
+	if err := b.s.check(ctx, ref); err != nil {
 		return err
 	}
 	return explain(ref, b.docker().PushImage(b.s.scope.in(ctx), ref, p, headers, auth, out))
@@ -122,10 +122,11 @@ func (b Backend) Search(context.Context, filters.Args, string, int, *registrytyp
 // AuthenticateToRegistry checks credentials, for docker login.
 func (b Backend) AuthenticateToRegistry(ctx context.Context, auth *registrytypes.AuthConfig) (status, token string, err error) {
 	host := registryOf(auth.ServerAddress)
-	if err := b.s.hosts.policy.check(ctx, host); err != nil {
+	trust := b.s.hosts.trust()
+	if err := trust.policy.check(ctx, host); err != nil {
 		return "", "", err
 	}
-	if b.s.hosts.roots != nil && host != hubName {
+	if trust.roots != nil && host != hubName {
 		status, err := b.s.hosts.login(ctx, host, auth)
 		return status, "", explainHost(host, err)
 	}
@@ -136,8 +137,11 @@ func (b Backend) AuthenticateToRegistry(ctx context.Context, auth *registrytypes
 
 // GetRepositories opens an image's repository in its registry, for docker manifest.
 func (b Backend) GetRepositories(ctx context.Context, ref reference.Named, auth *registrytypes.AuthConfig) ([]distribution.Repository, error) {
+	if err := b.s.check(ctx, ref); err != nil {
+		return nil, err
+	}
 	repos, err := dockerdistribution.GetRepositories(ctx, ref, &dockerdistribution.ImagePullConfig{
-		Config: dockerdistribution.Config{AuthConfig: auth, RegistryService: b.s.registry},
+		Config: dockerdistribution.Config{AuthConfig: auth, RegistryService: resolver{b.s.registry, b.s.hosts.trust().roots}},
 	})
 	return repos, explain(ref, err)
 }

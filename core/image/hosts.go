@@ -28,18 +28,34 @@ const (
 type hosts struct {
 	registry *registry.Service
 	slots    chan struct{} // one for each download that may run
-	policy   *policy
-	roots    *x509.CertPool // nil: the system's
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	mu         sync.Mutex
+	now        *trust
 	clients    map[string]*http.Client // by host and scheme: connections are kept between pulls
 	transports []*http.Transport
 }
 
+// use puts other rules into effect. Connections that are in use stay until their requests have ended.
+func (h *hosts) use(t *trust) {
+	h.mu.Lock()
+	old := h.transports
+	h.now, h.clients, h.transports = t, map[string]*http.Client{}, nil
+	h.mu.Unlock()
+	for _, t := range old {
+		t.CloseIdleConnections()
+	}
+}
+
+func (h *hosts) trust() *trust {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.now
+}
+
 // find is containerd's docker.RegistryHosts: for docker.io the mirrors come first.
 func (h *hosts) find(name string) ([]docker.RegistryHost, error) {
-	if err := h.policy.check(context.Background(), name); err != nil {
+	if err := h.trust().policy.check(context.Background(), name); err != nil {
 		return nil, err
 	}
 	server, err := docker.DefaultHost(name)
@@ -79,23 +95,27 @@ func (h *hosts) client(scheme, server string) *http.Client {
 	key := scheme + "://" + server
 	h.mu.Lock()
 	c, ok := h.clients[key]
+	now := h.now
 	h.mu.Unlock()
 	if ok {
 		return c
 	}
-	t, rt := h.transport(scheme, server)
+	t, rt := h.transport(scheme, server, now.roots)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if c, ok := h.clients[key]; ok {
+	if c, ok := h.clients[key]; ok && h.now == now {
 		return c // another pull was quicker
 	}
 	c = &http.Client{Transport: &downloads{next: rt, slots: h.slots, idle: responseTimeout}}
+	if h.now != now {
+		return c // made by rules that are past: for this one use
+	}
 	h.clients[key] = c
 	h.transports = append(h.transports, t)
 	return c
 }
 
-func (h *hosts) transport(scheme, server string) (*http.Transport, http.RoundTripper) {
+func (h *hosts) transport(scheme, server string, roots *x509.CertPool) (*http.Transport, http.RoundTripper) {
 	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           h.dial,
@@ -105,8 +125,8 @@ func (h *hosts) transport(scheme, server string) (*http.Transport, http.RoundTri
 		MaxIdleConnsPerHost:   cap(h.slots) + 1,
 		IdleConnTimeout:       30 * time.Second,
 	}
-	if h.roots != nil {
-		t.TLSClientConfig = &tls.Config{RootCAs: h.roots, MinVersion: tls.VersionTLS12}
+	if roots != nil {
+		t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
 	// The question may look the name up: it is not asked where the answer changes nothing.
 	if scheme != "https" || server == hubServer || !h.registry.IsInsecureRegistry(server) {

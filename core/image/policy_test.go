@@ -72,7 +72,7 @@ func TestDeniedRegistriesAreNotAsked(t *testing.T) {
 	r.push("app", "1", true, gz(files(10, "a")))
 	asked := false
 	r.setBend(func(w http.ResponseWriter, q *http.Request, next http.Handler) { asked = true; next.ServeHTTP(w, q) })
-	s := open(t, t.TempDir(), f, func(o *Options) { o.Deny = []string{r.host()} })
+	s := open(t, t.TempDir(), f, func(o *Options) { o.Registries.Deny = []string{r.host()} })
 	const want = "is not allowed by this virtual container host"
 	mustFail(t, s, r.host()+"/app:1", want)
 	_, _, err := s.Backend().AuthenticateToRegistry(t.Context(), &registrytypes.AuthConfig{ServerAddress: r.URL})
@@ -110,7 +110,7 @@ func TestPrivateRegistryWithItsOwnAuthority(t *testing.T) {
 	host, ca := privateRegistry(t)
 	// 127.0.0.1 counts as insecure, so the certificate's other name is asked for.
 	host = strings.Replace(host, "127.0.0.1", "example.com", 1)
-	s := open(t, t.TempDir(), newFakeLayers(), func(o *Options) { o.CAs = []string{filepath.Dir(ca)} })
+	s := open(t, t.TempDir(), newFakeLayers(), func(o *Options) { o.Registries.CAs = []string{filepath.Dir(ca)} })
 	dialAs(s, "example.com", "127.0.0.1")
 	me := &registrytypes.AuthConfig{Username: "me", Password: "secret", ServerAddress: host}
 	if status, _, err := s.Backend().AuthenticateToRegistry(t.Context(), me); err != nil || status != "Login Succeeded" {
@@ -131,7 +131,7 @@ func TestPrivateRegistryWithItsOwnAuthority(t *testing.T) {
 	if err := pullAs(t, blind, host+"/app:1", me); err == nil || !strings.Contains(err.Error(), "registry_ca") {
 		t.Errorf("without the authority: %v", err)
 	}
-	if _, err := New(t.Context(), Options{Root: t.TempDir(), Layers: newFakeLayers(), CAs: []string{"/no/such"}}); err == nil || !strings.Contains(err.Error(), "registry_ca") {
+	if _, err := New(t.Context(), Options{Root: t.TempDir(), Layers: newFakeLayers(), Registries: Registries{CAs: []string{"/no/such"}}}); err == nil || !strings.Contains(err.Error(), "registry_ca") {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }
@@ -145,9 +145,14 @@ func dialAs(s *Service, name, to string) {
 
 func pullAs(t *testing.T, s *Service, name string, auth *registrytypes.AuthConfig) error {
 	t.Helper()
+	return s.Backend().PullImage(t.Context(), mustRef(t, name), nil, nil, auth, io.Discard)
+}
+
+func mustRef(t *testing.T, name string) reference.Named {
+	t.Helper()
 	ref, err := reference.ParseNormalizedNamed(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Backend().PullImage(t.Context(), ref, nil, nil, auth, io.Discard)
+	return ref
 }

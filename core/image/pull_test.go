@@ -302,7 +302,7 @@ func bigImage(t *testing.T, r *testRegistry, size int) pushed {
 
 func TestMirrorIsAskedForDockerHub(t *testing.T) {
 	r, f := newTestRegistry(t), newFakeLayers()
-	s := open(t, t.TempDir(), f, func(o *Options) { o.Mirrors = []string{r.URL} })
+	s := open(t, t.TempDir(), f, func(o *Options) { o.Registries.Mirrors = []string{r.URL} })
 	img := r.push("library/busybox", "latest", false, gz(files(10, "sh")))
 	out := pull(t, s, "busybox")
 	if !strings.Contains(out, "Pulling from library/busybox") || !strings.Contains(out, "newer image for busybox:latest") {

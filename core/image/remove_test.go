@@ -117,8 +117,8 @@ func TestSearchSaysWhatToDo(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	for _, o := range []Options{
 		{},
-		{Root: t.TempDir(), Layers: newFakeLayers(), Mirrors: []string{"ftp://x"}},
-		{Root: t.TempDir(), Layers: newFakeLayers(), Insecure: []string{"http://"}},
+		{Root: t.TempDir(), Layers: newFakeLayers(), Registries: Registries{Mirrors: []string{"ftp://x"}}},
+		{Root: t.TempDir(), Layers: newFakeLayers(), Registries: Registries{Insecure: []string{"http://"}}},
 	} {
 		if s, err := New(t.Context(), o); err == nil {
 			_ = s.Close()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -45,12 +44,8 @@ type Options struct {
 	Root   string         // directory on the state disk
 	Layers storage.Layers // where unpacked layers go
 
-	Mirrors   []string // URLs that are asked before docker.io
-	Insecure  []string // registries (host:port or CIDR) that may speak plain HTTP or show any certificate
-	CAs       []string // files or directories of PEM certificates that registries may be signed by, beside the system's
-	Allow     []string // registries that may be used (host, host:port, *.domain, CIDR); empty: all
-	Deny      []string // registries that may not, whatever Allow says
-	Downloads int      // blobs downloaded at a time; 0 means 4
+	Registries Registries
+	Downloads  int // blobs downloaded at a time; 0 means 4
 
 	// Events receives Docker's image events; nil drops them.
 	Events *dockerevents.Events
@@ -101,21 +96,21 @@ func New(ctx context.Context, o Options) (*Service, error) {
 }
 
 func (s *Service) openRegistry(o Options) (err error) {
-	s.registry, err = registry.NewService(registry.ServiceOptions{Mirrors: o.Mirrors, InsecureRegistries: o.Insecure})
+	s.registry, err = registry.NewService(o.Registries.options())
 	if err != nil {
-		return fmt.Errorf("registry_mirrors or insecure_registries: %w", err)
+		return wrongRegistries(err)
+	}
+	t, err := newTrust(o.Registries)
+	if err != nil {
+		return err
 	}
 	downloads := o.Downloads
 	if downloads <= 0 {
 		downloads = defaultDownloads
 	}
-	s.hosts = &hosts{registry: s.registry, slots: make(chan struct{}, downloads), clients: map[string]*http.Client{},
-		dial: (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext}
-	if s.hosts.policy, err = newPolicy(o.Allow, o.Deny); err != nil {
-		return err
-	}
-	s.hosts.roots, err = readCAs(o.CAs)
-	return err
+	s.hosts = &hosts{registry: s.registry, slots: make(chan struct{}, downloads), dial: (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext}
+	s.hosts.use(t)
+	return nil
 }
 
 func (s *Service) openStores(ctx context.Context, o Options) error {

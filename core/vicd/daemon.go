@@ -111,9 +111,7 @@ func (d *daemon) openPlugins(level slog.Level) error {
 }
 
 func (d *daemon) openImages(ctx context.Context) (err error) {
-	i := d.cfg.Images
-	d.images, err = image.New(ctx, image.Options{Root: i.Root, Layers: d.storage, Mirrors: i.RegistryMirrors, Insecure: i.InsecureRegistries,
-		CAs: i.RegistryCA, Allow: i.AllowRegistries, Deny: i.DenyRegistries,
+	d.images, err = image.New(ctx, image.Options{Root: d.cfg.Images.Root, Layers: d.storage, Registries: registries(d.cfg.Images),
 		Events: d.events, UsedBy: func() []image.ContainerUse { return usedBy(d.engine) }, Log: d.log})
 	return err
 }
@@ -132,9 +130,7 @@ func (d *daemon) openEngine(ctx context.Context) error {
 		return err
 	}
 	d.engine, err = engine.New(ctx, engine.Options{Compute: d.compute, Storage: d.storage, Network: d.network, Images: d.images,
-		Authority: authority, Events: d.hub, Log: d.log, DefaultCPUs: d.cfg.Engine.DefaultCPUs, DefaultMemoryMB: d.cfg.Engine.DefaultMemoryMB,
-		MaxContainers: d.cfg.Engine.MaxContainers,
-		Names:         namesgenerator.GetRandomName})
+		Authority: authority, Events: d.hub, Log: d.log, Limits: limits(d.cfg.Engine), Names: namesgenerator.GetRandomName})
 	return err
 }
 
@@ -142,7 +138,7 @@ func (d *daemon) openAPI(ctx context.Context) error {
 	e := d.cfg.Engine
 	api, err := dockerapi.New(ctx, dockerapi.Options{Engine: d.engine, Images: images{d.images.Backend(), d.images, d.metrics.Pull}, Hub: d.hub, Events: d.events,
 		Name: d.cfg.Name, Version: d.version, ID: d.id(), Drivers: [3]string{e.Compute, e.Storage, e.Network},
-		Insecure: d.cfg.Images.InsecureRegistries, Mirrors: d.cfg.Images.RegistryMirrors})
+		Registries: d.images.RegistryConfig})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/core/engine"
+	"github.com/openvic/vic/core/image"
 	"github.com/openvic/vic/core/tlsfiles"
 )
 
@@ -93,9 +95,15 @@ func (d *daemon) reload(ctx context.Context, path string) (restart bool, err err
 	if err := next.openTLS(); err != nil { // so that no bad file ends the daemon
 		return false, err
 	}
-	if !reflect.DeepEqual(cfg, d.cfg) {
+	useRegistries, err := d.images.PrepareRegistries(registries(cfg.Images))
+	if err != nil {
+		return false, err
+	}
+	if !reflect.DeepEqual(lasting(cfg), lasting(d.cfg)) {
 		return true, nil
 	}
+	useRegistries()
+	d.engine.SetLimits(limits(cfg.Engine))
 	for _, s := range []*tlsfiles.Server{d.dockerTLS, d.adminTLS} {
 		if s != nil {
 			err = errors.Join(err, s.Reload())
@@ -105,6 +113,23 @@ func (d *daemon) reload(ctx context.Context, path string) (restart bool, err err
 		return false, err
 	}
 	return false, d.restartPlugins(ctx)
+}
+
+// registries are the settings of [images] that can change while the daemon runs.
+func registries(i config.Images) image.Registries {
+	return image.Registries{Mirrors: i.RegistryMirrors, Insecure: i.InsecureRegistries, CAs: i.RegistryCA, Allow: i.AllowRegistries, Deny: i.DenyRegistries}
+}
+
+// limits are the settings of [engine] that can change while the daemon runs.
+func limits(e config.Engine) engine.Limits {
+	return engine.Limits{DefaultCPUs: e.DefaultCPUs, DefaultMemoryMB: e.DefaultMemoryMB, MaxContainers: e.MaxContainers}
+}
+
+// lasting is a configuration without what can change while the daemon runs.
+func lasting(c config.Config) config.Config {
+	c.Images = config.Images{Root: c.Images.Root}
+	c.Engine.DefaultCPUs, c.Engine.DefaultMemoryMB, c.Engine.MaxContainers = 0, 0, 0
+	return c
 }
 
 // restartPlugins starts those plugins anew whose configuration files have changed. The links to the

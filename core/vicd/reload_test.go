@@ -82,8 +82,25 @@ func TestAReloadTellsWhatItDid(t *testing.T) {
 	}
 	other := cfg
 	other.Engine.MaxContainers = 3
-	if !d.reloaded(ctx, written(t, other)) {
-		t.Error("another limit needs a new start")
+	other.Images.AllowRegistries, other.Images.InsecureRegistries = []string{"10.0.0.0/8"}, []string{"reg.example.com:5000"}
+	if d.reloaded(ctx, written(t, other)) || told() != "READY=1\nSTATUS=reloaded" {
+		t.Error("registries and limits do not change while the daemon runs")
+	}
+	if c := d.images.RegistryConfig(); c.IndexConfigs["reg.example.com:5000"] == nil {
+		t.Errorf("docker info shows %+v", c)
+	}
+	if d.reloaded(ctx, same) || told() != "READY=1\nSTATUS=reloaded" || d.images.RegistryConfig().IndexConfigs["reg.example.com:5000"] != nil {
+		t.Error("the way back")
+	}
+	bad = cfg
+	bad.Images.RegistryCA = []string{filepath.Join(dir, "no")}
+	if d.reloaded(ctx, written(t, bad)) || !strings.Contains(told(), "registry_ca") {
+		t.Error("an authority that cannot be read ends the daemon")
+	}
+	moved := cfg
+	moved.Images.Root = filepath.Join(dir, "other")
+	if !d.reloaded(ctx, written(t, moved)) {
+		t.Error("another place for the images needs a new start")
 	}
 }
 

@@ -150,27 +150,46 @@ func TestConfigureWhileAContainerTalks(t *testing.T) {
 		t.Error("a revoked client is let in")
 	}
 	k.check(t, "a revocation")
+
+	ca, private := privateRegistry(t)
+	if r := dockerRun(t.Context(), nil, "pull", private+"/library/busybox"); r.Code == 0 || !strings.Contains(r.Stderr, "certificate") {
+		t.Errorf("a registry of an authority that is not known: %+v", r)
+	}
+	mustMachine(t, "", "configure", "--registry-ca", ca, "--insecure-registry", "other.example.com:5000", "--containers", "50")
+	k.check(t, "a registry's authority")
+	docker(t, "pull", private+"/library/busybox")
+	docker(t, "rmi", private+"/library/busybox")
+	if o := docker(t, "info", "--format", "{{json .RegistryConfig.IndexConfigs}}"); !strings.Contains(o, "other.example.com:5000") {
+		t.Errorf("docker info shows %s", o)
+	}
+	mustMachine(t, "", "configure", "--whitelist-registry", "nothing.example.com")
+	if r := dockerRun(t.Context(), nil, "pull", private+"/library/busybox"); r.Code == 0 || !strings.Contains(r.Stderr, "not allowed") {
+		t.Errorf("a registry that is not on the list: %+v", r)
+	}
+	mustMachine(t, "", "configure", "--remove", "insecure-registry=other.example.com:5000", "--remove", "whitelist-registry=nothing.example.com",
+		"--containers", "0", "--memory", "0")
+	k.check(t, "the way back")
 	select {
 	case err := <-ended:
 		ended <- err
 		t.Errorf("docker logs -f has ended: %v", err)
 	default:
 	}
+	last := k.received(t)
+	within(t, time.Minute, func() string {
+		if n := strings.Count(out.String(), "\n"); n < last {
+			return fmt.Sprintf("docker logs -f has %d lines, %d were sent", n, last)
+		}
+		return ""
+	})
 	if why := everyLineOnce(completeLines(out.String())); why != "" {
 		t.Errorf("docker logs -f: %s", why)
 	}
 
-	// What vicd cannot change while it runs makes it start anew; containers do not notice.
-	ca, private := privateRegistry(t)
-	if r := dockerRun(t.Context(), nil, "pull", private+"/library/busybox"); r.Code == 0 || !strings.Contains(r.Stderr, "certificate") {
-		t.Errorf("a registry of an authority that is not known: %+v", r)
-	}
-	mustMachine(t, "", "configure", "--registry-ca", ca, "--insecure-registry", "other.example.com:5000", "--containers", "50")
+	// What is on vicd's command line makes it start anew; containers do not notice.
+	mustMachine(t, "", "debug", "--log-level", "debug")
 	k.check(t, "a restart of vicd")
-	docker(t, "pull", private+"/library/busybox")
-	docker(t, "rmi", private+"/library/busybox")
-	mustMachine(t, "", "configure", "--remove", "insecure-registry=other.example.com:5000", "--containers", "0", "--memory", "0")
-	k.check(t, "the way back")
+	mustMachine(t, "", "debug", "--log-level", "info")
 	if o := mustMachine(t, "", "inspect config"); !strings.Contains(o, "e2e-more:more") || strings.Contains(o, "other.example.com") {
 		t.Errorf("inspect config:\n%s", o)
 	}

@@ -77,7 +77,7 @@ func (w *World) Engine() (e *engine.Engine, hub *event.Hub, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	hub = &event.Hub{}
 	e, err := engine.New(ctx, engine.Options{Compute: hookedCompute{w.Compute, w}, Storage: hookedStorage{w.Storage, w}, Network: hookedNetwork{w.Network, w}, Images: hookedImages{w.Images, w},
-		Authority: w.Authority, Events: hub, DefaultMemoryMB: 256, MaxContainers: w.MaxContainers, Names: func(n int) string { return fmt.Sprintf("made_up%d", n) }})
+		Authority: w.Authority, Events: hub, Limits: engine.Limits{DefaultMemoryMB: 256, MaxContainers: w.MaxContainers}, Names: func(n int) string { return fmt.Sprintf("made_up%d", n) }})
 	if err != nil {
 		w.t.Fatal(err)
 	}
