@@ -50,6 +50,8 @@ type Options struct {
 	// authorities of the clients' certificates, instead of one that is made.
 	ServerCert, ServerKey string
 	ClientCAs             []string
+	// Files hold all these files, and get those that are written; nil: they are on disk.
+	Files Files
 }
 
 // Pair is a certificate and its key, PEM.
@@ -67,6 +69,7 @@ type Set struct {
 	Reused    []string // files that were there and are used
 	Warnings  []string // what will soon need attention
 	dir       string
+	files     Files
 	fresh     []file
 }
 
@@ -83,12 +86,12 @@ func Prepare(o Options, now time.Time) (*Set, error) {
 	if o.KeySize == 0 {
 		o.KeySize = DefaultKeySize
 	}
-	if !o.NoTLS && !o.NoVerify && o.ServerCert == "" && len(o.Names) == 0 && !exists(o.Dir, ServerCertFile) {
+	if !o.NoTLS && !o.NoVerify && o.ServerCert == "" && len(o.Names) == 0 && !o.exists(ServerCertFile) {
 		return nil, advice.Wrap(fmt.Errorf("no name for the server certificate: %w", errdef.ErrInvalid),
 			"give --tls-cname the DNS name or static address that clients will use (may be repeated), "+
 				"or --no-tlsverify to let anyone connect, or --no-tls for no encryption at all")
 	}
-	m := &maker{o: o, now: now, set: &Set{dir: o.Dir}}
+	m := &maker{o: o, now: now, set: &Set{dir: o.Dir, files: o.Files}}
 	if err := m.all(); err != nil {
 		return nil, err
 	}
@@ -111,7 +114,7 @@ func (m *maker) all() error {
 		return nil
 	}
 	server := leaf{cert: ServerCertFile, key: ServerKeyFile, name: m.serverName(), names: m.o.Names, usage: x509.ExtKeyUsageServerAuth}
-	if len(server.names) == 0 && !exists(m.o.Dir, ServerCertFile) {
+	if len(server.names) == 0 && !m.o.exists(ServerCertFile) {
 		server.names = []string{m.o.Name}
 	}
 	client := leaf{cert: ClientCertFile, key: ClientKeyFile, name: "docker client of " + m.o.Name, usage: x509.ExtKeyUsageClientAuth}
@@ -164,7 +167,7 @@ func (m *maker) family(name, certFile, keyFile string, leaves []*leaf) (Pair, er
 	}
 	if ca == nil || err != nil {
 		for _, l := range leaves {
-			if exists(m.o.Dir, l.cert) && !m.o.Force {
+			if m.o.exists(l.cert) && !m.o.Force {
 				return Pair{}, m.advise(fmt.Errorf("%s: %w: it is there, but not %s which signed it", l.cert, errdef.ErrInvalid, certFile))
 			}
 		}
@@ -185,7 +188,7 @@ func (m *maker) family(name, certFile, keyFile string, leaves []*leaf) (Pair, er
 // leaf loads or issues one certificate.
 func (m *maker) leaf(ca *authority, caFile, caKeyFile string, l *leaf) error {
 	var err error
-	if exists(m.o.Dir, l.cert) || exists(m.o.Dir, l.key) {
+	if m.o.exists(l.cert) || m.o.exists(l.key) {
 		if l.pair, err = m.loadLeaf(ca, l); err == nil {
 			m.set.Reused = append(m.set.Reused, l.cert)
 			return nil

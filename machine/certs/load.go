@@ -8,23 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-func exists(dir, name string) bool {
-	_, err := os.Stat(filepath.Join(dir, name))
-	return err == nil
-}
-
 // loadCA returns nil if neither of its files is there.
 func (m *maker) loadCA(certFile, keyFile string) (*authority, error) {
-	cert, err := os.ReadFile(filepath.Join(m.o.Dir, certFile))
+	cert, err := m.o.read(certFile)
 	if errors.Is(err, os.ErrNotExist) {
-		if exists(m.o.Dir, keyFile) {
+		if m.o.exists(keyFile) {
 			return nil, fmt.Errorf("%s: %w: it is there, but not %s", keyFile, errdef.ErrInvalid, certFile)
 		}
 		return nil, nil
@@ -43,7 +37,7 @@ func (m *maker) loadCA(certFile, keyFile string) (*authority, error) {
 		return nil, err
 	}
 	m.set.Reused = append(m.set.Reused, certFile)
-	key, err := os.ReadFile(filepath.Join(m.o.Dir, keyFile))
+	key, err := m.o.read(keyFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return a, nil // good for all but new certificates
 	}
@@ -63,10 +57,10 @@ func (m *maker) loadCA(certFile, keyFile string) (*authority, error) {
 func (m *maker) loadLeaf(ca *authority, l *leaf) (Pair, error) {
 	var p Pair
 	var err error
-	if p.Cert, err = os.ReadFile(filepath.Join(m.o.Dir, l.cert)); err != nil {
+	if p.Cert, err = m.o.read(l.cert); err != nil {
 		return p, fmt.Errorf("%s: %w", l.cert, err)
 	}
-	if p.Key, err = os.ReadFile(filepath.Join(m.o.Dir, l.key)); err != nil {
+	if p.Key, err = m.o.read(l.key); err != nil {
 		return p, fmt.Errorf("%s: %w", l.key, err)
 	}
 	if _, err = tls.X509KeyPair(p.Cert, p.Key); err != nil {
@@ -136,4 +130,17 @@ func Describe(b []byte) (Info, error) {
 		names = append(names, ip.String())
 	}
 	return Info{Subject: c.Subject.CommonName, Names: names, NotAfter: c.NotAfter, Serial: Serial(c.SerialNumber)}, nil
+}
+
+// AdminPair reads the administrator's certificate and its key in o.Dir.
+func AdminPair(o Options) (tls.Certificate, error) {
+	cert, err := o.read(AdminCertFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := o.read(AdminKeyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }

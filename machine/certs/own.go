@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"os"
 
 	"github.com/openvic/vic/machine/advice"
 	"github.com/openvic/vic/sdk/errdef"
@@ -21,10 +20,10 @@ func (m *maker) ownServer() (Pair, error) {
 		return advice.Wrap(fmt.Errorf("%s, %s: %w: %w", m.o.ServerCert, m.o.ServerKey, errdef.ErrInvalid, err),
 			"give --tls-server-cert a PEM certificate that is valid and for the names of the endpoint, and --tls-server-key its key")
 	}
-	if p.Cert, err = os.ReadFile(m.o.ServerCert); err != nil {
+	if p.Cert, err = m.o.Files.read(m.o.ServerCert); err != nil {
 		return p, wrong(err)
 	}
-	if p.Key, err = os.ReadFile(m.o.ServerKey); err != nil {
+	if p.Key, err = m.o.Files.read(m.o.ServerKey); err != nil {
 		return p, wrong(err)
 	}
 	if _, err := tls.X509KeyPair(p.Cert, p.Key); err != nil {
@@ -51,17 +50,17 @@ func (m *maker) clientCA() ([]byte, error) {
 	if len(m.o.ClientCAs) == 0 {
 		return m.set.CA.Cert, nil
 	}
-	return ReadAuthorities("--tls-ca", m.o.ClientCAs)
+	return m.o.Files.ReadAuthorities("--tls-ca", m.o.ClientCAs)
 }
 
 // ReadAuthorities reads the certificates of authorities from PEM files; option is for messages.
-func ReadAuthorities(option string, files []string) ([]byte, error) {
+func (fs Files) ReadAuthorities(option string, files []string) ([]byte, error) {
 	var all []byte
 	for _, f := range files {
 		wrong := func(err error) error {
 			return advice.Wrap(fmt.Errorf("%s %s: %w: %w", option, f, errdef.ErrInvalid, err), "give %s a PEM file with the certificates of authorities", option)
 		}
-		b, err := os.ReadFile(f)
+		b, err := fs.read(f)
 		if err != nil {
 			return nil, wrong(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,7 +28,7 @@ func Administrators() Kind { return Kind{AdminCAFile, AdminCAKeyFile} }
 
 // signer loads an authority with its key.
 func (o Options) signer(k Kind, now time.Time) (*authority, error) {
-	m := &maker{o: o, now: now, set: &Set{dir: o.Dir}}
+	m := &maker{o: o, now: now, set: &Set{dir: o.Dir, files: o.Files}}
 	ca, err := m.loadCA(k.CAFile, k.KeyFile)
 	switch {
 	case err != nil:
@@ -74,7 +73,7 @@ func RenewClient(o Options, k Kind, now time.Time) (*Set, error) {
 	if k.CAFile == AdminCAFile {
 		certFile, keyFile = AdminCertFile, AdminKeyFile
 	}
-	b, err := os.ReadFile(filepath.Join(o.Dir, certFile))
+	b, err := o.read(certFile)
 	if err != nil {
 		return nil, fmt.Errorf("certificates in %s: %w: %w", o.Dir, errdef.ErrNotFound, err)
 	}
@@ -94,7 +93,7 @@ func (o Options) reissue(ca *authority, l *leaf, orgs []string, now time.Time) (
 	if err != nil {
 		return nil, err
 	}
-	m := &maker{set: &Set{dir: o.Dir}}
+	m := &maker{set: &Set{dir: o.Dir, files: o.Files}}
 	m.write(l.cert, pair.Cert, 0o644)
 	m.write(l.key, pair.Key, 0o600)
 	if l.cert == ServerCertFile {
@@ -115,11 +114,11 @@ func AddClient(o Options, k Kind, name, dir string, now time.Time) (*Set, error)
 		l.cert, l.key = AdminCertFile, AdminKeyFile
 	}
 	for _, f := range []string{l.cert, l.key} {
-		if exists(dir, f) {
+		if o.Files.exists(dir, f) {
 			return nil, advice.Wrap(fmt.Errorf("%s: %w", filepath.Join(dir, f), errdef.ErrExists), "give another --out folder, or another name")
 		}
 	}
-	server, err := os.ReadFile(filepath.Join(o.Dir, CAFile)) // clients verify the endpoint by it, whoever they are
+	server, err := o.read(CAFile) // clients verify the endpoint by it, whoever they are
 	if err != nil {
 		return nil, fmt.Errorf("certificates in %s: %w: %w", o.Dir, errdef.ErrNotFound, err)
 	}
@@ -202,7 +201,7 @@ func ParseSerial(s string) (*big.Int, error) {
 // SerialOf reads the serial number of a certificate in a PEM file, and checks that an authority in
 // o.Dir has signed it.
 func SerialOf(o Options, k Kind, name string) (*big.Int, error) {
-	b, err := os.ReadFile(name)
+	b, err := o.Files.read(name)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errdef.ErrInvalid, err)
 	}
@@ -222,12 +221,12 @@ func SerialOf(o Options, k Kind, name string) (*big.Int, error) {
 
 // OwnServer checks the administrator's own certificate for renew.
 func OwnServer(o Options, now time.Time) (Pair, error) {
-	return (&maker{o: o, now: now, set: &Set{dir: o.Dir}}).ownServer()
+	return (&maker{o: o, now: now, set: &Set{dir: o.Dir, files: o.Files}}).ownServer()
 }
 
 // ReadRevocationList reads a PEM file.
-func ReadRevocationList(name string) ([]byte, error) {
-	b, err := os.ReadFile(name)
+func (fs Files) ReadRevocationList(name string) ([]byte, error) {
+	b, err := fs.read(name)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errdef.ErrInvalid, err)
 	}

@@ -33,6 +33,12 @@ func (s *Set) Write() (undo func(), err error) {
 	if len(s.fresh) == 0 {
 		return u.run, nil
 	}
+	if s.files != nil {
+		for _, f := range s.fresh {
+			u.keep(s.files, filepath.ToSlash(filepath.Join(s.dir, f.name)), f.data)
+		}
+		return u.run, nil
+	}
 	if err := u.mkdir(s.dir); err != nil {
 		return u.run, err
 	}
@@ -52,6 +58,17 @@ func (u *undoer) run() {
 		u.steps[i]()
 	}
 	u.steps = nil
+}
+
+// keep puts a file into files; undone, what was there is back.
+func (u *undoer) keep(files Files, name string, data []byte) {
+	old, there := files[name]
+	u.steps = append(u.steps, func() {
+		if files[name] = old; !there {
+			delete(files, name)
+		}
+	})
+	files[name] = data
 }
 
 // mkdir makes a folder; undone, it goes if it is empty.

@@ -10,11 +10,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/openvic/vic/machine/advice"
+	"github.com/openvic/vic/machine/operation"
 	"github.com/openvic/vic/machine/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
@@ -40,28 +40,6 @@ and exits 0.
 
 --target, --user, --password and --thumbprint can also be given in the environment as
 VIC_MACHINE_TARGET, VIC_MACHINE_USER, VIC_MACHINE_PASSWORD and VIC_MACHINE_THUMBPRINT.`
-
-// Causes for which the work is ended early.
-var (
-	errInterrupted = fmt.Errorf("%w: interrupted", errdef.ErrCanceled)
-	errChecks      = errors.New("checks failed")
-)
-
-// checksError says that checks stand in the way, and what was not done because of them.
-type checksError struct {
-	failed int
-	undone string
-}
-
-func (e checksError) Error() string {
-	return fmt.Sprintf("%d of the checks failed; nothing was %s", e.failed, e.undone)
-}
-func (e checksError) Is(target error) bool { return target == errChecks }
-
-// timeoutError is the end of --timeout.
-type timeoutError struct{ after time.Duration }
-
-func (e timeoutError) Error() string { return fmt.Sprintf("no success within %s (--timeout)", e.after) }
 
 // app is one run of the program.
 type app struct {
@@ -132,27 +110,26 @@ func (a *app) explain(err error) {
 		return
 	}
 	fmt.Fprintf(a.err, "vic-machine: %v\n", err)
-	if r := advice.Of(err); r != "" && !errors.Is(err, errInterrupted) {
+	if r := advice.Of(err); r != "" && !errors.Is(err, operation.ErrInterrupted) {
 		fmt.Fprintf(a.err, "  -> %s\n", r)
 	}
 }
 
 func exitCode(err error) int {
-	var timeout timeoutError
-	switch {
-	case err == nil:
+	switch operation.OutcomeOf(err) {
+	case operation.Done:
 		return exitOK
-	case errors.Is(err, errInterrupted):
+	case operation.Interrupted:
 		return exitInterrupted
-	case errors.As(err, &timeout):
+	case operation.TimedOut:
 		return exitTimeout
-	case errors.Is(err, errChecks):
+	case operation.Checks:
 		return exitChecks
-	case errors.Is(err, errdef.ErrNotFound):
+	case operation.NotFound:
 		return exitNotFound
-	case errors.Is(err, errdef.ErrInvalid):
+	case operation.Invalid:
 		return exitUsage
-	case errors.Is(err, errdef.ErrConflict):
+	case operation.Refused:
 		return exitRefused
 	}
 	return exitFailed
@@ -169,7 +146,7 @@ func (a *app) interruptible(ctx context.Context) (context.Context, context.Cance
 		case <-ch:
 			signal.Stop(ch)
 			fmt.Fprintln(a.err, "\nvic-machine: interrupted; once more to stop without cleaning up")
-			cancel(errInterrupted)
+			cancel(operation.ErrInterrupted)
 		case <-ctx.Done():
 			signal.Stop(ch)
 		}
@@ -179,33 +156,19 @@ func (a *app) interruptible(ctx context.Context) (context.Context, context.Cance
 
 // connected runs f with a session, within --timeout.
 func (a *app) connected(c *cli.Context, f func(context.Context, *session.Session) error) error {
-	t, err := a.target(c)
+	t, err := a.target(given(c, append(operation.TargetOptions(), operation.TrustOption())))
 	if err != nil {
 		return err
 	}
-	ctx, cancel := deadline(c)
+	ctx, cancel := operation.WithTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
 	s, err := session.Connect(ctx, t)
 	if err != nil {
-		return endOf(ctx, err)
+		return operation.EndOf(ctx, err)
 	}
 	defer s.Close(ctx)
 	a.tellForced(t, s)
-	return endOf(ctx, f(ctx, s))
-}
-
-// endOf makes sure that an error that the end of ctx caused says so.
-func endOf(ctx context.Context, err error) error {
-	cause := context.Cause(ctx)
-	if err == nil || cause == nil || errors.Is(err, cause) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", cause, err)
-}
-
-func deadline(c *cli.Context) (context.Context, context.CancelFunc) {
-	d := c.Duration("timeout")
-	return context.WithTimeoutCause(c.Context, d, timeoutError{d})
+	return operation.EndOf(ctx, f(ctx, s))
 }
 
 // tellForced says which certificate --force has made us trust.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openvic/vic/machine/operation"
 	"github.com/openvic/vic/machine/simtest"
 )
 
@@ -22,9 +23,9 @@ func TestCertificatesAreRenewedAddedAndRevoked(t *testing.T) {
 	certificate := func(args ...string) result {
 		return run(t, append(append([]string{"certificate"}, args...), append(access(s), "--name", "vch1")...)...)
 	}
-	show := func() shown {
+	show := func() operation.Certificates {
 		r := certificate("show", "--format", "json")
-		var out shown
+		var out operation.Certificates
 		if err := json.Unmarshal([]byte(r.out), &out); err != nil {
 			t.Fatalf("%+v %v", r, err)
 		}

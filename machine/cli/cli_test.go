@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openvic/vic/machine/operation"
 	"github.com/openvic/vic/machine/simtest"
 	"github.com/openvic/vic/machine/vch"
 	"github.com/openvic/vic/sdk/errdef"
@@ -134,7 +135,7 @@ func TestInterruptCleansUp(t *testing.T) {
 	go func() {
 		for {
 			if _, err := s.Find("vch1"); err == nil {
-				cancel(errInterrupted)
+				cancel(operation.ErrInterrupted)
 				return
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -170,8 +171,8 @@ func TestVICsShortNamesAreThere(t *testing.T) {
 
 func TestExitCodes(t *testing.T) {
 	for want, err := range map[int]error{
-		exitOK: nil, exitFailed: errors.New("x"), exitInterrupted: fmt.Errorf("a: %w", errInterrupted), exitNotFound: errdef.ErrNotFound,
-		exitTimeout: fmt.Errorf("%w: %w", timeoutError{1}, errdef.ErrNotFound), exitRefused: errdef.ErrConflict, exitUsage: errdef.ErrInvalid,
+		exitOK: nil, exitFailed: errors.New("x"), exitInterrupted: fmt.Errorf("a: %w", operation.ErrInterrupted), exitNotFound: errdef.ErrNotFound,
+		exitTimeout: fmt.Errorf("%w: %w", operation.TimeoutError{After: 1}, errdef.ErrNotFound), exitRefused: errdef.ErrConflict, exitUsage: errdef.ErrInvalid,
 	} {
 		if got := exitCode(err); got != want {
 			t.Errorf("%v: %d, want %d", err, got, want)

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/openvic/vic/machine/advice"
+	"github.com/openvic/vic/machine/operation"
 	"github.com/openvic/vic/machine/progress"
 	"github.com/openvic/vic/machine/session"
 	"github.com/openvic/vic/machine/vch"
@@ -71,7 +71,7 @@ func (a *app) ls(c *cli.Context) error {
 			}
 			expires := "-"
 			if !e.Expires.IsZero() {
-				expires = expiry(e.Expires)
+				expires = operation.Expiry(e.Expires)
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.Path, e.Name, e.Version, e.State, addr, expires)
 		}
@@ -169,26 +169,16 @@ func sortedKeys[V any](m map[string]V) []string {
 
 func (a *app) deleteCommand() *cli.Command {
 	return &cli.Command{Name: "delete", Usage: "remove a VCH with its containers and images; may be repeated", Action: a.delete,
-		Flags: append(append(targetFlags(), idFlags()...),
-			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Category: groupOther,
-				Usage: "also if containers run, and with the volumes in its volume stores; trust any certificate of the target"})}
+		Flags: flags(operation.DeleteOptions())}
 }
 
 func (a *app) delete(c *cli.Context) error {
 	return a.connected(c, func(ctx context.Context, s *session.Session) error {
-		log := progress.New(a.out)
-		q := query(c)
-		log.Printf("looking for VCH %s", q)
-		err := vch.Delete(ctx, s, vch.DeleteOptions{Query: q, Force: c.Bool("force")}, log)
-		if errors.Is(err, errdef.ErrNotFound) {
-			fmt.Fprintf(a.out, "Nothing to delete: %v%s\n", err, vch.Others(ctx, s))
-			return nil
+		d, err := operation.Delete(ctx, s, vch.DeleteOptions{Query: query(c), Force: c.Bool("force")}, progress.New(a.out))
+		if d.Nothing != nil {
+			fmt.Fprintf(a.out, "Nothing to delete: %v%s\n", d.Nothing, d.Others)
 		}
-		if err != nil {
-			return err
-		}
-		log.Printf("VCH %s is gone", q)
-		return nil
+		return err
 	})
 }
 

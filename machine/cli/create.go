@@ -5,21 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"text/tabwriter"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/openvic/vic/machine/operation"
 	"github.com/openvic/vic/machine/precheck"
 	"github.com/openvic/vic/machine/progress"
 	"github.com/openvic/vic/machine/session"
 	"github.com/openvic/vic/machine/vch"
 )
 
-// layerSizeGB is the virtual size of image disks, VIC's base-image-size.
-const layerSizeGB = 8
-
 func (a *app) createCommand() *cli.Command {
-	return &cli.Command{Name: "create", Usage: "make a VCH and wait until it serves", Flags: createFlags(), Action: a.create}
+	return &cli.Command{Name: "create", Usage: "make a VCH and wait until it serves", Flags: flags(operation.CreateOptions()), Action: a.create}
 }
 
 // outcome is what create prints with --output json.
@@ -31,7 +28,11 @@ type outcome struct {
 }
 
 func (a *app) create(c *cli.Context) error {
-	in, err := a.input(c)
+	v := given(c, operation.CreateOptions())
+	if err := applyFile(v); err != nil {
+		return err
+	}
+	in, err := operation.ReadCreate(v, operation.Local{Version: a.version})
 	if err != nil {
 		return err
 	}
@@ -39,11 +40,11 @@ func (a *app) create(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := a.target(c)
+	t, err := a.target(v)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := deadline(c)
+	ctx, cancel := operation.WithTimeout(c.Context, v.Duration("timeout"))
 	defer cancel()
 	m := &making{app: a, in: in, json: js, dry: c.Bool("dry-run"), check: !c.Bool("no-reach-check"), log: progress.New(a.out)}
 	if js {
@@ -69,38 +70,30 @@ type making struct {
 }
 
 func (m *making) run(ctx context.Context, t session.Target) error {
-	m.log.Printf("checking what VCH %s needs", m.in.Spec.Name)
 	if m.in.Session, m.in.ConnectErr = session.Connect(ctx, t); m.in.Session != nil {
 		defer m.in.Session.Close(ctx)
 		m.tellForced(t, m.in.Session)
 	}
-	checked := precheck.Run(ctx, m.in)
-	if m.outcome.Checks = checked.Report; !m.json {
-		checked.Report.Print(m.out)
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if !checked.OK() {
-		return checksError{checked.Report.Count(precheck.Error), "made"}
-	}
-	plan := vch.NewPlan(m.in.Spec, checked.Resources, checked.Certs, time.Now())
-	if m.dry {
-		outline := plan.Outline()
-		m.outcome.Plan = &outline
-		return m.printOutline(outline)
-	}
-	m.log.Printf("making VCH %s", m.in.Spec.Name)
-	ready, err := vch.Create(ctx, plan, m.log)
+	made, err := operation.Create(ctx, m.in, operation.CreateHow{DryRun: m.dry, Checked: m.checked}, m.log)
 	if err != nil {
-		return fmt.Errorf("VCH %s could not be made: %w", m.in.Spec.Name, err)
-	}
-	m.log.Printf("VCH %s serves, %.1f s after the start (ID %s)", m.in.Spec.Name, ready.Took.Seconds(), ready.VM)
-	if m.json {
-		m.outcome.VCH, err = vch.Inspect(ctx, m.in.Session, vch.Query{ID: ready.VM})
 		return err
 	}
-	return m.welcome(ctx, m.in, checked.Certs, ready, m.check)
+	if m.dry {
+		m.outcome.Plan = made.Plan
+		return m.printOutline(*made.Plan)
+	}
+	if m.json {
+		m.outcome.VCH, err = vch.Inspect(ctx, m.in.Session, vch.Query{ID: made.Ready.VM})
+		return err
+	}
+	return m.welcome(ctx, m.in, made.Certs, made.Ready, m.check)
+}
+
+// checked shows the findings before anything is made.
+func (m *making) checked(r precheck.Report) {
+	if m.outcome.Checks = r; !m.json {
+		r.Print(m.out)
+	}
 }
 
 // printOutline prints the plan of --dry-run.

@@ -1,68 +1,55 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/openvic/vic/machine/advice"
-	"github.com/openvic/vic/machine/bundle"
-	"github.com/openvic/vic/machine/certs"
+	"github.com/openvic/vic/machine/operation"
 	"github.com/openvic/vic/machine/progress"
 	"github.com/openvic/vic/machine/session"
 	"github.com/openvic/vic/machine/vch"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-// adminTimeout bounds one question to the endpoint.
-const adminTimeout = 20 * time.Second
-
 func (a *app) debugCommand() *cli.Command {
 	return &cli.Command{Name: "debug", Usage: "look into the endpoint of a VCH: logs, log level, commands", Action: a.debug,
-		Flags: append(append(targetFlags(), idFlags()...),
-			flagNamed(tlsFlags(), "cert-path"),
-			str(groupOther, "bundle", "", "`file.tar.gz` to collect logs into: endpoint, plugins, consoles of containers, vSphere's events; without secrets"),
-			str(groupOther, "log-level", "", "`info` or debug: what the endpoint logs from now on; vicd starts anew"),
-			str(groupOther, "exec", "", "`command` to run with the endpoint's shell (there is no SSH server)"),
-			str(groupOther, "admin-host", "", "`host:port` of the endpoint's admin API; else its address, port 2378"),
-			toggle(groupOther, "force", "f", "trust any certificate of the target"))}
+		Flags: flags(operation.DebugOptions())}
 }
 
 func (a *app) debug(c *cli.Context) error {
 	level := c.String("log-level")
-	if level != "" && level != "info" && level != "debug" {
-		return wrongOption("log-level", level, "neither info nor debug", "give info or debug")
+	if err := operation.CheckLevel(level); err != nil {
+		return err
 	}
 	if level == "" && c.String("bundle") == "" && c.String("exec") == "" {
 		return advice.Wrap(fmt.Errorf("nothing to do: %w", errdef.ErrInvalid), "give --bundle, --log-level or --exec")
 	}
-	return a.editing(c, func(ctx context.Context, s *session.Session, e *vch.Editor, log *progress.Log) error {
+	return a.connected(c, func(ctx context.Context, s *session.Session) error {
+		log := progress.New(a.out)
+		e, err := vch.Open(ctx, s, query(c), log)
+		if err != nil {
+			return err
+		}
 		details, err := vch.Inspect(ctx, s, vch.Query{ID: e.ID()})
 		if err != nil {
 			return err
 		}
 		if level != "" {
-			if err := setLevel(ctx, e, level, log); err != nil {
+			if err := operation.SetLevel(ctx, e, level, log); err != nil {
 				return err
 			}
 		}
-		admin, why := adminOf(c, e, details)
+		admin, why := operation.AdminOf(given(c, operation.DebugOptions()), operation.Local{Version: a.version}, e, details)
 		if cmd := c.String("exec"); cmd != "" {
 			if why != nil {
 				return why
 			}
-			if err := admin.exec(ctx, cmd, a.out, a.err); err != nil {
+			if err := admin.Exec(ctx, cmd, a.out, a.err); err != nil {
 				return err
 			}
 		}
@@ -73,33 +60,13 @@ func (a *app) debug(c *cli.Context) error {
 	})
 }
 
-func setLevel(ctx context.Context, e *vch.Editor, level string, log *progress.Log) error {
-	e.Record().Settings.Debug = 0
-	if level == "debug" {
-		e.Record().Settings.Debug = 1
-	}
-	changed, err := e.Apply(ctx)
-	if err == nil && changed {
-		log.Printf("the endpoint logs at the level %s", level)
-	}
-	return err
-}
-
 // collect writes the bundle; a file that is there is not touched.
-func (a *app) collect(ctx context.Context, s *session.Session, e *vch.Editor, d *vch.Details, admin *adminAPI, file string, log *progress.Log) error {
-	options, err := vch.Options(ctx, s, vch.Query{ID: e.ID()})
-	if err != nil {
-		return err
-	}
+func (a *app) collect(ctx context.Context, s *session.Session, e *vch.Editor, d *vch.Details, admin *operation.AdminAPI, file string, log *progress.Log) error {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return advice.Wrap(fmt.Errorf("--bundle: %w: %w", errdef.ErrInvalid, err), "give --bundle the name of a new file")
 	}
-	src := bundle.Source{Session: s, Editor: e, Details: d, Options: options}
-	if admin != nil {
-		src.Admin = admin
-	}
-	notes, err := bundle.Write(ctx, f, src)
+	notes, err := operation.Bundle(ctx, f, s, e, d, admin)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, os.Remove(file))
 	}
@@ -108,112 +75,4 @@ func (a *app) collect(ctx context.Context, s *session.Session, e *vch.Editor, d 
 	}
 	log.Printf("wrote %s", file)
 	return nil
-}
-
-// adminAPI is the endpoint's administrators' API.
-type adminAPI struct {
-	url    string
-	client *http.Client
-}
-
-// adminOf makes a client of the API from the certificates in --cert-path.
-func adminOf(c *cli.Context, e *vch.Editor, d *vch.Details) (*adminAPI, error) {
-	o := certsOf(c, d.Name)
-	pair, err := tls.LoadX509KeyPair(filepath.Join(o.Dir, certs.AdminCertFile), filepath.Join(o.Dir, certs.AdminKeyFile))
-	if err != nil {
-		return nil, advice.Wrap(fmt.Errorf("administrator's certificate: %w: %w", errdef.ErrInvalid, err), "give the folder that create wrote with --cert-path")
-	}
-	host := c.String("admin-host")
-	if host == "" {
-		host = d.Admin
-	}
-	if host == "" {
-		return nil, advice.Wrap(fmt.Errorf("the endpoint has no admin API: %w", errdef.ErrUnavailable), "it needs TLS, and the endpoint VM has to be on and have an address")
-	}
-	shown := e.ServerCert()
-	cfg := &tls.Config{Certificates: []tls.Certificate{pair}, InsecureSkipVerify: true, // VerifyConnection verifies
-		VerifyConnection: func(cs tls.ConnectionState) error {
-			want, err := certs.Describe(shown)
-			if err != nil {
-				return err
-			}
-			if len(cs.PeerCertificates) == 0 || certs.Serial(cs.PeerCertificates[0].SerialNumber) != want.Serial || !sameKey(cs.PeerCertificates[0], shown) {
-				return fmt.Errorf("another server answers there: %w", errdef.ErrDenied)
-			}
-			return nil
-		}}
-	return &adminAPI{url: "https://" + host, client: &http.Client{Transport: &http.Transport{TLSClientConfig: cfg}}}, nil
-}
-
-// sameKey says that a certificate is the first one of a PEM file: vSphere holds what the endpoint shows.
-func sameKey(c *x509.Certificate, file []byte) bool {
-	own, err := certs.First(file)
-	return err == nil && bytes.Equal(own.Raw, c.Raw)
-}
-
-// Get implements bundle.Source's Admin.
-func (a *adminAPI) Get(ctx context.Context, path string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
-	res, err := a.do(ctx, http.MethodGet, path, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	return io.ReadAll(res.Body)
-}
-
-func (a *adminAPI) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, a.url+path, body)
-	if err != nil {
-		return nil, err
-	}
-	res, err := a.client.Do(req)
-	if err != nil {
-		return nil, advice.Wrap(fmt.Errorf("%w: %w", errdef.ErrUnavailable, err), "run it where the endpoint's admin API can be reached, or name the way there with --admin-host")
-	}
-	if res.StatusCode != http.StatusOK {
-		defer res.Body.Close()
-		b, _ := io.ReadAll(io.LimitReader(res.Body, 1000)) // for the message alone
-		return nil, fmt.Errorf("%s %s: %s: %s", method, path, res.Status, bytes.TrimSpace(b))
-	}
-	return res, nil
-}
-
-// exec runs a command in the endpoint's shell; its failure is an error with its exit code.
-func (a *adminAPI) exec(ctx context.Context, command string, out, errOut io.Writer) error {
-	body, err := json.Marshal(map[string]any{"args": []string{"sh", "-c", command}})
-	if err != nil {
-		return err
-	}
-	res, err := a.do(ctx, http.MethodPost, "/v1/exec", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	dec := json.NewDecoder(res.Body)
-	for {
-		var f struct {
-			Stdout []byte `json:"stdout"`
-			Stderr []byte `json:"stderr"`
-			Exit   *int   `json:"exit"`
-			Error  string `json:"error"`
-		}
-		if err := dec.Decode(&f); err != nil {
-			return fmt.Errorf("the command's output ended early: %w", err)
-		}
-		if _, err := out.Write(f.Stdout); err != nil {
-			return err
-		}
-		if _, err := errOut.Write(f.Stderr); err != nil {
-			return err
-		}
-		if f.Exit == nil {
-			continue
-		}
-		if *f.Exit != 0 {
-			return fmt.Errorf("the command ended with the exit code %d %s", *f.Exit, f.Error)
-		}
-		return nil
-	}
 }

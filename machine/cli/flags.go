@@ -5,57 +5,65 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/moby/term"
 	"github.com/urfave/cli/v2"
 
 	"github.com/openvic/vic/machine/advice"
+	"github.com/openvic/vic/machine/operation"
+	"github.com/openvic/vic/machine/option"
 	"github.com/openvic/vic/machine/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-const (
-	defaultName    = "virtual-container-host"
-	defaultTimeout = 3 * time.Minute
-)
+// groupOther is the heading of options of the command line alone.
+const groupOther = "Other"
 
-// Help shows options under these headings.
-const (
-	groupTarget  = "vSphere"
-	groupCompute = "Compute"
-	groupStorage = "Storage"
-	groupNetwork = "Networks"
-	groupTLS     = "Certificates"
-	groupImages  = "Registries"
-	groupOps     = "Operations user"
-	groupOther   = "Other"
-)
+func targetFlags() []cli.Flag { return flags(operation.TargetOptions()) }
 
-func targetFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Category: groupTarget, EnvVars: []string{"VIC_MACHINE_TARGET"},
-			Usage: "vCenter or ESXi host: `host[:port][/datacenter]` or a URL"},
-		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Category: groupTarget, EnvVars: []string{"VIC_MACHINE_USER"},
-			Usage: "account, with its domain: `user@domain`"},
-		&cli.StringFlag{Name: "password", Aliases: []string{"p"}, Category: groupTarget, EnvVars: []string{"VIC_MACHINE_PASSWORD"},
-			DefaultText: "asked for on a terminal", Usage: "its `password`"},
-		&cli.StringFlag{Name: "thumbprint", Category: groupTarget, EnvVars: []string{"VIC_MACHINE_THUMBPRINT"},
-			Usage: "SHA-1 or SHA-256 `thumbprint` of the certificate to trust; without it only one that the system's authorities vouch for"},
-		&cli.DurationFlag{Name: "timeout", Category: groupOther, Value: defaultTimeout, Usage: "give up after this `time`"},
+func idFlags() []cli.Flag { return flags(operation.IDOptions()) }
+
+// flags makes options those of a command.
+func flags(all []option.Option) []cli.Flag {
+	var out []cli.Flag
+	for _, o := range all {
+		out = append(out, flagOf(o))
 	}
+	return out
 }
 
-func idFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "name", Aliases: []string{"n"}, Value: defaultName, Usage: "`name` of the VCH"},
-		&cli.StringFlag{Name: "compute-resource", Aliases: []string{"r"}, Usage: "`cluster`, host or pool that it is on, if several VCHs have its name"},
-		&cli.StringFlag{Name: "id", Usage: "managed object `id` of the VCH's endpoint VM, as ls shows it; instead of --name"},
+func flagOf(o option.Option) cli.Flag {
+	v := option.New([]option.Option{o})
+	switch o.Kind {
+	case option.List:
+		return &cli.StringSliceFlag{Name: o.Name, Aliases: o.Aliases, Category: o.Group, EnvVars: o.Env, DefaultText: o.DefaultText, Usage: o.Usage}
+	case option.Number:
+		return &cli.Int64Flag{Name: o.Name, Aliases: o.Aliases, Category: o.Group, EnvVars: o.Env, Value: v.Int64(o.Name), Usage: o.Usage}
+	case option.Toggle:
+		return &cli.BoolFlag{Name: o.Name, Aliases: o.Aliases, Category: o.Group, EnvVars: o.Env, Usage: o.Usage}
+	case option.Duration:
+		return &cli.DurationFlag{Name: o.Name, Aliases: o.Aliases, Category: o.Group, EnvVars: o.Env, Value: v.Duration(o.Name), Usage: o.Usage}
 	}
+	return &cli.StringFlag{Name: o.Name, Aliases: o.Aliases, Category: o.Group, EnvVars: o.Env, Value: o.Default, DefaultText: o.DefaultText, Usage: o.Usage}
+}
+
+// given are the values of those options that the command line, or the environment, gives.
+func given(c *cli.Context, all []option.Option) option.Values {
+	v := option.New(all)
+	for _, o := range all {
+		switch {
+		case !c.IsSet(o.Name):
+		case o.Kind == option.List:
+			v.Set(o.Name, c.StringSlice(o.Name)...)
+		default:
+			v.Set(o.Name, fmt.Sprint(c.Value(o.Name)))
+		}
+	}
+	return v
 }
 
 // target reads where to log in, and asks for a password that is missing.
-func (a *app) target(c *cli.Context) (session.Target, error) {
+func (a *app) target(c option.Values) (session.Target, error) {
 	t, err := session.ParseTarget(c.String("target"))
 	if err != nil {
 		return t, err

@@ -91,17 +91,17 @@ func each(prefix string, all []*cli.Command, f func(name string, c *cli.Command)
 	}
 }
 
-// option is a flag as documents show it.
-type option struct{ names, value, text, group string }
+// docLine is a flag as documents show it.
+type docLine struct{ names, value, text, group string }
 
-func options(c *cli.Command) []option {
-	var out []option
+func options(c *cli.Command) []docLine {
+	var out []docLine
 	for _, f := range c.Flags {
 		d, ok := f.(cli.DocGenerationFlag)
 		if !ok || f.Names()[0] == "help" || f.Names()[0] == "generate-bash-completion" {
 			continue
 		}
-		o := option{text: d.GetUsage()}
+		o := docLine{text: d.GetUsage()}
 		if g, ok := f.(cli.CategorizableFlag); ok {
 			o.group = g.GetCategory()
 		}
@@ -126,7 +126,7 @@ func options(c *cli.Command) []option {
 		}
 		out = append(out, o)
 	}
-	slices.SortStableFunc(out, func(a, b option) int { return strings.Compare(a.group, b.group) })
+	slices.SortStableFunc(out, func(a, b docLine) int { return strings.Compare(a.group, b.group) })
 	return out
 }
 

@@ -7,6 +7,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/openvic/vic/machine/advice"
+	"github.com/openvic/vic/machine/operation"
+	"github.com/openvic/vic/machine/option"
 	"github.com/openvic/vic/machine/session"
 	"github.com/openvic/vic/machine/vch"
 	"github.com/openvic/vic/sdk/errdef"
@@ -30,10 +32,10 @@ func (a *app) inspectConfig(c *cli.Context) error {
 			return err
 		}
 		if format == "options" {
-			_, err = fmt.Fprintln(a.out, optionsLine(options))
+			_, err = fmt.Fprintln(a.out, option.Line(operation.CreateOptions(), options))
 			return err
 		}
-		text, err := optionsTOML(options)
+		text, err := option.TOML(operation.CreateOptions(), options)
 		if err != nil {
 			return err
 		}

@@ -1,5 +1,5 @@
-// Package progress prints what a long operation is doing, one line a step, with the seconds since
-// the operation began.
+// Package progress tells what a long operation is doing, one line at a time, with the time since the
+// operation began.
 package progress
 
 import (
@@ -9,25 +9,46 @@ import (
 	"time"
 )
 
-// Log prints lines. It is safe for concurrent use; a nil *Log prints nothing.
+// Event is the begin of a step, or a line about what was done in it.
+type Event struct {
+	After time.Duration // since the operation began
+	Step  string        // its name; empty in a line
+	Text  string
+}
+
+// Log tells events. It is safe for concurrent use; a nil *Log tells nobody.
 type Log struct {
 	mu    sync.Mutex
-	w     io.Writer
+	tell  func(Event)
 	start time.Time
 	now   func() time.Time
 }
 
-// New makes a Log whose clock starts now.
-func New(w io.Writer) *Log { return &Log{w: w, start: time.Now(), now: time.Now} }
+// New makes a Log that prints lines, and whose clock starts now.
+func New(w io.Writer) *Log {
+	return To(func(e Event) {
+		if e.Step == "" {
+			fmt.Fprintf(w, "%7.1fs  %s\n", e.After.Seconds(), e.Text)
+		}
+	})
+}
 
-// Printf prints one line.
-func (l *Log) Printf(format string, args ...any) {
+// To makes a Log that calls tell for each event, one after the other, and whose clock starts now.
+func To(tell func(Event)) *Log { return &Log{tell: tell, start: time.Now(), now: time.Now} }
+
+// Printf tells one line.
+func (l *Log) Printf(format string, args ...any) { l.send("", fmt.Sprintf(format, args...)) }
+
+// Step says that a step begins, and the one before has ended.
+func (l *Log) Step(name string) { l.send(name, "") }
+
+func (l *Log) send(step, text string) {
 	if l == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fmt.Fprintf(l.w, "%7.1fs  %s\n", l.now().Sub(l.start).Seconds(), fmt.Sprintf(format, args...))
+	l.tell(Event{After: l.now().Sub(l.start), Step: step, Text: text})
 }
 
 // Elapsed is the time since New.

@@ -67,6 +67,7 @@ func (c *creator) steps() []step {
 
 func (c *creator) run(ctx context.Context) (*Ready, error) {
 	for _, s := range c.steps() {
+		c.log.Step(s.name)
 		if err := c.runStep(ctx, s); err != nil {
 			return nil, errors.Join(advice.Wrap(fmt.Errorf("%s: %w", s.name, err), "%s", s.remedy), c.cleanup(ctx))
 		}
@@ -97,6 +98,7 @@ func (c *creator) cleanup(ctx context.Context) error {
 		c.log.Printf("left as it is, because of --debug; remove it with: vic-machine delete --name %s", c.Spec.Name)
 		return nil
 	}
+	c.log.Step("clean up")
 	c.log.Printf("removing what was made")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()

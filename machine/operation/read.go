@@ -1,4 +1,4 @@
-package cli
+package operation
 
 import (
 	"fmt"
@@ -10,34 +10,40 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/openvic/vic/machine/advice"
 	"github.com/openvic/vic/machine/certs"
+	"github.com/openvic/vic/machine/option"
 	"github.com/openvic/vic/machine/precheck"
 	"github.com/openvic/vic/machine/vch"
 	"github.com/openvic/vic/sdk/errdef"
 )
+
+// layerSizeGB is the virtual size of image disks, VIC's base-image-size.
+const layerSizeGB = 8
 
 // wrongOption is the error of an option's value, with what to give instead.
 func wrongOption(name, value, why, remedy string) error {
 	return advice.Wrap(fmt.Errorf("--%s %q: %s: %w", name, value, why, errdef.ErrInvalid), "%s", remedy)
 }
 
-// input reads the options of create.
-func (a *app) input(c *cli.Context) (precheck.Input, error) {
-	if err := applyFile(c); err != nil {
-		return precheck.Input{}, err
-	}
+// Local is what an operation takes from where vic-machine runs.
+type Local struct {
+	Version string
+	// Files are the files that options name, and the certificate folder; nil: those on this machine's disk.
+	Files certs.Files
+}
+
+// ReadCreate reads the options of create.
+func ReadCreate(c option.Values, l Local) (precheck.Input, error) {
 	in := precheck.Input{
-		ComputeResource: c.String("compute-resource"), ImageStore: c.String("image-store"), VolumeStores: trimmed(c.StringSlice("volume-store")),
+		ComputeResource: c.String("compute-resource"), ImageStore: c.String("image-store"), VolumeStores: c.Trimmed("volume-store"),
 		BridgeNetwork: c.String("bridge-network"), PublicNetwork: c.String("public-network"),
 		ClientNetwork: c.String("client-network"), ManagementNetwork: c.String("management-network"), Force: c.Bool("force"),
 	}
 	in.Spec = vch.Spec{
-		Name: c.String("name"), Version: a.version, StateGB: c.Int64("state-size"),
+		Name: c.String("name"), Version: l.Version, StateGB: c.Int64("state-size"),
 		ApplianceISO: isoFile(c.String("appliance-iso"), "appliance.iso"), BootstrapISO: isoFile(c.String("bootstrap-iso"), "bootstrap.iso"),
-		Options: given(c),
+		Options: kept(c),
 	}
 	err := readSettings(c, &in.Spec.Settings)
 	if err != nil {
@@ -49,28 +55,29 @@ func (a *app) input(c *cli.Context) (precheck.Input, error) {
 	if err := readOps(c, &in.Spec); err != nil {
 		return in, err
 	}
-	if in.Spec.RegistryCAs, err = registryCAs(trimmed(c.StringSlice("registry-ca"))); err != nil {
+	if in.Spec.RegistryCAs, err = registryCAs(l.Files, c.Trimmed("registry-ca")); err != nil {
 		return in, err
 	}
-	in.Certs, err = certOptions(c)
+	in.Certs, err = certOptions(c, l.Files)
 	return in, err
 }
 
-// values are options with their values: a command line's, or those that a VCH was made with.
-type values interface {
-	String(name string) string
-	StringSlice(name string) []string
-	Int(name string) int
-	Int64(name string) int64
-	Bool(name string) bool
+// kept are the options for the record and inspect config. Options of the target stay out: which vSphere
+// a VCH is on is not the VCH's.
+func kept(c option.Values) map[string][]string {
+	out := c.Kept()
+	for _, o := range TargetOptions() {
+		delete(out, o.Name)
+	}
+	return out
 }
 
 // readSettings reads all options that the endpoint's configuration depends on, but for networks and
 // datastores that have to be looked up.
-func readSettings(c values, s *vch.Settings) error {
+func readSettings(c option.Values, s *vch.Settings) error {
 	s.EndpointCPU, s.EndpointMemoryMB, s.LayerSizeGB = int32(c.Int64("endpoint-cpu")), c.Int64("endpoint-memory"), layerSizeGB
 	s.NoTLS, s.NoVerify = c.Bool("no-tls"), c.Bool("no-tlsverify")
-	for _, read := range []func(values, *vch.Settings) error{readBridge, readAddresses, readLimits, readVolumeSize, readImages, readLogs, readNamePattern} {
+	for _, read := range []func(option.Values, *vch.Settings) error{readBridge, readAddresses, readLimits, readVolumeSize, readImages, readLogs, readNamePattern} {
 		if err := read(c, s); err != nil {
 			return err
 		}
@@ -78,7 +85,7 @@ func readSettings(c values, s *vch.Settings) error {
 	return nil
 }
 
-func readBridge(c values, s *vch.Settings) error {
+func readBridge(c option.Values, s *vch.Settings) error {
 	const name = "bridge-network-range"
 	p, err := netip.ParsePrefix(c.String(name))
 	if err != nil {
@@ -93,7 +100,7 @@ func readBridge(c values, s *vch.Settings) error {
 }
 
 // readLimits reads the options of limitFlags.
-func readLimits(c values, s *vch.Settings) error {
+func readLimits(c option.Values, s *vch.Settings) error {
 	for _, name := range []string{"memory", "memory-reservation", "cpu", "cpu-reservation", "containers"} {
 		if c.Int64(name) < 0 {
 			return wrongOption(name, fmt.Sprint(c.Int64(name)), "less than nothing", "give it a number, or 0 for none")
@@ -113,7 +120,7 @@ func readLimits(c values, s *vch.Settings) error {
 	return nil
 }
 
-func readVolumeSize(c values, s *vch.Settings) error {
+func readVolumeSize(c option.Values, s *vch.Settings) error {
 	const name = "default-volume-size"
 	if s.VolumeSizeMB = c.Int64(name); s.VolumeSizeMB < 0 {
 		return wrongOption(name, fmt.Sprint(s.VolumeSizeMB), "less than nothing", "give it a size in MiB, or 0 for 1024")
@@ -122,9 +129,9 @@ func readVolumeSize(c values, s *vch.Settings) error {
 }
 
 // readImages reads the options of imageFlags.
-func readImages(c values, s *vch.Settings) error {
-	s.RegistryMirrors, s.InsecureRegistries = trimmed(c.StringSlice("registry-mirror")), trimmed(c.StringSlice("insecure-registry"))
-	s.AllowedRegistries = trimmed(c.StringSlice("whitelist-registry"))
+func readImages(c option.Values, s *vch.Settings) error {
+	s.RegistryMirrors, s.InsecureRegistries = c.Trimmed("registry-mirror"), c.Trimmed("insecure-registry")
+	s.AllowedRegistries = c.Trimmed("whitelist-registry")
 	s.HTTPProxy, s.HTTPSProxy, s.NoProxy = c.String("http-proxy"), c.String("https-proxy"), c.String("no-proxy")
 	for name, values := range map[string][]string{"registry-mirror": s.RegistryMirrors, "http-proxy": {s.HTTPProxy}, "https-proxy": {s.HTTPSProxy}} {
 		for _, v := range values {
@@ -138,7 +145,7 @@ func readImages(c values, s *vch.Settings) error {
 }
 
 // readLogs reads the options of logFlags.
-func readLogs(c values, s *vch.Settings) error {
+func readLogs(c option.Values, s *vch.Settings) error {
 	s.Syslog, s.Debug = c.String("syslog-address"), c.Int("debug")
 	proto, rest, _ := strings.Cut(s.Syslog, "://")
 	host, port, err := net.SplitHostPort(rest)
@@ -149,7 +156,7 @@ func readLogs(c values, s *vch.Settings) error {
 }
 
 // readNamePattern makes sure that the VMs' names differ.
-func readNamePattern(c values, s *vch.Settings) error {
+func readNamePattern(c option.Values, s *vch.Settings) error {
 	const name = "container-name-convention"
 	p := c.String(name)
 	rest := regexp.MustCompile(`\{(name|short|id)\}`).ReplaceAllString(p, "")
@@ -166,10 +173,10 @@ func readNamePattern(c values, s *vch.Settings) error {
 }
 
 // registryCAs reads the files of registries' authorities.
-func registryCAs(files []string) ([][]byte, error) {
+func registryCAs(from certs.Files, files []string) ([][]byte, error) {
 	var all [][]byte
 	for _, f := range files {
-		b, err := certs.ReadAuthorities("--registry-ca", []string{f})
+		b, err := from.ReadAuthorities("--registry-ca", []string{f})
 		if err != nil {
 			return nil, err
 		}
@@ -178,7 +185,7 @@ func registryCAs(files []string) ([][]byte, error) {
 	return all, nil
 }
 
-func readOps(c values, s *vch.Spec) error {
+func readOps(c option.Values, s *vch.Spec) error {
 	s.Ops = vch.Login{User: c.String("ops-user"), Password: c.String("ops-password")}
 	s.GrantOps = c.Bool("ops-grant-perms")
 	switch {
@@ -190,17 +197,9 @@ func readOps(c values, s *vch.Spec) error {
 	return nil
 }
 
-func certOptions(c values) (certs.Options, error) {
-	o := certs.Options{Dir: c.String("cert-path"), Name: c.String("name"), Names: trimmed(c.StringSlice("tls-cname")),
-		Organizations: c.StringSlice("organization"), KeySize: c.Int("certificate-key-size"),
-		NoTLS: c.Bool("no-tls"), NoVerify: c.Bool("no-tlsverify"), Force: c.Bool("force"),
-		ServerCert: c.String("tls-server-cert"), ServerKey: c.String("tls-server-key"), ClientCAs: trimmed(c.StringSlice("tls-ca"))}
-	if o.Dir == "" {
-		o.Dir = filepath.Join(".", o.Name)
-	}
-	if len(o.Organizations) == 0 {
-		o.Organizations = []string{o.Name}
-	}
+func certOptions(c option.Values, files certs.Files) (certs.Options, error) {
+	o := certsOf(c, c.String("name"), files)
+	o.NoTLS, o.NoVerify, o.Force, o.ClientCAs = c.Bool("no-tls"), c.Bool("no-tlsverify"), c.Bool("force"), c.Trimmed("tls-ca")
 	given := o.ServerCert != "" || o.ServerKey != "" || len(o.ClientCAs) > 0
 	switch {
 	case o.NoTLS && o.NoVerify:
@@ -213,16 +212,6 @@ func certOptions(c values) (certs.Options, error) {
 		return o, advice.Wrap(fmt.Errorf("--tls-ca is of no use with --no-tlsverify: %w", errdef.ErrInvalid), "leave one of them out")
 	}
 	return o, nil
-}
-
-func trimmed(in []string) []string {
-	var out []string
-	for _, s := range in {
-		if s = strings.TrimSpace(s); s != "" {
-			out = append(out, s)
-		}
-	}
-	return out
 }
 
 // isoFile is the file that the option names, or the default if it is anywhere.

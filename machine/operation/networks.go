@@ -1,4 +1,4 @@
-package cli
+package operation
 
 import (
 	"fmt"
@@ -6,13 +6,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openvic/vic/machine/option"
 	"github.com/openvic/vic/machine/vch"
 	"github.com/openvic/vic/sdk/guest"
 )
 
 // readAddresses reads the static addresses of the endpoint, and its name servers.
-func readAddresses(c values, s *vch.Settings) error {
-	for _, v := range trimmed(c.StringSlice("dns-server")) {
+func readAddresses(c option.Values, s *vch.Settings) error {
+	for _, v := range c.Trimmed("dns-server") {
 		a, err := netip.ParseAddr(v)
 		if err != nil {
 			return wrongOption("dns-server", v, "not an address", "give it the address of a name server, such as 10.0.0.53")
@@ -39,7 +40,7 @@ func readAddresses(c values, s *vch.Settings) error {
 	return nil
 }
 
-func readStatic(c values, role string) (vch.Static, error) {
+func readStatic(c option.Values, role string) (vch.Static, error) {
 	var s vch.Static
 	network, ip, gateway := role+"-network", role+"-network-ip", role+"-network-gateway"
 	if c.String(ip) == "" {
@@ -97,9 +98,9 @@ func readRoutes(option, value string, within netip.Prefix) ([]guest.Route, error
 func firewalls() []string { return []string{"closed", "outbound", "peers", "published", "open"} }
 
 // containerNetworks reads the options of containerNetworkFlags; Portgroup is looked up later.
-func containerNetworks(c values) ([]vch.ContainerNetwork, error) {
+func containerNetworks(c option.Values) ([]vch.ContainerNetwork, error) {
 	var all []vch.ContainerNetwork
-	for _, v := range trimmed(c.StringSlice("container-network")) {
+	for _, v := range c.Trimmed("container-network") {
 		network, name, ok := strings.Cut(v, ":")
 		if !ok {
 			name = network
@@ -119,7 +120,7 @@ func containerNetworks(c values) ([]vch.ContainerNetwork, error) {
 		{"container-network-gateway", readContainerGateway}, {"container-network-ip-range", readContainerRange},
 		{"container-network-dns", readContainerDNS}, {"container-network-firewall", readContainerFirewall},
 	} {
-		for _, v := range trimmed(c.StringSlice(o.option)) {
+		for _, v := range c.Trimmed(o.option) {
 			network, value, _ := strings.Cut(v, ":")
 			i := slices.IndexFunc(all, func(n vch.ContainerNetwork) bool { return n.Network == network })
 			if i < 0 {
