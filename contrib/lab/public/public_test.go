@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -103,7 +104,8 @@ func TestForward(t *testing.T) {
 	if err := f.Add(t.Context(), Forward{"v", "127.0.0.1:0", n}); err != nil {
 		t.Fatal(err)
 	}
-	addr := f.list[0].listener.Addr().String()
+	listener := f.list[0].listener
+	addr := listener.Addr().String()
 	if got := ask(t, addr); got != "" {
 		t.Errorf("before the VM has an address: %q", got)
 	}
@@ -117,8 +119,8 @@ func TestForward(t *testing.T) {
 	if f.Remove("v", "") != 1 || len(f.List()) != 0 {
 		t.Error("remove")
 	}
-	if _, err := net.Dial("tcp", addr); err == nil {
-		t.Error("a removed forward listens")
+	if _, err := listener.Accept(); !errors.Is(err, net.ErrClosed) { // the port itself may be another program's by now
+		t.Errorf("a removed forward listens: %v", err)
 	}
 }
 
