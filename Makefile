@@ -25,6 +25,10 @@ help: ## print this
 deps: ## install the Debian packages that are missing, and a docker command if there is none
 	@contrib/dev/deps.sh
 
+.PHONY: deps-tests
+deps-tests:
+	@contrib/dev/deps.sh tests
+
 .PHONY: build
 build: ## build all programs into build/bin
 	@mkdir -p $(BIN)
@@ -63,7 +67,7 @@ clean: down ## stop the lab and remove build/ and the lab's names in /etc/hosts
 	@contrib/dev/clean.sh
 
 .PHONY: test
-test: deps build iso images $(TOOLS)/gotestsum $(TOOLS)/govc $(TOOLS)/docker-compose ## run all tests: unit tests, then the stories on a lab of their own
+test: deps-tests build iso images $(TOOLS)/gotestsum $(TOOLS)/govc $(TOOLS)/docker-compose ## run all tests: unit tests, then the stories on a lab of their own
 	@contrib/dev/test.sh unit e2e
 
 .PHONY: unit
@@ -71,7 +75,7 @@ unit: $(TOOLS)/gotestsum ## run the unit tests alone
 	@contrib/dev/test.sh unit
 
 .PHONY: e2e
-e2e: deps build iso images $(TOOLS)/gotestsum $(TOOLS)/govc $(TOOLS)/docker-compose ## run the stories alone (RUN=TestName for one)
+e2e: deps-tests build iso images $(TOOLS)/gotestsum $(TOOLS)/govc $(TOOLS)/docker-compose ## run the stories alone (RUN=TestName for one)
 	@contrib/dev/test.sh e2e
 
 .PHONY: bench

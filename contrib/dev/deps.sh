@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs what is missing to build and run the lab. Quick and offline when nothing is.
+# Installs what is missing to build and run the lab, and with "tests" what the tests drive besides.
+# Quick and offline when nothing is.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -21,6 +22,10 @@ need e2fsprogs mke2fs
 need mmdebstrap mmdebstrap
 need ca-certificates /etc/ssl/certs/ca-certificates.crt
 need git git
+if [[ ${1:-} == tests ]]; then
+	need chromium chromium
+	need fonts-dejavu-core /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
+fi
 # A busybox that needs no libraries: the guest has none.
 if ! busybox 2>/dev/null | head -n 1 | grep -q BusyBox || ldd "$(command -v busybox)" >/dev/null 2>&1; then
 	missing+=(busybox-static)

@@ -23,7 +23,7 @@ import (
 
 // Limits of what is collected.
 const (
-	maxLog    = 16 << 20
+	maxLog    = 2 << 20 // of each VM's console and of the endpoint's vmware.log: their ends
 	maxEvents = 1000
 )
 
@@ -126,7 +126,7 @@ func (b *writer) consoles(ctx context.Context, s Source) error {
 			folder, logs = "endpoint", []string{"console.log", "vmware.log"}
 		}
 		for _, l := range logs {
-			if err := b.try(path.Join(folder, l), func() ([]byte, error) { return files.Get(ctx, path.Join(home, l), maxLog) }); err != nil {
+			if err := b.try(path.Join(folder, l), func() ([]byte, error) { return files.Tail(ctx, path.Join(home, l), maxLog) }); err != nil {
 				return err
 			}
 		}

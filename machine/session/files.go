@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/vmware/govmomi/object"
@@ -73,6 +74,32 @@ func (f Files) Get(ctx context.Context, p string, limit int64) ([]byte, error) {
 	}
 	defer r.Close()
 	return io.ReadAll(io.LimitReader(r, limit))
+}
+
+// Tail reads the end of a file, at most limit bytes of it. ErrNotFound as Get.
+func (f Files) Tail(ctx context.Context, p string, limit int64) ([]byte, error) {
+	r, err := f.Datastore.Open(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", f.Path(p), Classify(err))
+	}
+	defer r.Close()
+	st, err := r.Stat()
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("%s: %w", f.Path(p), errdef.ErrNotFound)
+	case err != nil:
+		return nil, fmt.Errorf("look at %s: %w", f.Path(p), httpClass(err))
+	case st.Size() == 0:
+		return nil, nil
+	}
+	if _, err := r.Seek(max(0, st.Size()-limit), io.SeekStart); err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.Path(p), err)
+	}
+	b, err := io.ReadAll(io.LimitReader(r, limit))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.Path(p), httpClass(err))
+	}
+	return b, nil
 }
 
 // httpClass finds the class of a failed transfer, of which govmomi tells only the status line.

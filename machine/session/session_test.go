@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -120,8 +121,15 @@ func TestFiles(t *testing.T) {
 		{"make", func() error { return f.MakeDir(ctx, "d") }, nil},
 		{"make again", func() error { return f.MakeDir(ctx, "d") }, errdef.ErrExists},
 		{"put", func() error { return f.Put(ctx, []byte("x"), "d/a") }, nil},
+		{"put more", func() error {
+			return errors.Join(f.Put(ctx, []byte("0123456789"), "d/long"), f.Put(ctx, nil, "d/empty"))
+		}, nil},
 		{"get", func() error { _, err := f.Get(ctx, "d/a", 10); return err }, nil},
 		{"get nothing", func() error { _, err := f.Get(ctx, "d/b", 10); return err }, errdef.ErrNotFound},
+		{"the end", func() error { b, err := f.Tail(ctx, "d/long", 3); return wantText(b, err, "789") }, nil},
+		{"all of it", func() error { b, err := f.Tail(ctx, "d/long", 30); return wantText(b, err, "0123456789") }, nil},
+		{"the end of nothing", func() error { b, err := f.Tail(ctx, "d/empty", 3); return wantText(b, err, "") }, nil},
+		{"the end of no file", func() error { _, err := f.Tail(ctx, "d/b", 10); return err }, errdef.ErrNotFound},
 		{"list nothing", func() error { _, err := f.List(ctx, "e"); return err }, errdef.ErrNotFound},
 		{"the root", func() error { return f.Delete(ctx, "/") }, errdef.ErrInvalid},
 		{"delete", func() error { return f.Delete(ctx, "d") }, nil},
@@ -131,4 +139,11 @@ func TestFiles(t *testing.T) {
 			t.Errorf("%s: %v", step.name, err)
 		}
 	}
+}
+
+func wantText(b []byte, err error, want string) error {
+	if err == nil && string(b) != want {
+		return fmt.Errorf("%q, want %q", b, want)
+	}
+	return err
 }

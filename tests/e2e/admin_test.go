@@ -1,13 +1,9 @@
 package e2e
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -196,40 +192,6 @@ func has(m *dto.Metric, values []string) bool {
 		}
 	}
 	return true
-}
-
-func TestLogBundleHoldsNoSecret(t *testing.T) {
-	keys := [][]byte{[]byte("PRIVATE KEY"), []byte(harness.Password), []byte(harness.OpsPassword)}
-	zip, err := gzip.NewReader(strings.NewReader(newBrowser(t, true).get("/bundle")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]bool{}
-	for in := tar.NewReader(zip); ; {
-		h, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, name, _ := strings.Cut(h.Name, "/")
-		files[name] = len(b) > 0
-		for _, k := range keys {
-			if bytes.Contains(b, k) {
-				t.Errorf("%s holds %q", h.Name, k)
-			}
-		}
-	}
-	for _, name := range []string{"vicd.log", "plugins.json", "platform.json", "metrics.txt", "config/etc/vic/vicd.toml", "config/etc/vic/vsphere.toml"} {
-		if !files[name] {
-			t.Errorf("no %s in %v", name, files)
-		}
-	}
 }
 
 // A privilege that is taken away is missed, and the message says which; given back, all works again.

@@ -30,7 +30,7 @@ system/          of the endpoint VM's kernel
 
 Values of secret keys, private keys, passwords in URLs and authorization headers were removed from
 every file; look through it before you pass it on all the same. The consoles of the container VMs are
-on the datastore, in each VM's folder; output of containers is not in the bundle.
+in the bundle of vic-machine debug; output of containers is in neither.
 `
 
 // bundle sends the log bundle.

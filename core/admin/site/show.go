@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -28,6 +29,7 @@ func parse() (map[string]*template.Template, error) {
 	for name := range titles() {
 		t, err := template.New("layout.html").Funcs(template.FuncMap{
 			"bytes": size, "time": stamp, "short": short, "query": url.QueryEscape, "percent": percent,
+			"day": day, "logline": logline,
 		}).ParseFS(pages, "pages/layout.html", "pages/"+name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("page %s: %w", name, err)
@@ -39,16 +41,23 @@ func parse() (map[string]*template.Template, error) {
 
 // show writes a page; an error in its making is a page of its own, not half of one.
 func (s *site) show(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
+	if b := s.render(w, r, name, data); b != nil {
+		w.WriteHeader(status)
+		_, _ = w.Write(b)
+	}
+}
+
+// render makes a page; nil if it could not, which is answered then.
+func (s *site) render(w http.ResponseWriter, r *http.Request, name string, data any) []byte {
 	var b bytes.Buffer
 	p := page{VCH: s.Name, Version: s.Version, Title: titles()[name], Path: r.URL.Path, Caller: who(r), Now: s.Now(), Data: data}
 	if err := s.pages[name].Execute(&b, p); err != nil {
 		s.Log.Error("admin site: a page cannot be made", "page", name, "err", err)
 		plain(w, http.StatusInternalServerError, "the page cannot be made; the log says why\n")
-		return
+		return nil
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes())
+	return b.Bytes()
 }
 
 // size is a number of bytes for people.
@@ -69,6 +78,28 @@ func stamp(t time.Time) string {
 		return "–"
 	}
 	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+func day(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.UTC().Format("2006-01-02")
+}
+
+// logline is a line of the log as HTML; those that tell of problems have a colour.
+func logline(line string) template.HTML {
+	text := template.HTMLEscapeString(strings.TrimSuffix(line, "\n"))
+	class := ""
+	switch {
+	case strings.Contains(line, " level=ERROR "):
+		class = "problem"
+	case strings.Contains(line, " level=WARN "):
+		class = "warning"
+	default:
+		return template.HTML(text + "\n") //nolint:gosec // escaped above
+	}
+	return template.HTML(`<span class="` + class + `">` + text + "</span>\n") //nolint:gosec // escaped above
 }
 
 func short(id string) string { return id[:min(12, len(id))] }

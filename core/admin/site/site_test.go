@@ -387,6 +387,34 @@ func TestTheLogIsFollowed(t *testing.T) {
 	}
 }
 
+func TestThePageOfTheLogGrows(t *testing.T) {
+	r := newRig(t)
+	log := slog.New(slog.NewTextHandler(r.logs, nil))
+	log.Warn("before")
+	c := r.client(r.cert)
+	res, err := c.http.Get(r.server.URL + "/logs?follow=on")
+	must(t, err)
+	defer res.Body.Close()
+	text, b := "", make([]byte, 4096)
+	until := func(want string) {
+		t.Helper()
+		for !strings.Contains(text, want) {
+			n, err := res.Body.Read(b)
+			if err != nil {
+				t.Fatalf("no %q in %q, %v", want, text, err)
+			}
+			text += string(b[:n])
+		}
+	}
+	until(`<span class="warning">`)
+	until("msg=before</span>\n")
+	log.Info("after <b>this</b>")
+	until("after &lt;b&gt;this&lt;/b&gt;")
+	if !strings.Contains(text, "</h1>") || strings.Contains(text, "</pre>") || strings.Contains(text, "Nothing was logged") {
+		t.Error(text)
+	}
+}
+
 func TestTheBundleHoldsNoSecret(t *testing.T) {
 	r := newRig(t)
 	log := slog.New(slog.NewTextHandler(r.logs, nil))

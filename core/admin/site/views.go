@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"sort"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/openvic/vic/core/metrics"
@@ -19,8 +17,7 @@ import (
 const (
 	platformTimeout = 10 * time.Second
 	shownEvents     = 100
-	shownLines      = 200
-	mostLines       = 10_000
+	running         = "running" // the state
 	expirySoon      = 30 * 24 * time.Hour
 )
 
@@ -39,6 +36,10 @@ type homeData struct {
 	PlatformErr  string
 	Certificates []certificate
 	Containers   []count
+
+	Well, Running, Total int
+	Fullest              *platform.Store // that is known; nil: none is
+	First                *certificate    // to end
 }
 
 type count struct {
@@ -49,7 +50,33 @@ type count struct {
 func (s *site) home(w http.ResponseWriter, r *http.Request) {
 	d := homeData{Waiting: s.WaitingFor(), Began: s.began, Plugins: s.Plugins.List(), Certificates: s.certificates(), Containers: s.counts()}
 	d.Platform, d.PlatformErr = s.platform(r.Context(), 0)
+	d.sum()
 	s.show(w, r, http.StatusOK, "home", d)
+}
+
+// sum makes what the page begins with.
+func (d *homeData) sum() {
+	for _, p := range d.Plugins {
+		if p.State == plugin.StateUp && p.Healthy {
+			d.Well++
+		}
+	}
+	for _, c := range d.Containers {
+		d.Total += c.N
+		if c.State == running {
+			d.Running = c.N
+		}
+	}
+	for i, st := range d.Platform.Stores {
+		if st.Capacity > 0 && (d.Fullest == nil || percent(st.Capacity, st.Free) > percent(d.Fullest.Capacity, d.Fullest.Free)) {
+			d.Fullest = &d.Platform.Stores[i]
+		}
+	}
+	for i, c := range d.Certificates {
+		if !c.Until.IsZero() && (d.First == nil || c.Until.Before(d.First.Until)) {
+			d.First = &d.Certificates[i]
+		}
+	}
 }
 
 // platform asks the platform, and tells people why it does not answer.
@@ -113,90 +140,6 @@ type eventsData struct {
 func (s *site) events(w http.ResponseWriter, r *http.Request) {
 	rep, problem := s.platform(r.Context(), shownEvents)
 	s.show(w, r, http.StatusOK, "events", eventsData{rep.Events, problem})
-}
-
-type logsData struct {
-	Lines   []string
-	Plugin  string
-	Plugins []string
-	Number  int
-}
-
-// logQuery reads how many lines, and of which plugin.
-func logQuery(r *http.Request) (n int, name string) {
-	n, err := strconv.Atoi(r.URL.Query().Get("lines"))
-	if err != nil || n < 1 {
-		n = shownLines
-	}
-	return min(n, mostLines), r.URL.Query().Get("plugin")
-}
-
-// matches says that a line is a plugin's, or that all are wanted. The log is slog's text.
-func matches(line, name string) bool {
-	return name == "" || strings.Contains(line+" ", " plugin="+name+" ") || strings.Contains(line, " plugin="+strconv.Quote(name))
-}
-
-func (s *site) logs(w http.ResponseWriter, r *http.Request) {
-	d := logsData{}
-	d.Number, d.Plugin = logQuery(r)
-	for _, p := range s.Plugins.List() {
-		d.Plugins = append(d.Plugins, p.Name)
-	}
-	var text strings.Builder
-	_, _ = s.Logs.WriteLast(&text, mostLines)
-	for line := range strings.Lines(text.String()) {
-		if matches(strings.TrimSpace(line), d.Plugin) {
-			d.Lines = append(d.Lines, strings.TrimSuffix(line, "\n"))
-		}
-	}
-	d.Lines = d.Lines[max(0, len(d.Lines)-d.Number):]
-	s.show(w, r, http.StatusOK, "logs", d)
-}
-
-// stream sends the log as it is written, until the client goes or its login ends.
-func (s *site) stream(w http.ResponseWriter, r *http.Request) {
-	select {
-	case s.streams <- struct{}{}:
-		defer func() { <-s.streams }()
-	default:
-		plain(w, http.StatusServiceUnavailable, "too many follow the log already\n")
-		return
-	}
-	n, name := logQuery(r)
-	last, next, stop := s.Logs.Follow(n)
-	defer stop()
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	flush := http.NewResponseController(w)
-	send := func(text string) error {
-		for line := range strings.Lines(text) {
-			if !matches(strings.TrimSpace(line), name) {
-				continue
-			}
-			if _, err := w.Write([]byte(line)); err != nil {
-				return err
-			}
-		}
-		return flush.Flush()
-	}
-	if send(string(last)) != nil {
-		return
-	}
-	check := time.NewTicker(time.Minute)
-	defer check.Stop()
-	for {
-		select {
-		case b := <-next:
-			if send(string(b)) != nil {
-				return
-			}
-		case <-check.C:
-			if _, _, ok := s.identity(r); !ok {
-				return
-			}
-		case <-r.Context().Done():
-			return
-		}
-	}
 }
 
 func (s *site) restart(w http.ResponseWriter, r *http.Request) {
