@@ -96,9 +96,11 @@ fmt: ## format the Go code
 	@gofmt -w $$(git ls-files -co --exclude-standard '*.go')
 
 .PHONY: gen
-gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## generate the protocol code and docs/docker-api.md
+gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## generate the protocol code and the documents that are made from code
 	$(TOOLS)/buf generate
 	go test -count=1 -run '^TestPageTellsEveryRoute$$' ./core/dockerapi -update
+	go run ./bin/vic-machine generate reference >docs/vic-machine-reference.md
+	go run ./bin/vic-machine generate openapi >docs/vic-machine-openapi.json
 
 .PHONY: check-gen
 check-gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc

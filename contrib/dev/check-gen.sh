@@ -1,5 +1,5 @@
 #!/bin/bash
-# Generates the protocol code and docs/docker-api.md aside and compares them with what is in the tree.
+# Generates the protocol code and the documents that are made from code aside and compares them with what is in the tree.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -14,5 +14,12 @@ while IFS= read -r file; do
 	}
 done < <(cd "$fresh" && find . -name '*.pb.go' | sed 's|^\./||' | sort)
 go test -count=1 -run '^TestPageTellsEveryRoute$' ./core/dockerapi -strict || status=1
+for document in reference:vic-machine-reference.md openapi:vic-machine-openapi.json; do
+	go run ./bin/vic-machine generate "${document%%:*}" >"$fresh/document"
+	cmp -s "$fresh/document" "docs/${document#*:}" || {
+		echo "out of date: docs/${document#*:}" >&2
+		status=1
+	}
+done
 ((status == 0)) || echo "run: make gen" >&2
 exit $status

@@ -70,13 +70,7 @@ func (a *authority) issue(l *leaf, orgs []string, keySize int, now time.Time) (P
 		tmpl.KeyUsage |= x509.KeyUsageKeyEncipherment
 	}
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{l.usage}
-	for _, n := range l.names {
-		if ip := net.ParseIP(n); ip != nil {
-			tmpl.IPAddresses = append(tmpl.IPAddresses, ip)
-		} else {
-			tmpl.DNSNames = append(tmpl.DNSNames, n)
-		}
-	}
+	addNames(tmpl, l.names)
 	if tmpl.NotAfter.After(a.cert.NotAfter) {
 		tmpl.NotAfter = a.cert.NotAfter
 	}
@@ -85,6 +79,16 @@ func (a *authority) issue(l *leaf, orgs []string, keySize int, now time.Time) (P
 		return Pair{}, err
 	}
 	return c.Pair, nil
+}
+
+func addNames(tmpl *x509.Certificate, names []string) {
+	for _, n := range names {
+		if ip := net.ParseIP(n); ip != nil {
+			tmpl.IPAddresses = append(tmpl.IPAddresses, ip)
+		} else {
+			tmpl.DNSNames = append(tmpl.DNSNames, n)
+		}
+	}
 }
 
 func template(name string, orgs []string, now time.Time, life time.Duration) (*x509.Certificate, error) {

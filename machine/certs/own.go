@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"time"
 
 	"github.com/openvic/vic/machine/advice"
 	"github.com/openvic/vic/sdk/errdef"
@@ -81,4 +82,23 @@ func (fs Files) ReadAuthorities(option string, files []string) ([]byte, error) {
 		all = append(append(all, bytes.TrimSpace(b)...), '\n')
 	}
 	return all, nil
+}
+
+// SelfSigned makes a server certificate for some names that vouches for itself.
+func SelfSigned(names []string, now time.Time) (Pair, error) {
+	key, err := newKey(DefaultKeySize)
+	if err != nil {
+		return Pair{}, err
+	}
+	tmpl, err := template(names[0], nil, now, leafLife)
+	if err != nil {
+		return Pair{}, err
+	}
+	tmpl.KeyUsage, tmpl.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	addNames(tmpl, names)
+	c, err := sign(tmpl, nil, key, key)
+	if err != nil {
+		return Pair{}, err
+	}
+	return c.Pair, nil
 }

@@ -72,7 +72,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 		OnUsageError:   usageError,
 		Commands: []*cli.Command{a.createCommand(), a.lsCommand(), a.inspectCommand(), a.deleteCommand(), a.configureCommand(),
 			a.upgradeCommand(), a.rollbackCommand(), a.certificateCommand(),
-			a.debugCommand(), a.updateCommand(), a.versionCommand(), a.generateCommand()},
+			a.debugCommand(), a.updateCommand(), a.serveCommand(), a.versionCommand(), a.generateCommand()},
 		CommandNotFound: func(c *cli.Context, name string) {
 			fmt.Fprintf(c.App.ErrWriter, "vic-machine: there is no command %q\n", name)
 		},

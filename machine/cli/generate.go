@@ -14,9 +14,9 @@ import (
 
 // generateCommand makes what is shipped beside the program, from the flags themselves.
 func (a *app) generateCommand() *cli.Command {
-	makers := map[string]func(io.Writer, *cli.App) error{"man": manPage, "reference": reference, "bash": fixed(bashScript), "zsh": fixed(zshScript),
+	makers := map[string]func(io.Writer, *cli.App) error{"man": manPage, "reference": reference, "openapi": document, "bash": fixed(bashScript), "zsh": fixed(zshScript),
 		"fish": fixed(fishScript), "powershell": fixed(powershellScript)}
-	return &cli.Command{Name: "generate", Hidden: true, Usage: "print the man page, the reference, or a shell's completion script",
+	return &cli.Command{Name: "generate", Hidden: true, Usage: "print the man page, the reference, the OpenAPI document of serve, or a shell's completion script",
 		ArgsUsage: strings.Join(sortedKeys(makers), "|"), Action: func(c *cli.Context) error {
 			f, ok := makers[c.Args().First()]
 			if !ok || c.Args().Len() != 1 {

@@ -15,6 +15,15 @@ func TestTheReferenceIsThatOfTheFlags(t *testing.T) {
 	}
 }
 
+func TestTheDocumentIsThatOfTheService(t *testing.T) {
+	const file = "../../docs/vic-machine-openapi.json"
+	want := run(t, "generate", "openapi")
+	have, err := os.ReadFile(file)
+	if want.code != 0 || err != nil || string(have) != want.out {
+		t.Errorf("%v; make it anew: make gen", err)
+	}
+}
+
 func TestTheHandBookNamesEveryCommand(t *testing.T) {
 	text, err := os.ReadFile("../../docs/vic-machine.md")
 	if err != nil {

@@ -36,7 +36,7 @@ func RenewOptions() []option.Option {
 func AddClientOptions() []option.Option {
 	return signing(append([]option.Option{adminFlag(),
 		option.Str(groupTLS, "client", "", "`name` of the client, for its certificate").ForRun(),
-		option.Str(groupTLS, "out", "", "`folder` for its files; else clients/<client> in --cert-path").ForRun().AFile()},
+		option.Str(groupTLS, "out", "", "`folder` for its files; else clients/<client> in --cert-path").ForRun().AFolder()},
 		option.Pick(tlsFlags(), "organization")...)...)
 }
 

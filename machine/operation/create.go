@@ -28,6 +28,9 @@ type CreateHow struct {
 // Create checks what the VCH needs and makes it. in has the session, or the error of its making, which
 // is then one of the findings. The Creation is never nil; a ChecksError has its findings too.
 func Create(ctx context.Context, in precheck.Input, how CreateHow, log *progress.Log) (*Creation, error) {
+	if in.Session != nil && in.Session.Target.Ticket != "" && in.Spec.Ops.User == "" {
+		return &Creation{}, wrongOption("ops-user", "", "a session ticket ends; the endpoint needs an account to keep", "give --ops-user and --ops-password")
+	}
 	log.Step("checks")
 	log.Printf("checking what VCH %s needs", in.Spec.Name)
 	checked := precheck.Run(ctx, in)

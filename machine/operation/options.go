@@ -202,7 +202,7 @@ func tlsFlags() []option.Option {
 		option.Many(groupTLS, "tls-cname", "", "DNS `name` or address of the endpoint for its certificate"),
 		option.Flag(groupTLS, "no-tlsverify", "kv", "let clients in without a certificate of theirs"),
 		option.Flag(groupTLS, "no-tls", "k", "no encryption: anybody who sees the traffic can take over the VCH"),
-		option.Str(groupTLS, "cert-path", "tls-cert-path", "`folder` in which certificates are looked for, and written if they are not there").AFile().WithDefaultText("./<name>"),
+		option.Str(groupTLS, "cert-path", "tls-cert-path", "`folder` in which certificates are looked for, and written if they are not there").AFolder().WithDefaultText("./<name>"),
 		option.Str(groupTLS, "tls-server-cert", "cert", "`file` of the endpoint's own certificate, PEM, with its chain").AFile(),
 		option.Str(groupTLS, "tls-server-key", "key", "`file` of its key").AFile(),
 		option.Many(groupTLS, "tls-ca", "ca", "`file` of an authority whose client certificates are let in, PEM, instead of one that is made").AFile(),

@@ -33,8 +33,9 @@ type Option struct {
 	Env         []string // environment variables that give it too
 	Secret      bool     // never recorded, never in a file
 	Once        bool     // belongs to one run, not to the VCH: never recorded, never in a file
-	// File says that the value is the name of a local file or folder. The service takes the file's text.
-	File bool
+	// File says that the value is the name of a local file, Folder that of a folder. The service takes the
+	// file's text, or an object with the folder's files.
+	File, Folder bool
 }
 
 // Str is an option with a text.
@@ -78,6 +79,9 @@ func (o Option) ForRun() Option { o.Once = true; return o }
 
 // AFile makes the value the name of a file.
 func (o Option) AFile() Option { o.File = true; return o }
+
+// AFolder makes the value the name of a folder.
+func (o Option) AFolder() Option { o.Folder = true; return o }
 
 // WithDefault gives a default.
 func (o Option) WithDefault(value string) Option { o.Default = value; return o }

@@ -26,8 +26,10 @@ import (
 type Session struct {
 	Client *vim25.Client
 	// Target is the one that was asked for; Thumbprint is set if the certificate is trusted by it.
-	Target  Target
-	manager *vsession.Manager
+	Target Target
+	// UserName is the account as vSphere writes it, whatever way of writing it logged in.
+	UserName string
+	manager  *vsession.Manager
 }
 
 // dialTimeout bounds the first contact, so that a wrong address is told within seconds.
@@ -52,10 +54,25 @@ func Connect(ctx context.Context, t Target) (*Session, error) {
 			"check that --target is the address of vCenter or an ESXi host and that it runs")
 	}
 	m := vsession.NewManager(vc)
-	if err := m.Login(ctx, url.UserPassword(t.User, t.Password)); err != nil {
+	if t.Ticket != "" {
+		err = m.CloneSession(ctx, t.Ticket)
+	} else {
+		err = m.Login(ctx, url.UserPassword(t.User, t.Password))
+	}
+	if err != nil {
 		return nil, loginError(t, err)
 	}
-	return &Session{Client: vc, Target: t, manager: m}, nil
+	s := &Session{Client: vc, Target: t, manager: m, UserName: t.User}
+	if us, err := m.UserSession(ctx); err == nil && us != nil && us.UserName != "" {
+		s.UserName = us.UserName
+	} else if t.Ticket != "" {
+		s.Close(ctx)
+		return nil, fmt.Errorf("log in to %s: whose the session is cannot be read: %w", t.URL.Host, errors.Join(err, errdef.ErrUnavailable))
+	}
+	if t.User == "" {
+		s.Target.User = s.UserName
+	}
+	return s, nil
 }
 
 // IsVC tells vCenter from ESXi.
@@ -72,9 +89,24 @@ func (s *Session) Close(ctx context.Context) {
 // permission on anything.
 var ErrNoAccess = errors.New("the account has no permission on anything there")
 
+// ErrCredentials is the refusal of a login whose user, password or ticket is wrong.
+var ErrCredentials = errors.New("wrong user or password")
+
+// CertificateError says that the target's certificate is not one to trust.
+type CertificateError struct{ text string }
+
+func (e CertificateError) Error() string { return e.text }
+
+// Unwrap makes it a refusal.
+func (e CertificateError) Unwrap() error { return errdef.ErrDenied }
+
 func loginError(t Target, err error) error {
+	if t.Ticket != "" && fault.Is(err, &types.InvalidLogin{}) {
+		return advice.Wrap(fmt.Errorf("log in to %s: the session ticket is not good, or was used: %w: %w", t.URL.Host, ErrCredentials, errdef.ErrDenied),
+			"acquire a clone ticket for each request, or give user and password")
+	}
 	if fault.Is(err, &types.InvalidLogin{}) {
-		return advice.Wrap(fmt.Errorf("log in to %s as %q: wrong user or password: %w", t.URL.Host, t.User, errdef.ErrDenied),
+		return advice.Wrap(fmt.Errorf("log in to %s as %q: %w: %w", t.URL.Host, t.User, ErrCredentials, errdef.ErrDenied),
 			"check --user (with its domain, as in administrator@vsphere.local) and --password")
 	}
 	if fault.Is(err, &types.NoPermission{}) {
@@ -109,12 +141,12 @@ func (t *Target) trust(ctx context.Context) error {
 		t.Thumbprint = sha1
 		return nil
 	case t.Thumbprint == "":
-		return advice.Wrap(fmt.Errorf("%w: no authority that this machine trusts vouches for the certificate of %s; its thumbprint (SHA-1) is %s",
-			errdef.ErrDenied, t.address(), sha1),
+		return advice.Wrap(CertificateError{fmt.Sprintf("%v: no authority that this machine trusts vouches for the certificate of %s; its thumbprint (SHA-1) is %s",
+			errdef.ErrDenied, t.address(), sha1)},
 			"compare the thumbprint with the one that vCenter shows; if they are equal, add --thumbprint=%s", sha1)
 	}
-	return advice.Wrap(fmt.Errorf("%w: the thumbprint of %s is not %s: it presents a certificate with the thumbprint (SHA-1) %s",
-		errdef.ErrDenied, t.address(), t.Thumbprint, sha1),
+	return advice.Wrap(CertificateError{fmt.Sprintf("%v: the thumbprint of %s is not %s: it presents a certificate with the thumbprint (SHA-1) %s",
+		errdef.ErrDenied, t.address(), t.Thumbprint, sha1)},
 		"if the certificate was replaced on purpose, use --thumbprint=%s; otherwise somebody may be in between", sha1)
 }
 

@@ -20,6 +20,9 @@ type Target struct {
 	Datacenter string  // empty: the only one
 	User       string
 	Password   string
+	// Ticket is a clone ticket of another session (SessionManager.AcquireCloneTicket), instead of user and
+	// password. It is good once.
+	Ticket string
 	// Thumbprint is that of the certificate to trust, as vSphere writes it (AA:BB:...); empty: only a
 	// certificate that the system's authorities vouch for.
 	Thumbprint string

@@ -45,3 +45,17 @@ func (e *Editor) SetRevocationList(ctx context.Context, k certs.Kind, list []byt
 	_, err := e.Apply(ctx)
 	return err
 }
+
+// Authorities are the texts of those that were given by options, by the option's name.
+func (e *Editor) Authorities() map[string][]string {
+	out := map[string][]string{}
+	for _, f := range e.ep.keep {
+		if isRegistryCA(f) {
+			out["registry-ca"] = append(out["registry-ca"], string(f.Data))
+		}
+		if f.Path == fileCA && len(e.ep.Options["tls-ca"]) > 0 {
+			out["tls-ca"] = []string{string(f.Data)}
+		}
+	}
+	return out
+}
