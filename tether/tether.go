@@ -13,6 +13,7 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/tether/appliance"
+	"github.com/openvic/vic/tether/clock"
 	"github.com/openvic/vic/tether/container"
 	"github.com/openvic/vic/tether/kernel"
 	"github.com/openvic/vic/tether/netcfg"
@@ -39,6 +40,7 @@ type boot struct {
 	events  *kernel.Events
 	modules *kernel.Modules
 	keys    rpci.Keys
+	clock   *clock.Keeper
 }
 
 func (b *boot) run(ctx context.Context) error {
@@ -71,6 +73,8 @@ func (b *boot) run(ctx context.Context) error {
 		return err
 	}
 	b.trace.Step("configuration read")
+	b.clock.Settle(ctx)
+	go b.clock.Run(ctx, b.keys.Resumed())
 	b.live(ctx, config)
 	return nil
 }
@@ -83,6 +87,10 @@ func (b *boot) configuration(ctx context.Context) (guest.Config, error) {
 	}
 	b.trace.Step("RPCI is open")
 	b.keys = rpci.Keys{Transport: t}
+	// What comes next compares the time with certificates, and writes it into logs.
+	b.clock = clock.New(t.Time, b.log)
+	b.clock.Sync(ctx)
+	b.trace.Step("clock set")
 	// No time-out: a VM may be started, and kept waiting, before there is a container for it.
 	if err := b.keys.GetJSON(ctx, guest.KeyConfig, &c); err != nil {
 		exit := guest.Exit{Code: spawn.CodeTether, Error: fmt.Sprintf("read the configuration: %v", err), Finished: time.Now()}

@@ -40,9 +40,14 @@ const IPKey = "guestinfo.ip"
 
 // RPCIPort is the name of the virtio-serial port that carries RPCI text where there is no VMware
 // backdoor: each request is one line, "info-get guestinfo.x" or "info-set guestinfo.x value"; each
-// answer is one line, "1 value" or "0 reason". A line "tclo OS_Halt" from the host, at any time
-// between answers, asks the guest to shut down.
+// answer is one line, "1 value" or "0 reason". Between answers the host may send "tclo OS_Halt", which
+// asks the guest to shut down, or "tclo Time_Synchronize 1": the machine was paused, or has moved.
 const RPCIPort = "org.openvic.rpci"
+
+// TimeCommand asks for the host's time, in whole seconds and microseconds since 1970: "1 1790000000
+// 250000". RPCI has no such command: on ESXi the backdoor itself tells the time (GETTIMEFULL), which
+// QEMU's model of it does not.
+const TimeCommand = "time"
 
 // Directories in the file system of a container's disk.
 const (

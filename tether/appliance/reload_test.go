@@ -80,6 +80,10 @@ type keys struct {
 
 func (k *keys) Halt() <-chan struct{} { return nil }
 
+func (k *keys) Time(context.Context) (time.Time, error) { return time.Now(), nil }
+
+func (k *keys) Resumed() <-chan struct{} { return nil }
+
 func (k *keys) Call(_ context.Context, command string) (string, bool, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

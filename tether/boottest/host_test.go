@@ -87,6 +87,10 @@ func (h *rpciHost) answer(line string) string {
 		h.changed = make(chan struct{})
 		return "1 "
 	}
+	if line == guest.TimeCommand {
+		now := time.Now()
+		return fmt.Sprintf("1 %d %d", now.Unix(), now.Nanosecond()/1000)
+	}
 	return "0 Unknown command"
 }
 

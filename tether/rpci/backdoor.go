@@ -3,6 +3,7 @@ package rpci
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,21 +20,32 @@ const pollInterval = 500 * time.Millisecond
 
 // Backdoor is the transport over VMware's I/O port. It must not be used on another hypervisor.
 type Backdoor struct {
-	mu   sync.Mutex
-	halt chan struct{}
+	mu      sync.Mutex
+	halt    chan struct{}
+	resumed chan struct{}
 }
 
 var _ Transport = (*Backdoor)(nil)
 
 // NewBackdoor watches the host's channel until ctx ends.
 func NewBackdoor(ctx context.Context) *Backdoor {
-	b := &Backdoor{halt: make(chan struct{})}
+	b := &Backdoor{halt: make(chan struct{}), resumed: make(chan struct{}, 1)}
 	go b.watch(ctx)
 	return b
 }
 
 // Halt implements Transport.
 func (b *Backdoor) Halt() <-chan struct{} { return b.halt }
+
+// Resumed implements Transport.
+func (b *Backdoor) Resumed() <-chan struct{} { return b.resumed }
+
+func notify(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // one is waiting
+	}
+}
 
 // Call implements Transport.
 func (b *Backdoor) Call(_ context.Context, command string) (string, bool, error) {
@@ -86,7 +98,8 @@ func exchange(ch *message.Channel, reply string) (string, error) {
 }
 
 func (b *Backdoor) answer(ctx context.Context, request string) string {
-	switch request {
+	name, _, _ := strings.Cut(request, " ")
+	switch name {
 	case "":
 		return ""
 	case "reset":
@@ -98,7 +111,10 @@ func (b *Backdoor) answer(ctx context.Context, request string) string {
 			_, _, _ = b.Call(ctx, c)
 		}
 		return "OK "
-	case "OS_Halt":
+	case resumeRequest:
+		notify(b.resumed)
+		return "OK "
+	case haltRequest:
 		_, _, _ = b.Call(ctx, "tools.os.statechange.status 1 1")
 		select {
 		case <-b.halt:

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
@@ -17,9 +18,20 @@ import (
 type Transport interface {
 	// Call sends a command and returns the host's answer, and whether the host said yes.
 	Call(ctx context.Context, command string) (answer string, ok bool, err error)
+	// Time is the host's; errdef.ErrUnsupported where it does not tell.
+	Time(ctx context.Context) (time.Time, error)
 	// Halt is closed when the host asks the guest to shut down.
 	Halt() <-chan struct{}
+	// Resumed gets a message when the machine runs again after it was suspended or moved.
+	Resumed() <-chan struct{}
 }
+
+// The host's requests on its channel (open-vm-tools: OS_Halt of the power plugin, TIMESYNC_SYNCHRONIZE of
+// timeSync, which has an argument).
+const (
+	haltRequest   = "OS_Halt"
+	resumeRequest = "Time_Synchronize"
+)
 
 // Keys reads and writes guestinfo keys.
 type Keys struct{ Transport }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/vmware/vmw-guestinfo/bdoor"
 )
 
 // host answers commands on its end of a pipe.
@@ -67,6 +68,59 @@ func TestKeysSpeakRPCI(t *testing.T) {
 	}
 	if got := strings.Join(lines[3:], "|"); got != `info-set guestinfo.vic.exit {"code":3,"error":"a\nb"}|info-set guestinfo.ip 1.2.3.4 ` {
 		t.Errorf("sent %q", got)
+	}
+}
+
+func TestTheHostsTime(t *testing.T) {
+	answers := map[string]string{}
+	k, h := host(t, func(line string) string { return answers[line] })
+	for _, c := range []struct {
+		answer string
+		want   time.Time
+		err    error
+	}{
+		{"1 1790000000 250000", time.Unix(1790000000, 250e6), nil},
+		{"0 Unknown command", time.Time{}, errdef.ErrUnsupported},
+		{"1 soon", time.Time{}, errdef.ErrInvalid},
+	} {
+		answers[guest.TimeCommand] = c.answer
+		if got, err := k.Time(t.Context()); !got.Equal(c.want) || !errors.Is(err, c.err) {
+			t.Errorf("%q: %v %v", c.answer, got, err)
+		}
+	}
+	go io.WriteString(h, "tclo Time_Synchronize 1\n")
+	select {
+	case <-k.Resumed():
+	case <-time.After(5 * time.Second):
+		t.Error("the end of a pause was not seen")
+	}
+}
+
+// ESXi leaves EAX as it is when it knows the command.
+func TestTheBackdoorsTime(t *testing.T) {
+	out := &bdoor.BackdoorProto{}
+	out.AX.SetValue(bdoor.BackdoorMagic)
+	out.BX.SetValue(250000)
+	out.DX.SetValue(5)
+	out.SI.SetValue(1)
+	if got, err := timeOf(out); err != nil || !got.Equal(time.Unix(1<<32+5, 250e6)) {
+		t.Errorf("%v %v", got, err)
+	}
+	out.AX.SetValue(0xffffffff)
+	if _, err := timeOf(out); !errors.Is(err, errdef.ErrUnsupported) {
+		t.Errorf("a host that does not know the command: %v", err)
+	}
+}
+
+func TestTheBackdoorsChannel(t *testing.T) {
+	b := &Backdoor{halt: make(chan struct{}), resumed: make(chan struct{}, 1)}
+	for request, want := range map[string]string{"ping": "OK ", "Time_Synchronize 1": "OK ", "Nonsense": "ERROR Unknown command", "": ""} {
+		if got := b.answer(t.Context(), request); got != want {
+			t.Errorf("%s: %q", request, got)
+		}
+	}
+	if len(b.Resumed()) != 1 {
+		t.Error("the end of a pause was not seen")
 	}
 }
 

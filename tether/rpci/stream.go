@@ -22,19 +22,23 @@ type Stream struct {
 	broken  chan struct{} // a message for each time that the host went away
 	halt    chan struct{}
 	once    sync.Once
+	resumed chan struct{}
 }
 
 var _ Transport = (*Stream)(nil)
 
 // NewStream reads from rw until ctx ends or rw is closed.
 func NewStream(ctx context.Context, rw io.ReadWriter) *Stream {
-	s := &Stream{rw: rw, answers: make(chan string, 1), broken: make(chan struct{}, 1), halt: make(chan struct{})}
+	s := &Stream{rw: rw, answers: make(chan string, 1), broken: make(chan struct{}, 1), halt: make(chan struct{}), resumed: make(chan struct{}, 1)}
 	go s.read(ctx)
 	return s
 }
 
 // Halt implements Transport.
 func (s *Stream) Halt() <-chan struct{} { return s.halt }
+
+// Resumed implements Transport.
+func (s *Stream) Resumed() <-chan struct{} { return s.resumed }
 
 func (s *Stream) read(ctx context.Context) {
 	r := bufio.NewReaderSize(s.rw, 32<<10)
@@ -64,8 +68,11 @@ func (s *Stream) read(ctx context.Context) {
 
 func (s *Stream) line(ctx context.Context, line string) {
 	if event, ok := strings.CutPrefix(line, "tclo "); ok {
-		if event == "OS_Halt" {
+		switch name, _, _ := strings.Cut(event, " "); name {
+		case haltRequest:
 			s.once.Do(func() { close(s.halt) })
+		case resumeRequest:
+			notify(s.resumed)
 		}
 		return
 	}

@@ -3,6 +3,7 @@ package vsphere
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/mo"
@@ -29,6 +30,9 @@ func (s *Server) answer(ref types.ManagedObjectReference, line string) string {
 		}
 		s.guestSet(ref, k, v)
 		return "1 "
+	case line == guest.TimeCommand:
+		now := time.Now()
+		return fmt.Sprintf("1 %d %d", now.Unix(), now.Nanosecond()/1000)
 	case strings.HasPrefix(cmd, "tools."):
 		s.withVM(ref, func(ctx *simulator.Context, vm *simulator.VirtualMachine) {
 			setTools(ctx, vm, true, vm.Guest.IpAddress)
