@@ -10,8 +10,10 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/openvic/vic/machine/advice"
 	"github.com/openvic/vic/machine/certs"
@@ -22,7 +24,14 @@ import (
 func (c *call) readBody() error {
 	c.files = certs.Files{}
 	c.values = option.New(c.route.options)
+	// Not http.Server.ReadTimeout: that would end the request's context while its work goes on.
+	conn := http.NewResponseController(c.w)
+	_ = conn.SetReadDeadline(time.Now().Add(c.bodyTime)) // not every connection of a test can
 	b, err := io.ReadAll(c.r.Body)
+	_ = conn.SetReadDeadline(time.Time{})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return problemError{Problem{Type: "too-slow", Status: http.StatusRequestTimeout, Detail: "the body does not come"}}
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -231,6 +232,30 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 	}
 	if !strings.Contains(a.log.String(), "login failed") {
 		t.Error("failures are not logged")
+	}
+}
+
+func TestASlowBodyIsRefusedButNotSlowWork(t *testing.T) {
+	a := newAPI(t, nil)
+	a.svc.bodyTime = 50 * time.Millisecond
+	in, out := io.Pipe()
+	defer out.Close()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", a.url+a.at("/vch"), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth(a.user, a.password)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("a body that does not come: %s", res.Status)
+	}
+	start := time.Now()
+	if r := a.do("POST", a.at("/vch/plan"), newVCH(nil)); r.status != http.StatusOK || time.Since(start) < a.svc.bodyTime {
+		t.Errorf("work of %s: %d %s", time.Since(start), r.status, r.body)
 	}
 }
 

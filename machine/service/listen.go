@@ -29,10 +29,10 @@ type Listen struct {
 	Drain time.Duration
 }
 
-// Time limits of connections. Answers have none: progress is followed for as long as it takes.
+// Time limits of connections. Answers as a whole have none: progress is followed for as long as it takes.
 const (
 	headerTime = 10 * time.Second
-	readTime   = 30 * time.Second
+	bodyTime   = 30 * time.Second
 	idleTime   = 2 * time.Minute
 	endTime    = 10 * time.Second
 )
@@ -52,7 +52,7 @@ func (s *Service) Run(ctx context.Context, l Listen, out io.Writer) error {
 	if cfg != nil {
 		ln, scheme = tls.NewListener(ln, cfg), "https"
 	}
-	srv := &http.Server{Handler: s, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, IdleTimeout: idleTime, MaxHeaderBytes: 32 << 10,
+	srv := &http.Server{Handler: s, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug)}
 	fmt.Fprintf(out, "serving on %s://%s; the document is at /openapi.json\n", scheme, ln.Addr())
 	ended := make(chan error, 1)

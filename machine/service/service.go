@@ -38,6 +38,7 @@ type Service struct {
 	handler  http.Handler
 	tasks    *tasks
 	failures *failures
+	bodyTime time.Duration
 }
 
 var _ http.Handler = (*Service)(nil)
@@ -56,7 +57,7 @@ func New(ctx context.Context, cfg Config) *Service {
 	if cfg.FailedLogins == 0 {
 		cfg.FailedLogins = 5
 	}
-	s := &Service{cfg: cfg, tasks: newTasks(ctx, cfg), failures: newFailures(cfg.FailedLogins, time.Minute)}
+	s := &Service{cfg: cfg, tasks: newTasks(ctx, cfg), failures: newFailures(cfg.FailedLogins, time.Minute), bodyTime: bodyTime}
 	mux := http.NewServeMux()
 	for _, r := range routes() {
 		mux.HandleFunc(r.method+" "+r.path, s.serve(r))

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/openvic/vic/machine/operation"
 	"github.com/openvic/vic/machine/progress"
 	"github.com/openvic/vic/machine/session"
+	"github.com/openvic/vic/sdk/errdef"
 )
 
 // tasks are the operations that run, and those that have ended not long ago.
@@ -94,10 +97,21 @@ func (ts *tasks) run(ctx context.Context, t *task, j job) {
 	defer j.sess.Close(ctx)
 	ctx, stop := operation.WithTimeout(ctx, j.timeout)
 	defer stop()
-	result, err := j.do(ctx, progress.To(t.event))
+	result, err := ts.attempt(ctx, t, j)
 	err = operation.EndOf(ctx, err)
 	t.end(result, err)
 	ts.cfg.Log.Info("task ended", "operation", j.operation, "vch", j.vch, "user", t.owner, "state", t.snapshot().State, "err", err)
+}
+
+// attempt does the work. A mistake in the program must not take the other tasks with it, half done.
+func (ts *tasks) attempt(ctx context.Context, t *task, j job) (result any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			ts.cfg.Log.Error("task broke off", "operation", j.operation, "vch", j.vch, "err", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("%w: %v", errdef.ErrInternal, r)
+		}
+	}()
+	return j.do(ctx, progress.To(t.event))
 }
 
 // get returns a task; nil if there is none, or none any more.

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/openvic/vic/machine/session"
 )
@@ -88,6 +90,13 @@ func (c *call) getTask() (*reply, error) {
 	return &reply{status: http.StatusOK, body: t.snapshot()}, nil
 }
 
+// A client that does not take its events is let go; one that waits is told that the service is there, so
+// that no proxy in between takes the connection for dead.
+const (
+	eventTime = time.Minute
+	aliveTime = 15 * time.Second
+)
+
 // follow streams a task's events until its end, or until the client goes.
 func (c *call) follow(t *task) error {
 	after := 0
@@ -96,7 +105,13 @@ func (c *call) follow(t *task) error {
 			return invalid("Last-Event-ID %q: not a number of a message", id)
 		}
 	}
-	flush := http.NewResponseController(c.w).Flush
+	conn := http.NewResponseController(c.w)
+	flush := func() error {
+		_ = conn.SetWriteDeadline(time.Now().Add(eventTime)) // for the events until the next flush; a test's recorder has none
+		return conn.Flush()
+	}
+	alive := time.NewTicker(aliveTime)
+	defer alive.Stop()
 	c.w.Header().Set("Content-Type", "text/event-stream")
 	c.w.WriteHeader(http.StatusOK)
 	steps := 0
@@ -124,6 +139,10 @@ func (c *call) follow(t *task) error {
 		}
 		select {
 		case <-changed:
+		case <-alive.C:
+			if _, err := io.WriteString(c.w, ": still running\n\n"); err != nil {
+				return nil
+			}
 		case <-c.r.Context().Done():
 			return nil
 		}

@@ -81,6 +81,24 @@ func TestTasksAreBoundedInNumberAndTime(t *testing.T) {
 	}
 }
 
+func TestAMistakeInOneTaskLeavesTheOthersAlone(t *testing.T) {
+	ts, start := newTasksOf(t, Config{MaxRunning: 2, MaxTasks: 3, KeepTasks: time.Hour})
+	x, err := start("a", func(context.Context, *progress.Log) (any, error) {
+		var none map[string]int
+		none["x"] = 1
+		return nil, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ts.wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if v := x.snapshot(); v.State != Failed || v.Error.Status != http.StatusInternalServerError {
+		t.Errorf("%+v %+v", v, v.Error)
+	}
+}
+
 func TestMessagesOfATaskAreBounded(t *testing.T) {
 	x := &task{changed: make(chan struct{}), now: time.Now}
 	for range maxMessages + 5 {
