@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/plugin"
+	"github.com/openvic/vic/core/sdnotify"
 )
 
 const (
@@ -33,7 +34,7 @@ func (d *daemon) becomeReady(ctx context.Context) error {
 	}
 	close(d.ready)
 	d.log.Info("vicd is ready", "seconds", time.Since(begun).Seconds())
-	if err := notify("READY=1\nSTATUS=ready"); err != nil {
+	if err := sdnotify.Send("READY=1\nSTATUS=ready"); err != nil {
 		d.log.Warn("supervisor cannot be told", "err", err)
 	}
 	return nil
@@ -92,7 +93,7 @@ func (d *daemon) tellStatus(ctx context.Context) {
 		}
 		if now := d.waitingFor(); now != last {
 			last = now
-			if err := notify("STATUS=" + now); err != nil {
+			if err := sdnotify.Send("STATUS=" + now); err != nil {
 				d.log.Warn("supervisor cannot be told", "err", err)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/openvic/vic/core/config"
 	"github.com/openvic/vic/core/engine"
 	"github.com/openvic/vic/core/image"
+	"github.com/openvic/vic/core/sdnotify"
 	"github.com/openvic/vic/core/tlsfiles"
 )
 
@@ -80,7 +81,7 @@ func (d *daemon) reloaded(ctx context.Context, path string) (restart bool) {
 		default: // becomeReady will say so
 		}
 	}
-	if err := notify(state); err != nil {
+	if err := sdnotify.Send(state); err != nil {
 		d.log.Warn("supervisor cannot be told", "err", err)
 	}
 	return false

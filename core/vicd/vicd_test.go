@@ -107,24 +107,3 @@ func TestATakenPortIsNamed(t *testing.T) {
 		t.Errorf("err %v", err)
 	}
 }
-
-func TestNotify(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "n")
-	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	t.Setenv("NOTIFY_SOCKET", path)
-	if err := notify("READY=1"); err != nil {
-		t.Fatal(err)
-	}
-	b := make([]byte, 32)
-	if n, err := l.Read(b); err != nil || string(b[:n]) != "READY=1" {
-		t.Errorf("%q %v", b[:n], err)
-	}
-	t.Setenv("NOTIFY_SOCKET", "")
-	if err := notify("READY=1"); err != nil {
-		t.Errorf("without a supervisor: %v", err)
-	}
-}

@@ -26,8 +26,12 @@ func (a *app) debug(c *cli.Context) error {
 	if err := operation.CheckLevel(level); err != nil {
 		return err
 	}
-	if level == "" && c.String("bundle") == "" && c.String("exec") == "" {
-		return advice.Wrap(fmt.Errorf("nothing to do: %w", errdef.ErrInvalid), "give --bundle, --log-level or --exec")
+	if level == "" && c.String("bundle") == "" && c.String("exec") == "" && !c.Bool("enable-ssh") && !c.Bool("disable-ssh") {
+		return advice.Wrap(fmt.Errorf("nothing to do: %w", errdef.ErrInvalid), "give --bundle, --log-level, --exec, --enable-ssh or --disable-ssh")
+	}
+	ssh, err := sshOf(c)
+	if err != nil {
+		return err
 	}
 	return a.connected(c, func(ctx context.Context, s *session.Session) error {
 		log := progress.New(a.out)
@@ -44,6 +48,9 @@ func (a *app) debug(c *cli.Context) error {
 				return err
 			}
 		}
+		if err := switchSSH(ctx, c, e, ssh, log); err != nil {
+			return err
+		}
 		admin, why := operation.AdminOf(given(c, operation.DebugOptions()), operation.Local{Version: a.version}, e, details)
 		if cmd := c.String("exec"); cmd != "" {
 			if why != nil {
@@ -58,6 +65,44 @@ func (a *app) debug(c *cli.Context) error {
 		}
 		return nil
 	})
+}
+
+// sshOf reads who may log in.
+func sshOf(c *cli.Context) (s vch.SSH, err error) {
+	on, off := c.Bool("enable-ssh"), c.Bool("disable-ssh")
+	file, password := c.String("authorized-key"), c.String("rootpw")
+	switch {
+	case on && off:
+		return s, advice.Wrap(fmt.Errorf("--enable-ssh and --disable-ssh: %w", errdef.ErrInvalid), "give one of them")
+	case !on && file != "":
+		return s, advice.Wrap(fmt.Errorf("--authorized-key belongs to --enable-ssh: %w", errdef.ErrInvalid), "give --enable-ssh too")
+	case on && file == "" && password == "":
+		return s, advice.Wrap(fmt.Errorf("--enable-ssh lets nobody in: %w", errdef.ErrInvalid), "give --authorized-key or --rootpw")
+	}
+	s = vch.SSH{Password: password, Time: c.Duration("ssh-time")}
+	if file != "" {
+		if s.AuthorizedKeys, err = os.ReadFile(file); err != nil {
+			return s, advice.Wrap(fmt.Errorf("--authorized-key: %w: %w", errdef.ErrInvalid, err), "give the file of a public key")
+		}
+	}
+	return s, nil
+}
+
+func switchSSH(ctx context.Context, c *cli.Context, e *vch.Editor, s vch.SSH, log *progress.Log) error {
+	switch {
+	case c.Bool("enable-ssh"):
+		a, err := e.EnableSSH(ctx, s)
+		if err != nil {
+			return err
+		}
+		log.Printf("for %s: ssh root@%s; the host key is %s", s.Time, a.Address.Addr(), a.HostKey)
+	case c.Bool("disable-ssh"):
+		if err := e.DisableSSH(ctx); err != nil {
+			return err
+		}
+		log.Printf("SSH is off")
+	}
+	return nil
 }
 
 // collect writes the bundle; a file that is there is not touched.

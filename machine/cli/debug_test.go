@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"compress/gzip"
 	"crypto/tls"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,7 +13,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/vim25/mo"
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/openvic/vic/machine/simtest"
+	"github.com/openvic/vic/sdk/guest"
 )
 
 func TestBundleHoldsLogsAndNoSecrets(t *testing.T) {
@@ -106,5 +112,67 @@ func TestUpdateFirewallSaysThatNothingIsNeeded(t *testing.T) {
 	s := simtest.New(t)
 	if r := run(t, append([]string{"update", "firewall", "--allow"}, access(s)...)...); r.code != 0 || !strings.Contains(r.out, "2376/tcp") {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestSSHIsSwitchedOnAndOff(t *testing.T) {
+	s := simtest.New(t)
+	s.Follow("vch1", ready)
+	if r := run(t, createArgs(t, s)...); r.code != 0 {
+		t.Fatalf("create: %+v", r)
+	}
+	key, none := filepath.Join(t.TempDir(), "id.pub"), filepath.Join(t.TempDir(), "none.pub")
+	for name, text := range map[string]string{key: "# mine\n" + simtest.HostKey + " me@here\n", none: "no key\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	debug := func(args ...string) result {
+		return run(t, append(append([]string{"debug", "--name", "vch1"}, access(s)...), args...)...)
+	}
+	told := func() (d guest.Debug, c guest.SSH) {
+		t.Helper()
+		vm, err := s.Find("vch1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m mo.VirtualMachine
+		if err := vm.Properties(t.Context(), vm.Reference(), []string{"config.extraConfig"}, &m); err != nil {
+			t.Fatal(err)
+		}
+		text, _ := object.OptionValueList(m.Config.ExtraConfig).GetString(guest.Prefix + guest.KeyDebug)
+		if err := json.Unmarshal([]byte(text), &d); err != nil {
+			t.Fatal(err)
+		}
+		if d.Service != nil {
+			if err := json.Unmarshal(d.Files[0].Data, &c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return d, c
+	}
+	for _, wrong := range [][]string{{"--enable-ssh"}, {"--authorized-key", key}, {"--enable-ssh", "--disable-ssh", "--rootpw", "x"},
+		{"--enable-ssh", "--authorized-key", none}, {"--enable-ssh", "--authorized-key", key + "x"}, {"--enable-ssh", "--rootpw", "x", "--ssh-time", "25h"}} {
+		if r := debug(wrong...); r.code != exitUsage {
+			t.Errorf("%v: %+v", wrong, r)
+		}
+	}
+	if r := debug("--enable-ssh", "--authorized-key", key, "--ssh-time", "5m"); r.code != 0 || !strings.Contains(r.out, "ssh root@192.0.2.7; the host key is SHA256:") {
+		t.Fatalf("%+v", r)
+	}
+	if d, c := told(); d.Minutes != 5 || len(c.AuthorizedKeys) != 1 || !strings.HasPrefix(c.AuthorizedKeys[0], simtest.HostKey) || c.PasswordHash != "" || c.Interface != "public" {
+		t.Errorf("%+v %+v", d, c)
+	}
+	if r := debug("--enable-ssh", "--rootpw", "top-secret"); r.code != 0 || strings.Contains(r.out, "top-secret") {
+		t.Fatalf("%+v", r)
+	}
+	if _, c := told(); len(c.AuthorizedKeys) != 0 || bcrypt.CompareHashAndPassword([]byte(c.PasswordHash), []byte("top-secret")) != nil {
+		t.Errorf("%+v", c)
+	}
+	if r := debug("--disable-ssh"); r.code != 0 || !strings.Contains(r.out, "SSH is off") {
+		t.Fatalf("%+v", r)
+	}
+	if d, _ := told(); d.Service != nil || d.Files != nil {
+		t.Errorf("%+v", d)
 	}
 }

@@ -237,10 +237,11 @@ func (s *Sim) follow(vm *object.VirtualMachine, m mo.VirtualMachine, state func(
 			iso = b.FileName
 		}
 	}
-	if before != "" && last.Revision == revision {
+	debug := s.debug(extra)
+	if before != "" && last.Revision == revision && (debug == nil || last.Debug != nil && last.Debug.ID == debug.ID) {
 		return
 	}
-	status := guest.Status{State: state(iso, revision), Revision: revision, Time: time.Now()}
+	status := guest.Status{State: state(iso, revision), Revision: revision, Debug: debug, Time: time.Now()}
 	status.Services = map[string]string{"vicd": status.State}
 	if status.State == "refuse" {
 		status.State, status.Services["vicd"] = "starting", "reload failed: no such thing"
@@ -248,6 +249,23 @@ func (s *Sim) follow(vm *object.VirtualMachine, m mo.VirtualMachine, state func(
 	b, err := json.Marshal(status)
 	s.must(err)
 	s.Set(vm, map[string]string{guest.Prefix + guest.KeyStatus: string(b), guest.Prefix + guest.KeyAddresses: "public=192.0.2.7,client=192.0.2.8"})
+}
+
+// HostKey is that of the SSH servers of all endpoints, as authorized_keys has it.
+const HostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop"
+
+// debug is how the service for debugging is that was asked for; nil if none was.
+func (s *Sim) debug(extra object.OptionValueList) *guest.DebugStatus {
+	text, _ := extra.GetString(guest.Prefix + guest.KeyDebug)
+	if text == "" {
+		return nil
+	}
+	var d guest.Debug
+	s.must(json.Unmarshal([]byte(text), &d))
+	if d.Service == nil {
+		return &guest.DebugStatus{ID: d.ID, State: guest.DebugOff}
+	}
+	return &guest.DebugStatus{ID: d.ID, State: "ready", Message: HostKey}
 }
 
 // Find finds a VM by name, in vApps too.

@@ -240,8 +240,10 @@ type Status struct {
 	// Services is name to "running", "ready", "reloading", "exited 1", "reload failed: why", ...
 	Services map[string]string `json:"services,omitempty"`
 	// Revision is the value of KeyRevision whose configuration was handed to the services last.
-	Revision string    `json:"revision,omitempty"`
-	Time     time.Time `json:"time"`
+	Revision string `json:"revision,omitempty"`
+	// Debug is what KeyDebug has led to; nil: nothing since the boot.
+	Debug *DebugStatus `json:"debug,omitempty"`
+	Time  time.Time    `json:"time"`
 }
 
 // Appliance makes the tether a supervisor of services.

@@ -34,12 +34,15 @@ func (m *Machine) catchUp(ctx context.Context) {
 func (m *Machine) follow(ctx context.Context) {
 	tick := time.NewTicker(revisionInterval)
 	defer tick.Stop()
+	d := m.newDebugger(ctx)
+	defer d.end()
 	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+		d.look(ctx)
 		rev, err := m.Keys.Get(ctx, guest.KeyRevision)
 		if errors.Is(err, errdef.ErrNotFound) || rev == m.revision {
 			continue

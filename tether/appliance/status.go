@@ -21,6 +21,7 @@ type board struct {
 	services map[string]string
 	message  string
 	revision string
+	debug    *guest.DebugStatus
 	failed   bool
 	publish  func(guest.Status)
 }
@@ -62,9 +63,17 @@ func (b *board) revise(revision string) {
 	b.publish(b.status())
 }
 
+// debugs says how the service of a guest.Debug is; it has no say in whether the appliance is ready.
+func (b *board) debugs(s guest.DebugStatus) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.debug = &s
+	b.publish(b.status())
+}
+
 // status is ready when every service has said so.
 func (b *board) status() guest.Status {
-	s := guest.Status{State: stateReady, Message: b.message, Services: maps.Clone(b.services), Revision: b.revision, Time: time.Now().UTC()}
+	s := guest.Status{State: stateReady, Message: b.message, Services: maps.Clone(b.services), Revision: b.revision, Debug: b.debug, Time: time.Now().UTC()}
 	for _, state := range b.services {
 		if state != "ready" {
 			s.State = stateStarting

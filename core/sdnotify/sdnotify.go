@@ -1,4 +1,5 @@
-package vicd
+// Package sdnotify tells a program's supervisor how it is, as sd_notify(3) says.
+package sdnotify
 
 import (
 	"fmt"
@@ -6,9 +7,8 @@ import (
 	"os"
 )
 
-// notify tells the supervisor (the tether, or systemd) how the daemon is, as sd_notify(3) says.
-// Without a supervisor it does nothing.
-func notify(state string) error {
+// Send tells the supervisor (the tether, or systemd), for example "READY=1". Without one it does nothing.
+func Send(state string) error {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
 		return nil

@@ -1,0 +1,100 @@
+// Package sshd is the SSH server that vic-machine debug switches on in the endpoint VM, for a while: a
+// shell, commands, and nothing else of SSH. It is a program of its own, so that it is there when vicd
+// is not.
+package sshd
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
+
+	"github.com/openvic/vic/core/sdnotify"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+)
+
+// ConfigFile is where the server finds a guest.SSH as JSON.
+const ConfigFile = "/run/vic/ssh.json"
+
+// Main serves until SIGTERM and returns the exit code. The host key is a new one each time; its public
+// half goes to the supervisor, so that whoever switched the server on knows it.
+func Main(args []string, stderr io.Writer) int {
+	flags := flag.NewFlagSet("vicd ssh", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	file := flags.String("config", ConfigFile, "configuration `file`")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := run(ctx, *file, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+		fmt.Fprintln(stderr, "vicd ssh:", err)
+		return 1
+	}
+	return 0
+}
+
+func run(ctx context.Context, file string, log *slog.Logger) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var c guest.SSH
+	if err := json.Unmarshal(text, &c); err != nil {
+		return fmt.Errorf("%s: %w: %w", file, errdef.ErrInvalid, err)
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	host, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		return err
+	}
+	s, err := New(c, host, log.With("vch", c.Name))
+	if err != nil {
+		return err
+	}
+	l, err := listen(ctx, c)
+	if err != nil {
+		return err
+	}
+	line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(host.PublicKey())))
+	if err := sdnotify.Send("READY=1\nSTATUS=" + line); err != nil {
+		log.Warn("supervisor cannot be told", "err", err)
+	}
+	return s.Serve(ctx, l)
+}
+
+// listen ties the listener to a network interface, whatever addresses that has.
+func listen(ctx context.Context, c guest.SSH) (net.Listener, error) {
+	var lc net.ListenConfig
+	if c.Interface != "" {
+		lc.Control = func(_, _ string, raw syscall.RawConn) error {
+			var bound error
+			if err := raw.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), c.Interface) }); err != nil {
+				return err
+			}
+			return bound
+		}
+	}
+	l, err := lc.Listen(ctx, "tcp", ":"+strconv.Itoa(c.Port))
+	if err != nil {
+		return nil, fmt.Errorf("port %d of the interface %q: %w", c.Port, c.Interface, err)
+	}
+	return l, nil
+}
