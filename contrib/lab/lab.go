@@ -59,7 +59,7 @@ type Lab struct {
 	fabric   *l2.Fabric
 	host     *qemu.Host
 	vc       *vsphere.Server
-	public   *public.Network
+	networks map[string]*public.Network // those with a router, by port group
 	forwards *public.Forwarder
 	registry string
 	cert     tls.Certificate
@@ -146,7 +146,7 @@ func (l *Lab) start(ctx context.Context) (err error) {
 	if err := l.startVCenter(ctx); err != nil {
 		return err
 	}
-	if err := l.startPublic(ctx); err != nil {
+	if err := l.startNetworks(ctx); err != nil {
 		return err
 	}
 	l.vc.Resume()
@@ -167,6 +167,7 @@ func (l *Lab) startVCenter(ctx context.Context) (err error) {
 		Listen: l.cfg.Listen, Dir: l.cfg.Dir, User: l.cfg.User, Password: l.cfg.Password,
 		TLS:        &tls.Config{Certificates: []tls.Certificate{l.cert}, MinVersion: tls.VersionTLS12},
 		Datastores: l.datastores(),
+		Gone:       l.gone,
 		Log:        l.cfg.Log,
 		Start: func(ctx context.Context, s qemu.Spec) (vsphere.Machine, error) {
 			m, err := l.host.Start(ctx, s)
@@ -191,16 +192,21 @@ func (l *Lab) datastores() []vsphere.Datastore {
 	return ds
 }
 
-func (l *Lab) startPublic(ctx context.Context) error {
-	key, ok := l.vc.PortgroupKey(vsphere.PublicNetwork)
-	if !ok {
-		return fmt.Errorf("port group %s is missing", vsphere.PublicNetwork)
+// startNetworks gives the port groups that have a router theirs, and begins the forwards.
+func (l *Lab) startNetworks(ctx context.Context) error {
+	l.networks = map[string]*public.Network{}
+	for name, addr := range map[string]public.Addresses{vsphere.PublicNetwork: public.Public(), vsphere.ClientNetwork: public.Client()} {
+		key, ok := l.vc.PortgroupKey(name)
+		if !ok {
+			return fmt.Errorf("port group %s is missing", name)
+		}
+		n, err := public.New(ctx, l.fabric.Switch(key), addr)
+		if err != nil {
+			return err
+		}
+		l.networks[name] = n
 	}
-	var err error
-	if l.public, err = public.New(ctx, l.fabric.Switch(key)); err != nil {
-		return err
-	}
-	l.forwards = &public.Forwarder{Dial: l.public.Dial, Resolve: l.resolve, Log: l.cfg.Log}
+	l.forwards = &public.Forwarder{Find: l.find, Log: l.cfg.Log}
 	saved, err := l.loadForwards()
 	if err != nil {
 		return err
@@ -213,17 +219,44 @@ func (l *Lab) startPublic(ctx context.Context) error {
 	return nil
 }
 
-// resolve finds a VM's address on the public network: what DHCP gave to its NIC there, or what the
+// find looks for a VM's address on the forward's network: what DHCP gave to its NIC there, or what the
 // guest reported when that is on the network.
-func (l *Lab) resolve(vm string) (string, bool) {
-	key, _ := l.vc.PortgroupKey(vsphere.PublicNetwork)
-	for _, mac := range l.vc.MACs(vm, key) {
-		if ip, ok := l.public.Address(mac); ok {
-			return ip, true
+func (l *Lab) find(f public.Forward) (public.Dialer, string) {
+	name := networkOf(f)
+	n := l.networks[name]
+	if n == nil {
+		return nil, ""
+	}
+	key, _ := l.vc.PortgroupKey(name)
+	for _, mac := range l.vc.MACs(f.VM, key) {
+		if ip, ok := n.Address(mac); ok {
+			return n, ip
 		}
 	}
-	ip, ok := l.vc.GuestIP(vm)
-	return ip, ok && public.Contains(ip)
+	for _, ip := range l.vc.GuestIPs(f.VM) {
+		if n.Contains(ip) {
+			return n, ip
+		}
+	}
+	return nil, ""
+}
+
+// networkOf is the port group of a forward.
+func networkOf(f public.Forward) string {
+	if f.Network == "" {
+		return vsphere.PublicNetwork
+	}
+	return f.Network
+}
+
+// gone ends the forwards of a VM that was destroyed: another of its name is another VM.
+func (l *Lab) gone(vm string) {
+	if l.forwards == nil || l.forwards.Remove(vm, "") == 0 {
+		return
+	}
+	if err := l.saveForwards(); err != nil {
+		l.cfg.Log.Error("the list of forwards is not saved", "err", err)
+	}
 }
 
 // portError says what to do about a port that is taken.
@@ -280,6 +313,9 @@ func (l *Lab) release() error {
 
 // AddForward starts a forward and remembers it.
 func (l *Lab) AddForward(ctx context.Context, f public.Forward) error {
+	if l.networks[networkOf(f)] == nil {
+		return fmt.Errorf("%w: network %q has no router: give %s or %s", public.ErrForward, f.Network, vsphere.PublicNetwork, vsphere.ClientNetwork)
+	}
 	if err := l.forwards.Add(context.WithoutCancel(ctx), f); err != nil {
 		return portError(err, "forward", f.Listen, "another address")
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/session"
@@ -72,7 +73,12 @@ func TestUpDownUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-l.Done()
-	if _, err := c.Status(t.Context()); !errors.Is(err, ErrNotRunning) {
+	_, err = c.Status(t.Context())
+	for end := time.Now().Add(5 * time.Second); err == nil && time.Now().Before(end); { // the answer to "down" is being let out
+		time.Sleep(time.Millisecond)
+		_, err = c.Status(t.Context())
+	}
+	if !errors.Is(err, ErrNotRunning) {
 		t.Errorf("status of a stopped lab: %v", err)
 	}
 	up(t, Config{Dir: dir})

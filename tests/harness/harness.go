@@ -164,7 +164,7 @@ func (l *Lab) Access() []string {
 // Create runs vic-machine create with this lab's resources; options in more replace the usual ones.
 func (l *Lab) Create(name string, more ...string) (string, error) {
 	args := append(append([]string{"create"}, l.Access()...),
-		"--compute-resource", "cluster1", "--image-store", "datastore1", "--volume-store", "datastore1/"+name+"-volumes:default", "--volume-store", nfsStore(),
+		"--compute-resource", "cluster1", "--image-store", "datastore1", "--volume-store", "datastore1/"+name+"-volumes:default", "--volume-store", NFSStore(),
 		"--bridge-network", "bridge", "--public-network", "public", "--name", name,
 		"--container-network", "management:backend", "--container-network-gateway", "management:10.77.0.1/24",
 		"--container-network-ip-range", "management:10.77.0.10-10.77.0.20", "--container-network-firewall", "management:published",

@@ -14,19 +14,20 @@ import (
 )
 
 // NFSAddr is where the tests' NFS server (version 3) listens; the lab's guests reach this machine's
-// loopback at labHost.
+// loopback at LabHost.
 var NFSAddr = Address("127.0.0.1", 49)
 
-const labHost = "192.168.127.254"
+// LabHost is this machine for guests on the lab's public network.
+const LabHost = "192.168.127.254"
 
-// nfsStore is the volume store on the NFS server, labelled "shared". There is no port mapper: the
+// NFSStore is the volume store on the NFS server, labelled "shared". There is no port mapper: the
 // ports are options.
-func nfsStore() string {
+func NFSStore() string {
 	_, port, err := net.SplitHostPort(NFSAddr)
 	if err != nil {
 		return ""
 	}
-	return "nfs://" + labHost + ":" + port + "/export?vers=3&mountport=" + port + "&mountproto=tcp:shared"
+	return "nfs://" + LabHost + ":" + port + "/export?vers=3&mountport=" + port + "&mountproto=tcp:shared"
 }
 
 // serveNFS serves the lab's folder nfs until the process ends.

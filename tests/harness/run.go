@@ -130,9 +130,16 @@ type Result struct {
 
 // DockerCmd prepares the docker CLI with the VCH's certificates.
 func (l *Lab) DockerCmd(ctx context.Context, args ...string) *exec.Cmd {
+	return l.dockerCmd(ctx, Endpoint{DockerAddr, l.Certs}, args...)
+}
+
+// Endpoint is the Docker API of a VCH, and the folder of its certificates.
+type Endpoint struct{ Addr, Certs string }
+
+func (l *Lab) dockerCmd(ctx context.Context, e Endpoint, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, l.dockerPath(), args...)
-	cmd.Env = append(os.Environ(), "DOCKER_HOST=tcp://"+DockerAddr, "DOCKER_TLS_VERIFY=1",
-		"DOCKER_CERT_PATH="+l.Certs, "DOCKER_CONFIG="+filepath.Join(l.Dir, "docker-config"))
+	cmd.Env = append(os.Environ(), "DOCKER_HOST=tcp://"+e.Addr, "DOCKER_TLS_VERIFY=1",
+		"DOCKER_CERT_PATH="+e.Certs, "DOCKER_CONFIG="+filepath.Join(l.Dir, "docker-config"))
 	return cmd
 }
 
@@ -151,9 +158,14 @@ func exists(p string) bool {
 
 // Docker runs the docker CLI for three minutes at most; Code is -1 if it could not be run.
 func (l *Lab) Docker(ctx context.Context, stdin []byte, args ...string) Result {
+	return l.DockerAt(ctx, Endpoint{DockerAddr, l.Certs}, stdin, args...)
+}
+
+// DockerAt is Docker for another VCH.
+func (l *Lab) DockerAt(ctx context.Context, e Endpoint, stdin []byte, args ...string) Result {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	cmd := l.DockerCmd(ctx, args...)
+	cmd := l.dockerCmd(ctx, e, args...)
 	if stdin != nil {
 		cmd.Stdin = bytes.NewReader(stdin)
 	}

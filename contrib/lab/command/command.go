@@ -41,7 +41,8 @@ func App() *cli.App {
 
 func forwardCommand(dir cli.Flag) *cli.Command {
 	return &cli.Command{Name: "forward", Usage: "make ports of VMs reachable on loopback", Subcommands: []*cli.Command{
-		{Name: "add", Usage: "add a forward", ArgsUsage: "VM ADDRESS:PORT:VMPORT", Flags: []cli.Flag{dir}, Action: forwardAdd},
+		{Name: "add", Usage: "add a forward", ArgsUsage: "VM ADDRESS:PORT:VMPORT", Action: forwardAdd,
+			Flags: []cli.Flag{dir, &cli.StringFlag{Name: "network", Value: "public", Usage: "`port group` on which the VM is reached: public or client"}}},
 		{Name: "rm", Usage: "remove the forwards of a VM, or one of them", ArgsUsage: "VM [ADDRESS:PORT]", Flags: []cli.Flag{dir}, Action: forwardRemove},
 		{Name: "ls", Usage: "list forwards", Flags: []cli.Flag{dir}, Action: forwardList},
 	}}
@@ -96,6 +97,7 @@ func forwardAdd(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	f.Network = c.String("network")
 	return client(c).AddForward(c.Context, f)
 }
 

@@ -25,6 +25,8 @@ type Forward struct {
 	VM     string `json:"vm"`
 	Listen string `json:"listen"` // 127.0.0.1:port
 	Port   int    `json:"port"`   // the VM's
+	// Network is the port group on which the VM is dialled; empty: public.
+	Network string `json:"network,omitempty"`
 }
 
 // ParseForward reads "127.0.0.1:2376:2376": address and port here, port there.
@@ -44,11 +46,16 @@ func ParseForward(vm, spec string) (Forward, error) {
 	return Forward{VM: vm, Listen: spec[:i], Port: int(port)}, nil
 }
 
+// Dialer connects to guests of one network, as Network does.
+type Dialer interface {
+	Dial(ctx context.Context, addr string) (net.Conn, error)
+}
+
 // Forwarder runs forwards. A VM's address is looked up for each connection.
 type Forwarder struct {
-	Dial    func(ctx context.Context, addr string) (net.Conn, error)
-	Resolve func(vm string) (ip string, ok bool)
-	Log     *slog.Logger
+	// Find returns the network that the forward names, and the VM's address on it ("": none now).
+	Find func(Forward) (n Dialer, ip string)
+	Log  *slog.Logger
 
 	mu   sync.Mutex
 	list []active
@@ -133,13 +140,13 @@ func (f *Forwarder) connect(ctx context.Context, c net.Conn, a active) {
 }
 
 func (f *Forwarder) dial(ctx context.Context, fw Forward) (net.Conn, error) {
-	ip, ok := f.Resolve(fw.VM)
-	if !ok || ip == "" {
-		return nil, errors.New("the VM has no address")
+	n, ip := f.Find(fw)
+	if ip == "" {
+		return nil, errors.New("the VM has no address on the network")
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	return f.Dial(ctx, net.JoinHostPort(ip, strconv.Itoa(fw.Port)))
+	return n.Dial(ctx, net.JoinHostPort(ip, strconv.Itoa(fw.Port)))
 }
 
 // join copies both ways and passes half-closes on: docker's attach depends on them.

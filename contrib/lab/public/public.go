@@ -1,5 +1,5 @@
-// Package public is the lab's public network: a user-space gateway (gvisor-tap-vsock) on the switch
-// of the "public" port group, with DHCP, DNS and NAT. Guests reach the lab's vCenter and registry at
+// Package public is the lab's networks that have a router: a user-space gateway (gvisor-tap-vsock) on
+// the switch of a port group ("public", "client"), with DHCP, DNS and NAT. Guests reach the lab's vCenter and registry at
 // the host address; the host reaches guests by dialling through the gateway's stack. Nothing of it
 // needs root or an interface on the host.
 package public
@@ -20,12 +20,26 @@ import (
 	"github.com/openvic/vic/contrib/lab/l2"
 )
 
-// The addresses of the network.
-const (
-	Subnet  = "192.168.127.0/24"
-	Gateway = "192.168.127.1"
+// Addresses are those of one network.
+type Addresses struct {
+	Subnet  string
+	Gateway string
 	// Host is the machine that the lab runs on: what listens on its loopback answers here.
-	Host = "192.168.127.254"
+	Host string
+	mac  string // the gateway's
+}
+
+// Public are the addresses of the public network.
+func Public() Addresses {
+	return Addresses{Subnet: "192.168.127.0/24", Gateway: "192.168.127.1", Host: "192.168.127.254", mac: "5a:94:ef:e4:0c:dd"}
+}
+
+// Client are the addresses of the network "client".
+func Client() Addresses {
+	return Addresses{Subnet: "192.168.128.0/24", Gateway: "192.168.128.1", Host: "192.168.128.254", mac: "5a:94:ef:e4:0c:de"}
+}
+
+const (
 	// mtu is that of a network with jumbo frames, as vSphere's switches carry them: an emulated guest
 	// pays by the packet. DHCP tells it to the guests.
 	mtu = 9000
@@ -38,14 +52,15 @@ func Names() []string { return []string{"vcenter", "registry"} }
 
 // Network is a running gateway.
 type Network struct {
-	vn *virtualnetwork.VirtualNetwork
+	vn   *virtualnetwork.VirtualNetwork
+	addr Addresses
 }
 
 // New attaches a gateway to the switch. It lives until ctx ends.
-func New(ctx context.Context, sw *l2.Switch) (*Network, error) {
-	vn, err := virtualnetwork.New(configuration())
+func New(ctx context.Context, sw *l2.Switch, a Addresses) (*Network, error) {
+	vn, err := virtualnetwork.New(a.configuration())
 	if err != nil {
-		return nil, fmt.Errorf("public network: %w", err)
+		return nil, fmt.Errorf("network %s: %w", a.Subnet, err)
 	}
 	near, far, err := l2.Pipe()
 	if err != nil {
@@ -60,21 +75,21 @@ func New(ctx context.Context, sw *l2.Switch) (*Network, error) {
 		_ = near.Close()
 	}()
 	go func() { _ = vn.AcceptQemu(ctx, near) }() // ends with the connection
-	return &Network{vn: vn}, nil
+	return &Network{vn: vn, addr: a}, nil
 }
 
-func configuration() *types.Configuration {
+func (a Addresses) configuration() *types.Configuration {
 	zone := types.Zone{Name: Zone + "."}
 	for _, n := range Names() {
-		zone.Records = append(zone.Records, types.Record{Name: n, IP: net.ParseIP(Host)})
+		zone.Records = append(zone.Records, types.Record{Name: n, IP: net.ParseIP(a.Host)})
 	}
 	return &types.Configuration{
 		MTU:               mtu,
-		Subnet:            Subnet,
-		GatewayIP:         Gateway,
-		GatewayMacAddress: "5a:94:ef:e4:0c:dd",
-		GatewayVirtualIPs: []string{Host},
-		NAT:               map[string]string{Host: "127.0.0.1"},
+		Subnet:            a.Subnet,
+		GatewayIP:         a.Gateway,
+		GatewayMacAddress: a.mac,
+		GatewayVirtualIPs: []string{a.Host},
+		NAT:               map[string]string{a.Host: "127.0.0.1"},
 		DNS:               []types.Zone{zone},
 		DNSSearchDomains:  []string{Zone},
 		Protocol:          types.QemuProtocol,
@@ -115,8 +130,8 @@ func (*answer) Header() http.Header { return http.Header{} }
 func (*answer) WriteHeader(int) {}
 
 // Contains says whether an address is of this network.
-func Contains(ip string) bool {
-	p, err := netip.ParsePrefix(Subnet)
+func (n *Network) Contains(ip string) bool {
+	p, err := netip.ParsePrefix(n.addr.Subnet)
 	a, aerr := netip.ParseAddr(ip)
 	return err == nil && aerr == nil && p.Contains(a)
 }

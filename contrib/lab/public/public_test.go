@@ -20,7 +20,7 @@ import (
 func TestGatewayAnswers(t *testing.T) {
 	var f l2.Fabric
 	defer f.Close()
-	if _, err := New(t.Context(), f.Switch("public")); err != nil {
+	if _, err := New(t.Context(), f.Switch("public"), Public()); err != nil {
 		t.Fatal(err)
 	}
 	near, far, err := l2.Pipe()
@@ -32,7 +32,7 @@ func TestGatewayAnswers(t *testing.T) {
 	}
 	defer func() { _ = far.Close() }()
 	me := []byte{2, 0, 0, 0, 0, 9}
-	for _, target := range []string{Gateway, Host} {
+	for _, target := range []string{Public().Gateway, Public().Host} {
 		frame := bytes.Join([][]byte{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, me, {8, 6, 0, 1, 8, 0, 6, 4, 0, 1}, me,
 			net.IPv4(192, 168, 127, 77).To4(), make([]byte, 6), net.ParseIP(target).To4()}, nil)
 		if _, err := far.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(frame))), frame...)); err != nil {
@@ -59,9 +59,9 @@ func TestParseForward(t *testing.T) {
 		want Forward
 		ok   bool
 	}{
-		{"127.0.0.1:2376:2376", Forward{"v", "127.0.0.1:2376", 2376}, true},
-		{"127.0.0.1:0:80", Forward{"v", "127.0.0.1:0", 80}, true},
-		{"[::1]:2376:80", Forward{"v", "[::1]:2376", 80}, true},
+		{"127.0.0.1:2376:2376", Forward{VM: "v", Listen: "127.0.0.1:2376", Port: 2376}, true},
+		{"127.0.0.1:0:80", Forward{VM: "v", Listen: "127.0.0.1:0", Port: 80}, true},
+		{"[::1]:2376:80", Forward{VM: "v", Listen: "[::1]:2376", Port: 80}, true},
 		{"0.0.0.0:2376:2376", Forward{}, false},
 		{"2376:2376", Forward{}, false},
 		{"127.0.0.1:2376", Forward{}, false},
@@ -100,8 +100,8 @@ func TestForward(t *testing.T) {
 	n, _ := strconv.Atoi(port)
 	var ip atomic.Value
 	ip.Store("")
-	f := &Forwarder{Dial: dialTCP, Resolve: func(vm string) (string, bool) { return ip.Load().(string), vm == "v" }, Log: slog.New(slog.DiscardHandler)}
-	if err := f.Add(t.Context(), Forward{"v", "127.0.0.1:0", n}); err != nil {
+	f := &Forwarder{Find: func(Forward) (Dialer, string) { return direct{}, ip.Load().(string) }, Log: slog.New(slog.DiscardHandler)}
+	if err := f.Add(t.Context(), Forward{VM: "v", Listen: "127.0.0.1:0", Port: n}); err != nil {
 		t.Fatal(err)
 	}
 	listener := f.list[0].listener
@@ -113,7 +113,7 @@ func TestForward(t *testing.T) {
 	if got := ask(t, addr); got != "got hello" {
 		t.Errorf("%q", got)
 	}
-	if err := f.Add(t.Context(), Forward{"w", addr, 1}); err == nil {
+	if err := f.Add(t.Context(), Forward{VM: "w", Listen: addr, Port: 1}); err == nil {
 		t.Error("two forwards on one port")
 	}
 	if f.Remove("v", "") != 1 || len(f.List()) != 0 {
@@ -124,7 +124,9 @@ func TestForward(t *testing.T) {
 	}
 }
 
-func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
+type direct struct{}
+
+func (direct) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 }
 

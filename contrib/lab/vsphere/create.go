@@ -236,6 +236,9 @@ func (s *Server) destroyBut(ctx *simulator.Context, vm *simulator.VirtualMachine
 	_ = os.Remove(home) // only when it is empty
 	_ = os.RemoveAll(s.runDir(vm.Self))
 	s.refreshDatastores()
+	if s.cfg.Gone != nil {
+		s.cfg.Gone(vm.Name)
+	}
 	return nil
 }
 

@@ -21,6 +21,8 @@ const (
 	ClusterName    = "cluster1"
 	SwitchName     = "dvs1"
 	PublicNetwork  = "public"
+	ClientNetwork  = "client"
+	HostName       = "esx4" // a host in no cluster
 )
 
 // Hosts and port groups, in the order in which they are made: the order fixes their references.
@@ -48,6 +50,14 @@ func (s *Server) inventory(ctx context.Context) error {
 	hosts := b.cluster(dc, dvs)
 	for _, ds := range s.cfg.Datastores {
 		b.datastore(hosts, ds)
+	}
+	// Later additions come last: what is above keeps the references that saved inventories know.
+	b.portgroup(dvs, ClientNetwork)
+	if h := b.host(dc); h != nil {
+		b.join(dvs, []*object.HostSystem{h})
+		for _, ds := range s.cfg.Datastores {
+			b.datastore([]*object.HostSystem{h}, ds)
+		}
 	}
 	if b.err != nil {
 		return b.err
@@ -143,6 +153,24 @@ func (b *builder) cluster(dc *object.Datacenter, dvs *object.DistributedVirtualS
 	}
 	b.join(dvs, hosts)
 	return hosts
+}
+
+// host is one that is in no cluster.
+func (b *builder) host(dc *object.Datacenter) *object.HostSystem {
+	if b.err != nil {
+		return nil
+	}
+	f, err := dc.Folders(b.ctx)
+	if err != nil {
+		b.err = err
+		return nil
+	}
+	t, err := f.HostFolder.AddStandaloneHost(b.ctx, types.HostConnectSpec{HostName: HostName}, true, nil, nil)
+	info := b.wait("host "+HostName, t, err)
+	if info == nil {
+		return nil
+	}
+	return object.NewHostSystem(b.c, info.Result.(types.ManagedObjectReference))
 }
 
 // join makes the hosts members of the switch.

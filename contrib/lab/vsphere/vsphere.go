@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -27,6 +28,7 @@ import (
 
 	"github.com/openvic/vic/contrib/lab/authz"
 	"github.com/openvic/vic/contrib/lab/qemu"
+	"github.com/openvic/vic/sdk/guest"
 )
 
 // Machine is a running VM, as qemu.Machine is one.
@@ -54,7 +56,9 @@ type Config struct {
 	Datastores []Datastore
 	// Start runs a VM.
 	Start func(context.Context, qemu.Spec) (Machine, error)
-	Log   *slog.Logger
+	// Gone is told the name of each VM that was destroyed; it may be nil.
+	Gone func(vm string)
+	Log  *slog.Logger
 }
 
 // Datastore is a datastore of the lab.
@@ -191,10 +195,20 @@ func (s *Server) byName(name string, f func(*simulator.VirtualMachine)) bool {
 	return found
 }
 
-// GuestIP is the primary address of the VM of that name, as its guest reported it.
-func (s *Server) GuestIP(name string) (ip string, ok bool) {
-	ok = s.byName(name, func(vm *simulator.VirtualMachine) { ip = vm.Guest.IpAddress })
-	return ip, ok
+// GuestIPs are the addresses of the VM of that name that its guest reported, the primary one first.
+func (s *Server) GuestIPs(name string) (ips []string) {
+	s.byName(name, func(vm *simulator.VirtualMachine) {
+		ips = append(ips, vm.Guest.IpAddress)
+		for _, o := range vm.Config.ExtraConfig {
+			if v := o.GetOptionValue(); v.Key == guest.Prefix+guest.KeyAddresses {
+				for _, e := range strings.Split(fmt.Sprint(v.Value), ",") {
+					_, ip, _ := strings.Cut(e, "=")
+					ips = append(ips, ip)
+				}
+			}
+		}
+	})
+	return ips
 }
 
 // MACs lists the addresses of a VM's NICs on a segment.
