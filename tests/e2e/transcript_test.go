@@ -71,7 +71,7 @@ func accArgs(t *testing.T, p *proxy, s *syslogServer, registryCA, certs string) 
 	t.Helper()
 	return []string{"--name", "acc", "--compute-resource", "cluster1", "--memory", "8192", "--cpu-shares", "high", "--containers", "20",
 		"--endpoint-memory", "768", "--endpoint-cpu", "2", "--image-store", "datastore1",
-		"--volume-store", "datastore1/acc-one:default", "--volume-store", "datastore2/acc/two:second", "--volume-store", harness.NFSStore(),
+		"--volume-store", "datastore1/acc-one:default", "--volume-store", "datastore2/stores/acc-two:second", "--volume-store", harness.NFSStore(),
 		"--bridge-network", "bridge2", "--bridge-network-range", "172.30.0.0/16", "--bridge-network-width", "24",
 		"--public-network", "public", "--public-network-ip", "192.168.127.60/24", "--public-network-gateway", "192.168.127.1", "--dns-server", "192.168.127.1",
 		"--client-network", "client", "--client-network-ip", "192.168.128.60/24", "--client-network-gateway", "10.60.0.0/16:192.168.128.1",
@@ -231,7 +231,7 @@ func (tr *transcript) again(inspected, config, file string) {
 		tr.t.Fatal(err)
 	}
 	tr.machine("delete", "--name", "acc")
-	for ds, folder := range map[string]string{"datastore1": "acc-one/volumes/acc-first", "datastore2": "acc/two/volumes/acc-second"} {
+	for ds, folder := range map[string]string{"datastore1": "acc-one/volumes/acc-first", "datastore2": "stores/acc-two/volumes/acc-second"} {
 		if out, err := theLab.Govc("datastore.ls", "-ds", ds, folder); err != nil || !strings.Contains(out, ".vmdk") {
 			tr.t.Errorf("delete kept no volume in %s: %s %v", folder, out, err)
 		}
