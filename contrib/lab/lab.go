@@ -30,6 +30,7 @@ import (
 const (
 	DefaultUser     = "administrator@vsphere.local"
 	DefaultPassword = "VMware1!"
+	DefaultESXUser  = "root" // of a stand-alone host
 	// TinySize is the size of the datastore "tiny", which is there to be full.
 	TinySize = 64 << 20
 )
@@ -39,6 +40,7 @@ var ErrPortTaken = errors.New("the port is taken")
 
 // Config configures a Lab. The zero value of a field means its default.
 type Config struct {
+	ESX          bool   // an ESXi host that no vCenter manages, instead of a vCenter
 	Dir          string // everything that the lab keeps
 	Listen       string // vCenter
 	Registry     string // address of the registry; "off" for none
@@ -95,6 +97,9 @@ func (c Config) withDefaults() (Config, error) {
 	set(&c.Dir, "build/lab")
 	set(&c.Listen, "127.0.0.1:8989")
 	set(&c.Registry, "127.0.0.1:5000")
+	if c.ESX {
+		set(&c.User, DefaultESXUser)
+	}
 	set(&c.User, DefaultUser)
 	set(&c.Password, DefaultPassword)
 	dir, err := filepath.Abs(c.Dir)
@@ -164,7 +169,7 @@ func (l *Lab) startRegistry(ctx context.Context) (err error) {
 
 func (l *Lab) startVCenter(ctx context.Context) (err error) {
 	l.vc, err = vsphere.New(ctx, vsphere.Config{
-		Listen: l.cfg.Listen, Dir: l.cfg.Dir, User: l.cfg.User, Password: l.cfg.Password,
+		ESX: l.cfg.ESX, Listen: l.cfg.Listen, Dir: l.cfg.Dir, User: l.cfg.User, Password: l.cfg.Password,
 		TLS:        &tls.Config{Certificates: []tls.Certificate{l.cert}, MinVersion: tls.VersionTLS12},
 		Datastores: l.datastores(),
 		Gone:       l.gone,

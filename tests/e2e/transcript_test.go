@@ -216,7 +216,7 @@ func (tr *transcript) volumes() {
 func (tr *transcript) looks(bundle string) {
 	tr.t.Helper()
 	tr.want(tr.machine("ls"), "acc", harness.VCH, "192.168.128.60")
-	tr.want(tr.machine("certificate show", "--name", "acc", "--cert-path", tr.endpoint.Certs), "127.0.0.1", "server-cert.pem")
+	tr.want(tr.machine("certificate show", "--name", "acc"), "127.0.0.1", "server-cert.pem")
 	tr.want(tr.machine("update firewall", "--allow"), "2376/tcp")
 	tr.machine("debug", "--name", "acc", "--cert-path", tr.endpoint.Certs, "--admin-host", harness.Address("127.0.0.1", 478), "--bundle", bundle)
 	if st, err := os.Stat(bundle); err != nil || st.Size() < 1000 {

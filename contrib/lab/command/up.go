@@ -34,7 +34,8 @@ func upCommand(dir cli.Flag) *cli.Command {
 			&cli.StringFlag{Name: "registry", Value: "127.0.0.1:5000", Usage: "address of the OCI registry; \"off\" for none"},
 			&cli.StringFlag{Name: "registry-root", Value: "build/registry", Usage: "folder of the registry's files"},
 			&cli.StringFlag{Name: "images", Value: "build/images", Usage: "folder of built images; its subfolder registry is served when --registry-root is not given and it exists"},
-			&cli.StringFlag{Name: "user", Value: lab.DefaultUser, Usage: "vCenter's administrator"},
+			&cli.BoolFlag{Name: "esx", Usage: "be an ESXi host that no vCenter manages"},
+			&cli.StringFlag{Name: "user", DefaultText: lab.DefaultUser + "; " + lab.DefaultESXUser + " with --esx", Usage: "vCenter's administrator"},
 			&cli.StringFlag{Name: "password", Value: lab.DefaultPassword, Usage: "and the password"},
 			&cli.StringSliceFlag{Name: "datastore-size", Usage: "limit a datastore, `NAME=MiB`; the datastore \"tiny\" has 64"},
 			&cli.StringFlag{Name: "cpu", Usage: "QEMU's CPU model"},
@@ -157,7 +158,7 @@ func config(c *cli.Context) (lab.Config, error) {
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	quiet(log)
-	cfg := lab.Config{Dir: c.String("dir"), Listen: c.String("listen"), Registry: c.String("registry"),
+	cfg := lab.Config{ESX: c.Bool("esx"), Dir: c.String("dir"), Listen: c.String("listen"), Registry: c.String("registry"),
 		RegistryRoot: registryRoot(c), User: c.String("user"), Password: c.String("password"), CPU: c.String("cpu"),
 		Accel: c.String("accel"), DatastoreSizes: map[string]int64{}, Log: log}
 	for _, s := range c.StringSlice("datastore-size") {

@@ -20,6 +20,9 @@ func (s *Server) size() {
 		return
 	}
 	n := int64(len(hostNames()))
+	if s.cfg.ESX {
+		n = 1
+	}
 	memory := int64(si.Totalram) * int64(si.Unit) / n >> 20 << 20 // whole MB
 	threads := max(int16(runtime.NumCPU()/int(n)), 1)
 	for _, e := range s.reg.All("HostSystem") {
@@ -41,11 +44,8 @@ func (s *Server) size() {
 		sum.MemorySize, sum.NumCpuCores, sum.NumCpuThreads, sum.CpuMhz = memory, threads, threads, hostMHz
 		h.Summary.Hardware = &sum
 	}
-	for _, e := range s.reg.All("ClusterComputeResource") {
-		c, ok := e.(*simulator.ClusterComputeResource)
-		if !ok || c.Summary == nil {
-			continue
-		}
+	for _, c := range s.computeResources() {
+		n := int64(len(c.Host))
 		cs := c.Summary.GetComputeResourceSummary()
 		cs.NumCpuCores, cs.NumCpuThreads, cs.TotalCpu = threads*int16(n), threads*int16(n), int32(threads)*int32(n)*hostMHz
 		cs.TotalMemory = memory * n
@@ -56,11 +56,7 @@ func (s *Server) size() {
 // bound sets what each pool may use at most, as vSphere computes it: its limit, the limits above it
 // and what the hosts have, whichever is least.
 func (s *Server) bound(ctx *simulator.Context) {
-	for _, e := range s.reg.All("ClusterComputeResource") {
-		c, ok := e.(*simulator.ClusterComputeResource)
-		if !ok || c.ResourcePool == nil || c.Summary == nil {
-			continue
-		}
+	for _, c := range s.computeResources() {
 		cs := c.Summary.GetComputeResourceSummary()
 		s.boundRoot(*c.ResourcePool, int64(cs.TotalCpu), cs.TotalMemory)
 		s.boundPool(ctx, *c.ResourcePool, int64(cs.TotalCpu), cs.TotalMemory)
@@ -109,4 +105,24 @@ func (s *Server) boundPool(ctx *simulator.Context, ref types.ManagedObjectRefere
 	for _, b := range below {
 		s.boundPool(ctx, b, cpu, memory)
 	}
+}
+
+// computeResources are the clusters and the hosts in none.
+func (s *Server) computeResources() []*mo.ComputeResource {
+	var l []*mo.ComputeResource
+	for _, kind := range []string{"ClusterComputeResource", "ComputeResource"} {
+		for _, e := range s.reg.All(kind) {
+			var c *mo.ComputeResource
+			switch o := e.(type) {
+			case *simulator.ClusterComputeResource:
+				c = &o.ComputeResource
+			case *mo.ComputeResource:
+				c = o
+			}
+			if c != nil && c.ResourcePool != nil && c.Summary != nil {
+				l = append(l, c)
+			}
+		}
+	}
+	return l
 }

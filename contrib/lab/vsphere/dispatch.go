@@ -101,6 +101,9 @@ func (o *observer) Reference() types.ManagedObjectReference {
 }
 
 func (o *observer) PutObject(_ *simulator.Context, obj mo.Reference) {
+	if n, ok := obj.(*mo.Network); ok && o.server.cfg.ESX {
+		o.server.onAll(n)
+	}
 	o.server.store.touch(obj.Reference())
 }
 

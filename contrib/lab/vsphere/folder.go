@@ -53,7 +53,7 @@ func (s *Server) serveFolder(mux *http.ServeMux) {
 }
 
 func (s *Server) unknownDatacenter(path string) bool {
-	return path != "" && strings.Trim(path, "/") != DatacenterName
+	return path != "" && strings.Trim(path, "/") != s.datacenterName()
 }
 
 // caller returns who makes a request: the user of a live session's cookie, or the user and password

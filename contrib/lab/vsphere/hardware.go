@@ -94,10 +94,13 @@ func segment(c *types.VirtualEthernetCard) string {
 	case *types.VirtualEthernetCardDistributedVirtualPortBackingInfo:
 		return b.Port.PortgroupKey
 	case *types.VirtualEthernetCardNetworkBackingInfo:
-		return "network:" + b.DeviceName
+		return standardSegment(b.DeviceName)
 	}
 	return "nowhere"
 }
+
+// standardSegment is the switch of a standard network.
+func standardSegment(name string) string { return "network:" + name }
 
 // medium is the ISO file in a drive, if one is to be connected.
 func (s *Server) medium(cd *types.VirtualCdrom) string {

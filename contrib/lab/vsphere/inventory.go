@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/object"
-	"github.com/vmware/govmomi/property"
 	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/simulator/esx"
 	"github.com/vmware/govmomi/simulator/vpx"
 	"github.com/vmware/govmomi/vim25"
-	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
@@ -32,7 +30,11 @@ func portgroupNames() []string { return []string{PublicNetwork, "bridge", "bridg
 // inventory makes the objects that every lab has. The calls are the same each time and come one
 // after another, so each object has the same reference each time.
 func (s *Server) inventory(ctx context.Context) error {
-	sctx, instance := simulator.NewServiceInstance(simulator.NewContext(), vpx.ServiceContent, vpx.RootFolder)
+	content, root := vpx.ServiceContent, vpx.RootFolder
+	if s.cfg.ESX {
+		content, root = esx.ServiceContent, esx.RootFolder
+	}
+	sctx, instance := simulator.NewServiceInstance(simulator.NewContext(), content, root)
 	s.service = simulator.New(sctx, instance)
 	s.reg, s.content = sctx.Map, instance.Content
 	s.installDiskManager()
@@ -42,26 +44,15 @@ func (s *Server) inventory(ctx context.Context) error {
 		return err
 	}
 	b := builder{ctx: ctx, c: c}
-	dc := b.datacenter()
-	dvs := b.dvs(dc)
-	for _, pg := range portgroupNames() {
-		b.portgroup(dvs, pg)
-	}
-	hosts := b.cluster(dc, dvs)
-	for _, ds := range s.cfg.Datastores {
-		b.datastore(hosts, ds)
-	}
-	// Later additions come last: what is above keeps the references that saved inventories know.
-	b.portgroup(dvs, ClientNetwork)
-	if h := b.host(dc); h != nil {
-		b.join(dvs, []*object.HostSystem{h})
-		for _, ds := range s.cfg.Datastores {
-			b.datastore([]*object.HostSystem{h}, ds)
-		}
+	if s.cfg.ESX {
+		b.standalone(s.cfg.Datastores)
+	} else {
+		b.vcenter(s.cfg.Datastores)
 	}
 	if b.err != nil {
 		return b.err
 	}
+	s.onHosts()
 	s.size()
 	s.bound(sctx)
 	s.baseRefs = map[types.ManagedObjectReference]bool{}
@@ -70,6 +61,27 @@ func (s *Server) inventory(ctx context.Context) error {
 	}
 	s.refreshDatastores()
 	return nil
+}
+
+// vcenter makes the inventory of a vCenter.
+func (b *builder) vcenter(datastores []Datastore) {
+	dc := b.datacenter()
+	dvs := b.dvs(dc)
+	for _, pg := range portgroupNames() {
+		b.portgroup(dvs, pg)
+	}
+	hosts := b.cluster(dc, dvs)
+	for _, ds := range datastores {
+		b.datastore(hosts, ds)
+	}
+	// Later additions come last: what is above keeps the references that saved inventories know.
+	b.portgroup(dvs, ClientNetwork)
+	if h := b.host(dc); h != nil {
+		b.join(dvs, []*object.HostSystem{h})
+		for _, ds := range datastores {
+			b.datastore([]*object.HostSystem{h}, ds)
+		}
+	}
 }
 
 // builder makes inventory through the API; the first error sticks.
@@ -204,24 +216,4 @@ func (b *builder) datastore(hosts []*object.HostSystem, ds Datastore) {
 			return
 		}
 	}
-}
-
-// Check logs in as a client would and looks the inventory over; it is what `vic-lab status` runs.
-func Check(ctx context.Context, c *vim25.Client) (vms []mo.VirtualMachine, err error) {
-	f := find.NewFinder(c)
-	dc, err := f.Datacenter(ctx, DatacenterName)
-	if err != nil {
-		return nil, err
-	}
-	f.SetDatacenter(dc)
-	list, err := f.VirtualMachineList(ctx, "/"+DatacenterName+"/vm/...")
-	if err != nil || len(list) == 0 {
-		return nil, nil //nolint:nilerr // the finder reports an empty inventory as an error
-	}
-	refs := make([]types.ManagedObjectReference, len(list))
-	for i, vm := range list {
-		refs[i] = vm.Reference()
-	}
-	err = property.DefaultCollector(c).Retrieve(ctx, refs, []string{"name", "runtime.powerState", "guest.ipAddress"}, &vms)
-	return vms, err
 }

@@ -189,6 +189,9 @@ func (p *labPool) Unlock() {}
 
 // CreateVApp makes a vApp.
 func (p *labPool) CreateVApp(ctx *simulator.Context, req *types.CreateVApp) (res soap.HasFault) {
+	if p.lab.cfg.ESX {
+		return &methods.CreateVAppBody{Fault_: simulator.Fault("", &types.NotSupported{})} // vApps are vCenter's
+	}
 	ctx.WithLock(p.ResourcePool, func() { res = p.ResourcePool.CreateVApp(ctx, req) })
 	p.lab.intoFolder(ctx, res)
 	p.lab.bound(ctx)

@@ -48,6 +48,7 @@ type Machine interface {
 // Config configures a Server.
 type Config struct {
 	Listen   string // host:port; port 0 picks one
+	ESX      bool   // a host that no vCenter manages, instead of a vCenter
 	Dir      string // state and the run files of VMs
 	User     string // with its domain
 	Password string
@@ -229,6 +230,9 @@ func (s *Server) PortgroupKey(name string) (string, bool) {
 		if pg, ok := e.(*simulator.DistributedVirtualPortgroup); ok && pg.Name == name {
 			return pg.Self.Value, true
 		}
+	}
+	if s.cfg.ESX && s.networkExists(name) {
+		return standardSegment(name), true
 	}
 	return "", false
 }

@@ -259,8 +259,7 @@ func (d *Driver) backing(ctx context.Context, portgroup string) (types.BaseVirtu
 	if ok {
 		return b, nil
 	}
-	ref := types.ManagedObjectReference{Type: "DistributedVirtualPortgroup", Value: portgroup}
-	b, err := object.NewDistributedVirtualPortgroup(d.session.Client(), ref).EthernetCardBackingInfo(ctx)
+	b, err := d.networkOf(portgroup).EthernetCardBackingInfo(ctx)
 	if err != nil {
 		return nil, session.Error("port group "+portgroup, err)
 	}
@@ -268,4 +267,13 @@ func (d *Driver) backing(ctx context.Context, portgroup string) (types.BaseVirtu
 	defer d.mu.Unlock()
 	d.backings[portgroup] = b
 	return b, nil
+}
+
+// networkOf is the object that an id of the configuration means: a distributed port group, or a standard
+// one, as all those of a stand-alone host are. vSphere's ids tell them apart.
+func (d *Driver) networkOf(portgroup string) object.NetworkReference {
+	if strings.HasPrefix(portgroup, "dvportgroup-") {
+		return object.NewDistributedVirtualPortgroup(d.session.Client(), types.ManagedObjectReference{Type: "DistributedVirtualPortgroup", Value: portgroup})
+	}
+	return object.NewNetwork(d.session.Client(), types.ManagedObjectReference{Type: "Network", Value: portgroup})
 }
