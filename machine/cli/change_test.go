@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openvic/vic/machine/operation"
 	"github.com/openvic/vic/machine/simtest"
 	"github.com/openvic/vic/machine/vch"
 )
@@ -41,6 +42,11 @@ func TestConfigureAddsRemovesAndRefuses(t *testing.T) {
 	if o := options(); strings.Join(o["insecure-registry"], " ") != "b:2" || o["memory"] != nil || len(o["container-network"]) != 1 || o["container-network-dns"] != nil {
 		t.Errorf("%v", o)
 	}
+	t.Setenv(operation.OpsPasswordEnv, "of another command")
+	if r := configure("--memory", "0"); r.code != 0 {
+		t.Errorf("with a password in the environment: %+v", r)
+	}
+	t.Setenv(operation.OpsPasswordEnv, "")
 	before := s.Inventory()
 	for _, c := range []struct {
 		args []string

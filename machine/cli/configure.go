@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -19,7 +20,11 @@ func (a *app) configureCommand() *cli.Command {
 
 func (a *app) configure(c *cli.Context) error {
 	return a.connected(c, func(ctx context.Context, s *session.Session) error {
-		_, err := operation.Configure(ctx, s, query(c), given(c, operation.ConfigureOptions()), operation.Local{Version: a.version}, progress.New(a.out))
+		v := given(c, operation.ConfigureOptions())
+		if v.String("ops-user") == "" && v.String("ops-password") == os.Getenv(operation.OpsPasswordEnv) {
+			v.Set("ops-password") // it is there for other commands
+		}
+		_, err := operation.Configure(ctx, s, query(c), v, operation.Local{Version: a.version}, progress.New(a.out))
 		return a.shown(err)
 	})
 }

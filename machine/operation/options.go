@@ -211,10 +211,13 @@ func tlsFlags() []option.Option {
 	}
 }
 
+// OpsPasswordEnv is the environment variable of --ops-password.
+const OpsPasswordEnv = "VIC_MACHINE_OPS_PASSWORD"
+
 func opsFlags() []option.Option {
 	return []option.Option{
 		option.Str(groupOps, "ops-user", "", "account that the endpoint uses, with its domain: `user@domain`; else the one that --user names"),
-		option.Str(groupOps, "ops-password", "", "its `password`").FromEnv("VIC_MACHINE_OPS_PASSWORD").Hidden(),
+		option.Str(groupOps, "ops-password", "", "its `password`").FromEnv(OpsPasswordEnv).Hidden(),
 		option.Flag(groupOps, "ops-grant-perms", "", "give it the privileges that it needs, and no more; configure mends them"),
 	}
 }

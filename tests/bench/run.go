@@ -18,7 +18,7 @@ func (b *bench) run() error {
 	}
 	var firsts, ends, creates, starts, uptimes, bare []time.Duration
 	for range b.runs {
-		alone, err := b.bootAlone()
+		alone, err := b.bootAlone("bootstrap.iso", 256, 1)
 		if err != nil {
 			return err
 		}
@@ -65,12 +65,12 @@ func (b *bench) steps() (create, start, uptime time.Duration, err error) {
 	return create, start, time.Duration(up * float64(time.Second)), err
 }
 
-// bootAlone boots the container VMs' ISO in a QEMU without a lab and returns when the tether's
-// first line is on the serial console.
-func (b *bench) bootAlone() (time.Duration, error) {
+// bootAlone boots an ISO in a QEMU without a lab and returns when the tether's first line is on the
+// serial console.
+func (b *bench) bootAlone(iso string, memoryMB, cpus int) (time.Duration, error) {
 	cmd := exec.Command("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-M", "q35",
-		"-accel", "tcg,tb-size=64", "-m", "256", "-smp", "1", "-device", "pvscsi",
-		"-cdrom", filepath.Join(b.Build, "iso", "bootstrap.iso"), "-serial", "stdio")
+		"-accel", "tcg,tb-size=64", "-m", strconv.Itoa(memoryMB), "-smp", strconv.Itoa(cpus), "-device", "pvscsi",
+		"-cdrom", filepath.Join(b.Build, "iso", iso), "-serial", "stdio")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, err
@@ -88,5 +88,5 @@ func (b *bench) bootAlone() (time.Duration, error) {
 			return time.Since(start), nil
 		}
 	}
-	return 0, fmt.Errorf("%s booted by QEMU alone printed no line of the tether within a minute", "bootstrap.iso")
+	return 0, fmt.Errorf("%s booted by QEMU alone printed no line of the tether within a minute", iso)
 }
