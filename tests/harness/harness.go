@@ -63,6 +63,7 @@ func Main(f func(*Lab) int) int {
 		return 1
 	}
 	defer l.Down()
+	defer l.downOnSignal()()
 	if err := l.Up(); err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err)
 		l.Diagnose()
@@ -110,8 +111,8 @@ func (l *Lab) Up() error {
 	if err := linkTree(filepath.Join(l.Build, "registry"), registry); err != nil {
 		return err
 	}
-	if _, err := Command(l.Bin("vic-lab"), "up", "--dir", l.Dir, "--listen", VCenterAddr,
-		"--registry", RegistryAddr, "--registry-root", registry); err != nil {
+	up := append([]string{"up", "--dir", l.Dir, "--listen", VCenterAddr, "--registry", RegistryAddr, "--registry-root", registry}, Until()...)
+	if _, err := Command(l.Bin("vic-lab"), up...); err != nil {
 		return err
 	}
 	tp, err := fingerprint(VCenterAddr)

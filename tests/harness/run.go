@@ -9,8 +9,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -76,6 +79,35 @@ func (l *Lab) Down() {
 		fmt.Fprintln(os.Stderr, "e2e:", err, out)
 	}
 	os.RemoveAll(l.root)
+}
+
+// Until are the options of vic-lab up for a lab that ends with this process, however that ends.
+func Until() []string {
+	if os.Getenv("VIC_E2E_KEEP") != "" {
+		return nil
+	}
+	return []string{"--until", strconv.Itoa(os.Getpid())}
+}
+
+// downOnSignal takes the lab and its folder away when the tests are interrupted, and ends the process then.
+// The function that it returns ends the watch.
+func (l *Lab) downOnSignal() func() {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case s := <-c:
+			Progress("%s: ending", s)
+			l.Down()
+			os.Exit(130)
+		case <-done:
+		}
+	}()
+	return func() {
+		signal.Stop(c)
+		close(done)
+	}
 }
 
 // Inventory lists the VMs, vApps, folders and datastore files, one a line.

@@ -42,6 +42,7 @@ func upCommand(dir cli.Flag) *cli.Command {
 			&cli.StringFlag{Name: "accel", Usage: "tcg or kvm; default by what the CPU offers"},
 			&cli.BoolFlag{Name: "foreground", Usage: "do not become a daemon; log to standard error"},
 			&cli.BoolFlag{Name: "debug", Usage: "log more"},
+			&cli.IntFlag{Name: "until", Usage: "go down when the process of this `ID` ends, for tests: a lab is a daemon and would outlive them"},
 			&cli.BoolFlag{Name: "hosts", Value: true, Usage: "when root, put the lab's names into /etc/hosts"},
 		},
 		Action: up,
@@ -126,6 +127,11 @@ func foreground(c *cli.Context) error {
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGHUP)
+	ended, err := processEnd(c.Int("until"))
+	if err != nil {
+		report(err)
+		return err
+	}
 	cfg, err := config(c)
 	var l *lab.Lab
 	var ln net.Listener
@@ -144,6 +150,8 @@ func foreground(c *cli.Context) error {
 	report(nil)
 	select {
 	case <-ctx.Done():
+	case <-ended:
+		cfg.Log.Info("the process that this lab was for has ended", "pid", c.Int("until"))
 	case <-l.Done():
 		err = <-served
 	case err = <-served:
