@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/openvic/vic/core/event"
 	"github.com/openvic/vic/sdk/errdef"
@@ -57,43 +56,6 @@ func (e *Engine) CreateNetwork(ctx context.Context, req network.CreateRequest) (
 	e.emitNetwork(n.ID, n.Name, n.Driver, "create")
 	return n, nil
 }
-
-// RemoveNetwork removes a network that no container is on.
-func (e *Engine) RemoveNetwork(ctx context.Context, ref string) error {
-	n, err := e.FindNetwork(ctx, ref)
-	if err != nil {
-		return err
-	}
-	if n.Given {
-		return fail(errdef.ErrDenied, "%s is a pre-defined network and cannot be removed", n.Name)
-	}
-	if users := e.onNetwork(n.ID); len(users) > 0 {
-		return fail(errdef.ErrDenied, "error while removing network: network %s has active endpoints (%s)", n.Name, strings.Join(users, ", "))
-	}
-	ctx, cancel := e.detached(ctx)
-	defer cancel()
-	if err := e.opts.Network.Remove(ctx, n.ID); err != nil {
-		return fmt.Errorf("error while removing network: %w", err)
-	}
-	e.emitNetwork(n.ID, n.Name, n.Driver, "destroy")
-	return nil
-}
-
-// onNetwork lists the containers that have a place on a network, running or not.
-func (e *Engine) onNetwork(id string) []string {
-	var out []string
-	for _, c := range e.List() {
-		for _, a := range c.Networks {
-			if a.NetworkID == id {
-				out = append(out, fmt.Sprintf("name:%q id:%q", c.Name, EndpointID(c.ID, id)[:12]))
-			}
-		}
-	}
-	return out
-}
-
-// InUse says whether a container, running or not, is on a network.
-func (e *Engine) InUse(networkID string) bool { return len(e.onNetwork(networkID)) > 0 }
 
 // Connect puts a container on one more network; a running one gets a NIC.
 func (e *Engine) Connect(ctx context.Context, networkRef, containerRef string, w NetworkRequest) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -199,4 +200,31 @@ func TestPortsFollowTheNetwork(t *testing.T) {
 	if p := w.World.Network.Published(c.ID); len(p) != 1 || p[0].HostPort != 8080 {
 		t.Errorf("on the new network: %v", p)
 	}
+}
+
+// As with Docker, a network goes when only containers that are off are on it; they cannot be started then,
+// but they can be removed.
+func TestContainersThatAreOffDoNotHoldANetwork(t *testing.T) {
+	w := newWorld(t)
+	n := w.makeNetwork("front")
+	c := w.create("cc", []string{"sleep"}, on("front"))
+	w.must(w.Start(ctx(t), c.ID))
+	if err := w.RemoveNetwork(ctx(t), "front"); !errors.Is(err, errdef.ErrDenied) || !w.InUse(n.ID) {
+		t.Errorf("while it runs: %v", err)
+	}
+	zero := 0
+	w.must(w.Stop(ctx(t), c.ID, engine.StopOptions{Timeout: &zero}))
+	w.World.Network.Fail("Remove", errdef.ErrUnavailable)
+	if err := w.RemoveNetwork(ctx(t), "front"); !errors.Is(err, errdef.ErrUnavailable) {
+		t.Errorf("a network that cannot be removed: %v", err)
+	}
+	if _, ok := w.World.Network.Joined(n.ID, c.ID); !ok {
+		t.Error("the network stays, and the container has lost its place")
+	}
+	w.must(w.RemoveNetwork(ctx(t), "front"))
+	err := w.Start(ctx(t), c.ID)
+	if !errors.Is(err, errdef.ErrNotFound) || !strings.Contains(err.Error(), "network "+n.ID+" not found") {
+		t.Errorf("start without the network: %v", err)
+	}
+	w.must(w.Remove(ctx(t), c.ID, engine.RemoveOptions{}))
 }

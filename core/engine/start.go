@@ -82,6 +82,9 @@ func (e *Engine) start(ctx context.Context, c *container) error {
 
 // power makes a container's next run, with all that it needs, and powers its VM on.
 func (e *Engine) power(ctx context.Context, c *container) (*run, error) {
+	if err := e.checkNetworks(ctx, c); err != nil {
+		return nil, err
+	}
 	if err := e.claim(ctx, c); err != nil {
 		return nil, err
 	}
