@@ -50,6 +50,12 @@ func (c *call) run() (*reply, error) {
 	if err := c.readBody(); err != nil {
 		return nil, err
 	}
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	default:
+		return nil, problemError{Problem{Type: "busy", Status: http.StatusServiceUnavailable, Detail: "too many requests are being answered", RetryAfter: 5}}
+	}
 	ctx, cancel := operation.WithTimeout(c.r.Context(), c.timeout)
 	defer cancel()
 	if c.sess, err = c.connect(ctx, c.r, t); err != nil {

@@ -259,6 +259,22 @@ func TestASlowBodyIsRefusedButNotSlowWork(t *testing.T) {
 	}
 }
 
+func TestRequestsAreBounded(t *testing.T) {
+	a := newAPI(t, nil)
+	for range maxAsking {
+		a.svc.slots <- struct{}{}
+	}
+	if r := a.do("GET", a.at("/vch"), nil); r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
+		t.Errorf("one too many: %d %s", r.status, r.body)
+	}
+	<-a.svc.slots
+	for range 2 {
+		if r := a.do("GET", a.at("/vch"), nil); r.status != http.StatusOK {
+			t.Errorf("when there is room: %d %s", r.status, r.body)
+		}
+	}
+}
+
 func TestOnlyAllowedTargetsAreAsked(t *testing.T) {
 	a := newAPI(t, func(c *Config) { c.Targets = []string{"vcenter.example.com"} })
 	if r := a.do("GET", a.at("/vch"), nil); r.status != http.StatusForbidden || !strings.Contains(string(r.body), "--allow-target") {

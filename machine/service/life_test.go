@@ -245,3 +245,28 @@ func TestATaskThatIsCanceledRemovesWhatItMade(t *testing.T) {
 		t.Errorf("after it was forgotten: %d", r.status)
 	}
 }
+
+func TestTheEndOfTheServiceUndoesACreate(t *testing.T) {
+	a := newAPI(t, nil)
+	before := a.sim.Inventory()
+	var acc Accepted
+	a.into(a.do("POST", a.at("/vch"), newVCH(nil)), http.StatusAccepted, &acc)
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if _, err := a.sim.Find("vch1"); err == nil {
+			break
+		}
+	}
+	a.svc.Interrupt()
+	if err := a.svc.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after := a.sim.Inventory(); after != before {
+		t.Errorf("left behind:\n%s", after)
+	}
+	if v := a.svc.tasks.get(acc.Task.ID).snapshot(); v.State != Canceled {
+		t.Errorf("%+v", v)
+	}
+	if r := a.do("POST", a.at("/vch"), newVCH(nil)); r.status != http.StatusServiceUnavailable {
+		t.Errorf("another one: %d", r.status)
+	}
+}

@@ -46,9 +46,10 @@ func Document() map[string]any {
 
 // operation is what the document says of a route.
 func (r route) operation(s *schemas) map[string]any {
-	op := map[string]any{"operationId": r.id, "summary": capital(r.summary), "responses": r.responses(s)}
+	op := map[string]any{"operationId": r.id, "summary": capital(r.summary), "responses": r.responses(s), "tags": []string{r.tag()}}
+	var text []string
 	if r.text != "" {
-		op["description"] = r.text
+		text = append(text, r.text)
 	}
 	if p := r.parameters(); len(p) > 0 {
 		op["parameters"] = p
@@ -58,6 +59,10 @@ func (r route) operation(s *schemas) map[string]any {
 	}
 	if r.result != nil {
 		op["x-task-result"] = s.of(reflect.TypeOf(r.result))
+		text = append(text, "The result of its task is a "+nameOf(reflect.TypeOf(r.result))+".")
+	}
+	if len(text) > 0 {
+		op["description"] = strings.Join(text, " ")
 	}
 	switch {
 	case r.needsVSphere():
@@ -68,6 +73,19 @@ func (r route) operation(s *schemas) map[string]any {
 		op["security"] = []any{}
 	}
 	return op
+}
+
+// tag groups routes for who reads the document.
+func (r route) tag() string {
+	switch {
+	case strings.Contains(r.path, "/certificate"):
+		return "certificates"
+	case strings.Contains(r.path, "/tasks"):
+		return "tasks"
+	case strings.Contains(r.path, "/vch"):
+		return "VCHs"
+	}
+	return "service"
 }
 
 // bodyName is what the options of a route are called; some routes share them.

@@ -32,6 +32,9 @@ type Config struct {
 // maxBody is the most that a request may bring: certificates and options are a few KiB.
 const maxBody = 1 << 20
 
+// maxAsking bounds how many requests have a session of vSphere at a time, beside the tasks.
+const maxAsking = 64
+
 // Service answers requests; it is an http.Handler.
 type Service struct {
 	cfg      Config
@@ -39,6 +42,7 @@ type Service struct {
 	tasks    *tasks
 	failures *failures
 	bodyTime time.Duration
+	slots    chan struct{} // one for each request that may ask vSphere now
 }
 
 var _ http.Handler = (*Service)(nil)
@@ -57,7 +61,7 @@ func New(ctx context.Context, cfg Config) *Service {
 	if cfg.FailedLogins == 0 {
 		cfg.FailedLogins = 5
 	}
-	s := &Service{cfg: cfg, tasks: newTasks(ctx, cfg), failures: newFailures(cfg.FailedLogins, time.Minute), bodyTime: bodyTime}
+	s := &Service{cfg: cfg, tasks: newTasks(ctx, cfg), failures: newFailures(cfg.FailedLogins, time.Minute), bodyTime: bodyTime, slots: make(chan struct{}, maxAsking)}
 	mux := http.NewServeMux()
 	for _, r := range routes() {
 		mux.HandleFunc(r.method+" "+r.path, s.serve(r))
