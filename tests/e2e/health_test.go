@@ -8,7 +8,7 @@ import (
 )
 
 func TestHealthCheckFollowsTheContainer(t *testing.T) {
-	since := clock(t)
+	since := now()
 	id := container(t, "--health-cmd", "cat /ok", "--health-interval", "500ms", "--health-retries", "2", "busybox", "sh", "-c", "sleep 2; echo fine > /ok; sleep 600")
 	health := func() string {
 		return strings.TrimSpace(dockerRun(t.Context(), nil, "inspect", "--format", "{{.State.Health.Status}}", id).Stdout)
@@ -37,7 +37,7 @@ func TestHealthCheckFollowsTheContainer(t *testing.T) {
 	if h.FailingStreak < 2 || last.ExitCode != 1 || !strings.Contains(last.Output, "No such file") {
 		t.Errorf("health %+v", h)
 	}
-	out := docker(t, "events", "--since", since, "--until", clock(t),
+	out := docker(t, "events", "--since", since, "--until", now(),
 		"--filter", "container="+id, "--filter", "event=health_status", "--format", "{{.Action}}")
 	if got := strings.ReplaceAll(strings.TrimSpace(out), "\n", ","); !strings.HasSuffix(got, "health_status: healthy,health_status: unhealthy") {
 		t.Errorf("events %q", out)

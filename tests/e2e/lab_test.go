@@ -60,11 +60,8 @@ func container(t *testing.T, args ...string) string {
 	return id
 }
 
-// clock is the time by the clock of the endpoint VM, by which events and logs are asked for.
-func clock(t *testing.T) string {
-	t.Helper()
-	return strings.TrimSpace(docker(t, "info", "--format", "{{.SystemTime}}"))
-}
+// now is the time as docker events takes it.
+func now() string { return time.Now().Format(time.RFC3339Nano) }
 
 func inspect(t *testing.T, id, format string) string {
 	t.Helper()

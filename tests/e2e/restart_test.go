@@ -21,7 +21,7 @@ func restarts(t *testing.T, id string) int {
 }
 
 func TestOnFailureGivesUp(t *testing.T) {
-	since := clock(t)
+	since := now()
 	id := container(t, "--restart", "on-failure:3", "busybox", "sh", "-c", "echo run; exit 3")
 	within(t, time.Minute, func() string {
 		return differs(inspect(t, id, "{{.State.Status}} {{.RestartCount}} {{.State.ExitCode}}"), "exited 3 3")
@@ -30,7 +30,7 @@ func TestOnFailureGivesUp(t *testing.T) {
 		t.Errorf("logs %q", got)
 	}
 	within(t, 10*time.Second, func() string {
-		out := docker(t, "events", "--since", since, "--until", clock(t),
+		out := docker(t, "events", "--since", since, "--until", now(),
 			"--filter", "container="+id, "--filter", "event=die", "--filter", "event=start", "--format", "{{.Action}}")
 		return differs(strings.Join(strings.Fields(out), " "), "start die start die start die start die")
 	})
