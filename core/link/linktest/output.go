@@ -31,7 +31,7 @@ func NewOutput() *Output { return &Output{changed: make(chan struct{})} }
 func (o *Output) Write(stream int, p []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	r := Record{Offset: o.end, Next: o.end + int64(len(p)) + 16, Stream: stream, Time: time.Now(), Data: bytes.Clone(p)}
+	r := Record{Offset: o.end, Next: o.end + int64(len(p)), Stream: stream, Time: time.Now(), Data: bytes.Clone(p)}
 	o.records, o.end = append(o.records, r), r.Next
 	o.notify()
 }
