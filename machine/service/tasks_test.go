@@ -84,9 +84,8 @@ func TestTasksAreBoundedInNumberAndTime(t *testing.T) {
 func TestAMistakeInOneTaskLeavesTheOthersAlone(t *testing.T) {
 	ts, start := newTasksOf(t, Config{MaxRunning: 2, MaxTasks: 3, KeepTasks: time.Hour})
 	x, err := start("a", func(context.Context, *progress.Log) (any, error) {
-		var none map[string]int
-		none["x"] = 1
-		return nil, nil
+		none := []int{}
+		return none[ts.cfg.MaxRunning], nil
 	})
 	if err != nil {
 		t.Fatal(err)
