@@ -189,13 +189,13 @@ func (c *checker) checkDRS() {
 	}
 }
 
-// checkLicence: distributed switches are a licensed feature of vCenter's hosts. VIC also needed
+// checkLicence: distributed switches are a licensed feature of vCenter's hosts; on a single host the
+// feature is that programs may change anything, which the free licence does not allow. VIC also needed
 // "serialuri"; container VMs here talk over the network instead.
 func (c *checker) checkLicence(ctx context.Context) {
-	const feature = "dvs"
+	feature, remedy := "dvs", "assign a licence that has vSphere Distributed Switch to the hosts"
 	if !c.Session.IsVC() {
-		c.ok("licence", "no special feature needed")
-		return
+		feature, remedy = "vimapi", "assign the host a licence other than the free one, which lets programs read only"
 	}
 	infos, err := c.licences(ctx)
 	if err != nil {
@@ -209,7 +209,7 @@ func (c *checker) checkLicence(ctx context.Context) {
 			return
 		}
 	}
-	c.wrong("licence", "assign a licence that has vSphere Distributed Switch to the hosts", "no licence has the feature %s", feature)
+	c.wrong("licence", remedy, "no licence has the feature %s", feature)
 }
 
 // licences returns those of the hosts, or if none is assigned to a host, all.

@@ -284,4 +284,8 @@ func TestESXi(t *testing.T) {
 	if out.Resources.Bridge == nil || out.Resources.Pool == nil || out.Report.Count(Error) != 1 {
 		t.Errorf("report:\n%s", text(out))
 	}
+	s.Features("vsmp") // the free licence
+	if out = Run(t.Context(), in); out.Report.Count(Error) != 2 || !strings.Contains(text(out), "no licence has the feature vimapi") {
+		t.Errorf("with the free licence:\n%s", text(out))
+	}
 }

@@ -51,12 +51,29 @@ func New(t testing.TB) *Sim {
 	return start(t, m, true)
 }
 
-// NewESX starts a single ESXi host.
+// NewESX starts a single ESXi host, whose licence lets programs change something.
 func NewESX(t testing.TB) *Sim {
 	t.Helper()
 	m := simulator.ESX()
 	m.Machine = 0
-	return start(t, m, false)
+	s := start(t, m, false)
+	s.Features("vimapi")
+	return s
+}
+
+// Features gives the licences these features and no others.
+func (s *Sim) Features(keys ...string) {
+	s.T.Helper()
+	m, ok := s.Model.Map().Get(*s.Session.Client.ServiceContent.LicenseManager).(*simulator.LicenseManager)
+	if !ok {
+		s.T.Fatal("the simulator has no licence manager")
+	}
+	for i := range m.Licenses {
+		m.Licenses[i].Properties = nil
+		for _, k := range keys {
+			m.Licenses[i].Properties = append(m.Licenses[i].Properties, types.KeyAnyValue{Key: "feature", Value: types.KeyValue{Key: k, Value: k}})
+		}
+	}
 }
 
 func start(t testing.TB, m *simulator.Model, vc bool) *Sim {

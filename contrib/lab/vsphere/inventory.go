@@ -45,6 +45,7 @@ func (s *Server) inventory(ctx context.Context) error {
 	}
 	b := builder{ctx: ctx, c: c}
 	if s.cfg.ESX {
+		s.license()
 		b.standalone(s.cfg.Datastores)
 	} else {
 		b.vcenter(s.cfg.Datastores)

@@ -80,3 +80,16 @@ func (s *Server) datacenterName() string {
 	}
 	return DatacenterName
 }
+
+// license adds to the evaluation licence, which has all features, the one that a host asks for before
+// programs may change anything. The simulator lists two features only.
+func (s *Server) license() {
+	m, ok := s.reg.Get(*s.content.LicenseManager).(*simulator.LicenseManager)
+	if !ok {
+		return
+	}
+	for i := range m.Licenses {
+		l := &m.Licenses[i]
+		l.Properties = append(slices.Clone(l.Properties), types.KeyAnyValue{Key: "feature", Value: types.KeyValue{Key: "vimapi", Value: "vSphere API"}})
+	}
+}

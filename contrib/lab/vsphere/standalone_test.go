@@ -9,6 +9,7 @@ import (
 	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/find"
+	"github.com/vmware/govmomi/license"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
@@ -19,8 +20,9 @@ import (
 func TestStandaloneHost(t *testing.T) {
 	dir := t.TempDir()
 	r := &rig{t: t, ctx: t.Context(), dir: dir}
-	s, err := New(r.ctx, Config{ESX: true, Listen: "127.0.0.1:0", Dir: dir, User: "root", Password: "pw", Start: r.start,
-		Datastores: []Datastore{{Name: "datastore1", Path: filepath.Join(dir, "datastores", "datastore1")}}})
+	cfg := Config{ESX: true, Listen: "127.0.0.1:0", Dir: dir, User: "root", Password: "pw", Start: r.start,
+		Datastores: []Datastore{{Name: "datastore1", Path: filepath.Join(dir, "datastores", "datastore1")}}}
+	s, err := New(r.ctx, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +39,9 @@ func TestStandaloneHost(t *testing.T) {
 		t.Fatal(r.dc, err)
 	}
 	r.find.SetDatacenter(r.dc)
+	if l, err := license.NewManager(c.Client).List(r.ctx); err != nil || len(l) != 1 || !license.HasFeature(l[0], "vimapi") {
+		t.Errorf("licences %+v, %v", l, err)
+	}
 	net, err := r.find.Network(r.ctx, "bridge")
 	if err != nil {
 		t.Fatal(err)
@@ -97,5 +102,22 @@ func TestStandaloneHost(t *testing.T) {
 	key, ok := s.PortgroupKey("bridge")
 	if nics := r.last().spec.NICs; !ok || len(nics) != 1 || nics[0].Segment != key {
 		t.Errorf("%v is not on %s", nics, key)
+	}
+
+	// Down and up again: the VM is in its pool, and comes back on.
+	r.must(s.Stop(r.ctx))
+	s.Close()
+	again, err := New(r.ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	again.Resume()
+	eventually(t, "powered on again", func() bool {
+		vms := again.VMs()
+		return len(vms) == 1 && vms[0].Name == "v" && vms[0].Ref == vm.Reference().Value && vms[0].Power == string(poweredOn)
+	})
+	if p := again.vm(vm.Reference()).ResourcePool; *p != pool.Reference() {
+		t.Errorf("its pool is %s", p)
 	}
 }
