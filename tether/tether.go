@@ -53,6 +53,11 @@ func (b *boot) run(ctx context.Context) error {
 	}
 	b.trace.Step("tether is up")
 	var err error
+	if kernel.Emulated() {
+		if err := kernel.SetTimerSlack(kernel.EmulatedTimerSlack); err != nil {
+			b.log.Warn("timers stay exact, and cost more", "err", err)
+		}
+	}
 	if b.events, err = kernel.NewEvents(ctx); err != nil {
 		return err
 	}

@@ -90,14 +90,14 @@ func TestContainerLife(t *testing.T) {
 	needs(t)
 	disk := makeDisk(t, rootfs)
 	v, c := linked(t, config("sh", "-c", `echo hello; echo oops >&2; echo "$$ $(hostname) $HOME $PATH"; mount | head -1; ls /;
-		cat /etc/resolv.conf; test -w /dev/stdout && ulimit -n; readlink /proc/1/exe; exit 7`), disk)
+		cat /etc/resolv.conf; test -w /dev/stdout && ulimit -n; readlink /proc/1/exe; cat /proc/self/timerslack_ns; exit 7`), disk)
 	out, stderr := output(t, c, "")
 	exit := wait(t, c, "")
 	t.Logf("%s", out)
 	if exit.Code != 7 || stderr != "oops\n" || !strings.HasPrefix(out, "hello\n1 4f1c2d3e5a6b /root /usr/local/sbin:") {
 		t.Errorf("exit %v stderr %q stdout %q", exit, stderr, out)
 	}
-	for _, want := range []string{"nameserver 10.0.2.3\n", "1048576\n", "/bin/busybox\n"} {
+	for _, want := range []string{"nameserver 10.0.2.3\n", "1048576\n", "/bin/busybox\n", "\n50000\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q", want)
 		}

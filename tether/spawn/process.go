@@ -114,6 +114,7 @@ func (p *Program) fill(spec guest.Process, o startOptions, id identity, dir stri
 	p.Files(ends.child)
 	p.limits(spec.Rlimits)
 	p.Umask(0o022)
+	p.ExactTimers()
 	// The directory is entered as root, as Docker does since 20.10, and again checked by the
 	// user's own rights when it is used.
 	if err := p.Chdir(dir); err != nil {

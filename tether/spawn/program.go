@@ -144,6 +144,14 @@ func (p *Program) Chdir(dir string) error {
 	return nil
 }
 
+// timerSlack is the kernel's own for a new process, in nanoseconds; the tether's may be another one.
+const timerSlack = 50_000
+
+// ExactTimers undoes for the process what the tether has set for itself (kernel.SetTimerSlack).
+func (p *Program) ExactTimers() {
+	p.add("timer slack", unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, timerSlack)
+}
+
 // Umask sets the file mode creation mask.
 func (p *Program) Umask(mask uintptr) { p.add("umask", unix.SYS_UMASK, mask) }
 
