@@ -34,9 +34,8 @@ type DHCP struct {
 	Changed func(Lease)
 	Log     *slog.Logger
 
-	client *nclient4.Client
-	lease  *nclient4.Lease
-	now    Lease
+	lease *nclient4.Lease
+	now   Lease
 }
 
 // Acquire gets the first lease; it tries until ctx ends.
@@ -59,7 +58,6 @@ func (d *DHCP) Acquire(ctx context.Context) (Lease, error) {
 
 // Keep renews the lease until ctx ends. Acquire comes first.
 func (d *DHCP) Keep(ctx context.Context) {
-	defer d.client.Close()
 	expires := time.Now().Add(d.now.Duration)
 	wait := d.now.Duration / 2
 	for {
@@ -92,27 +90,29 @@ func (d *DHCP) options() []dhcpv4.Modifier {
 }
 
 func (d *DHCP) request(ctx context.Context) error {
-	if d.client == nil {
-		// The client asks for random numbers without waiting, again and again, which on a machine
-		// without an instruction for them never ends. Waiting makes the kernel find some.
-		if _, err := unix.Getrandom(make([]byte, 1), 0); err != nil {
-			return err
-		}
-		c, err := nclient4.New(d.Interface, nclient4.WithTimeout(time.Second), nclient4.WithRetry(5))
-		if err != nil {
-			return err
-		}
-		d.client = c
-	}
-	lease, err := d.client.Request(ctx, d.options()...)
-	if err != nil {
-		return err
-	}
-	return d.apply(lease)
+	return d.exchange(func(c *nclient4.Client) (*nclient4.Lease, error) { return c.Request(ctx, d.options()...) })
 }
 
 func (d *DHCP) renew(ctx context.Context) error {
-	lease, err := d.client.Renew(ctx, d.lease, d.options()...)
+	return d.exchange(func(c *nclient4.Client) (*nclient4.Lease, error) { return c.Renew(ctx, d.lease, d.options()...) })
+}
+
+// exchange has a client for one lease only: its packet socket takes a copy of every frame that the
+// interface receives, and the client looks at each.
+func (d *DHCP) exchange(ask func(*nclient4.Client) (*nclient4.Lease, error)) error {
+	// The client asks for random numbers without waiting, again and again, which on a machine
+	// without an instruction for them never ends. Waiting makes the kernel find some.
+	if _, err := unix.Getrandom(make([]byte, 1), 0); err != nil {
+		return err
+	}
+	c, err := nclient4.New(d.Interface, nclient4.WithTimeout(time.Second), nclient4.WithRetry(5))
+	if err != nil {
+		return err
+	}
+	lease, err := ask(c)
+	if e := c.Close(); e != nil {
+		d.Log.Warn("DHCP client not closed", "interface", d.Interface, "err", e)
+	}
 	if err != nil {
 		return err
 	}
