@@ -183,6 +183,7 @@ func TestAPortalMakesChangesAndRemovesAVCH(t *testing.T) {
 	}
 	dockerAnswers(t, made.CertPath)
 
+	p.ticketIsGoodOnce(target + "/vch")
 	one := target + "/vch/" + made.VCH.ID
 	start = time.Now()
 	p.follow(p.ask("PATCH", one, "", map[string]any{"memory": 3072, "insecure-registry": []string{"reg.example.com"}}))
@@ -210,6 +211,31 @@ func TestAPortalMakesChangesAndRemovesAVCH(t *testing.T) {
 	for _, secret := range []string{harness.Password, harness.OpsPassword, "PRIVATE KEY"} {
 		if strings.Contains(text(), secret) {
 			t.Errorf("the service's log holds %s", secret)
+		}
+	}
+}
+
+// ticketIsGoodOnce asks as vSphere's own client would let a plug-in ask: with a clone of its session.
+func (p portal) ticketIsGoodOnce(path string) {
+	p.t.Helper()
+	ticket, err := theLab.Govc("session.login", "-clone")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, want := range []int{http.StatusOK, http.StatusUnauthorized} {
+		req, err := http.NewRequestWithContext(p.t.Context(), "GET", p.url+path+"?thumbprint="+theLab.Thumbprint, nil)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		req.Header.Set("X-VMWARE-TICKET", strings.TrimSpace(ticket))
+		res, err := p.client.Do(req)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		b, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode != want || want == http.StatusOK && !strings.Contains(string(b), `"portal"`) {
+			p.t.Errorf("with a ticket: %s, want %d: %v %s", res.Status, want, err, b)
 		}
 	}
 }
