@@ -56,7 +56,12 @@ func within(t *testing.T, d time.Duration, f func() string) time.Duration {
 func container(t *testing.T, args ...string) string {
 	t.Helper()
 	id := strings.TrimSpace(docker(t, append([]string{"run", "-d"}, args...)...))
-	t.Cleanup(func() { dockerRun(context.Background(), nil, "rm", "-f", id) })
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(theLab.Consoles(id[:12], 15))
+		}
+		dockerRun(context.Background(), nil, "rm", "-f", id)
+	})
 	return id
 }
 

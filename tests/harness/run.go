@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -66,6 +67,28 @@ func (l *Lab) Diagnose() {
 		}
 		fmt.Fprintf(os.Stderr, "--- end of %s\n%s\n", filepath.Base(filepath.Dir(f)), b)
 	}
+}
+
+// Consoles is what the VM of a container wrote last, and what its endpoint said of it: at most so many
+// lines of each. The ID is a container's first twelve digits.
+func (l *Lab) Consoles(id string, lines int) string {
+	var out strings.Builder
+	own, _ := filepath.Glob(filepath.Join(l.Dir, "datastores", "*", "*"+id, "console.log"))
+	endpoint, _ := filepath.Glob(filepath.Join(l.Dir, "datastores", "*", VCH, "*", "console.log"))
+	for _, f := range append(own, endpoint...) {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			continue
+		}
+		var last []string
+		for line := range strings.Lines(string(b)) {
+			if slices.Contains(own, f) || strings.Contains(line, id) {
+				last = append(last, line)
+			}
+		}
+		fmt.Fprintf(&out, "--- %s\n%s", filepath.Base(filepath.Dir(f)), strings.Join(last[max(0, len(last)-lines):], ""))
+	}
+	return out.String()
 }
 
 // Down stops the lab and removes its folder.
