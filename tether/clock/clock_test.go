@@ -255,7 +255,7 @@ func TestTheNextSourceIsTheBestThatIsNoTSC(t *testing.T) {
 	for _, c := range []struct{ current, available, want string }{
 		{"tsc", "tsc hpet acpi_pm", "hpet"},
 		{"tsc-early", "hpet tsc-early acpi_pm", "hpet"},
-		{"hpet", "tsc hpet acpi_pm", "acpi_pm"},
+		{"acpi_pm", "tsc hpet acpi_pm", "acpi_pm"},
 		{"tsc", "tsc", ""},
 	} {
 		dir := t.TempDir()

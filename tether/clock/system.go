@@ -84,7 +84,7 @@ func (kernelClock) hasRate(rate float64) bool {
 	return t.Tick == tick && t.Freq >= freq-2 && t.Freq <= freq+2 && t.Status&unix.STA_PLL == 0 // the kernel rounds
 }
 
-// replace has the kernel use another oscillator, and returns its name.
+// replace has the kernel use another oscillator than the TSC, and returns its name.
 func (kernelClock) replace() (string, error) { return replaceSource(sourceDir) }
 
 func replaceSource(dir string) (string, error) {
@@ -96,8 +96,11 @@ func replaceSource(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("clock sources: %w", err)
 	}
+	if now := strings.TrimSpace(string(current)); !isTSC(now) {
+		return now, nil // the kernel has found out by itself just now
+	}
 	for _, name := range strings.Fields(string(available)) { // best first
-		if name == strings.TrimSpace(string(current)) || strings.HasPrefix(name, "tsc") {
+		if isTSC(name) {
 			continue
 		}
 		if err := os.WriteFile(filepath.Join(dir, "current_clocksource"), []byte(name), 0); err != nil {
@@ -107,3 +110,5 @@ func replaceSource(dir string) (string, error) {
 	}
 	return "", fmt.Errorf("no other clock source than %s", strings.TrimSpace(string(current)))
 }
+
+func isTSC(source string) bool { return strings.HasPrefix(source, "tsc") }

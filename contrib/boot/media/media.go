@@ -20,6 +20,11 @@ import (
 
 // cmdline is measured under emulation: without the self tests of the crypto code a boot is 0.27 s
 // faster, and without rewriting the locks of the kernel for one processor (noreplace-smp) 0.22 s.
+//
+// tsc=reliable is what the kernel decides by itself on ESXi, which tells it the TSC's frequency. On an
+// emulator it keeps the kernel's watchdog from waking each VM twice a second, and from giving the TSC up
+// when the host is busy; a TSC whose frequency the kernel misjudged there is found by the tether, which
+// compares it with the host's clock (tether/clock).
 const cmdline = "console=ttyS0 quiet panic=-1 cryptomgr.notests noreplace-smp random.trust_cpu=on tsc=reliable no_timer_check mitigations=off"
 
 // Kernel is an unpacked kernel package.
