@@ -79,7 +79,7 @@ func (e *Engine) admit(ctx context.Context, c *container) (*run, error) {
 				c.definition().Name, need, max(free, 0), limit)
 		}
 	}
-	return e.newRun(c, false)
+	return e.newRun(ctx, c, false)
 }
 
 // memoryOn is the memory of the VMs that are on or about to be.

@@ -183,10 +183,10 @@ func (e *Engine) autoRemoveRead(r *run) {
 	e.autoRemove(r.c)
 }
 
-// autoRemove removes a container that was made with --rm and has ended.
+// autoRemove removes a container that was made with --rm and has ended, however long the platform
+// cannot.
 func (e *Engine) autoRemove(c *container) {
-	ctx, cancel := e.background(5 * time.Minute)
-	defer cancel()
+	ctx := e.ctx
 	for delay := time.Second; ; delay = min(2*delay, time.Minute) {
 		err := e.Remove(ctx, c.id, RemoveOptions{Force: true, Volumes: true})
 		if err == nil || isNotFound(err) {

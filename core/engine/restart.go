@@ -19,19 +19,34 @@ import (
 func (c *container) wantsAgain(code int32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.wantsAgainNow(code)
+}
+
+// wantsAgainNow is wantsAgain with mu held.
+func (c *container) wantsAgainNow(code int32) bool {
 	return !c.removing && !c.removed && !c.keep && !c.def.ManuallyStopped && c.def.Restart.Wants(code, c.state.Restarts)
 }
 
-// startAgain starts the VM of a container after a pause.
-func (e *Engine) startAgain(c *container) {
+// startAgain starts the VM of a container after a pause, unless a user has ended the container since
+// its VM went off.
+func (e *Engine) startAgain(c *container, code int32) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	var pause time.Duration
+	wanted := false
 	c.update(func() {
+		if wanted = c.run == nil && c.wantsAgainNow(code); !wanted {
+			return
+		}
 		c.again = cancel
 		c.state.Restarts++
 		c.state.Status = StatusRestarting
 		pause = c.backoff.Next(c.state.Finished.Sub(c.state.Started))
 	})
+	if !wanted {
+		cancel()
+		e.saveRun(c)
+		return
+	}
 	go func() {
 		defer cancel()
 		for {
@@ -40,7 +55,7 @@ func (e *Engine) startAgain(c *container) {
 			case <-ctx.Done():
 				return
 			}
-			err := e.tryAgain(ctx, c)
+			err := e.tryAgain(ctx, c, cancel, code)
 			if err == nil || ctx.Err() != nil {
 				return
 			}
@@ -59,35 +74,39 @@ func passing(err error) bool {
 	return errors.Is(err, errdef.ErrUnavailable) || errors.Is(err, errdef.ErrPluginDown) || errors.Is(err, errdef.ErrExhausted)
 }
 
-// tryAgain starts the VM, which goes on counting restarts where they were.
-func (e *Engine) tryAgain(ctx context.Context, c *container) error {
+// tryAgain starts the VM, which goes on counting restarts where they were. Until there is a run, and
+// when it came to nothing, the container still waits: whoever ends it ends ctx.
+func (e *Engine) tryAgain(ctx context.Context, c *container, again context.CancelFunc, code int32) error {
 	unlock, err := c.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	d := c.view()
-	if d.State.Status != StatusRestarting {
-		return nil // ended by a user meanwhile
+	if ctx.Err() != nil {
+		return ctx.Err() // ended by a user meanwhile, or started by an administrator
 	}
+	d := c.view()
 	policy := d.Restart
 	policy.Count = d.State.Restarts
 	if err := e.saveUpdate(ctx, c, guest.Update{Restart: &policy}); err != nil {
 		return err
 	}
-	var again context.CancelFunc
-	c.update(func() { again, c.again = c.again, nil }) // from here on it is a start as any other
-	err = e.start(ctx, c)
-	if errors.Is(err, ErrNotModified) {
-		return nil
+	if err = e.launch(ctx, c); err == nil || ctx.Err() != nil {
+		return err
 	}
-	if err != nil {
-		c.update(func() {
-			if c.run == nil && !c.removing {
-				c.again, c.state.Status = again, StatusRestarting
-			}
-		})
-	}
+	c.update(func() {
+		if c.run != nil || c.again != nil {
+			return
+		}
+		c.state.Restarts-- // which the question whether it may counts
+		if c.wantsAgainNow(code) {
+			c.again, c.state.Status = again, StatusRestarting
+		} else {
+			again()
+			c.state.Status = StatusExited
+		}
+		c.state.Restarts++
+	})
 	return err
 }
 

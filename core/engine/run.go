@@ -58,8 +58,9 @@ type run struct {
 }
 
 // newRun makes the container's next run and hands it to the clients that wait for it. A container
-// that is being removed has none: either this sees the mark, or the removal sees the run.
-func (e *Engine) newRun(c *container, adopted bool) (*run, error) {
+// that is being removed has none: either this sees the mark, or the removal sees the run. Nor has one
+// whose start is no longer wanted, which is when wanted ends.
+func (e *Engine) newRun(wanted context.Context, c *container, adopted bool) (*run, error) {
 	l, err := e.dialer.Dial(e.ctx, c.id)
 	if err != nil {
 		return nil, err
@@ -67,11 +68,20 @@ func (e *Engine) newRun(c *container, adopted bool) (*run, error) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	r := &run{c: c, link: l, stdin: l.Stdin("", !adopted), ctx: ctx, cancel: cancel, adopted: adopted}
 	r.ended = sync.OnceFunc(func() { e.volumes.unclaim(c); e.emitMounts(c, "unmount") })
-	marked := false
+	var refused error
 	c.update(func() {
-		if marked = c.removing || c.removed; marked {
+		if c.removing || c.removed {
+			refused = errMarked()
+		} else {
+			refused = wanted.Err()
+		}
+		if refused != nil {
 			return
 		}
+		if adopted && c.again != nil {
+			c.again() // it was started by others
+		}
+		c.again = nil
 		c.kept, c.keptWhole = nil, false
 		c.run = r
 		if u := c.def.Update.Restart; u != nil {
@@ -83,10 +93,10 @@ func (e *Engine) newRun(c *container, adopted bool) (*run, error) {
 		}
 		c.pending = nil
 	})
-	if marked {
+	if refused != nil {
 		cancel()
 		l.Close()
-		return nil, errMarked()
+		return nil, refused
 	}
 	if adopted {
 		e.volumes.tryClaim(c, c.exclusive())
@@ -302,7 +312,7 @@ func (e *Engine) vmOff(r *run, record *compute.Exit) {
 	}
 	r.end()
 	if again {
-		e.startAgain(r.c)
+		e.startAgain(r.c, exit.Code)
 		return
 	}
 	if r.c.autoRemoved() {

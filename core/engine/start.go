@@ -61,6 +61,11 @@ func (e *Engine) start(ctx context.Context, c *container) error {
 	if err := e.awaitOff(ctx, c); err != nil {
 		return err
 	}
+	return e.launch(ctx, c)
+}
+
+// launch is start of a container that is off.
+func (e *Engine) launch(ctx context.Context, c *container) error {
 	done, err := e.room.slot(ctx)
 	if err != nil {
 		return err
@@ -68,7 +73,9 @@ func (e *Engine) start(ctx context.Context, c *container) error {
 	defer done()
 	r, err := e.power(ctx, c)
 	if err != nil {
-		c.update(func() { c.state.Error = err.Error() })
+		if !canceled(err) { // by who wanted it
+			c.update(func() { c.state.Error = err.Error() })
+		}
 		if c.autoRemoved() {
 			go e.autoRemove(c)
 		}

@@ -43,7 +43,7 @@ func (e *Engine) stop(ctx context.Context, c *container, o StopOptions) error {
 	}
 	r, err := c.activeRun()
 	if err != nil {
-		return ErrNotModified
+		return e.stopEnding(ctx, c)
 	}
 	e.manually(ctx, c)
 	d := c.definition()
@@ -65,6 +65,22 @@ func (e *Engine) stop(ctx context.Context, c *container, o StopOptions) error {
 	}
 	e.emit(c, "stop")
 	return nil
+}
+
+// stopEnding is stop for a container that does not run: its policy may be about to start the VM again
+// that is just going off.
+func (e *Engine) stopEnding(ctx context.Context, c *container) error {
+	c.mu.Lock()
+	ending := c.run != nil && !c.def.Restart.None()
+	c.mu.Unlock()
+	if ending {
+		e.manually(ctx, c)
+		if e.endWait(ctx, c) {
+			e.emit(c, "stop")
+			return nil
+		}
+	}
+	return ErrNotModified
 }
 
 func first(n ...int) int {

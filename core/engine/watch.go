@@ -101,6 +101,7 @@ func (e *Engine) observeGone(id string) {
 	c.mu.Lock()
 	ours, r := c.removing, c.run
 	c.removing = true
+	c.stayOff()
 	c.mu.Unlock()
 	if ours {
 		return
@@ -199,7 +200,7 @@ func latest(a, b time.Time) time.Time {
 
 // adopt takes up a VM that is on and that this engine did not start.
 func (e *Engine) adopt(c *container, vm compute.VM, tell bool) {
-	r, err := e.newRun(c, true)
+	r, err := e.newRun(e.ctx, c, true)
 	if errors.Is(err, errdef.ErrConflict) {
 		return // its removal has begun
 	}

@@ -10,7 +10,7 @@ import (
 
 // At calls fn once when an engine of this world reaches a step, on the caller's way to the platform:
 // "hold" (an image), "disk" (is prepared), "join" (a network), "vm" (is created), "start", "remove";
-// "after" is when the VM was created. An error of fn is the step's.
+// "capacity" is asked before a start, "unpublish" takes ports back at the end; "after" is when the VM was created. An error of fn is the step's.
 func (w *World) At(step string, fn func(context.Context) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -46,6 +46,14 @@ func (c hookedCompute) Create(ctx context.Context, req compute.CreateRequest) (c
 		_ = c.w.reach(ctx, "after") // whoever leaves now leaves a VM
 	}
 	return vm, err
+}
+
+// Capacity says what there is for VMs.
+func (c hookedCompute) Capacity(ctx context.Context) (compute.Capacity, error) {
+	if err := c.w.reach(ctx, "capacity"); err != nil {
+		return compute.Capacity{}, err
+	}
+	return c.Fake.Capacity(ctx)
 }
 
 // Start powers a VM on.
@@ -101,4 +109,12 @@ func (i hookedImages) Hold(ctx context.Context, id, layer string) error {
 		return err
 	}
 	return i.Images.Hold(ctx, id, layer)
+}
+
+// Unpublish takes a container's ports back.
+func (n hookedNetwork) Unpublish(ctx context.Context, req network.UnpublishRequest) error {
+	if err := n.w.reach(ctx, "unpublish"); err != nil {
+		return err
+	}
+	return n.Fake.Unpublish(ctx, req)
 }

@@ -1,0 +1,146 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/openvic/vic/core/engine"
+	"github.com/openvic/vic/sdk/compute"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+)
+
+// hold makes a step wait until it is let go; reached is closed when it waits.
+func (w *world) hold(step string) (reached, release chan struct{}) {
+	reached, release = make(chan struct{}), make(chan struct{})
+	w.At(step, func(ctx context.Context) error {
+		close(reached)
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	return reached, release
+}
+
+// holdStart makes the next start wait before there is a run. The engine is another, which does not know
+// the platform's capacity yet.
+func (w *world) holdStart() (reached, release chan struct{}) {
+	w.t.Helper()
+	w.restart()
+	w.eventually("known again", func() bool { return w.status("c1") == engine.StatusRunning })
+	return w.hold("capacity")
+}
+
+// staysOff fails when the container's VM comes on again.
+func (w *world) staysOff(c engine.Container) {
+	w.t.Helper()
+	for end := time.Now().Add(500 * time.Millisecond); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if s := w.status(c.ID); s != engine.StatusExited {
+			w.t.Fatalf("it is %s again after the stop; events %v", s, w.events.actions())
+		}
+	}
+	if vm, err := w.Compute.Get(ctx(w.t), c.ID); err != nil || vm.State == compute.StateRunning {
+		w.t.Errorf("its VM is %s %v", vm.State, err)
+	}
+}
+
+// A container whose VM went off and is on its way to its next start is ended by a stop, wherever the
+// start has got to.
+func TestStopEndsAStartThatThePolicyHasBegun(t *testing.T) {
+	w := newWorld(t)
+	c := w.create("c1", []string{"sleep"}, policy(guest.PolicyAlways, 0))
+	w.must(w.Start(ctx(t), "c1"))
+	reached, release := w.holdStart()
+	w.Compute.PowerOff(c.ID)
+	<-reached
+	if err := w.Stop(ctx(t), "c1", engine.StopOptions{}); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	close(release)
+	w.eventually("exited", func() bool { return w.status("c1") == engine.StatusExited })
+	w.staysOff(c)
+	if got, _ := w.Get("c1"); got.State.Error != "" {
+		t.Errorf("error %q", got.State.Error)
+	}
+	w.must(w.Start(ctx(t), "c1"))
+}
+
+// So is one whose VM is just going off: the policy asks again before it counts the restart.
+func TestStopWhileTheVMGoesOffIsNotForgotten(t *testing.T) {
+	w := newWorld(t)
+	c := w.create("c1", []string{"sleep"}, policy(guest.PolicyAlways, 0), publishing(tcp(8080, 0, 80)))
+	w.must(w.Start(ctx(t), "c1"))
+	reached, release := w.hold("unpublish") // the end is noted after that
+	w.Compute.PowerOff(c.ID)
+	<-reached
+	stopped := make(chan error, 1)
+	zero := 0
+	go func() { stopped <- w.Stop(ctx(t), "c1", engine.StopOptions{Timeout: &zero}) }()
+	w.eventually("the stop's signal", func() bool { return slices.Contains(w.events.actions(), "kill") })
+	close(release)
+	if err := <-stopped; err != nil && !errors.Is(err, engine.ErrNotModified) {
+		t.Error(err)
+	}
+	w.eventually("exited", func() bool { return w.status("c1") == engine.StatusExited })
+	w.staysOff(c)
+}
+
+// An administrator who powers the VM on spares the policy its start; a stop then stops what runs.
+func TestAVMThatIsPoweredOnBeforeThePolicyDoes(t *testing.T) {
+	w := newWorld(t)
+	c := w.create("c1", []string{"sleep"}, policy(guest.PolicyAlways, 0))
+	w.must(w.Start(ctx(t), "c1"))
+	var tries atomic.Int32
+	var refuse func(context.Context) error
+	refuse = func(context.Context) error {
+		tries.Add(1)
+		w.At("start", refuse)
+		return errdef.ErrUnavailable
+	}
+	w.At("start", refuse)
+	w.Compute.PowerOff(c.ID)
+	w.eventually("a long pause", func() bool { return tries.Load() >= 4 })
+	w.must(w.Compute.Start(ctx(t), c.ID)) // past the engine
+	w.eventually("runs", func() bool { return w.status("c1") == engine.StatusRunning })
+	w.must(w.Stop(ctx(t), "c1", engine.StopOptions{}))
+	w.staysOff(c)
+}
+
+// A start of the policy's that fails for the moment is tried again, unless the user has stopped the
+// container meanwhile.
+func TestAPolicysStartIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	c := w.create("c1", []string{"sleep"}, policy(guest.PolicyAlways, 0))
+	w.must(w.Start(ctx(t), "c1"))
+	w.At("start", func(context.Context) error { return errdef.ErrUnavailable })
+	w.Compute.PowerOff(c.ID)
+	w.eventually("runs again", func() bool { return w.status("c1") == engine.StatusRunning && w.restarts("c1") == 1 })
+	failing := make(chan struct{})
+	release := make(chan struct{})
+	w.At("start", func(context.Context) error { close(failing); <-release; return errdef.ErrUnavailable })
+	w.Compute.PowerOff(c.ID)
+	<-failing
+	stopped := make(chan error, 1)
+	zero := 0
+	go func() { stopped <- w.Stop(ctx(t), "c1", engine.StopOptions{Timeout: &zero}) }()
+	w.eventually("the stop's signal", func() bool { return slices.Contains(w.events.actions(), "kill") })
+	close(release)
+	<-stopped
+	w.eventually("exited", func() bool { return w.status("c1") == engine.StatusExited })
+	w.staysOff(c)
+}
+
+// --rm holds, however often the platform refuses.
+func TestAutoRemoveIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.create("c1", []string{"true"}, autoRemove)
+	w.At("remove", func(context.Context) error { return errdef.ErrUnavailable })
+	w.must(w.Start(ctx(t), "c1"))
+	w.eventually("removed", func() bool { return len(w.List()) == 0 })
+}
