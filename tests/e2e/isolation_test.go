@@ -212,7 +212,32 @@ func TestVCHsDoNotSeeEachOther(t *testing.T) {
 		_, err := v.docker("run", "--rm", "busybox", "true")
 		return err
 	})
+	all[len(all)-1].verbsOfAHost(t)
 	progress("all of it took %.1f s", time.Since(start).Seconds())
+}
+
+// verbsOfAHost sees the other verbs work on a host that no vCenter manages, and delete leave nothing there.
+func (v *tenant) verbsOfAHost(t *testing.T) {
+	t.Helper()
+	run := func(verb string, args ...string) string {
+		t.Helper()
+		out, err := harness.Command(theLab.Bin("vic-machine"), append(append([]string{verb}, v.access...), args...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	wantIn(t, run("ls"), v.name, "ready")
+	run("configure", "--name", v.name, "--memory", "4096", "--containers", "9") // vSphere alone, and the endpoint
+	wantIn(t, run("inspect", "--name", v.name), "ResourcePool", "at most 4096 MiB", "Most containers")
+	run("delete", "--name", v.name, "--force")
+	if out := run("ls"); strings.Contains(out, v.name) {
+		t.Errorf("ls after delete:\n%s", out)
+	}
+	left, err := filepath.Glob(filepath.Join(v.lab, "datastores", "datastore1", "*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("delete left %v, %v", left, err)
+	}
 }
 
 // alone returns an error if a VCH sees anything of the others, or not all of its own.
