@@ -27,8 +27,13 @@ func TestNetworksOfUsers(t *testing.T) {
 	h.docker("run", "-d", "--name", "c1", "--network", "back", "busybox", "sleep")
 	h.refused(`error while removing network: network back has active endpoints (name:"c1" id:`, "network", "rm", "back")
 	h.want(0, "Deleted Networks:\nsix\n\n", "network", "prune", "-f")
-	h.docker("rm", "-f", "c1")
+	h.docker("stop", "-t", "0", "c1")
+	id := strings.TrimSpace(h.docker("network", "inspect", "-f", "{{.ID}}", "back").out)
 	h.want(0, "back\n", "network", "rm", "back")
+	if r := h.docker("start", "c1"); r.code != 1 || !strings.Contains(r.err, "failed to set up container networking: network "+id+" not found") {
+		t.Errorf("start on a network that is gone: %+v", r)
+	}
+	h.want(0, "c1\n", "rm", "c1")
 }
 
 func TestPlacesOnNetworks(t *testing.T) {
