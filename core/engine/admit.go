@@ -61,6 +61,7 @@ func (e *Engine) Capacity(ctx context.Context) compute.Capacity {
 	switch {
 	case err == nil, errors.Is(err, errdef.ErrUnsupported):
 		r.known, r.at = c, time.Now()
+	case ctx.Err() != nil: // who asked has gone
 	default:
 		e.log.Warn("the capacity of the platform is not known; what was known counts", "err", err)
 	}

@@ -144,3 +144,29 @@ func TestAutoRemoveIsTriedAgain(t *testing.T) {
 	w.must(w.Start(ctx(t), "c1"))
 	w.eventually("removed", func() bool { return len(w.List()) == 0 })
 }
+
+// A VM that an administrator powers on while its container is being started has one run, and one end.
+func TestAVMThatIsPoweredOnDuringAStart(t *testing.T) {
+	w := newWorld(t)
+	c := w.create("c1", []string{"sleep"}, mounts(engine.MountRequest{Volume: "vol1", Target: "/v"}))
+	other := w.create("c2", []string{"sleep"}, mounts(engine.MountRequest{Volume: "vol1", Target: "/v"}))
+	reached, release := w.hold("capacity")
+	started := make(chan error, 1)
+	go func() { started <- w.Start(ctx(t), "c1") }()
+	<-reached
+	w.must(w.Compute.Start(ctx(t), c.ID))
+	w.eventually("runs", func() bool { return w.status("c1") == engine.StatusRunning })
+	close(release)
+	if err := <-started; !errors.Is(err, engine.ErrNotModified) {
+		t.Errorf("start: %v", err)
+	}
+	if err := w.Start(ctx(t), other.ID); !errors.Is(err, errdef.ErrConflict) {
+		t.Errorf("its volume is another's: %v", err)
+	}
+	w.must(w.Stop(ctx(t), "c1", engine.StopOptions{}))
+	w.staysOff(c)
+	deaths := slices.DeleteFunc(w.events.actions(), func(a string) bool { return a != "die 143" })
+	if len(deaths) != 1 {
+		t.Errorf("events %v", w.events.actions())
+	}
+}

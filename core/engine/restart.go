@@ -91,7 +91,11 @@ func (e *Engine) tryAgain(ctx context.Context, c *container, again context.Cance
 	if err := e.saveUpdate(ctx, c, guest.Update{Restart: &policy}); err != nil {
 		return err
 	}
-	if err = e.launch(ctx, c); err == nil || ctx.Err() != nil {
+	err = e.launch(ctx, c)
+	if errors.Is(err, ErrNotModified) {
+		return nil
+	}
+	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	c.update(func() {

@@ -59,7 +59,8 @@ type run struct {
 
 // newRun makes the container's next run and hands it to the clients that wait for it. A container
 // that is being removed has none: either this sees the mark, or the removal sees the run. Nor has one
-// whose start is no longer wanted, which is when wanted ends.
+// whose start is no longer wanted, which is when wanted ends, or that has one: an administrator may power
+// a VM on while it is being started here. ErrNotModified then.
 func (e *Engine) newRun(wanted context.Context, c *container, adopted bool) (*run, error) {
 	l, err := e.dialer.Dial(e.ctx, c.id)
 	if err != nil {
@@ -70,9 +71,12 @@ func (e *Engine) newRun(wanted context.Context, c *container, adopted bool) (*ru
 	r.ended = sync.OnceFunc(func() { e.volumes.unclaim(c); e.emitMounts(c, "unmount") })
 	var refused error
 	c.update(func() {
-		if c.removing || c.removed {
+		switch {
+		case c.removing || c.removed:
 			refused = errMarked()
-		} else {
+		case c.run != nil:
+			refused = ErrNotModified
+		default:
 			refused = wanted.Err()
 		}
 		if refused != nil {

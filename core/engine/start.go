@@ -72,6 +72,9 @@ func (e *Engine) launch(ctx context.Context, c *container) error {
 	}
 	defer done()
 	r, err := e.power(ctx, c)
+	if errors.Is(err, ErrNotModified) {
+		return err
+	}
 	if err != nil {
 		if !canceled(err) { // by who wanted it
 			c.update(func() { c.state.Error = err.Error() })
@@ -96,6 +99,9 @@ func (e *Engine) power(ctx context.Context, c *container) (*run, error) {
 		return nil, err
 	}
 	r, err := e.admit(ctx, c)
+	if errors.Is(err, ErrNotModified) {
+		return nil, err // the volumes are that run's
+	}
 	if err != nil {
 		e.volumes.unclaim(c)
 		return nil, err

@@ -201,8 +201,8 @@ func latest(a, b time.Time) time.Time {
 // adopt takes up a VM that is on and that this engine did not start.
 func (e *Engine) adopt(c *container, vm compute.VM, tell bool) {
 	r, err := e.newRun(e.ctx, c, true)
-	if errors.Is(err, errdef.ErrConflict) {
-		return // its removal has begun
+	if errors.Is(err, errdef.ErrConflict) || errors.Is(err, ErrNotModified) {
+		return // its removal has begun, or it is being started just now
 	}
 	if err != nil {
 		e.log.Error("container cannot be linked", "container", c.id, "err", err)
