@@ -34,6 +34,9 @@ func (a *app) printSettings(row func(k, format string, args ...any), d *vch.Deta
 	}{{"Memory", "MiB", s.Memory}, {"CPU", "MHz", s.CPU}} {
 		some(l.name, allocationWord(l.Allocation, l.unit))
 	}
+	if s.AffinityVMGroup {
+		row("DRS VM group", "%s", d.Name)
+	}
 	if s.MaxContainers > 0 {
 		row("Most containers", "%d", s.MaxContainers)
 	}

@@ -29,6 +29,14 @@ func change(r map[string][]string, c option.Values) ([]string, error) {
 		if !c.IsSet(name) {
 			continue
 		}
+		if f.Kind == option.Toggle {
+			var on []string
+			if c.Bool(name) {
+				on = []string{"true"}
+			}
+			set(name, on)
+			continue
+		}
 		if f.Kind != option.List {
 			set(name, []string{c.String(name)})
 			continue

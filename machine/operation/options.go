@@ -123,6 +123,7 @@ func limitFlags() []option.Option {
 		option.Num(groupCompute, "cpu", "", 0, "limit of the processor time of all the VCH's VMs together in `MHz`; 0: none"),
 		option.Num(groupCompute, "cpu-reservation", "cpur", 0, "processor time in `MHz` that vSphere keeps free for them"),
 		option.Str(groupCompute, "cpu-shares", "cpus", "their part when processor time is scarce: low, normal, high or a `number`"),
+		option.Flag(groupCompute, "affinity-vm-group", "", "a DRS VM group of the VCH's name, with all its VMs, for VM/Host rules of the cluster"),
 		option.Num(groupCompute, "containers", "", 0, "how many containers there may be, running or not; `0`: as many as fit"),
 		option.Num(groupCompute, "container-memory", "", 256, "memory in `MiB` of container VMs for which docker run gives no -m (VIC gave 2048)"),
 	}

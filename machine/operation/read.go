@@ -108,6 +108,7 @@ func readLimits(c option.Values, s *vch.Settings) error {
 	}
 	s.Memory = vch.Allocation{Limit: c.Int64("memory"), Reservation: c.Int64("memory-reservation"), Shares: c.String("memory-shares")}
 	s.CPU = vch.Allocation{Limit: c.Int64("cpu"), Reservation: c.Int64("cpu-reservation"), Shares: c.String("cpu-shares")}
+	s.AffinityVMGroup = c.Bool("affinity-vm-group")
 	s.MaxContainers, s.ContainerMemoryMB = int(c.Int64("containers")), c.Int64("container-memory")
 	for name, al := range map[string]vch.Allocation{"memory": s.Memory, "cpu": s.CPU} {
 		if _, err := vch.ParseShares(al.Shares); err != nil {

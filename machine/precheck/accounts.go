@@ -38,6 +38,9 @@ func (c *checker) checkAccount(ctx context.Context) {
 	if r.Pool != nil {
 		objects[privileges.Pool] = []types.ManagedObjectReference{r.Pool.Reference()}
 	}
+	if r.Cluster != "" {
+		objects[privileges.Cluster] = []types.ManagedObjectReference{{Type: "ClusterComputeResource", Value: r.Cluster}}
+	}
 	if r.Files.Datastore != nil {
 		objects[privileges.Datastore] = []types.ManagedObjectReference{r.Files.Datastore.Reference()}
 	}
@@ -47,7 +50,7 @@ func (c *checker) checkAccount(ctx context.Context) {
 		}
 	}
 	var missing []string
-	for _, n := range privileges.Create(!c.Session.IsVC(), c.Spec.GrantOps) {
+	for _, n := range privileges.Create(!c.Session.IsVC(), c.Spec.GrantOps, c.Spec.AffinityVMGroup) {
 		if n.ID == "Global.Licenses" {
 			continue // its check says so
 		}
@@ -141,7 +144,11 @@ func (c *checker) checkOps(ctx context.Context) {
 	}
 	places[own] = []types.ManagedObjectReference{r.Pool.Reference()} // the VCH's own will inherit from it
 	var missing []string
-	for _, p := range ops.Places(!c.Session.IsVC()) {
+	all := ops.Places(!c.Session.IsVC())
+	if c.Spec.AffinityVMGroup {
+		all = append(all, ops.Cluster)
+	}
+	for _, p := range all {
 		lack, err := c.lacking(ctx, vch.Principal(user), places[p], ops.Role(p))
 		if err != nil {
 			c.warn(checkOpsName, "make sure that it has the privileges that --dry-run lists", "its privileges could not be read: %v", err)

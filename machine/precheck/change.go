@@ -41,6 +41,7 @@ func RunChange(ctx context.Context, in Input, r *vch.Record) *Output {
 			c.warn(checkComputeName, "check the account's privileges on the compute resource", "could not be read: %v", session.Classify(err))
 		}
 	}
+	c.checkVMGroup(r.VMGroup)
 	c.checkVolumeStores(ctx)
 	bridge := object.NewReference(in.Session.Client, r.BridgeRef())
 	network, _ := bridge.(object.NetworkReference)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/openvic/vic/machine/advice"
 	"github.com/openvic/vic/machine/session"
+	"github.com/openvic/vic/machine/vch"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -42,6 +43,9 @@ func (c *checker) checkCompute(ctx context.Context) {
 		c.fail(checkComputeName, fmt.Errorf("%s has no host that is connected and not in maintenance: %w", c.compute.name, errdef.ErrUnavailable),
 			"reconnect a host or take it out of maintenance, or give another --compute-resource")
 		return
+	}
+	if c.compute.cluster {
+		c.out.Resources.Cluster = owner.Reference().Value
 	}
 	c.out.Resources.Pool = pool
 	c.ok(checkComputeName, "%s, %d hosts", pool.InventoryPath, len(c.compute.hosts))
@@ -156,6 +160,7 @@ func (c *checker) describe(ctx context.Context, ref types.ManagedObjectReference
 		return nil, fmt.Errorf("read the compute resource: %w", session.Classify(err))
 	}
 	out := &compute{name: r.Name, cluster: ref.Type == "ClusterComputeResource"}
+	out.groups = vch.Groups(r.ConfigurationEx)
 	if cfg, ok := r.ConfigurationEx.(*types.ClusterConfigInfoEx); ok && cfg.DrsConfig.Enabled != nil {
 		out.drs = *cfg.DrsConfig.Enabled
 	}

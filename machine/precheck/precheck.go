@@ -72,6 +72,7 @@ func Run(ctx context.Context, in Input) *Output {
 	c.checkVolumeStores(ctx)
 	c.checkNetworks(ctx)
 	c.checkTaken(ctx)
+	c.checkVMGroup("")
 	c.checkCapacity(ctx)
 	c.checkAccount(ctx)
 	c.checkOps(ctx)
@@ -94,6 +95,7 @@ type compute struct {
 	name    string
 	cluster bool
 	drs     bool
+	groups  []string // of DRS
 	hosts   []host
 }
 

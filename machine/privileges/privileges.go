@@ -13,6 +13,7 @@ const (
 	Folder    Object = "VM folder"
 	Datastore Object = "datastore"
 	Network   Object = "network"
+	Cluster   Object = "cluster"
 )
 
 // Need is one privilege.
@@ -23,8 +24,9 @@ type Need struct {
 }
 
 // Create lists what vic-machine create needs. With pool the VCH is a resource pool, as on a single
-// ESXi host; with grant it gives the operations user its privileges.
-func Create(pool, grant bool) []Need {
+// ESXi host; with grant it gives the operations user its privileges; with group the VCH has a DRS VM
+// group.
+func Create(pool, grant, group bool) []Need {
 	needs := []Need{
 		{"Datastore.Browse", Datastore, "SearchDatastore_Task, GET /folder"},
 		{"Datastore.FileManagement", Datastore, "MakeDirectory, DeleteDatastoreFile_Task, PUT /folder"},
@@ -46,6 +48,9 @@ func Create(pool, grant bool) []Need {
 		needs = append(needs, Need{"VApp.Create", Pool, "CreateVApp"}, Need{"VApp.Delete", Pool, "Destroy_Task"},
 			Need{"VApp.AssignVM", Pool, "CreateChildVM_Task"}, Need{"VApp.ApplicationConfig", Pool, "CreateVApp"},
 			Need{"VApp.ResourceConfig", Pool, "CreateVApp, UpdateConfig"})
+	}
+	if group {
+		needs = append(needs, Need{"Host.Inventory.EditCluster", Cluster, "ReconfigureComputeResource_Task"})
 	}
 	if grant {
 		needs = append(needs, Need{"Authorization.ModifyRoles", Root, "AddAuthorizationRole, UpdateAuthorizationRole"},

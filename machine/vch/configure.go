@@ -2,6 +2,7 @@ package vch
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/openvic/vic/sdk/guest"
@@ -24,6 +25,16 @@ func (e *Editor) Configure(ctx context.Context, ch Change) (bool, error) {
 		return !slices.ContainsFunc(r.Settings.ContainerNetworks, func(had ContainerNetwork) bool { return had.Portgroup == n.Portgroup })
 	})
 	r.Settings, r.Options = ch.Settings, ch.Options
+	group := r.VMGroup
+	if ch.Settings.AffinityVMGroup && group == "" {
+		if err := e.groupOn(ctx); err != nil {
+			return false, errors.Join(err, e.ungroup(ctx))
+		}
+		fresh = true
+	}
+	if !ch.Settings.AffinityVMGroup {
+		r.VMGroup = ""
+	}
 	for _, s := range ch.VolumeStores {
 		if r.VolumeStores == nil {
 			r.VolumeStores = map[string]string{}
@@ -50,7 +61,23 @@ func (e *Editor) Configure(ctx context.Context, ch Change) (bool, error) {
 		}
 	}
 	e.ep.keep = append(slices.DeleteFunc(e.ep.keep, isRegistryCA), registryCAs(append(all, ch.RegistryCAs...))...)
-	return e.Apply(ctx)
+	changed, err := e.Apply(ctx)
+	switch {
+	case err != nil && group == "" && r.VMGroup != "":
+		err = errors.Join(err, e.ungroup(ctx))
+	case err == nil && group != "" && r.VMGroup == "":
+		err = e.groupOff(ctx, group)
+	}
+	return changed, err
+}
+
+// ungroup removes a group that was made for a change that failed.
+func (e *Editor) ungroup(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	r := &remover{sess: e.sess, log: e.log, datacenter: e.ep.Datacenter}
+	r.group(ctx, e.ep.Record)
+	return r.err()
 }
 
 func isRegistryCA(f guest.File) bool {

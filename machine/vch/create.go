@@ -59,6 +59,7 @@ func (c *creator) steps() []step {
 		{"volume stores", "check the account's privileges on the datastore", c.makeVolumeStores},
 		{"ISO images", "check the datastore's space and that its hosts can be reached over HTTPS", c.upload},
 		{"endpoint VM", "look at the task in vSphere: its description tells more", c.makeVM},
+		{"VM group", "check the account's privilege Host.Inventory.EditCluster on the cluster", c.makeGroup},
 		{"configuration", "look at the task in vSphere: its description tells more", c.configure},
 		{"power on", "look at the task in vSphere: mostly the hosts lack memory, or DRS found no place", c.powerOn},
 		{"endpoint", "give a longer --timeout if this machine is slow, or run again with --debug 1 to keep the endpoint VM, and look at its console", c.waitReady},
@@ -109,6 +110,7 @@ func (c *creator) cleanup(ctx context.Context) error {
 		r.keep(err)
 		c.showConsole(ctx, vms)
 		r.vms(ctx, vms, c.Record.Folder)
+		r.group(ctx, &c.Record)
 		r.pool(ctx, c.pool.Reference())
 	}
 	if c.folder {

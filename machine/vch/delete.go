@@ -42,6 +42,7 @@ func (f *found) remove(ctx context.Context, s *session.Session, o DeleteOptions,
 	}
 	r.vms(ctx, f.vms, f.folder)
 	if f.record != nil {
+		r.group(ctx, f.record)
 		r.grants(ctx, f.record)
 	}
 	if len(r.errs) == 0 && f.pool != nil {

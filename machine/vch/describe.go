@@ -33,7 +33,7 @@ type OpsNeed struct {
 
 // Outline lists all that Create makes, in its order.
 func (p *Plan) Outline() Outline {
-	o := Outline{Account: privileges.Create(p.Record.PoolType == ResourcePool, p.Spec.GrantOps)}
+	o := Outline{Account: privileges.Create(p.Record.PoolType == ResourcePool, p.Spec.GrantOps, p.Record.Cluster != "")}
 	add := func(kind, name, format string, args ...any) {
 		o.Objects = append(o.Objects, Object{kind, name, fmt.Sprintf(format, args...)})
 	}
@@ -58,7 +58,12 @@ func (p *Plan) Outline() Outline {
 		add("NIC", n.Interface, "on %s: %s; %s", n.Name, strings.Join(n.Roles, ", "), p.addressWord(n))
 	}
 	add("disk", p.path(p.Spec.Name+"-state.vmdk"), "%d GiB, thin", p.Spec.StateGB)
-	for _, place := range ops.Places(p.Record.PoolType == ResourcePool) {
+	places := ops.Places(p.Record.PoolType == ResourcePool)
+	if p.Record.Cluster != "" {
+		add("DRS VM group", p.Spec.Name, "with the endpoint VM, and then the container VMs")
+		places = append(places, ops.Cluster)
+	}
+	for _, place := range places {
 		for _, n := range ops.Needs(place) {
 			o.Ops = append(o.Ops, OpsNeed{n.ID, string(place), n.For})
 		}

@@ -57,6 +57,9 @@ func (r Resources) OpsObjects(ctx context.Context) (map[privileges.Place][]types
 			add(privileges.Datastore, s.Files.Datastore.Reference())
 		}
 	}
+	if r.Cluster != "" {
+		add(privileges.Cluster, types.ManagedObjectReference{Type: kindCluster, Value: r.Cluster})
+	}
 	networks := []types.ManagedObjectReference{r.Bridge.Reference()}
 	for _, n := range r.Containers {
 		networks = append(networks, types.ManagedObjectReference{Type: n.Kind, Value: n.Portgroup})
@@ -106,7 +109,10 @@ func (r Resources) grant(ctx context.Context, record *Record, user string) error
 		places[own] = []types.ManagedObjectReference{pool}
 	}
 	m := object.NewAuthorizationManager(r.Session.Client)
-	for _, p := range privileges.Places(record.PoolType == ResourcePool) {
+	if record.Cluster == "" {
+		delete(places, privileges.Cluster)
+	}
+	for _, p := range append(privileges.Places(record.PoolType == ResourcePool), privileges.Cluster) {
 		if len(places[p]) == 0 {
 			continue
 		}
@@ -199,7 +205,7 @@ func (e *Editor) grant(ctx context.Context, user string) error {
 // resources are those of the record on which an operations user needs privileges.
 func (e *Editor) resources(ctx context.Context) (Resources, error) {
 	r, c := e.ep.Record, e.sess.Client
-	res := Resources{Session: e.sess, Datacenter: e.files.Datacenter, Files: e.files, Containers: r.Settings.ContainerNetworks}
+	res := Resources{Session: e.sess, Datacenter: e.files.Datacenter, Files: e.files, Containers: r.Settings.ContainerNetworks, Cluster: r.Cluster}
 	res.Folder = object.NewFolder(c, types.ManagedObjectReference{Type: "Folder", Value: r.VMFolder})
 	var ok bool
 	if res.Bridge, ok = object.NewReference(c, r.BridgeRef()).(object.NetworkReference); !ok {

@@ -45,6 +45,9 @@ func NewPlan(s Spec, r Resources, c *certs.Set, now time.Time) *Plan {
 		ApplianceISO: isoName("appliance", s.Version), BootstrapISO: isoName("bootstrap", s.Version),
 		Settings: s.Settings, Options: s.Options,
 	}
+	if s.AffinityVMGroup {
+		p.Record.Cluster = r.Cluster
+	}
 	p.Record.Settings.ContainerNetworks = r.Containers
 	if !r.Session.IsVC() {
 		p.Record.PoolType = ResourcePool

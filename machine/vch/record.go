@@ -50,10 +50,13 @@ type Record struct {
 	// create made for them ("[datastore] path"), outermost first: they go when they are empty.
 	VolumeStores map[string]string `json:"volumeStores,omitempty"`
 	VolumeDirs   []string          `json:"volumeDirs,omitempty"`
-	DockerPort   int               `json:"dockerPort"`
-	TLS          bool              `json:"tls"`
-	VMFolder     string            `json:"vmFolder,omitempty"` // managed object id
-	NICs         []NIC             `json:"nics,omitempty"`
+	// Cluster (a managed object id) is where the DRS group VMGroup is; both are empty without one.
+	Cluster    string `json:"cluster,omitempty"`
+	VMGroup    string `json:"vmGroup,omitempty"`
+	DockerPort int    `json:"dockerPort"`
+	TLS        bool   `json:"tls"`
+	VMFolder   string `json:"vmFolder,omitempty"` // managed object id
+	NICs       []NIC  `json:"nics,omitempty"`
 	// ApplianceISO and BootstrapISO are files in Folder.
 	ApplianceISO string   `json:"applianceISO,omitempty"`
 	BootstrapISO string   `json:"bootstrapISO,omitempty"`

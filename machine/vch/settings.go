@@ -26,6 +26,7 @@ type Settings struct {
 	LayerSizeGB       int64  `json:"layerSizeGB"`       // virtual size of image disks
 	VolumeSizeMB      int64  `json:"volumeSizeMB,omitempty"`
 	MaxContainers     int    `json:"maxContainers,omitempty"`
+	AffinityVMGroup   bool   `json:"affinityVMGroup,omitempty"`
 	NamePattern       string `json:"namePattern,omitempty"` // of container VMs; empty: {name}-{short}
 
 	Memory Allocation `json:"memory,omitzero"` // MiB, of all container VMs and the endpoint together

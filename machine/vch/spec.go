@@ -66,6 +66,7 @@ type Resources struct {
 	Public       object.NetworkReference
 	Client       object.NetworkReference // nil: the public one
 	Management   object.NetworkReference // nil: the public one
+	Cluster      string                  // managed object id; empty: a single host
 	BridgeName   string
 	PublicName   string
 	Containers   []ContainerNetwork // that containers may join

@@ -125,6 +125,8 @@ type vsphereConfig struct {
 		BootstrapISO string `toml:"bootstrap_iso"`
 		NamePattern  string `toml:"name_pattern"`
 		Datastore    string `toml:"datastore"`
+		Cluster      string `toml:"cluster,omitempty"`
+		VMGroup      string `toml:"vm_group,omitempty"`
 	} `toml:"compute"`
 	Network struct {
 		Pools     []netip.Prefix     `toml:"pools,omitempty"`
@@ -175,6 +177,9 @@ func (e *endpointConfig) vsphere() ([]byte, error) {
 		c.Compute.NamePattern = s.NamePattern
 	}
 	c.Compute.Datastore = e.Datastore
+	if e.VMGroup != "" {
+		c.Compute.Cluster, c.Compute.VMGroup = e.Cluster, e.VMGroup
+	}
 	c.Network.Bridge = bridgeConfig{Portgroup: e.Bridge, Subnet: s.BridgeSubnet(),
 		Gateway: s.Gateway(), Interface: RoleBridge, Uplink: RolePublic}
 	if s.BridgeWidth > 0 {

@@ -206,6 +206,7 @@ func (s *Server) destroyBut(ctx *simulator.Context, vm *simulator.VirtualMachine
 		}
 		return &types.InvalidState{}
 	}
+	s.leaveGroups(ctx, vm.Self)
 	home := filepath.Dir(s.path(vm.Config.Files.VmPathName))
 	var errs []error
 	for _, d := range vm.Config.Hardware.Device {

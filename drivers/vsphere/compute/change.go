@@ -42,6 +42,9 @@ func (d *Driver) Create(ctx context.Context, req compute.CreateRequest) (compute
 	if err != nil {
 		return compute.VM{}, err
 	}
+	if err := d.join(begun, ref); err != nil { // before it is started: DRS places it then
+		return compute.VM{}, errors.Join(err, d.discard(begun, ref))
+	}
 	if err := ctx.Err(); err != nil {
 		return compute.VM{}, errors.Join(fmt.Errorf("create VM of container %s: %w", req.ID, err), d.discard(begun, ref))
 	}

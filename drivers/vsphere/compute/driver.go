@@ -34,6 +34,7 @@ type Driver struct {
 	disks   Leaser
 	cfg     *config.Config
 	log     *slog.Logger
+	group   group
 
 	mu       sync.Mutex
 	backings map[string]types.BaseVirtualDeviceBackingInfo // of port groups
@@ -68,6 +69,7 @@ func (d *Driver) Run(ctx context.Context) {
 				}
 			}
 			running = now
+			go d.gather(ctx, e.Machines) // not in the way of the links
 		case inventory.Put:
 			id := e.Machine.ID()
 			if running[id] && !isOn(e.Machine) {

@@ -69,6 +69,10 @@ type Compute struct {
 	BootstrapISO string `toml:"bootstrap_iso"`
 	NamePattern  string `toml:"name_pattern"`
 	Datastore    string `toml:"datastore"`
+	// VMGroup is the DRS VM group of Cluster (a managed object id) that the VCH's VMs are put into; empty:
+	// none.
+	Cluster string `toml:"cluster"`
+	VMGroup string `toml:"vm_group"`
 }
 
 // Network holds the networks that the administrator gave, and the addresses for those that users make.
@@ -161,6 +165,9 @@ func (c *Config) Validate() error {
 		}
 	default:
 		bad("vch.pool_type", "%q is neither %s nor %s", c.VCH.PoolType, PoolVApp, PoolResourcePool)
+	}
+	if (c.Compute.VMGroup == "") != (c.Compute.Cluster == "") {
+		bad("compute.vm_group", "a group is one of a cluster: give vm_group and cluster, or neither")
 	}
 	c.validatePaths(bad)
 	c.validateVolumes(bad)

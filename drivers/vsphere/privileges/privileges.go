@@ -30,6 +30,9 @@ const (
 	// Folder is the VM folder of the VCH's VMs when it is a resource pool. The permission must not
 	// propagate: the folder may hold VMs of others.
 	Folder Place = "folder"
+	// Cluster is the cluster of a VCH that has a DRS VM group, and only then a place. The permission must
+	// not propagate.
+	Cluster Place = "cluster"
 )
 
 // Places lists the places in which a VCH that is a vApp needs something; with pool those of a VCH
@@ -75,6 +78,8 @@ func Needs(p Place) []Privilege {
 		}, disks(), life())
 	case Folder:
 		return birth()
+	case Cluster:
+		return []Privilege{{"Host.Inventory.EditCluster", "put container VMs into the VCH's DRS VM group"}}
 	}
 	return nil
 }

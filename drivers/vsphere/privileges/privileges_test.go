@@ -6,7 +6,7 @@ import (
 )
 
 func TestEachPrivilegeIsListedOnceWithAReason(t *testing.T) {
-	for _, p := range []Place{Datacenter, Datastore, Network, Switch, VCH, Pool, Folder} {
+	for _, p := range []Place{Datacenter, Datastore, Network, Switch, VCH, Pool, Folder, Cluster} {
 		seen := map[string]bool{}
 		for _, n := range Needs(p) {
 			if seen[n.ID] || n.For == "" || strings.HasPrefix(n.ID, "System.") {
