@@ -54,6 +54,7 @@ type Keeper struct {
 	given  bool // the clock is another's now, or the host tells no time
 	rate   float64
 	origin time.Duration
+	bound  time.Duration // of what is known of origin
 }
 
 // New returns the keeper of this machine's clock by a host that tells the time.
@@ -126,7 +127,10 @@ func (k *Keeper) others() bool {
 		return false
 	}
 	at, bound := k.sys.origin()
-	if (at-k.origin).Abs() <= foreign+bound && k.sys.hasRate(k.rate) {
+	if (at-k.origin).Abs() <= foreign+bound+k.bound && k.sys.hasRate(k.rate) {
+		if bound < k.bound {
+			k.origin, k.bound = at, bound
+		}
 		return false
 	}
 	k.log.Info("another program keeps this machine's clock from now on")
@@ -169,7 +173,7 @@ func (k *Keeper) apply(c Correction) error {
 		k.rate = c.Rate
 	}
 	if c.Step != 0 || !k.begun {
-		k.origin, _ = k.sys.origin()
+		k.origin, k.bound = k.sys.origin()
 	}
 	k.begun = true
 	return errors.Join(errs...)

@@ -25,6 +25,7 @@ type guest struct {
 	speed    float64 // 1 is right
 	rate     float64
 	began    time.Duration // origin
+	blur     time.Duration // of the next look at the origin
 	delay    time.Duration // at most, of an answer of the host's
 	rand     *rand.Rand
 	spare    []float64 // speeds of the other oscillators
@@ -52,10 +53,14 @@ func (g *guest) ask(context.Context) (time.Time, error) {
 	return g.host, nil
 }
 
-func (g *guest) now() (time.Time, time.Duration)        { return g.wall, g.raw }
-func (g *guest) origin() (time.Duration, time.Duration) { return g.began, 0 }
-func (g *guest) setRate(r float64) error                { g.rate = r; return nil }
-func (g *guest) hasRate(r float64) bool                 { return r == g.rate }
+func (g *guest) now() (time.Time, time.Duration) { return g.wall, g.raw }
+func (g *guest) setRate(r float64) error         { g.rate = r; return nil }
+func (g *guest) hasRate(r float64) bool          { return r == g.rate }
+
+func (g *guest) origin() (at, bound time.Duration) {
+	at, bound, g.blur = g.began+g.blur, 2*g.blur, 0
+	return at, bound
+}
 
 func (g *guest) step(by time.Duration) error {
 	g.set(by)
@@ -220,6 +225,23 @@ func TestAClockThatAnotherKeepsIsLeftAlone(t *testing.T) {
 		if n := strings.Count(log.String(), "another program"); n != 1 {
 			t.Errorf("%s: logged %d times", what, n)
 		}
+	}
+}
+
+// A machine that is held up while it looks at its clock does not take itself for another program.
+func TestABlurredLookIsNoForeignHand(t *testing.T) {
+	g := newGuest(t, 1)
+	g.blur = 100 * time.Millisecond
+	k := g.keeper()
+	g.keep(k, time.Minute)
+	g.blur = 100 * time.Millisecond
+	g.keep(k, time.Minute)
+	if k.given {
+		t.Error("the clock was given up")
+	}
+	g.set(50 * time.Millisecond)
+	if k.sync(t.Context()); !k.given {
+		t.Error("another's hand is not seen")
 	}
 }
 
