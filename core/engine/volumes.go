@@ -238,10 +238,11 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string, force bool) erro
 
 // removeVolume is RemoveVolume of one that is there; its lock is held.
 func (e *Engine) removeVolume(ctx context.Context, name string) error {
+	held := e.volumes.held(name) // before the list: a container is in it when it gives up its hold
 	if ids := e.usersOf()[name]; len(ids) > 0 {
 		return fail(errdef.ErrConflict, "remove %s: volume is in use - [%s]", name, strings.Join(ids, ", "))
 	}
-	if e.volumes.held(name) {
+	if held {
 		return fail(errdef.ErrConflict, "remove %s: volume is in use - [a container that is being created]", name)
 	}
 	if err := e.opts.Storage.RemoveVolume(ctx, name); err != nil {

@@ -1,11 +1,14 @@
 package engine_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/openvic/vic/core/engine"
@@ -243,4 +246,33 @@ func TestCapacitiesAreReadAsVICReadThem(t *testing.T) {
 			t.Errorf("%q: %d, %v", in, got, err)
 		}
 	}
+}
+
+// A volume that nobody has yet, and that a container is being made with, is that container's: a prune
+// beside it finds it either free before the container comes, which then makes it anew, or in use.
+func TestPruneBesideCreatesTakesNoContainersVolume(t *testing.T) {
+	w := newWorld(t)
+	done := make(chan struct{})
+	var pruning sync.WaitGroup
+	for range 4 {
+		pruning.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					_, _ = w.PruneVolumes(context.Background(), func(engine.Volume) bool { return true })
+				}
+			}
+		})
+	}
+	for i := range 100 {
+		name := "vol" + strconv.Itoa(i)
+		c := w.create("", []string{"true"}, mounts(engine.MountRequest{Volume: name, Target: "/v"}))
+		if _, err := w.Volume(ctx(t), name); err != nil {
+			t.Errorf("volume of %s: %v", c.ID[:12], err)
+		}
+	}
+	close(done)
+	pruning.Wait()
 }
