@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/openvic/vic/tests/harness"
 )
 
 // sshKey makes a key and the file of its public half.
@@ -130,5 +132,28 @@ func TestDebugSwitchesSSHOnAndOff(t *testing.T) {
 	}
 	if _, err := dial(ssh.Password("t0p-secret")); err == nil {
 		t.Error("it is still on")
+	}
+
+	// A reset ends it too, though vSphere still holds what was asked for.
+	enable("--authorized-key", file)
+	again, err := dial(ssh.PublicKeys(mine))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+	vms, err := theLab.Govc("find", "-i", "/", "-type", "m", "-name", harness.VCH)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := theLab.Govc("vm.power", "-reset", strings.TrimSpace(vms)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	if err := theLab.WaitServing(2 * time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(3 * time.Second) // in which the endpoint has looked for changes
+	if _, err := dial(ssh.PublicKeys(mine)); err == nil {
+		t.Error("it is on after a reset")
 	}
 }
