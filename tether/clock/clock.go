@@ -50,6 +50,7 @@ type Keeper struct {
 	sys  machine
 
 	d      discipline
+	tries  int // for a sample: one while the machine waits for it
 	begun  bool
 	given  bool // the clock is another's now, or the host tells no time
 	rate   float64
@@ -59,7 +60,7 @@ type Keeper struct {
 
 // New returns the keeper of this machine's clock by a host that tells the time.
 func New(host func(context.Context) (time.Time, error), log *slog.Logger) *Keeper {
-	return &Keeper{log: log, host: host, sys: kernelClock{}}
+	return &Keeper{log: log, host: host, sys: kernelClock{}, tries: 1}
 }
 
 // Sync compares the clock with the host's once, and corrects it.
@@ -77,6 +78,7 @@ func (k *Keeper) Settle(ctx context.Context) {
 
 // Run keeps the clock until ctx ends. A message of resumed has it look at once.
 func (k *Keeper) Run(ctx context.Context, resumed <-chan struct{}) {
+	k.tries = maxTries
 	for !k.given {
 		if c := k.sync(ctx); !pause(ctx, c.Next, resumed) {
 			return
@@ -142,7 +144,7 @@ func (k *Keeper) others() bool {
 func (k *Keeper) sample(ctx context.Context) (Sample, error) {
 	var best Sample
 	before, err := k.host(ctx)
-	for try := 0; err == nil && try < maxTries; try++ {
+	for try := 0; err == nil && try < k.tries; try++ {
 		wall, raw := k.sys.now()
 		var after time.Time
 		if after, err = k.host(ctx); err != nil {

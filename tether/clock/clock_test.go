@@ -82,7 +82,7 @@ func (g *guest) replace() (string, error) {
 func (g *guest) off() time.Duration { return g.wall.Sub(g.host) }
 
 func (g *guest) keeper() *Keeper {
-	return &Keeper{log: slog.New(slog.DiscardHandler), host: g.ask, sys: g}
+	return &Keeper{log: slog.New(slog.DiscardHandler), host: g.ask, sys: g, tries: maxTries}
 }
 
 // keep runs the keeper for a while, and returns by how much the clock was off at most, after each sample.
@@ -100,6 +100,18 @@ func TestTheClockIsSetAtOnce(t *testing.T) {
 	g.wall = time.Unix(0, 0)
 	if g.keeper().Sync(t.Context()); g.off() != 0 {
 		t.Errorf("off by %v", g.off())
+	}
+}
+
+// The boot waits for two answers of the host's, no more.
+func TestTheBootAsksTwice(t *testing.T) {
+	g := newGuest(t, 1)
+	g.delay = 50 * time.Millisecond
+	k := New(nil, slog.New(slog.DiscardHandler))
+	n := 0
+	k.host, k.sys = func(ctx context.Context) (time.Time, error) { n++; return g.ask(ctx) }, g
+	if k.Sync(t.Context()); n != 2 || g.off().Abs() > 50*time.Millisecond {
+		t.Errorf("asked %d times, off by %v", n, g.off())
 	}
 }
 
