@@ -62,6 +62,7 @@ type daemon struct {
 func newDaemon(ctx context.Context, cfg config.Config, version string, log *slog.Logger, level slog.Level) (*daemon, error) {
 	d := &daemon{cfg: cfg, version: version, log: log, hub: &event.Hub{}, events: dockerevents.New(), ready: make(chan struct{})}
 	d.metrics = d.newMetrics()
+	logLives(d.hub, log)
 	var err error
 	if err = d.openTLS(); err != nil {
 		return nil, err

@@ -220,7 +220,7 @@ func withAdminCert(t *testing.T) string {
 // adminPages are the pages and what is on them where a container called shown runs.
 func adminPages() map[string][]string {
 	return map[string][]string{
-		"/":           {"Ready", "vsphere", "well", "datastore1", "volumes default", "GiB", "docker-ca", "vCenter", "running"},
+		"/":           {"Ready", "vsphere", "healthy", "datastore1", "volumes default", "GiB", "docker-ca", "vCenter", "running"},
 		"/containers": {"shown", "busybox", "running", "bridge 172.16."},
 		"/events":     {"shown-", "info", strings.Split(harness.OpsUser, "@")[0]},
 		"/logs":       {"vicd is ready", "plugin=vsphere", "Follow"},
