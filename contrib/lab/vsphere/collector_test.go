@@ -3,14 +3,17 @@ package vsphere
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/property"
+	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/view"
 	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
@@ -267,4 +270,40 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+// vmLists records what is told of pools' lists of VMs.
+type vmLists struct {
+	mu   sync.Mutex
+	last map[types.ManagedObjectReference][]types.ManagedObjectReference
+}
+
+func (*vmLists) Reference() types.ManagedObjectReference {
+	return types.ManagedObjectReference{Type: "LabListener", Value: "vmLists"}
+}
+func (*vmLists) PutObject(*simulator.Context, mo.Reference)                    {}
+func (*vmLists) RemoveObject(*simulator.Context, types.ManagedObjectReference) {}
+func (l *vmLists) UpdateObject(_ *simulator.Context, o mo.Reference, changes []types.PropertyChange) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range changes {
+		if a, ok := c.Val.(*types.ArrayOfManagedObjectReference); ok && c.Name == "vm" {
+			l.last[o.Reference()] = a.ManagedObjectReference
+		}
+	}
+}
+
+// TestANewVMIsToldByItsPool: a collector that follows the pool's list may look before the VM is in it.
+func TestANewVMIsToldByItsPool(t *testing.T) {
+	r := newRig(t)
+	l := &vmLists{last: map[types.ManagedObjectReference][]types.ManagedObjectReference{}}
+	r.reg.AddHandler(l)
+	vm := r.create(r.spec("a"))
+	var m mo.VirtualMachine
+	r.must(property.DefaultCollector(r.c.Client).RetrieveOne(r.ctx, vm.Reference(), []string{"resourcePool"}, &m))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.Contains(l.last[*m.ResourcePool], vm.Reference()) {
+		t.Errorf("%s is not among what its pool told: %v", vm.Reference(), l.last)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
@@ -56,6 +57,7 @@ func (f *labFolder) create(ctx *simulator.Context, req *types.CreateVM_Task) (ty
 	if vm == nil {
 		return nil, &types.ManagedObjectNotFound{Obj: ref}
 	}
+	f.lab.announce(ctx, req.Pool)
 	ctx.WithLock(vm, func() {
 		if req.Pool.Type == "VirtualApp" {
 			ctx.Update(vm, []types.PropertyChange{{Name: "parentVApp", Val: req.Pool}})
@@ -69,6 +71,18 @@ func (f *labFolder) create(ctx *simulator.Context, req *types.CreateVM_Task) (ty
 		return nil, flt
 	}
 	return res, nil
+}
+
+// announce tells those who follow a pool's list of VMs that it has changed. The simulator appends to the
+// list without a word; whoever looked between the VM's coming and that would never see the VM.
+func (s *Server) announce(ctx *simulator.Context, pool types.ManagedObjectReference) {
+	obj, list := ctx.Map.Get(pool), s.poolVMs(&pool)
+	if list == nil {
+		return
+	}
+	ctx.WithLock(obj, func() {
+		ctx.Update(obj, []types.PropertyChange{{Name: "vm", Val: slices.Clone(*list)}})
+	})
 }
 
 // nameTaken looks for a VM of that name where vSphere wants names to be different: in a vApp, or in
