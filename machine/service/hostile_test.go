@@ -253,10 +253,19 @@ func TestASlowBodyIsRefusedButNotSlowWork(t *testing.T) {
 	if res.StatusCode != http.StatusRequestTimeout {
 		t.Errorf("a body that does not come: %s", res.Status)
 	}
+	// Work that takes longer than a body may: this plan's, on this machine.
+	a.svc.bodyTime = time.Minute
 	start := time.Now()
-	if r := a.do("POST", a.at("/vch/plan"), newVCH(nil)); r.status != http.StatusOK || time.Since(start) < a.svc.bodyTime {
-		t.Errorf("work of %s: %d %s", time.Since(start), r.status, r.body)
+	a.do("POST", a.at("/vch/plan"), newVCH(nil))
+	a.svc.bodyTime = time.Since(start) / 3
+	var r answer
+	for range 10 { // a machine that is held up may read even a short body late
+		start = time.Now()
+		if r = a.do("POST", a.at("/vch/plan"), newVCH(nil)); r.status == http.StatusOK && time.Since(start) > a.svc.bodyTime {
+			return
+		}
 	}
+	t.Errorf("work of %s while a body has %s: %d %s", time.Since(start), a.svc.bodyTime, r.status, r.body)
 }
 
 func TestRequestsAreBounded(t *testing.T) {
