@@ -154,27 +154,60 @@ func (i *Inventory) Settle(ctx context.Context, ref types.ManagedObjectReference
 
 // Refresh reads one VM into the cache.
 func (i *Inventory) Refresh(ctx context.Context, ref types.ManagedObjectReference) error {
-	var content []types.ObjectContent
-	err := property.DefaultCollector(i.session.Client()).Retrieve(ctx, []types.ManagedObjectReference{ref}, properties(), &content)
-	if session.Is(err, &types.ManagedObjectNotFound{}) || (err == nil && len(content) == 0) {
-		i.apply([]types.ObjectUpdate{{Kind: types.ObjectUpdateKindLeave, Obj: ref}})
-		return nil
+	return i.refresh(ref, func() (content []types.ObjectContent, err error) {
+		err = property.DefaultCollector(i.session.Client()).Retrieve(ctx, []types.ManagedObjectReference{ref}, properties(), &content)
+		return content, err
+	})
+}
+
+// refresh reads again when the collector brought a change meanwhile: what was read may be older, and
+// nothing would put it right later.
+func (i *Inventory) refresh(ref types.ManagedObjectReference, read func() ([]types.ObjectContent, error)) error {
+	for {
+		before := i.machine(ref)
+		content, err := read()
+		gone := session.Is(err, &types.ManagedObjectNotFound{}) || (err == nil && len(content) == 0)
+		if err != nil && !gone {
+			return session.Error("read "+ref.Value, err)
+		}
+		u := types.ObjectUpdate{Kind: types.ObjectUpdateKindLeave, Obj: ref}
+		if !gone {
+			u.Kind = types.ObjectUpdateKindEnter
+			for _, p := range content[0].PropSet {
+				u.ChangeSet = append(u.ChangeSet, types.PropertyChange{Name: p.Name, Op: types.PropertyChangeOpAssign, Val: p.Val})
+			}
+		}
+		if i.applyTo(before, u) {
+			return nil
+		}
 	}
-	if err != nil {
-		return session.Error("read "+ref.Value, err)
+}
+
+func (i *Inventory) machine(ref types.ManagedObjectReference) *Machine {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.vms[ref]
+}
+
+// applyTo applies an update unless the VM has changed since.
+func (i *Inventory) applyTo(before *Machine, u types.ObjectUpdate) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.vms[u.Obj] != before {
+		return false
 	}
-	u := types.ObjectUpdate{Kind: types.ObjectUpdateKindEnter, Obj: ref}
-	for _, p := range content[0].PropSet {
-		u.ChangeSet = append(u.ChangeSet, types.PropertyChange{Name: p.Name, Op: types.PropertyChangeOpAssign, Val: p.Val})
-	}
-	i.apply([]types.ObjectUpdate{u})
-	return nil
+	i.applyLocked([]types.ObjectUpdate{u})
+	return true
 }
 
 // apply takes changes into the cache and tells the subscribers.
 func (i *Inventory) apply(updates []types.ObjectUpdate) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.applyLocked(updates)
+}
+
+func (i *Inventory) applyLocked(updates []types.ObjectUpdate) {
 	for _, u := range updates {
 		old := i.vms[u.Obj]
 		if u.Kind == types.ObjectUpdateKindLeave {
