@@ -14,12 +14,12 @@ const attachMiB = 64
 // kind of container to the endpoint VM. Both are timed over the bytes alone, from the first to the
 // last.
 //
-// Both are bound by the processor, so their ratio is that of the CPU time per MB, which is printed
-// too. Without KVM, on two cores under QEMU 7.2 (TCG), 0.5 cannot be: raw TCP took 34 ms a MB, half
-// of its speed leaves 68, and the transport itself (34) with ChaCha20-Poly1305 three times, which the
-// link's TLS and Docker's ask for (sealed in the container VM at 50 to 80 MB/s, opened and sealed in
-// the endpoint VM at 85: about 40 ms), already takes 74, before the second network, to the client,
-// the pipe, the kept log and the framing.
+// Both are bound by the processor, so their ratio is that of the processor time per MB, which is
+// printed too. Raw TCP is the least that there is: a file sent from the page cache and thrown away, 34 ms
+// a MB under QEMU 7.2 without KVM, of both VMs and the lab's network. Attach adds the way from the endpoint
+// to the client, about as much again, and ChaCha20-Poly1305 three times, about 12 ms each at the 85 MB/s
+// that the emulator does. That alone would be a ratio of 0.3; pipes, the kept log, HTTP/2 and the Docker
+// API's framing come on top.
 func (b *bench) attach() error {
 	size := float64(attachMiB<<20) / 1e6
 	raw, err := b.rawTCP(size)
