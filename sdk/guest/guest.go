@@ -32,6 +32,9 @@ const (
 	// guest. The appliance looks at it now and then, reads KeyConfig again when it is a new one, and
 	// shows it in its Status once the change is in effect.
 	KeyRevision = "revision"
+	// KeySync holds a number that the guest writes and reads back, where it cannot otherwise tell which
+	// answer belongs to which of its questions.
+	KeySync = "sync"
 )
 
 // IPKey is the guestinfo key that VMware Tools write the guest's primary address to

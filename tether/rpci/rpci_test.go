@@ -172,6 +172,44 @@ func TestCommandIsSentAgainWhenTheHostComesBack(t *testing.T) {
 	}
 }
 
+// The port may seem to have no host for a moment although the command has reached it: then the command is
+// answered twice, and the second answer is not the next command's.
+func TestAnAnswerThatComesTwiceIsNotTheNextCommands(t *testing.T) {
+	p := &port{written: make(chan string, 8), reads: make(chan string)}
+	k := Keys{NewStream(t.Context(), p)}
+	go func() {
+		keys := map[string]string{}
+		for n := 0; ; n++ {
+			var line string
+			select {
+			case line = <-p.written:
+			case <-t.Context().Done():
+				return
+			}
+			if n == 0 {
+				p.reads <- ""
+			}
+			words := strings.SplitN(strings.TrimSpace(line), " ", 3)
+			switch {
+			case words[0] == "info-set":
+				keys[words[1]] = words[2]
+				p.reads <- "1 \n"
+			case keys[words[1]] != "":
+				p.reads <- "1 " + keys[words[1]] + "\n"
+			default:
+				p.reads <- "1 value of " + words[1] + "\n"
+			}
+		}
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for _, key := range []string{"a", "b", "c"} {
+		if v, err := k.Get(ctx, key); v != "value of guestinfo.vic."+key || err != nil {
+			t.Fatalf("%s: %q %v", key, v, err)
+		}
+	}
+}
+
 func TestPortIsFoundByName(t *testing.T) {
 	class := t.TempDir()
 	for dev, name := range map[string]string{"vport0p1": "other", "vport1p2": guest.RPCIPort} {

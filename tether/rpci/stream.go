@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
 )
 
 // Stream is the transport over a byte stream, such as a virtio-serial port. While no host end is
@@ -23,6 +24,9 @@ type Stream struct {
 	halt    chan struct{}
 	once    sync.Once
 	resumed chan struct{}
+	// Guarded by mu.
+	unsure bool   // an answer may come to a question that nobody waits for
+	marks  uint64 // that resync has sent
 }
 
 var _ Transport = (*Stream)(nil)
@@ -83,29 +87,80 @@ func (s *Stream) line(ctx context.Context, line string) {
 	}
 }
 
-// Call implements Transport. A command whose answer was lost with the host's end is sent again:
-// both commands may be repeated.
+// Call implements Transport. A command whose answer may have been lost with the host's end is sent
+// again: all commands may be repeated.
 func (s *Stream) Call(ctx context.Context, command string) (string, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.unsure {
+		if err := s.resync(ctx); err != nil {
+			return "", false, err
+		}
+	}
+	line, err := s.exchange(ctx, command)
+	if err != nil {
+		return "", false, err
+	}
+	return parseAnswer(line)
+}
+
+// exchange sends a command and returns the next answer. If it was sent twice, or the answer was not
+// waited for, there may be one more answer than there are questions: then it is unsure.
+func (s *Stream) exchange(ctx context.Context, command string) (string, error) {
 	select {
 	case <-s.broken:
 	default:
 	}
 	for {
 		if _, err := io.WriteString(s.rw, command+"\n"); err != nil {
-			return "", false, fmt.Errorf("RPCI port: %w: %w", errdef.ErrUnavailable, err)
+			return "", fmt.Errorf("RPCI port: %w: %w", errdef.ErrUnavailable, err)
 		}
-		select {
-		case line := <-s.answers:
-			return parseAnswer(line)
-		case <-ctx.Done():
-			return "", false, fmt.Errorf("RPCI port: %w", context.Cause(ctx))
-		case <-s.broken:
+		line, broken, err := s.next(ctx)
+		if err != nil || !broken {
+			return line, err
 		}
+		s.unsure = true
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
 		}
 	}
+}
+
+// next waits for an answer, or the end of the host's end.
+func (s *Stream) next(ctx context.Context) (line string, broken bool, err error) {
+	select {
+	case line = <-s.answers:
+		return line, false, nil
+	case <-s.broken:
+		return "", true, nil
+	case <-ctx.Done():
+		s.unsure = true
+		return "", false, fmt.Errorf("RPCI port: %w", context.Cause(ctx))
+	}
+}
+
+// resync skips answers until the one to a question that was never asked before.
+func (s *Stream) resync(ctx context.Context) error {
+	for s.unsure {
+		s.unsure = false
+		s.marks++
+		mark := fmt.Sprint(s.marks)
+		line, err := s.exchange(ctx, "info-set "+guest.Prefix+guest.KeySync+" "+mark)
+		if err == nil {
+			line, err = s.exchange(ctx, "info-get "+guest.Prefix+guest.KeySync)
+		}
+		for err == nil && line != "1 "+mark {
+			var broken bool
+			if line, broken, err = s.next(ctx); broken {
+				s.unsure = true
+				break
+			}
+		}
+		if err != nil {
+			s.unsure = true
+			return err
+		}
+	}
+	return nil
 }
