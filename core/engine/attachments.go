@@ -115,13 +115,37 @@ func (e *Engine) joinAll(ctx context.Context, d *Definition) ([]network.Endpoint
 	return eps, g.Wait()
 }
 
+// rejoinAll is joinAll for a container that has places already. A place on a network that was removed
+// while the container was off becomes an endpoint that is none (see placed), so that what else the
+// container is on can still be changed.
+func (e *Engine) rejoinAll(ctx context.Context, d *Definition) ([]network.Endpoint, error) {
+	eps := make([]network.Endpoint, len(d.Networks))
+	g, gctx := errgroup.WithContext(ctx)
+	for i := range d.Networks {
+		g.Go(func() (err error) {
+			a := &d.Networks[i]
+			if eps[i], err = e.join(gctx, d, a); isNotFound(err) {
+				*a = Attachment{NetworkID: a.NetworkID, Name: a.Name, Driver: a.Driver, Default: a.Default, Wanted: a.Wanted}
+				eps[i], err = network.Endpoint{}, nil
+			}
+			return err
+		})
+	}
+	return eps, g.Wait()
+}
+
 func nicsOf(eps []network.Endpoint) []device.NIC {
 	nics := make([]device.NIC, 0, len(eps))
 	for _, ep := range eps {
-		nics = append(nics, ep.NIC)
+		if placed(ep) {
+			nics = append(nics, ep.NIC)
+		}
 	}
 	return nics
 }
+
+// placed says whether an endpoint is one: every place has a MAC address of its own.
+func placed(ep network.Endpoint) bool { return ep.NIC.MAC != "" }
 
 // gatewayOf is the index of the attachment that has the default route, or -1: the one of the highest
 // priority, the first by name among those of one priority, as with Docker.
@@ -144,6 +168,9 @@ func guestNetwork(d *Definition, eps []network.Endpoint) guest.NetworkConfig {
 	n := guest.NetworkConfig{Hosts: slices.Clone(d.Hosts), DNS: d.DNS}
 	gateway := gatewayOf(d.Networks)
 	for i, ep := range eps {
+		if !placed(ep) {
+			continue
+		}
 		a := &d.Networks[i]
 		g := guest.Network{ID: a.NetworkID, Name: a.Name, MAC: ep.NIC.MAC, DHCP: ep.DHCP, NoGateway: ep.DHCP && i != gateway,
 			Addresses: ep.Addresses, Names: d.DNSNames(a), Links: a.Wanted.Links, Firewall: firewallOf(d, ep)}
@@ -169,15 +196,19 @@ func guestNetwork(d *Definition, eps []network.Endpoint) guest.NetworkConfig {
 // one, for they know the names of all, else those of the network with the default route.
 func resolver(d *Definition, eps []network.Endpoint, gateway int, dns *guest.DNS) {
 	from := gateway
-	if i := slices.IndexFunc(d.Networks, func(a Attachment) bool { return len(d.DNSNames(&a)) > 0 }); i >= 0 {
+	for i := range eps {
+		if !placed(eps[i]) || len(d.DNSNames(&d.Networks[i])) == 0 {
+			continue
+		}
 		from = i
 		if len(dns.Options) == 0 {
 			dns.Options = []string{"ndots:0"}
 		}
 		dns.Servers = slices.Clone(eps[i].DNS)
+		break
 	}
-	if from < 0 && len(eps) > 0 {
-		from = 0
+	if from < 0 {
+		from = slices.IndexFunc(eps, placed)
 	}
 	if from < 0 {
 		return
@@ -256,7 +287,7 @@ func (e *Engine) renameOnNetworks(ctx context.Context, c *container) {
 	if !slices.ContainsFunc(d.Networks, func(a Attachment) bool { return len(d.DNSNames(&a)) > 0 }) {
 		return
 	}
-	eps, err := e.joinAll(ctx, &d)
+	eps, err := e.rejoinAll(ctx, &d)
 	if err == nil {
 		err = e.applyNetworks(ctx, c, d, eps)
 	}

@@ -79,7 +79,7 @@ func (e *Engine) Connect(ctx context.Context, networkRef, containerRef string, w
 	defer cancel()
 	w.Name = ""
 	d.Networks = append(slices.Clone(d.Networks), e.attachment(n, w))
-	eps, err := e.joinAll(ctx, &d)
+	eps, err := e.rejoinAll(ctx, &d)
 	if err == nil {
 		err = e.applyNetworks(ctx, c, d, eps)
 	}
@@ -100,9 +100,13 @@ func (e *Engine) revertConnect(c *container, networkID string) {
 	}
 }
 
-// Disconnect takes a container off a network; a running one loses the NIC.
+// Disconnect takes a container off a network; a running one loses the NIC. A place on a network that was
+// removed meanwhile goes by the network's name or whole ID.
 func (e *Engine) Disconnect(ctx context.Context, networkRef, containerRef string, force bool) error {
 	n, err := e.findNetwork(ctx, networkRef)
+	if isNotFound(err) {
+		n, err = e.formerNetwork(containerRef, networkRef, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -129,11 +133,26 @@ func (e *Engine) Disconnect(ctx context.Context, networkRef, containerRef string
 	return e.republish(ctx, c)
 }
 
+// formerNetwork is a network that is no more, as a container that has a place on it knows it; notFound if
+// it has none.
+func (e *Engine) formerNetwork(containerRef, networkRef string, notFound error) (network.Network, error) {
+	c, err := e.lookup(containerRef)
+	if err != nil {
+		return network.Network{}, notFound
+	}
+	for _, a := range c.definition().Networks {
+		if !a.Default && (a.NetworkID == networkRef || a.Name == networkRef) {
+			return network.Network{ID: a.NetworkID, Name: a.Name, Driver: a.Driver}, nil
+		}
+	}
+	return network.Network{}, notFound
+}
+
 // detach leaves a network, after the VM has done so.
 func (e *Engine) detach(ctx context.Context, c *container, networkID string) error {
 	d := c.definition()
 	d.Networks = slices.DeleteFunc(slices.Clone(d.Networks), func(a Attachment) bool { return a.NetworkID == networkID })
-	eps, err := e.joinAll(ctx, &d)
+	eps, err := e.rejoinAll(ctx, &d)
 	if err == nil {
 		err = e.applyNetworks(ctx, c, d, eps)
 	}

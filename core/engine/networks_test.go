@@ -228,3 +228,25 @@ func TestContainersThatAreOffDoNotHoldANetwork(t *testing.T) {
 	}
 	w.must(w.Remove(ctx(t), c.ID, engine.RemoveOptions{}))
 }
+
+// A container whose network has gone is mended by putting it on another one.
+func TestAPlaceOnARemovedNetworkCanBeGivenUp(t *testing.T) {
+	w := newWorld(t)
+	n := w.makeNetwork("front")
+	w.makeNetwork("back")
+	c := w.create("cc", []string{"sleep"}, on("front"))
+	w.must(w.RemoveNetwork(ctx(t), "front"))
+	w.must(w.Connect(ctx(t), "back", "cc", engine.NetworkRequest{}))
+	if err := w.Start(ctx(t), c.ID); !errors.Is(err, errdef.ErrNotFound) || !strings.Contains(err.Error(), n.ID) {
+		t.Errorf("start with one network of two: %v", err)
+	}
+	if err := w.Disconnect(ctx(t), "nowhere", "cc", false); !errors.Is(err, errdef.ErrNotFound) {
+		t.Errorf("disconnect from what never was: %v", err)
+	}
+	w.must(w.Disconnect(ctx(t), "front", "cc", false))
+	w.must(w.Start(ctx(t), c.ID))
+	got := w.Tether(c.ID).Network().Networks
+	if len(got) != 1 || got[0].Name != "back" || !got[0].Gateway.IsValid() {
+		t.Errorf("the guest has %+v", got)
+	}
+}

@@ -123,6 +123,13 @@ func (w *World) boot(req compute.CreateRequest) {
 	if u.Restart != nil {
 		cfg.Restart = *u.Restart
 	}
+	if text := req.Guest[guest.KeyNetwork]; text != "" {
+		var n guest.NetworkConfig
+		if err := json.Unmarshal([]byte(text), &n); err != nil {
+			w.t.Errorf("network configuration of %s: %v", req.ID, err)
+		}
+		cfg.SetNetwork(n)
+	}
 	w.mu.Lock()
 	if w.disks[req.ID] == nil {
 		w.disks[req.ID] = linktest.NewOutput()
