@@ -37,8 +37,12 @@ type system struct {
 	fail     error
 }
 
-func (*system) Addresses() []netip.Prefix {
-	return []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("192.0.2.5/24")}
+func (*system) Addresses(iface string) []netip.Prefix {
+	public := []netip.Prefix{netip.MustParsePrefix("192.0.2.5/24")}
+	if iface == "public" {
+		return public
+	}
+	return append(public, netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("198.51.100.5/24"))
 }
 
 func (s *system) SetGateways(_ string, want, _ []netip.Prefix) error {

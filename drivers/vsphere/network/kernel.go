@@ -28,8 +28,16 @@ type Kernel struct{}
 var _ System = Kernel{}
 
 // Addresses implements System.
-func (Kernel) Addresses() []netip.Prefix {
-	all, err := net.InterfaceAddrs()
+func (Kernel) Addresses(iface string) []netip.Prefix {
+	addrs := net.InterfaceAddrs
+	if iface != "" {
+		i, err := net.InterfaceByName(iface)
+		if err != nil {
+			return nil
+		}
+		addrs = i.Addrs
+	}
+	all, err := addrs()
 	if err != nil {
 		return nil
 	}

@@ -183,7 +183,7 @@ func (d *Driver) usedSubnets() []netip.Prefix {
 			}
 		}
 	}
-	for _, p := range d.sys.Addresses() {
+	for _, p := range d.sys.Addresses("") {
 		if !p.Addr().IsLinkLocalUnicast() {
 			used = append(used, p.Masked())
 		}

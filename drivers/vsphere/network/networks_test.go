@@ -170,6 +170,8 @@ func TestPortsAreRefusedWithDockersText(t *testing.T) {
 			"failed to bind host port for 192.0.2.6:1/tcp: cannot assign requested address: the virtual container host can be reached at 192.0.2.5", errdef.ErrInvalid},
 		{network.Port{Protocol: "tcp", HostPort: 1, HostIP: netip.MustParseAddr("127.0.0.1")},
 			"failed to bind host port for 127.0.0.1:1/tcp: cannot assign requested address: the virtual container host can be reached at 192.0.2.5", errdef.ErrInvalid},
+		{network.Port{Protocol: "tcp", HostPort: 1, HostIP: netip.MustParseAddr("198.51.100.5")}, // the management network's
+			"failed to bind host port for 198.51.100.5:1/tcp: cannot assign requested address: the virtual container host can be reached at 192.0.2.5", errdef.ErrInvalid},
 	} {
 		if err := publish("b", true, c.port); !errors.Is(err, c.class) || err.Error() != c.text {
 			t.Errorf("%+v: %v", c.port, err)

@@ -135,25 +135,16 @@ func (d *Driver) checkHostIP(p network.Port) error {
 		return fmt.Errorf("host address %s of a published port: ports are published on IPv4 addresses: %w", ip, errdef.ErrUnsupported)
 	}
 	var own []string
-	for _, a := range d.sys.Addresses() {
-		if a.Addr() == ip && !ip.IsLoopback() {
+	for _, a := range d.sys.Addresses(d.cfg.Bridge.Uplink) {
+		if a.Addr() == ip {
 			return nil
 		}
-		if a.Addr().Is4() && !a.Addr().IsLoopback() && !d.isGateway(a.Addr()) {
+		if a.Addr().Is4() {
 			own = append(own, a.Addr().String())
 		}
 	}
 	return fmt.Errorf("failed to bind host port for %s:%d/%s: cannot assign requested address: the virtual container host can be reached at %s%w",
 		ip, p.HostPort, p.Protocol, strings.Join(own, ", "), hidden{errdef.ErrInvalid})
-}
-
-func (d *Driver) isGateway(a netip.Addr) bool {
-	for _, m := range d.nets {
-		if m.external == nil && m.Gateway == a {
-			return true
-		}
-	}
-	return false
 }
 
 // bound says that another container, or another port of this one, has the host port.

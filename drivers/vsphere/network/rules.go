@@ -44,9 +44,11 @@ func applyRules(c *nftables.Conn, r Rules) error {
 	return nil
 }
 
-// prerouting sends what comes to a published port to its container.
+// prerouting sends what comes to a published port to its container. Ports are published on the uplink, and
+// for containers; on the management and client networks there is the endpoint VM alone.
 func (b *ruleBuilder) prerouting(r Rules) {
 	ch := b.chain("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
+	b.add(ch, notInFrom(r.Bridge), notInFrom(r.Uplink), []expr.Any{&expr.Verdict{Kind: expr.VerdictReturn}})
 	for _, proto := range []string{"udp", "tcp"} { // DNS at the gateways is not for publishing
 		b.add(ch, inFrom(r.Bridge), toPort(proto, 53), []expr.Any{&expr.Verdict{Kind: expr.VerdictReturn}})
 	}
@@ -67,12 +69,13 @@ func (b *ruleBuilder) postrouting(r Rules) {
 	for _, s := range r.Subnets {
 		b.add(ch, fromSubnet(s.Prefix), outOf(r.Bridge), translated(), masquerade())
 		if !s.Internal {
-			b.add(ch, fromSubnet(s.Prefix), notOutOf(r.Bridge), masquerade())
+			b.add(ch, fromSubnet(s.Prefix), outOf(r.Uplink), masquerade())
 		}
 	}
 }
 
-// forward keeps networks apart. New connections to containers come through published ports alone.
+// forward keeps networks apart. Containers get out through the uplink alone, so that the endpoint VM is no
+// way into the management and client networks. New connections to containers come through published ports.
 func (b *ruleBuilder) forward(r Rules) {
 	ch := b.chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
 	b.add(ch, established(), verdict(expr.VerdictAccept))
@@ -83,7 +86,8 @@ func (b *ruleBuilder) forward(r Rules) {
 			b.add(ch, fromSubnet(s.Prefix), verdict(expr.VerdictDrop))
 		}
 	}
-	b.add(ch, inFrom(r.Bridge), verdict(expr.VerdictAccept))
+	b.add(ch, inFrom(r.Bridge), outOf(r.Uplink), verdict(expr.VerdictAccept))
+	b.add(ch, inFrom(r.Bridge), verdict(expr.VerdictDrop))
 	b.add(ch, outOf(r.Bridge), verdict(expr.VerdictDrop))
 }
 
@@ -162,8 +166,8 @@ func masquerade() []expr.Any { return []expr.Any{&expr.Counter{}, &expr.Masq{}} 
 
 func outOf(iface string) []expr.Any  { return byInterface(expr.MetaKeyOIFNAME, expr.CmpOpEq, iface) }
 func inFrom(iface string) []expr.Any { return byInterface(expr.MetaKeyIIFNAME, expr.CmpOpEq, iface) }
-func notOutOf(iface string) []expr.Any {
-	return byInterface(expr.MetaKeyOIFNAME, expr.CmpOpNeq, iface)
+func notInFrom(iface string) []expr.Any {
+	return byInterface(expr.MetaKeyIIFNAME, expr.CmpOpNeq, iface)
 }
 
 // byInterface matches by name, so that the interface may come later.

@@ -180,15 +180,20 @@ func (n *netns) ask(proto, address string) string {
 }
 
 // world is an endpoint VM with a client outside and three containers on its bridge: a and b on a
-// network each, and c on an internal one.
-type world struct{ router, outside, a, b, c *netns }
+// network each, and c on an internal one. The endpoint VM is on a management network as well.
+type world struct{ router, outside, managers, a, b, c *netns }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{newNetns(t), newNetns(t), newNetns(t), newNetns(t), newNetns(t)}
+	w := &world{newNetns(t), newNetns(t), newNetns(t), newNetns(t), newNetns(t), newNetns(t)}
 	wire(t, w.router, "public", w.outside)
 	w.router.address(t, "public", "192.0.2.1/24")
 	w.outside.address(t, "eth0", "192.0.2.9/24")
+	wire(t, w.router, "management", w.managers)
+	w.router.address(t, "management", "198.51.100.1/24")
+	w.managers.address(t, "eth0", "198.51.100.9/24")
+	w.managers.gateway(t, "198.51.100.1")
+	w.managers.serve(t, 80, "manager")
 	group := newNetns(t)
 	group.must(t, func() error {
 		br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "switch"}}
@@ -246,7 +251,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) rules(ports ...Forward) Rules {
-	return Rules{Bridge: "bridge", Ports: ports, Subnets: []Subnet{
+	return Rules{Bridge: "bridge", Uplink: "public", Ports: ports, Subnets: []Subnet{
 		{Prefix: netip.MustParsePrefix("172.17.0.0/20")}, {Prefix: netip.MustParsePrefix("172.17.16.0/20")},
 		{Prefix: netip.MustParsePrefix("172.17.32.0/20"), Internal: true}}}
 }
@@ -293,6 +298,12 @@ func TestRules(t *testing.T) {
 		{"the published port at the gateway", w.b, "tcp", "172.17.16.1:8080", "a to 172.17.0.1"},
 		{"out", w.a, "tcp", "192.0.2.9:80", "outside to 192.0.2.1"},
 		{"out over UDP", w.b, "udp", "192.0.2.9:80", "outside to 192.0.2.1"},
+		{"the router's own, for managers", w.managers, "tcp", "198.51.100.1:99", "router to 198.51.100.9"},
+		{"a published port, for managers", w.managers, "tcp", "198.51.100.1:8080", "nothing"},
+		{"a published UDP port, for managers", w.managers, "udp", "198.51.100.1:8080", "nothing"},
+		{"into the management network", w.a, "tcp", "198.51.100.9:80", "nothing"},
+		{"into the management network over UDP", w.a, "udp", "198.51.100.9:80", "nothing"},
+		{"from the management network", w.managers, "tcp", "172.17.0.2:80", "nothing"},
 		{"from network to network", w.a, "tcp", "172.17.16.2:80", "nothing"},
 		{"from network to network over UDP", w.b, "udp", "172.17.0.2:80", "nothing"},
 	} {
@@ -339,7 +350,7 @@ func TestGatewaysComeAndGo(t *testing.T) {
 		n.must(t, func() error { return Kernel{}.SetGateways("bridge", set, own) })
 		var has []string
 		n.must(t, func() error {
-			for _, p := range (Kernel{}).Addresses() {
+			for _, p := range (Kernel{}).Addresses("") {
 				if !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() && p != own[0] {
 					has = append(has, p.String())
 				}

@@ -11,8 +11,8 @@ import (
 
 // System is the endpoint VM's kernel, or a test's.
 type System interface {
-	// Addresses are those of all interfaces.
-	Addresses() []netip.Prefix
+	// Addresses are those of an interface; "" means all of them.
+	Addresses(iface string) []netip.Prefix
 	// SetGateways gives an interface these addresses beside the ones that are not in own.
 	SetGateways(iface string, want []netip.Prefix, own []netip.Prefix) error
 	// Apply replaces the rules.
@@ -26,6 +26,7 @@ type System interface {
 // Rules is all that the kernel does for the networks.
 type Rules struct {
 	Bridge  string // interface
+	Uplink  string // the one interface through which containers reach others and are reached
 	Subnets []Subnet
 	Ports   []Forward
 }
@@ -65,7 +66,7 @@ func (d *Driver) refreshQuietly() {
 
 // rules is called with d.mu held.
 func (d *Driver) rules() (Rules, []netip.Prefix) {
-	r := Rules{Bridge: d.cfg.Bridge.Interface}
+	r := Rules{Bridge: d.cfg.Bridge.Interface, Uplink: d.cfg.Bridge.Uplink}
 	var gateways []netip.Prefix
 	for _, m := range d.nets {
 		if m.external != nil {
