@@ -1,4 +1,4 @@
-// Package config reads vicd.toml and the files of plugin_dir. It is strict: a key that nobody knows,
+// Package config reads vicd.toml, its drop-ins and the files of plugin_dir. It is strict: a key that nobody knows,
 // or a value that cannot be, is an error that names the file, the line or the key, and what to do.
 package config
 
@@ -86,16 +86,27 @@ func Default() Config {
 	}
 }
 
-// Load reads and checks vicd.toml.
+// Load reads and checks vicd.toml and its drop-ins.
 func Load(path string) (Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
-	return Parse(path, string(text))
+	c, err := Parse(path, string(text))
+	if err != nil {
+		return Config{}, err
+	}
+	files, err := DropIns(DropInDir(path))
+	if err == nil {
+		err = c.Engine.Apply(files)
+	}
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	return c, nil
 }
 
-// Parse is Load for a text; path is for messages.
+// Parse reads and checks the text of a vicd.toml; path is for messages.
 func Parse(path, text string) (Config, error) {
 	c := Default()
 	if err := strict.Decode(path, text, &c); err != nil {
@@ -162,12 +173,16 @@ func (e Engine) validate() error {
 	if e.MaxContainers < 0 {
 		errs = append(errs, invalid("engine.max_containers", "is %d: give a number, or 0 for no limit", e.MaxContainers))
 	}
-	errs = append(errs,
-		required("engine.compute", e.Compute, "the name of a plugin in engine.plugin_dir"),
-		required("engine.storage", e.Storage, "the name of a plugin in engine.plugin_dir"),
-		required("engine.network", e.Network, "the name of a plugin in engine.plugin_dir"),
+	errs = append(errs, e.validateRoles(),
 		required("engine.plugin_dir", e.PluginDir, "the directory with one TOML file for each plugin"))
 	return errors.Join(errs...)
+}
+
+func (e Engine) validateRoles() error {
+	return errors.Join(
+		required("engine.compute", e.Compute, "the name of a plugin in engine.plugin_dir"),
+		required("engine.storage", e.Storage, "the name of a plugin in engine.plugin_dir"),
+		required("engine.network", e.Network, "the name of a plugin in engine.plugin_dir"))
 }
 
 func address(key, s string) error {

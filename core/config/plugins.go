@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 
 	"github.com/openvic/vic/sdk/serve/strict"
@@ -28,21 +27,18 @@ type Plugin struct {
 // LoadPlugins reads all *.toml of a directory, in the order of their names. A file with a mistake
 // gives a Plugin with Err; the error is for a directory that cannot be read.
 func LoadPlugins(dir string) ([]Plugin, error) {
-	entries, err := os.ReadDir(dir)
+	all, err := tomlFiles(dir)
 	if err != nil {
 		return nil, fmt.Errorf("engine.plugin_dir: %w", err)
 	}
-	sort.Slice(entries, func(i, j int) bool { return entries[i].Name() < entries[j].Name() })
 	var plugins []Plugin
 	files := map[string]string{}
-	for _, e := range entries {
-		if filepath.Ext(e.Name()) != ".toml" || strings.HasPrefix(e.Name(), ".") {
-			continue
-		}
-		p := loadPlugin(filepath.Join(dir, e.Name()))
+	for _, file := range all {
+		p := loadPlugin(file)
 		if first, ok := files[p.Name]; ok {
 			p.Err = errors.Join(p.Err, fmt.Errorf("%s: %w", p.File, invalid("name", "%q is taken by %s", p.Name, first)))
-			p.Name = strings.TrimSuffix(e.Name(), ".toml") + " (" + e.Name() + ")"
+			base := filepath.Base(file)
+			p.Name = strings.TrimSuffix(base, ".toml") + " (" + base + ")"
 		}
 		files[p.Name] = p.File
 		plugins = append(plugins, p)

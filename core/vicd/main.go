@@ -52,6 +52,9 @@ func start(ctx context.Context, version, path string, log *slog.Logger, level sl
 	if err != nil {
 		return err
 	}
+	if files, err := config.DropIns(config.DropInDir(path)); err == nil && len(files) > 0 {
+		log.Info("drop-ins count over vicd.toml", "files", files)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d, err := newDaemon(ctx, cfg, version, log.With("vch", cfg.Name), level)

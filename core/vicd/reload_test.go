@@ -97,6 +97,22 @@ func TestAReloadTellsWhatItDid(t *testing.T) {
 	if d.reloaded(ctx, written(t, bad)) || !strings.Contains(told(), "registry_ca") {
 		t.Error("an authority that cannot be read ends the daemon")
 	}
+	dropIn := func(text string) string {
+		path := written(t, cfg)
+		if err := os.Mkdir(config.DropInDir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(config.DropInDir(path), "x.toml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	if d.reloaded(ctx, dropIn("nonsense = 1")) || !strings.Contains(told(), "x.toml:1") {
+		t.Error("a wrong drop-in ends the daemon")
+	}
+	if !d.reloaded(ctx, dropIn("[engine]\nnetwork = \"other\"\n")) {
+		t.Error("a drop-in with another plugin needs a new start")
+	}
 	moved := cfg
 	moved.Images.Root = filepath.Join(dir, "other")
 	if !d.reloaded(ctx, written(t, moved)) {
