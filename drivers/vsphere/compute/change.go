@@ -97,6 +97,9 @@ func (d *Driver) Update(ctx context.Context, req compute.UpdateRequest) error {
 	for k, v := range req.Guest {
 		kv[guest.Prefix+k] = v
 	}
+	if s := inventory.NetworkOf(req.Guest); s != "" {
+		kv[inventory.KeyNetwork] = s
+	}
 	if req.Metadata != nil {
 		kv[inventory.KeyMetadata] = base64.StdEncoding.EncodeToString(req.Metadata)
 	}

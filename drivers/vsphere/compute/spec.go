@@ -153,6 +153,9 @@ func (d *Driver) extraConfig(req compute.CreateRequest, lnk string) []types.Base
 	for k, v := range req.Guest {
 		kv[guest.Prefix+k] = v
 	}
+	if s := inventory.NetworkOf(req.Guest); s != "" {
+		kv[inventory.KeyNetwork] = s
+	}
 	kv[guest.Prefix+guest.KeyLink] = lnk
 	return options(kv, false)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/openvic/vic/drivers/vsphere/compute"
 	"github.com/openvic/vic/drivers/vsphere/internal/vctest"
+	"github.com/openvic/vic/drivers/vsphere/inventory"
 	"github.com/openvic/vic/drivers/vsphere/link"
 	sdk "github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/computetest"
@@ -215,6 +216,39 @@ func TestCreateMakesTheWholeVM(t *testing.T) {
 	}
 	if m.Extra["vic.vch"] != r.Config.VCH.Name || m.Guest(guest.KeyConfig) != `{"version":1}` || len(m.Layers()) != 1 || m.Layers()[0] != r.Base {
 		t.Errorf("extraConfig %v", m.Extra)
+	}
+}
+
+// The guest can write its own keys; what the host has told it stays where it cannot.
+func TestTheHostKeepsWhatTheGuestWasToldOfItsNetworks(t *testing.T) {
+	r := newRig(t, vctest.New(t))
+	told := func(addr string) string {
+		b, err := json.Marshal(guest.NetworkConfig{Networks: []guest.Network{{Name: "bridge", Addresses: []netip.Prefix{netip.MustParsePrefix(addr)}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	req := r.request(vctest.ID())
+	req.Guest = map[string]string{guest.KeyConfig: `{"version":1,` + told("172.16.0.9/16")[1:]}
+	if _, err := r.Create(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	address := func() string {
+		m, _ := r.Inv.Get(req.ID)
+		if m.Extra[inventory.KeyNetwork] == "" {
+			return "no copy"
+		}
+		return m.Network().Networks[0].Addresses[0].String()
+	}
+	if got := address(); got != "172.16.0.9/16" {
+		t.Error(got)
+	}
+	if err := r.Update(t.Context(), sdk.UpdateRequest{ID: req.ID, Guest: map[string]string{guest.KeyNetwork: told("172.16.0.10/16")}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := address(); got != "172.16.0.10/16" {
+		t.Errorf("after a change: %s", got)
 	}
 }
 

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ const (
 	KeyMetadata = "vic.metadata" // the host's, base64
 	KeyLayers   = "vic.layers"   // datastore paths that the VM's delta disks stand on, separated by "|"
 	KeyVolumes  = "vic.volumes"  // datastore paths of the volumes that the VM has attached, separated by "|"
+	KeyNetwork  = "vic.network"  // what the guest was told of its networks (see NetworkOf)
 	keyPrefix   = "vic."
 )
 
@@ -40,6 +42,38 @@ func (m *Machine) ID() string { return m.Extra[KeyID] }
 
 // Guest returns the value of a guest key.
 func (m *Machine) Guest(key string) string { return m.Extra[guest.Prefix+key] }
+
+// NetworkOf returns the guest.NetworkConfig, as JSON, that is in the keys which a guest is given, or "". It is
+// kept in KeyNetwork as well, since every process in a VM may write guestinfo keys on ESXi, and must not take
+// another container's address or name by that.
+func NetworkOf(keys map[string]string) string {
+	if s := keys[guest.KeyNetwork]; s != "" {
+		return s
+	}
+	var c guest.Config
+	if s := keys[guest.KeyConfig]; s == "" || json.Unmarshal([]byte(s), &c) != nil {
+		return ""
+	}
+	b, err := json.Marshal(c.Network())
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+// Network returns what the guest was told of its networks; VMs of earlier versions have it in the guest's
+// own keys alone.
+func (m *Machine) Network() guest.NetworkConfig {
+	s := m.Extra[KeyNetwork]
+	if s == "" {
+		s = NetworkOf(map[string]string{guest.KeyNetwork: m.Guest(guest.KeyNetwork), guest.KeyConfig: m.Guest(guest.KeyConfig)})
+	}
+	var n guest.NetworkConfig
+	if json.Unmarshal([]byte(s), &n) != nil {
+		return guest.NetworkConfig{}
+	}
+	return n
+}
 
 // Layers returns the disks that the VM's own disks stand on.
 func (m *Machine) Layers() []string {

@@ -9,7 +9,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"log/slog"
 	"sort"
 	"sync"
@@ -151,26 +150,13 @@ func (d *Driver) adoptAll(ms []*inventory.Machine) {
 			continue
 		}
 		d.seen[id] = true
-		for _, n := range networksOf(m) {
+		for _, n := range m.Network().Networks {
 			d.adopt(id, n)
 		}
 	}
 }
 
 func isOn(m *inventory.Machine) bool { return m.State == types.VirtualMachinePowerStatePoweredOn }
-
-// networksOf returns what the VM's guest was told of its networks.
-func networksOf(m *inventory.Machine) []guest.Network {
-	var n guest.NetworkConfig
-	if s := m.Guest(guest.KeyNetwork); s != "" && json.Unmarshal([]byte(s), &n) == nil {
-		return n.Networks
-	}
-	var c guest.Config
-	if err := json.Unmarshal([]byte(m.Guest(guest.KeyConfig)), &c); err != nil {
-		return nil
-	}
-	return c.Networks
-}
 
 // adopt is called with d.mu held.
 func (d *Driver) adopt(id string, n guest.Network) {

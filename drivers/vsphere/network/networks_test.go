@@ -10,6 +10,7 @@ import (
 
 	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/internal/vctest"
+	"github.com/openvic/vic/drivers/vsphere/inventory"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/sdk/network"
@@ -223,6 +224,22 @@ func TestTheNewestNetworkConfigurationCounts(t *testing.T) {
 	}
 	l := d.nets[n.ID].pool.leases[id]
 	if l == nil || l.addr != addr.Addr() || l.addr6 != addr6.Addr() || l.names[0] != "web" || l.links["db"] != "x" {
+		t.Errorf("%+v", l)
+	}
+}
+
+// On ESXi every process of a container may write its VM's guestinfo keys.
+func TestAGuestCannotTakeAnAddressByItsKeys(t *testing.T) {
+	v := vctest.New(t)
+	id := vctest.ID()
+	keys := guestConfig(t, "00:50:56:00:00:07", "172.16.0.66/16")
+	for k, c := range guestConfig(t, "00:50:56:00:00:07", "172.16.0.9/16") {
+		keys[inventory.KeyNetwork] = inventory.NetworkOf(map[string]string{strings.TrimPrefix(k, guest.Prefix): c})
+	}
+	keys[guest.Prefix+guest.KeyNetwork] = keys[guest.Prefix+guest.KeyConfig]
+	v.Container(t, id, v.Base, keys)
+	d := newRig(t, v).Driver
+	if l := d.bridge.pool.leases[id]; l == nil || l.addr.String() != "172.16.0.9" {
 		t.Errorf("%+v", l)
 	}
 }
