@@ -36,10 +36,10 @@ build: ## build all programs into build/bin
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/vic-driver-vsphere ./drivers/vsphere
 
 .PHONY: iso
-iso: build ## build the ISO images that VMs boot, into build/iso
+iso: build ## build the ISO images that VMs boot, into build/iso (PLUGINS=folder: with your plugins, see sdk/README.md)
 	@mkdir -p $(TOOLS)
 	@go build -trimpath -o $(TOOLS)/boot ./contrib/boot
-	@$(TOOLS)/boot -version $(VERSION)
+	@$(TOOLS)/boot -version $(VERSION) -plugins '$(PLUGINS)'
 
 .PHONY: images
 images: $(TOOLS)/buildkitd ## build the test images from Debian packages, into build/registry

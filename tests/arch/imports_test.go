@@ -49,7 +49,8 @@ func rules() []rule {
 		{folder: "contrib/lab", ours: []string{"sdk/guest"}},
 		// The list of privileges is data that the driver and whoever grants them share.
 		{folder: "machine", ours: []string{"sdk/guest", "sdk/errdef", "drivers/vsphere/privileges"}},
-		{folder: "contrib", ours: []string{"sdk/guest"}},
+		// The appliance is built with what vicd says of the plugins in it.
+		{folder: "contrib", ours: []string{"sdk/guest", "core/config"}},
 	}
 }
 

@@ -33,6 +33,17 @@ func TestArchiveIsReproducible(t *testing.T) {
 	}
 }
 
+func TestReadKnowsFilesAlone(t *testing.T) {
+	if data, perm, ok := sample().Read("/usr/bin/tool"); string(data) != "#!x" || perm != 0o755 || !ok {
+		t.Errorf("%q %o %v", data, perm, ok)
+	}
+	for _, name := range []string{"/bin/sh", "/usr/bin", "/none"} {
+		if _, _, ok := sample().Read(name); ok {
+			t.Errorf("%s is a file", name)
+		}
+	}
+}
+
 func TestParentsComeFirst(t *testing.T) {
 	got := strings.Join(sample().names(), " ")
 	want := "bin bin/sh dev dev/console tmp usr usr/bin usr/bin/tool"

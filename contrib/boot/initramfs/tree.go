@@ -51,6 +51,12 @@ func (t *Tree) Has(name string) bool {
 	return ok
 }
 
+// Read returns content and permissions of a file; ok is false if the path is none.
+func (t *Tree) Read(name string) (data []byte, perm fs.FileMode, ok bool) {
+	e := t.entries[strings.TrimPrefix(path.Clean("/"+name), "/")]
+	return e.data, fs.FileMode(e.mode).Perm(), e.mode&^0o7777 == typeFile
+}
+
 // Dir adds a directory.
 func (t *Tree) Dir(name string, perm fs.FileMode) { t.put(name, entry{mode: typeDir | unixPerm(perm)}) }
 

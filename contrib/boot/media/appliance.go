@@ -20,6 +20,9 @@ import (
 // Programs are the product's binaries on this machine.
 type Programs struct {
 	Tether, Vicd, Vic, Driver string
+	// Plugins is a folder whose files are laid over the appliance's root: plugins of others with what
+	// belongs to them. Empty: none.
+	Plugins string
 }
 
 // Missing names the programs that are not there.
@@ -52,6 +55,9 @@ func Appliance(ctx context.Context, kernel *Kernel, programs Programs) (*initram
 		func() error { return addBusybox(ctx, tree) },
 		func() error { return addFileSystemTools(tree) },
 		func() error { return addEtc(tree) },
+	}
+	if programs.Plugins != "" {
+		steps = append(steps, func() error { return addPlugins(tree, programs.Plugins) })
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
