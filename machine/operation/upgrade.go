@@ -23,7 +23,7 @@ func ReadUpgrade(c option.Values, l Local) (vch.Images, error) {
 	return im, nil
 }
 
-// Upgrade gives a VCH another version. That it has it is no error.
+// Upgrade gives a VCH another version, or other images of the one it has. That it has them is no error.
 func Upgrade(ctx context.Context, s *session.Session, q vch.Query, im vch.Images, log *progress.Log) error {
 	e, err := vch.Open(ctx, s, q, log)
 	if err != nil {

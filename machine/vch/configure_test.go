@@ -3,6 +3,7 @@ package vch
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +175,32 @@ func TestUpgradeAndRollback(t *testing.T) {
 		t.Errorf("images:\n%s", inv)
 	}
 	must(t, Delete(t.Context(), s.Session, DeleteOptions{Query: Query{Name: "vch1"}}, nil))
+}
+
+func TestAnotherImageOfTheSameVersionIsAnUpgrade(t *testing.T) {
+	s := simtest.New(t)
+	made(t, s, ready)
+	same := images(t, "1")
+	if _, err := open(t, s).Upgrade(t.Context(), same); !errors.Is(err, errdef.ErrExists) {
+		t.Fatalf("what it was made of: %v", err)
+	}
+	other := images(t, "1")
+	b, err := os.ReadFile(other.ApplianceISO)
+	must(t, err)
+	must(t, os.WriteFile(other.ApplianceISO, append(b, "a plugin"...), 0o600))
+	_, err = open(t, s).Upgrade(t.Context(), other)
+	must(t, err)
+	if r := open(t, s).Record(); r.Version != "1" || r.ApplianceISO != "appliance-1.2.iso" {
+		t.Errorf("version %s boots %s", r.Version, r.ApplianceISO)
+	}
+	if _, err := open(t, s).Upgrade(t.Context(), other); !errors.Is(err, errdef.ErrExists) {
+		t.Errorf("the same again: %v", err)
+	}
+	_, err = open(t, s).Rollback(t.Context(), 30*time.Second)
+	must(t, err)
+	if r := open(t, s).Record(); r.ApplianceISO != "appliance-1.iso" {
+		t.Errorf("after the rollback it boots %s", r.ApplianceISO)
+	}
 }
 
 func TestAnUpgradeThatDoesNotServeBringsTheOldVersionBack(t *testing.T) {

@@ -2,8 +2,11 @@ package vch
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -224,7 +227,27 @@ func (c *creator) upload(ctx context.Context) error {
 			return err
 		})
 	}
+	g.Go(func() (err error) {
+		c.Record.ImagesSum, err = imagesSum(c.Spec.ApplianceISO, c.Spec.BootstrapISO)
+		return err
+	})
 	return g.Wait()
+}
+
+// imagesSum is the sha256 of local files, one after the other.
+func imagesSum(files ...string) (string, error) {
+	sum := sha256.New()
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			return "", err
+		}
+		_, err = io.Copy(sum, f)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 func (c *creator) uploadFile(ctx context.Context, local, name string) (int64, error) {

@@ -58,9 +58,12 @@ type Record struct {
 	VMFolder   string `json:"vmFolder,omitempty"` // managed object id
 	NICs       []NIC  `json:"nics,omitempty"`
 	// ApplianceISO and BootstrapISO are files in Folder.
-	ApplianceISO string   `json:"applianceISO,omitempty"`
-	BootstrapISO string   `json:"bootstrapISO,omitempty"`
-	Settings     Settings `json:"settings,omitzero"`
+	ApplianceISO string `json:"applianceISO,omitempty"`
+	BootstrapISO string `json:"bootstrapISO,omitempty"`
+	// ImagesSum tells these two images from others of the same version, which hold other plugins for
+	// example; empty in records of before there was one.
+	ImagesSum string   `json:"imagesSum,omitempty"`
+	Settings  Settings `json:"settings,omitzero"`
 	// Grants are the permissions that were given to the operations user.
 	Grants []Grant `json:"grants,omitempty"`
 	// Unfinished says, in the marker alone, that create has not ended: the next one takes away what it left.

@@ -42,13 +42,18 @@ type Images struct {
 
 // Upgrade makes the endpoint boot another version. Containers go on; the Docker API is away while the
 // endpoint boots. If the new version does not serve in time the old one is put back, which is an
-// error all the same. ErrExists if the VCH has that version.
+// error all the same. ErrExists if the VCH has that version, and of it these images.
 func (e *Editor) Upgrade(ctx context.Context, im Images) (*Ready, error) {
 	old := e.ep.Record.Version
-	if old == im.Version && !e.on {
+	sum, err := imagesSum(im.ApplianceISO, im.BootstrapISO)
+	if err != nil {
+		return nil, err
+	}
+	same := old == im.Version && (e.ep.Record.ImagesSum == "" || e.ep.Record.ImagesSum == sum)
+	if same && !e.on {
 		return e.powerOn(ctx, im.Patience) // an upgrade was stopped half-way
 	}
-	if old == im.Version {
+	if same {
 		return nil, fmt.Errorf("VCH %s has the version %s: %w", e.ep.Name, old, errdef.ErrExists)
 	}
 	before, err := e.previous(ctx)
@@ -64,7 +69,8 @@ func (e *Editor) Upgrade(ctx context.Context, im Images) (*Ready, error) {
 		return nil, err
 	}
 	r := e.ep.Record
-	r.Version, r.ApplianceISO, r.BootstrapISO = im.Version, freeName(there, "appliance", im.Version), freeName(there, "bootstrap", im.Version)
+	r.Version, r.ImagesSum = im.Version, sum
+	r.ApplianceISO, r.BootstrapISO = freeName(there, "appliance", im.Version), freeName(there, "bootstrap", im.Version)
 	for _, f := range []struct{ local, name string }{{im.ApplianceISO, r.ApplianceISO}, {im.BootstrapISO, r.BootstrapISO}} {
 		if err := e.upload(ctx, f.local, f.name); err != nil {
 			e.forget(ctx)
