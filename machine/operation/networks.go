@@ -3,6 +3,7 @@ package operation
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -56,16 +57,34 @@ func readStatic(c option.Values, role string) (vch.Static, error) {
 	if s.Address, err = netip.ParsePrefix(c.String(ip)); err != nil || s.Address.Addr() == s.Address.Masked().Addr() && s.Address.Bits() < 31 {
 		return s, wrongOption(ip, c.String(ip), "not an address with its prefix length", "give it as 10.0.0.2/24")
 	}
+	if s.Address.Addr() == lastOf(s.Address) && s.Address.Bits() < 31 {
+		return s, wrongOption(ip, c.String(ip), "the broadcast address of "+s.Address.Masked().String(), "give another address")
+	}
 	if role == vch.RolePublic {
 		// VIC also took the gateway with a prefix length.
 		g, _, _ := strings.Cut(c.String(gateway), "/")
 		if s.Gateway, err = netip.ParseAddr(g); err != nil || !s.Address.Contains(s.Gateway) {
 			return s, wrongOption(gateway, c.String(gateway), "not an address in "+s.Address.Masked().String(), "give the address of the network's router")
 		}
+		if s.Gateway == s.Address.Addr() {
+			return s, wrongOption(gateway, c.String(gateway), "the endpoint's own address", "give the address of the network's router")
+		}
 		return s, nil
 	}
 	s.Routes, err = readRoutes(gateway, c.String(gateway), s.Address)
 	return s, err
+}
+
+// lastOf is the last address of an IPv4 network, its broadcast address; of an IPv6 network there is none.
+func lastOf(p netip.Prefix) netip.Addr {
+	if !p.Addr().Is4() {
+		return netip.Addr{}
+	}
+	a := p.Addr().As4()
+	for i := p.Bits(); i < 32; i++ {
+		a[i/8] |= 1 << (7 - i%8)
+	}
+	return netip.AddrFrom4(a)
 }
 
 // readRoutes reads "network[,network...]:gateway".
@@ -89,10 +108,16 @@ func readRoutes(option, value string, within netip.Prefix) ([]guest.Route, error
 		if err != nil {
 			return nil, wrongOption(option, value, d+" is not a network", remedy)
 		}
+		if p.Bits() == 0 {
+			return nil, wrongOption(option, value, "it would be a second default route", remedy)
+		}
 		routes = append(routes, guest.Route{Destination: p.Masked(), Via: gateway})
 	}
 	return routes, nil
 }
+
+// networkName is what Docker takes as the name of a network.
+var networkName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
 // firewalls are the trust levels of container networks.
 func firewalls() []string { return []string{"closed", "outbound", "peers", "published", "open"} }
@@ -105,8 +130,9 @@ func containerNetworks(c option.Values) ([]vch.ContainerNetwork, error) {
 		if !ok {
 			name = network
 		}
-		if network == "" || name == "" || strings.ContainsAny(name, " /") || name == "bridge" || name == "host" || name == "none" {
-			return nil, wrongOption("container-network", v, "not a port group and a name for docker", "give it as portgroup:name")
+		if network == "" || !networkName.MatchString(name) || slices.Contains([]string{"bridge", "host", "none", "default"}, name) {
+			return nil, wrongOption("container-network", v, "not a port group and a name for docker",
+				"give it as portgroup:name; a name has letters, digits, and after the first character - _ . and is none of bridge, host, none and default")
 		}
 		if slices.ContainsFunc(all, func(n vch.ContainerNetwork) bool { return n.Name == name || n.Network == network }) {
 			return nil, wrongOption("container-network", v, "the port group or the name is there twice", "give each once")
@@ -143,6 +169,12 @@ func readContainerGateway(n *vch.ContainerNetwork, v string) error {
 	p, err := netip.ParsePrefix(v)
 	if err != nil {
 		return fmt.Errorf("%q is not an address with its prefix length", v)
+	}
+	if n.Subnet.IsValid() {
+		return fmt.Errorf("the port group has the gateway %s already", n.Gateway)
+	}
+	if p.Addr() == p.Masked().Addr() || p.Addr() == lastOf(p) {
+		return fmt.Errorf("%s is the address of a network, not of a gateway", v)
 	}
 	n.Subnet, n.Gateway = p.Masked(), p.Addr()
 	return nil

@@ -58,6 +58,9 @@ func ReadCreate(c option.Values, l Local) (precheck.Input, error) {
 	if in.Spec.RegistryCAs, err = registryCAs(l.Files, c.Trimmed("registry-ca")); err != nil {
 		return in, err
 	}
+	if err := checkNames(c); err != nil {
+		return in, err
+	}
 	in.Certs, err = certOptions(c, l.Files)
 	return in, err
 }
@@ -75,7 +78,7 @@ func kept(c option.Values) map[string][]string {
 // readSettings reads all options that the endpoint's configuration depends on, but for networks and
 // datastores that have to be looked up.
 func readSettings(c option.Values, s *vch.Settings) error {
-	s.EndpointCPU, s.EndpointMemoryMB, s.LayerSizeGB = int32(c.Int64("endpoint-cpu")), c.Int64("endpoint-memory"), layerSizeGB
+	s.EndpointCPU, s.EndpointMemoryMB, s.LayerSizeGB = int32Of(c.Int64("endpoint-cpu")), c.Int64("endpoint-memory"), layerSizeGB
 	s.NoTLS, s.NoVerify = c.Bool("no-tls"), c.Bool("no-tlsverify")
 	for _, read := range []func(option.Values, *vch.Settings) error{readBridge, readAddresses, readLimits, readVolumeSize, readImages, readLogs, readNamePattern} {
 		if err := read(c, s); err != nil {
@@ -122,9 +125,9 @@ func readLimits(c option.Values, s *vch.Settings) error {
 }
 
 func readVolumeSize(c option.Values, s *vch.Settings) error {
-	const name = "default-volume-size"
-	if s.VolumeSizeMB = c.Int64(name); s.VolumeSizeMB < 0 {
-		return wrongOption(name, fmt.Sprint(s.VolumeSizeMB), "less than nothing", "give it a size in MiB, or 0 for 1024")
+	const name, most = "default-volume-size", 62 << 20 // vSphere's disks
+	if s.VolumeSizeMB = c.Int64(name); s.VolumeSizeMB < 0 || s.VolumeSizeMB > most {
+		return wrongOption(name, fmt.Sprint(s.VolumeSizeMB), "not a size that a disk can have", fmt.Sprintf("give it a size in MiB, at most %d, or 0 for 1024", most))
 	}
 	return nil
 }
@@ -142,12 +145,15 @@ func readImages(c option.Values, s *vch.Settings) error {
 			}
 		}
 	}
-	return nil
+	return checkRegistryNames(s.InsecureRegistries, s.AllowedRegistries)
 }
 
 // readLogs reads the options of logFlags.
 func readLogs(c option.Values, s *vch.Settings) error {
 	s.Syslog, s.Debug = c.String("syslog-address"), c.Int("debug")
+	if s.Debug < 0 {
+		return wrongOption("debug", fmt.Sprint(s.Debug), "less than nothing", "give it 1, or 0 for none")
+	}
 	proto, rest, _ := strings.Cut(s.Syslog, "://")
 	host, port, err := net.SplitHostPort(rest)
 	if s.Syslog != "" && (err != nil || host == "" || port == "" || (proto != "udp" && proto != "tcp")) {

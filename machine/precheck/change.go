@@ -19,6 +19,7 @@ func RunChange(ctx context.Context, in Input, r *vch.Record) *Output {
 	c := &checker{Input: in, out: &Output{}}
 	c.out.Resources.Session = in.Session
 	c.checkLimits()
+	c.checkContainerMemory()
 	c.checkRegistries(ctx)
 	dcs, err := in.Session.Datacenters(ctx)
 	if err != nil {
@@ -41,6 +42,7 @@ func RunChange(ctx context.Context, in Input, r *vch.Record) *Output {
 			c.warn(checkComputeName, "check the account's privileges on the compute resource", "could not be read: %v", session.Classify(err))
 		}
 	}
+	c.findOthers(ctx)
 	c.checkVMGroup(r.VMGroup)
 	c.checkVolumeStores(ctx)
 	bridge := object.NewReference(in.Session.Client, r.BridgeRef())

@@ -38,6 +38,9 @@ func checkRange(p netip.Prefix) error {
 	case p.Bits() < 8 || p.Bits() > 24:
 		return fmt.Errorf("the bridge network's range %s is not between /8 and /24: %w", p, errdef.ErrInvalid)
 	}
+	if a := p.Addr(); a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.As4()[0] == 0 || a.As4()[0] >= 240 {
+		return fmt.Errorf("the bridge network's range %s is not for machines: %w", p, errdef.ErrInvalid)
+	}
 	return nil
 }
 
@@ -91,16 +94,24 @@ func (c *checker) checkSizes() {
 	}{
 		{"--endpoint-memory", c.Spec.EndpointMemoryMB, 256, 1 << 20},
 		{"--endpoint-cpu", int64(c.Spec.EndpointCPU), 1, 64},
-		{"--container-memory", c.Spec.ContainerMemoryMB, 64, 1 << 20},
 		{"--state-size", c.Spec.StateGB, 1, 62 << 10},
 	} {
-		if s.value < s.min || s.value > s.max {
-			c.fail("sizes", fmt.Errorf("%s is %d: %w", s.option, s.value, errdef.ErrInvalid),
-				fmt.Sprintf("give %s a value from %d to %d", s.option, s.min, s.max))
-		}
+		c.checkSize(s.option, s.value, s.min, s.max)
 	}
+	c.checkContainerMemory()
 	if m := c.Spec.EndpointMemoryMB; m%4 != 0 {
 		c.fail("sizes", fmt.Errorf("--endpoint-memory is %d: %w", m, errdef.ErrInvalid), "give it a multiple of 4")
+	}
+}
+
+// checkContainerMemory is for create and configure.
+func (c *checker) checkContainerMemory() {
+	c.checkSize("--container-memory", c.Spec.ContainerMemoryMB, 64, 1<<20)
+}
+
+func (c *checker) checkSize(option string, value, least, most int64) {
+	if value < least || value > most {
+		c.fail("sizes", fmt.Errorf("%s is %d: %w", option, value, errdef.ErrInvalid), fmt.Sprintf("give %s a value from %d to %d", option, least, most))
 	}
 }
 

@@ -27,6 +27,8 @@ func (c *checker) checkNetworks(ctx context.Context) {
 	bridge, err := c.findNetwork(ctx, "--bridge-network", c.BridgeNetwork)
 	if err != nil {
 		c.fail(checkBridgeName, err, "make a port group for this VCH alone and name it with --bridge-network")
+	} else if err := c.others.Uses(bridge); err != nil {
+		c.fail(checkBridgeName, fmt.Errorf("%s: %w", nameOf(bridge), err), "make a port group for this VCH alone and name it with --bridge-network")
 	} else if c.checkBridge(ctx, bridge) {
 		c.out.Resources.Bridge, c.out.Resources.BridgeName = bridge, nameOf(bridge)
 	}
@@ -81,11 +83,31 @@ func (c *checker) checkShared(public object.NetworkReference) {
 		first, ok := on[r.n.Reference()]
 		if !ok {
 			on[r.n.Reference()] = r.role
+			c.warnSameSubnet(r.role)
 			continue
 		}
 		if mine, given := c.Spec.Static[r.role]; given && mine.Address != c.Spec.Static[first].Address {
 			c.fail(r.role+" network", fmt.Errorf("%s is the %s network too, and the endpoint has one NIC there: %w", nameOf(r.n), first, errdef.ErrConflict),
 				fmt.Sprintf("leave --%s-network-ip out, or give the same as --%s-network-ip", r.role, first))
+		}
+	}
+}
+
+// warnSameSubnet tells of two NICs with one subnet: what leaves by which of them is chance.
+func (c *checker) warnSameSubnet(role string) {
+	for _, other := range []string{vch.RolePublic, vch.RoleClient} {
+		mine, theirs := c.Spec.Static[role].Address, c.Spec.Static[other].Address
+		if other != role && mine.IsValid() && theirs.IsValid() && mine.Overlaps(theirs) {
+			c.warn(role+" network", "give each network a subnet of its own, or one port group for both", "%s is in the %s network's %s too", mine, other, theirs.Masked())
+		}
+	}
+}
+
+// checkAddresses refuses static addresses in the bridge network: the endpoint would look for them among its containers.
+func (c *checker) checkAddresses() {
+	for _, role := range []string{vch.RolePublic, vch.RoleClient, vch.RoleManagement} {
+		if a := c.Spec.Static[role].Address; a.IsValid() && a.Overlaps(c.Spec.BridgeRange) {
+			c.fail(role+" network", fmt.Errorf("%s overlaps the bridge network's %s: %w", a.Masked(), c.Spec.BridgeRange, errdef.ErrConflict), "give another --bridge-network-range")
 		}
 	}
 }
@@ -170,6 +192,10 @@ func (c *checker) checkBridge(ctx context.Context, n object.NetworkReference) bo
 }
 
 func (c *checker) checkPublic(ctx context.Context, check string, n object.NetworkReference) bool {
+	if err := c.others.Bridge(n); err != nil {
+		c.fail(check, fmt.Errorf("%s: %w", nameOf(n), err), "give another network")
+		return false
+	}
 	if pg, ok := n.(*object.DistributedVirtualPortgroup); ok {
 		return c.checkPortgroup(ctx, check, pg)
 	}
@@ -233,15 +259,27 @@ func (c *checker) without(have []types.ManagedObjectReference) []string {
 	return missing
 }
 
+// findOthers finds the VCHs that are there already.
+func (c *checker) findOthers(ctx context.Context) {
+	var err error
+	if c.others, err = vch.FindNeighbours(ctx, c.Session, c.Spec.Name); err != nil {
+		c.fail("other VCHs", err, "check the account's privileges on VMs")
+	}
+}
+
 // checkTaken looks for VCHs and others that have the name or the bridge already.
 func (c *checker) checkTaken(ctx context.Context) {
 	const check = "name is free"
-	var err error
-	if c.out.Resources.Left, err = vch.Left(ctx, c.Spec.Name, c.out.Resources); err != nil {
+	name := c.Spec.Name
+	if checkName(name) != nil {
+		name = "" // that is said already, and nothing can have it
+	} else if left, err := vch.Left(ctx, name, c.out.Resources); err != nil {
 		c.fail(check, err, "check the account's privileges on the datastore")
 		return
+	} else {
+		c.out.Resources.Left = left
 	}
-	names, bridge, err := vch.Taken(ctx, c.Session, c.Spec.Name, c.out.Resources)
+	names, bridge, err := vch.Taken(ctx, c.Session, name, c.out.Resources)
 	if err != nil {
 		c.fail(check, err, "check the account's privileges on VMs and datastores")
 		return
@@ -253,6 +291,9 @@ func (c *checker) checkTaken(ctx context.Context) {
 	if len(names) > 0 {
 		c.fail(check, fmt.Errorf("%s: %w", strings.Join(names, ", "), errdef.ErrExists),
 			"give another --name; if it is left of a VCH that is no longer wanted, remove it with: vic-machine delete --name "+c.Spec.Name)
+		return
+	}
+	if name == "" {
 		return
 	}
 	if c.out.Resources.Left != nil {

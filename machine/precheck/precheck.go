@@ -65,6 +65,7 @@ func Run(ctx context.Context, in Input) *Output {
 		}
 		return c.out
 	}
+	c.findOthers(ctx)
 	c.checkCompute(ctx)
 	c.checkDRS()
 	c.checkLicence(ctx)
@@ -88,6 +89,7 @@ type checker struct {
 	finder *find.Finder
 
 	compute *compute
+	others  vch.Neighbours
 }
 
 // compute is the cluster or host that the VCH will run on.
@@ -132,6 +134,7 @@ func (c *checker) local() {
 	if err := checkRange(c.Spec.BridgeRange); err != nil {
 		c.fail("bridge range", err, "give --bridge-network-range a private network such as 172.16.0.0/16")
 	}
+	c.checkAddresses()
 	c.checkISO("appliance ISO", c.Spec.ApplianceISO, "--appliance-iso")
 	c.checkISO("bootstrap ISO", c.Spec.BootstrapISO, "--bootstrap-iso")
 	c.checkSizes()

@@ -80,6 +80,11 @@ func TestEachMistakeIsNamedWithItsRemedy(t *testing.T) {
 		{"bad name", func(i *Input) { i.Spec.Name = "a b" }, "name", "a b", "--name"},
 		{"long name", func(i *Input) { i.Spec.Name = strings.Repeat("x", 32) }, "name", "32", "--name"},
 		{"bad range", func(i *Input) { i.Spec.BridgeRange = netip.MustParsePrefix("172.16.0.0/30") }, "bridge range", "/30", "172.16"},
+		{"loopback as range", func(i *Input) { i.Spec.BridgeRange = netip.MustParsePrefix("127.0.0.0/8") }, "bridge range", "127", "172.16"},
+		{"multicast as range", func(i *Input) { i.Spec.BridgeRange = netip.MustParsePrefix("224.0.0.0/8") }, "bridge range", "224", "172.16"},
+		{"an address in the bridge", func(i *Input) {
+			i.Spec.Static = map[string]vch.Static{vch.RolePublic: {Address: netip.MustParsePrefix("172.16.5.2/24")}}
+		}, "public network", "overlaps", "--bridge-network-range"},
 		{"no ISO", func(i *Input) { i.Spec.ApplianceISO = "" }, "appliance ISO", "appliance.iso", "--appliance-iso"},
 		{"missing ISO", func(i *Input) { i.Spec.BootstrapISO = filepath.Join(dir, "nosuch.iso") }, "bootstrap ISO", "nosuch.iso", "--bootstrap-iso"},
 		{"not an ISO", func(i *Input) { i.Spec.BootstrapISO = noISO }, "bootstrap ISO", "not an ISO", "--bootstrap-iso"},
@@ -102,6 +107,27 @@ func TestEachMistakeIsNamedWithItsRemedy(t *testing.T) {
 	}
 	if after := s.Inventory(); after != before {
 		t.Errorf("left behind:\n%s", after)
+	}
+}
+
+func TestTwoNetworksWithOneSubnetAreWarnedOf(t *testing.T) {
+	s := simtest.New(t)
+	in := input(t, s)
+	in.ClientNetwork = "client"
+	in.Spec.Static = map[string]vch.Static{vch.RolePublic: {Address: netip.MustParsePrefix("10.0.0.2/24")}, vch.RoleClient: {Address: netip.MustParsePrefix("10.0.0.3/24")}}
+	if out := Run(t.Context(), in); !out.OK() || !strings.Contains(text(out), "10.0.0.3/24 is in the public network's 10.0.0.0/24 too") {
+		t.Errorf("report:\n%s", text(out))
+	}
+}
+
+func TestABadNameIsSaidOnce(t *testing.T) {
+	s := simtest.New(t)
+	for _, name := range []string{"a/b", "..", ".", ""} {
+		in := input(t, s)
+		in.Spec.Name = name
+		if out := Run(t.Context(), in); out.Report.Count(Error) != 1 {
+			t.Errorf("%q:\n%s", name, text(out))
+		}
 	}
 }
 

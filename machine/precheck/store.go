@@ -53,6 +53,10 @@ func (c *checker) checkStore(ctx context.Context) {
 	if !c.checkSpace(ds.Name(), m.Summary.FreeSpace) {
 		return
 	}
+	if err := c.others.Folder(files, dir); err != nil {
+		c.fail(checkStoreName, err, "give --image-store another path")
+		return
+	}
 	if err := probe(ctx, files); err != nil {
 		c.fail(checkStoreName, fmt.Errorf("datastore %s cannot be written: %w", ds.Name(), err),
 			"give the account the privileges Datastore.FileManagement and Datastore.AllocateSpace on it, or mend the datastore")

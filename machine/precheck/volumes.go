@@ -34,6 +34,9 @@ func (c *checker) checkVolumeStores(ctx context.Context) {
 		if err == nil && s.Share == "" {
 			s.Files, err = c.volumeFiles(ctx, datastore)
 		}
+		if err == nil && s.Share == "" {
+			err = c.others.Folder(s.Files, s.Path)
+		}
 		if err != nil {
 			c.fail(checkVolumesName, err, "give --volume-store datastore/path:label or nfs://host/path?options:label")
 			continue

@@ -48,7 +48,7 @@ func locate(ctx context.Context, s *session.Session, q Query) (*found, error) {
 	f := &found{}
 	if e != nil {
 		f.record = e.Record
-	} else if q.Name != "" {
+	} else if isFolder(q.Name) {
 		if err := f.byMarker(ctx, s, q.Name); err != nil {
 			return nil, err
 		}
@@ -68,6 +68,11 @@ func locate(ctx context.Context, s *session.Session, q Query) (*found, error) {
 		return nil, nil
 	}
 	return f, nil
+}
+
+// isFolder says that a VCH of this name could have a folder of it; "." and ".." are not its own.
+func isFolder(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, `/\`)
 }
 
 // findEndpoint returns nil if there is no such endpoint VM.

@@ -14,7 +14,7 @@ import (
 )
 
 // Taken lists what stands in the way of a VCH of this name at these resources, or what uses its
-// bridge; the strings are for people. Only the parts of res that are set are looked at.
+// bridge; the strings are for people. An empty name asks for the bridge alone. Only the parts of res that are set are looked at.
 func Taken(ctx context.Context, s *session.Session, name string, res Resources) (names, bridge []string, err error) {
 	all, err := endpoints(ctx, s)
 	if err != nil {
@@ -31,7 +31,7 @@ func Taken(ctx context.Context, s *session.Session, name string, res Resources) 
 			bridge = append(bridge, e.Record.Name)
 		}
 	}
-	if res.Left != nil {
+	if res.Left != nil || name == "" {
 		return names, bridge, nil // vApp, VM and folder are what goes
 	}
 	for _, f := range []func(context.Context, *session.Session, string, Resources) (string, error){takenPool, takenVM, takenFolder} {

@@ -350,6 +350,22 @@ func TestDeleteFindsWhatIsLeft(t *testing.T) {
 	}
 }
 
+// TestDeleteOfANameThatNoVCHCanHaveFindsNothing: these would be the root of a datastore, or somebody's folder.
+func TestDeleteOfANameThatNoVCHCanHaveFindsNothing(t *testing.T) {
+	s := simtest.New(t)
+	created(t, s, nil)
+	before := s.Inventory()
+	for _, name := range []string{"", ".", "..", "/", "vch1/", "vch1/..", `\`} {
+		err := Delete(t.Context(), s.Session, DeleteOptions{Query: Query{Name: name}, Force: true}, nil)
+		if !errors.Is(err, errdef.ErrNotFound) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if after := s.Inventory(); after != before {
+		t.Errorf("something was taken away:\n%s", after)
+	}
+}
+
 // container makes a container VM in the VCH's vApp.
 func container(t *testing.T, s *simtest.Sim, p *Plan, name string, on bool, extra ...types.BaseOptionValue) {
 	t.Helper()
