@@ -103,7 +103,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		o.Log = slog.Default()
 	}
 	if o.BridgeNetwork == "" {
-		o.BridgeNetwork = "bridge"
+		o.BridgeNetwork = network.DefaultName
 	}
 	e := &Engine{opts: o, limits: o.Limits.atLeast(), dialer: link.NewDialer(o.Compute, o.Authority), log: o.Log, ctx: ctx, room: newRoom(o.Compute),
 		ready: make(chan struct{}), containers: map[string]*container{}, names: map[string]string{}, execs: map[string]*exec{}}

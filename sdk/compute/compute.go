@@ -12,6 +12,10 @@
 //     CreateRequest and returns it in Get, List and Watch, also after its own restart and for VMs
 //     that were changed by others. The host has no database.
 //   - A VM outlives the driver's process.
+//   - The guest is the project's bootstrap image, whose init is the tether. It takes the entries of
+//     CreateRequest.Guest by VMware's RPCI, from the backdoor or from a virtio-serial port
+//     (guest.RPCIPort), leaves its records there too, and dials where guest.Link says.
+//   - A driver that knows how much its VMs may use is also a Reporter.
 //
 // # Errors
 //

@@ -34,7 +34,8 @@ type NIC struct {
 	Kind string
 	// Locator is opaque to the host, e.g. a distributed port group's key "dvportgroup-12".
 	Locator string
-	// MAC is the card's address, "02:42:ac:10:00:02"; empty lets the platform choose.
+	// MAC is the card's address, "02:42:ac:10:00:02"; empty lets the platform choose. A network driver
+	// always gives one, the same at each Join: the guest finds the card by it.
 	MAC string
 }
 

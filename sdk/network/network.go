@@ -6,6 +6,8 @@
 //   - Network and container IDs are chosen by the host, except for the networks that the
 //     administrator gave (Network.Given: the bridge, container networks): those the driver lists by
 //     itself, with fixed IDs.
+//   - One network that the administrator gave has the name DefaultName: containers that name no network
+//     join it. Without it every "docker run" has to say --network.
 //   - Networks that Create made outlive the driver and its machine: they are kept in the platform.
 //   - Join is idempotent for (network, container): the second call returns the first one's place; the
 //     names and links are those of the last call. The driver must not give an address twice, also
@@ -52,6 +54,9 @@ type Driver interface {
 	// Unpublish ends that; no error if the container has published nothing.
 	Unpublish(ctx context.Context, req UnpublishRequest) error
 }
+
+// DefaultName is the name of the network that containers join when they name none, as Docker calls it.
+const DefaultName = "bridge"
 
 // The drivers of networks, as Docker calls them.
 const (
@@ -120,7 +125,7 @@ type LeaveRequest struct {
 type Endpoint struct {
 	Network   string
 	Container string
-	NIC       device.NIC
+	NIC       device.NIC     // with a MAC
 	Addresses []netip.Prefix // none with DHCP
 	Gateway   netip.Addr
 	Gateway6  netip.Addr

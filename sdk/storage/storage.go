@@ -1,5 +1,6 @@
-// Package storage is the plugin kind that keeps image layers, container disks and volumes. This file
-// and volumes.go are all a driver's author has to read: the interface, its vocabulary and the errors.
+// Package storage is the plugin kind that keeps image layers, container disks and volumes. This file,
+// files.go and volumes.go are all a driver's author has to read: the interface, its vocabulary and the
+// errors.
 //
 // # Rules
 //

@@ -21,7 +21,7 @@ import (
 	"github.com/openvic/vic/sdk/network"
 )
 
-const bridgeName = "bridge"
+const bridgeName = network.DefaultName
 
 // Store keeps small files where they outlive the endpoint VM.
 type Store interface {

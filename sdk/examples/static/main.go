@@ -69,8 +69,9 @@ func newDriver(c Config) (*driver, error) {
 	return d, json.Unmarshal(data, &d.leases)
 }
 
+// network is the one that containers join when they name none: it is called bridge.
 func (d *driver) network() network.Network {
-	return network.Network{ID: "static", Name: "static", Driver: "bridge", Subnet: d.config.Subnet, Gateway: d.config.Gateway, Given: true}
+	return network.Network{ID: "static", Name: network.DefaultName, Driver: network.DriverBridge, Subnet: d.config.Subnet, Gateway: d.config.Gateway, Given: true}
 }
 
 func (d *driver) List(context.Context) ([]network.Network, error) {
