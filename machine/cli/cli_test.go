@@ -67,7 +67,8 @@ func TestALifeOfAVCH(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.out), &d); err != nil || d.Endpoint != "192.0.2.7:2376" {
 		t.Errorf("inspect: %+v %v", r, err)
 	}
-	if r := run(t, append([]string{"inspect", "--name", "vch1"}, access(s)...)...); !strings.Contains(r.out, "server-cert.pem") || !strings.Contains(r.out, "2376") {
+	if r := run(t, append([]string{"inspect", "--name", "vch1"}, access(s)...)...); !strings.Contains(r.out, "server-cert.pem") || !strings.Contains(r.out, "2376") ||
+		!strings.Contains(r.out, "public: 192.0.2.7, by DHCP") {
 		t.Errorf("inspect: %+v", r)
 	}
 	if r := run(t, createArgs(t, s)...); r.code != exitChecks || !strings.Contains(r.out, "a VCH vch1") {

@@ -114,7 +114,7 @@ func (a *app) printDetails(d *vch.Details) error {
 	row("Name", "%s", d.Name)
 	row("ID", "%s (UUID %s)", d.ID, d.UUID)
 	row("Version", "%s, created %s", d.Version, d.Created.Local().Format(time.DateTime))
-	row("State", "%s", strings.TrimSpace(d.State+" "+d.Message))
+	row("State", "%s", stateWord(d))
 	for _, name := range sortedKeys(d.Services) {
 		row("  "+name, "%s", d.Services[name])
 	}
@@ -128,7 +128,9 @@ func (a *app) printDetails(d *vch.Details) error {
 	}
 	row("Folder", "%s", d.Folder)
 	row("Bridge network", "%s", d.Bridge)
-	row("Public network", "%s", d.Public)
+	if len(d.NICs) == 0 { // a VCH of an old version
+		row("Public network", "%s", d.Public)
+	}
 	a.printSettings(row, d)
 	for _, name := range sortedKeys(d.Certificates) {
 		i := d.Certificates[name]
@@ -139,6 +141,13 @@ func (a *app) printDetails(d *vch.Details) error {
 		row("Certificate "+name, "expires %s (%d days)%s", i.NotAfter.Format(time.DateOnly), int(time.Until(i.NotAfter).Hours()/24), names)
 	}
 	return w.Flush()
+}
+
+func stateWord(d *vch.Details) string {
+	if d.Message == "" {
+		return d.State
+	}
+	return d.State + " (" + d.Message + ")"
 }
 
 func tlsWord(d *vch.Details) string {

@@ -16,13 +16,8 @@ func (a *app) printSettings(row func(k, format string, args ...any), d *vch.Deta
 		}
 	}
 	for _, n := range d.NICs {
-		if n.Interface != vch.RolePublic && n.Interface != vch.RoleBridge {
-			row(strings.ToUpper(n.Interface[:1])+n.Interface[1:]+" network", "%s", n.Name)
-		}
-	}
-	for _, role := range []string{vch.RolePublic, vch.RoleClient, vch.RoleManagement} {
-		if st, ok := s.Static[role]; ok {
-			row("Address, "+role, "%s", st.Address)
+		if n.Interface != vch.RoleBridge {
+			row(strings.ToUpper(n.Interface[:1])+n.Interface[1:]+" network", "%s%s", n.Name, addressWord(d, n.Interface))
 		}
 	}
 	for _, n := range s.ContainerNetworks {
@@ -45,6 +40,20 @@ func (a *app) printSettings(row func(k, format string, args ...any), d *vch.Deta
 	some("No proxy for", s.NoProxy)
 	some("Syslog", s.Syslog)
 	some("Operations user", d.OpsUser)
+}
+
+// addressWord is the endpoint's address on a network.
+func addressWord(d *vch.Details, iface string) string {
+	if st, ok := d.Settings.Static[iface]; ok {
+		return fmt.Sprintf(": %s, static", st.Address)
+	}
+	if a := d.Addresses[iface]; a != "" {
+		return ": " + a + ", by DHCP"
+	}
+	if d.State == "ready" {
+		return ": no address, no DHCP server answers"
+	}
+	return ""
 }
 
 func containerNetworkWord(n vch.ContainerNetwork) string {

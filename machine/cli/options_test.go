@@ -24,7 +24,7 @@ func everything() []string {
 		"--default-volume-size", "2048", "--memory", "8192", "--memory-reservation", "0", "--memory-shares", "high", "--cpu", "4000", "--cpu-shares", "1234",
 		"--containers", "7", "--container-memory", "512", "--endpoint-memory", "1024", "--endpoint-cpu", "2",
 		"--syslog-address", "udp://10.0.0.9:514", "--debug", "1", "--container-name-convention", "vch1-{name}-{short}",
-		"--http-proxy", "http://proxy:3128", "--no-proxy", "localhost,10.0.0.0/8", "--insecure-registry", "reg:5000",
+		"--http-proxy", "http://u:pr0xyword@proxy:3128", "--no-proxy", "localhost,10.0.0.0/8", "--insecure-registry", "reg:5000",
 	}
 }
 
@@ -32,6 +32,9 @@ func TestAVCHIsMadeAgainFromItsOwnOptions(t *testing.T) {
 	s := simtest.New(t)
 	inspect := func() map[string]any {
 		r := run(t, append([]string{"inspect", "--format", "json", "--name", "vch1"}, access(s)...)...)
+		if strings.Contains(r.out, "pr0xyword") || !strings.Contains(r.out, "proxy:3128") {
+			t.Errorf("inspect shows the proxy's password, or no proxy: %s", r.out)
+		}
 		var m map[string]any
 		if err := json.Unmarshal([]byte(r.out), &m); err != nil {
 			t.Fatalf("%+v %v", r, err)

@@ -55,7 +55,11 @@ func change(r map[string][]string, c option.Values) ([]string, error) {
 			return nil, wrongOption("remove", v, "it is no option whose values can be removed", "give it as option=value, for example insecure-registry=reg.example.com")
 		}
 		if !slices.Contains(r[name], value) {
-			return nil, advice.Wrap(fmt.Errorf("--remove %s: the VCH has no such --%s: %w", v, name, errdef.ErrInvalid), "it has: %s", strings.Join(r[name], ", "))
+			have := "none"
+			if len(r[name]) > 0 {
+				have = strings.Join(r[name], ", ")
+			}
+			return nil, advice.Wrap(fmt.Errorf("--remove %s: the VCH has no such --%s: %w", v, name, errdef.ErrInvalid), "it has: %s", have)
 		}
 		set(name, slices.DeleteFunc(slices.Clone(r[name]), func(have string) bool { return have == value }))
 		if name == "container-network" { // with all that was said of it

@@ -91,7 +91,7 @@ func resolve(ctx context.Context, s *session.Session, r *vch.Record, ch *vch.Cha
 	if err != nil {
 		return err
 	}
-	in := precheck.Input{Session: s, Containers: networks, Force: force, Spec: vch.Spec{Name: r.Name, Settings: ch.Settings}}
+	in := precheck.Input{Session: s, Containers: networks, Force: force, Spec: vch.Spec{Name: r.Name, Settings: ch.Settings, Ops: ch.Ops, GrantOps: ch.GrantOps}}
 	for _, v := range ch.Options["volume-store"] {
 		if !slices.Contains(r.Options["volume-store"], v) {
 			in.VolumeStores = append(in.VolumeStores, v)
@@ -104,6 +104,11 @@ func resolve(ctx context.Context, s *session.Session, r *vch.Record, ch *vch.Cha
 	for _, v := range out.Resources.VolumeStores {
 		if at, there := r.VolumeStores[v.Label]; there {
 			return advice.Wrap(fmt.Errorf("there is a volume store %s already, %s: %w", v.Label, at, errdef.ErrInvalid), "give the new one another label")
+		}
+		for label, at := range r.VolumeStores {
+			if at == v.Location() {
+				return advice.Wrap(fmt.Errorf("%s is the volume store %s already: %w", at, label, errdef.ErrInvalid), "give the new one another place")
+			}
 		}
 	}
 	ch.VolumeStores, ch.Settings.ContainerNetworks = out.Resources.VolumeStores, out.Resources.Containers

@@ -143,6 +143,9 @@ func readImages(c option.Values, s *vch.Settings) error {
 			if v != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
 				return wrongOption(name, v, "not a URL", "give it a URL such as http://proxy.example.com:3128")
 			}
+			if name == "registry-mirror" && err == nil && (u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+				return wrongOption(name, u.Redacted(), "Docker takes no account, query or fragment in it", "give it as http://mirror.example.com:5000")
+			}
 		}
 	}
 	return checkRegistryNames(s.InsecureRegistries, s.AllowedRegistries)

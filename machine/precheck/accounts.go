@@ -100,6 +100,29 @@ func (c *checker) lacking(ctx context.Context, user string, objects []types.Mana
 	return out, nil
 }
 
+// checkOpsLogin logs in as the operations user.
+func (c *checker) checkOpsLogin(ctx context.Context) bool {
+	t := c.Session.Target
+	t.User, t.Password = c.Spec.Ops.User, c.Spec.Ops.Password
+	s, err := session.Connect(ctx, t)
+	switch {
+	case errors.Is(err, session.ErrNoAccess) && c.Spec.GrantOps:
+		c.ok(checkOpsName, "%s has the right password, and will be given what it needs", t.User)
+		return true
+	case errors.Is(err, errdef.ErrDenied): // its own advice is about the account that runs vic-machine
+		c.out.Report.add(checkOpsName, Error, "check --ops-user (with its domain) and --ops-password", "%v", err)
+		return false
+	case err != nil:
+		c.fail(checkOpsName, err, "check --ops-user and --ops-password")
+		return false
+	}
+	s.Close(ctx)
+	if c.Spec.GrantOps {
+		c.ok(checkOpsName, "%s can log in, and will be given what it needs", t.User)
+	}
+	return true
+}
+
 // checkOps logs in as the operations user and asks for each privilege that the endpoint will need.
 func (c *checker) checkOps(ctx context.Context) {
 	user := c.Spec.Ops.User
@@ -108,27 +131,10 @@ func (c *checker) checkOps(ctx context.Context) {
 			"the endpoint will keep the credentials of %s", c.Session.Target.User)
 		return
 	}
-	t := c.Session.Target
-	t.User, t.Password = user, c.Spec.Ops.Password
-	s, err := session.Connect(ctx, t)
-	if errors.Is(err, session.ErrNoAccess) && c.Spec.GrantOps {
-		c.ok(checkOpsName, "%s has the right password, and will be given what it needs", user)
+	if !c.checkOpsLogin(ctx) || c.Spec.GrantOps {
 		return
 	}
-	if errors.Is(err, errdef.ErrDenied) { // its own advice is about the account that runs vic-machine
-		c.out.Report.add(checkOpsName, Error, "check --ops-user (with its domain) and --ops-password", "%v", err)
-		return
-	}
-	if err != nil {
-		c.fail(checkOpsName, err, "check --ops-user and --ops-password")
-		return
-	}
-	s.Close(ctx)
 	r := c.out.Resources
-	if c.Spec.GrantOps {
-		c.ok(checkOpsName, "%s can log in, and will be given what it needs", user)
-		return
-	}
 	if r.Bridge == nil || r.Files.Datastore == nil || r.Pool == nil {
 		c.skip(checkOpsName, "image store, compute resource and bridge network")
 		return

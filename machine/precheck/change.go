@@ -13,13 +13,16 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-// RunChange checks what a VCH that is there shall get: Spec.Name, Spec.Settings, VolumeStores and
+// RunChange checks what a VCH that is there shall get: Spec.Name, Spec.Settings, Spec.Ops, VolumeStores and
 // Containers of in are looked at. The resources that it finds are only those.
 func RunChange(ctx context.Context, in Input, r *vch.Record) *Output {
 	c := &checker{Input: in, out: &Output{}}
 	c.out.Resources.Session = in.Session
 	c.checkLimits()
 	c.checkContainerMemory()
+	if in.Spec.Ops.User != "" {
+		c.checkOpsLogin(ctx)
+	}
 	c.checkRegistries(ctx)
 	dcs, err := in.Session.Datacenters(ctx)
 	if err != nil {

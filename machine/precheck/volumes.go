@@ -24,7 +24,7 @@ const labelRule = `^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`
 
 // checkVolumeStores finds the datastores of the volume stores and checks that they can be written.
 func (c *checker) checkVolumeStores(ctx context.Context) {
-	seen := map[string]bool{}
+	seen, places := map[string]bool{}, map[string]bool{}
 	for _, given := range c.VolumeStores {
 		s, datastore, err := splitVolumeStore(given, c.Spec.Name)
 		if err == nil && seen[s.Label] {
@@ -36,6 +36,12 @@ func (c *checker) checkVolumeStores(ctx context.Context) {
 		}
 		if err == nil && s.Share == "" {
 			err = c.others.Folder(s.Files, s.Path)
+		}
+		if err == nil {
+			if places[s.Location()] {
+				err = fmt.Errorf("--volume-store %q: %s has another label already: %w", given, s.Location(), errdef.ErrInvalid)
+			}
+			places[s.Location()] = true
 		}
 		if err != nil {
 			c.fail(checkVolumesName, err, "give --volume-store datastore/path:label or nfs://host/path?options:label")

@@ -319,7 +319,7 @@ func (c *creator) powerOn(ctx context.Context) error {
 }
 
 func (c *creator) waitReady(ctx context.Context) (err error) {
-	w := &waiter{client: c.Res.Session.Client, vm: c.vm, log: c.log, port: c.Record.DockerPort, iface: c.Record.clientInterface()}
+	w := &waiter{client: c.Res.Session.Client, vm: c.vm, log: c.log, port: c.Record.DockerPort, iface: c.Record.clientInterface(), asks: c.Record.asks()}
 	if c.ready, err = w.wait(ctx); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -38,6 +39,7 @@ type Details struct {
 	VolumeStores map[string]string     `json:"volumeStores,omitempty"` // by label
 	Folder       string                `json:"folder"`
 	NICs         []NIC                 `json:"nics,omitempty"`
+	Addresses    map[string]string     `json:"addresses,omitempty"` // by interface, as the endpoint reports them
 	Settings     Settings              `json:"settings"`
 	OpsUser      string                `json:"operationsUser,omitempty"`
 	Containers   int                   `json:"containers"`
@@ -68,8 +70,15 @@ func Inspect(ctx context.Context, s *session.Session, q Query) (*Details, error)
 		Bridge: r.BridgeName, Public: r.PublicName, ImageStore: r.ImageStore, VolumeStores: r.VolumeStores, NICs: r.NICs, Settings: r.Settings,
 		Folder: (&object.DatastorePath{Datastore: r.Datastore, Path: r.Folder}).String(),
 	}
+	d.Settings.HTTPProxy, d.Settings.HTTPSProxy = redacted(r.Settings.HTTPProxy), redacted(r.Settings.HTTPSProxy)
 	if snap.power == types.VirtualMachinePowerStatePoweredOn {
 		d.Services = snap.status.Services
+		d.Addresses = map[string]string{}
+		for _, n := range r.NICs {
+			if a := addressOf(snap.addresses, n.Interface); a.IsValid() {
+				d.Addresses[n.Interface] = a.String()
+			}
+		}
 	}
 	if entry.Address.IsValid() {
 		d.Endpoint = netip.AddrPortFrom(entry.Address, uint16(r.DockerPort)).String()
@@ -86,6 +95,15 @@ func Inspect(ctx context.Context, s *session.Session, q Query) (*Details, error)
 		}
 	}
 	return d, d.countContainers(ctx, s, r)
+}
+
+// redacted is a URL without its password.
+func redacted(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.User == nil {
+		return s
+	}
+	return u.Redacted()
 }
 
 func notFound(ctx context.Context, s *session.Session, q Query) error {

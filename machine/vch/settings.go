@@ -130,6 +130,17 @@ func (r *Record) clientInterface() string {
 	return RolePublic
 }
 
+// asks are the interfaces whose addresses DHCP gives.
+func (r *Record) asks() []string {
+	var out []string
+	for _, n := range r.NICs {
+		if _, static := r.Settings.Static[n.Interface]; !static && n.Interface != RoleBridge {
+			out = append(out, n.Interface)
+		}
+	}
+	return out
+}
+
 // allocation makes what vSphere wants of an Allocation; res begins as the default.
 func (a Allocation) apply(res *types.ResourceAllocationInfo) error {
 	limit := int64(-1)

@@ -43,6 +43,8 @@ type waiter struct {
 	log    *progress.Log
 	port   int
 	iface  string // the interface whose address clients use
+	// asks are the interfaces whose addresses DHCP gives; one without is told of.
+	asks []string
 	// revision, if set, is the configuration that the endpoint must have taken.
 	revision string
 
@@ -53,9 +55,10 @@ type waiter struct {
 
 // snapshot is what matters of the endpoint VM's state.
 type snapshot struct {
-	power   types.VirtualMachinePowerState
-	address netip.Addr
-	status  guest.Status
+	power     types.VirtualMachinePowerState
+	address   netip.Addr
+	addresses string // of all interfaces, as the guest reports them
+	status    guest.Status
 }
 
 // wait follows the VM with a property collector: every change is seen at once, without polling.
@@ -113,6 +116,7 @@ func (w *waiter) judge(s snapshot) (*Ready, error) {
 	if s.status.State == "ready" {
 		w.failing = time.Time{}
 		if s.address.IsValid() {
+			w.tellMissing(s)
 			return &Ready{VM: w.vm.Reference().Value, Address: s.address, Port: w.port}, nil
 		}
 		w.say("the endpoint is ready but has no address on the %s network yet: is there a DHCP server?", w.iface)
@@ -129,6 +133,15 @@ func (w *waiter) judge(s snapshot) (*Ready, error) {
 			"the endpoint's console, above, tells more; most often the endpoint cannot reach vCenter over the public network, or its name does not resolve there")
 	}
 	return nil, nil
+}
+
+// tellMissing warns of interfaces that nobody gave an address; the endpoint goes on asking.
+func (w *waiter) tellMissing(s snapshot) {
+	for _, name := range w.asks {
+		if !addressOf(s.addresses, name).IsValid() {
+			w.say("warning: the endpoint has no address on the %s network: no DHCP server answers there; for a static one there is --%s-network-ip", name, name)
+		}
+	}
 }
 
 // failure says what is wrong with an endpoint, or "". A service that takes a new configuration by ending
@@ -207,7 +220,7 @@ func snapshotOf(m mo.VirtualMachine, iface string) (snapshot, error) {
 		}
 	}
 	addresses, _ := extra.GetString(keyAddresses)
-	s.address = addressOf(addresses, iface)
+	s.address, s.addresses = addressOf(addresses, iface), addresses
 	if !s.address.IsValid() && m.Guest != nil && addresses == "" {
 		s.address, _ = netip.ParseAddr(m.Guest.IpAddress)
 	}

@@ -27,14 +27,14 @@ func TestAnEndpointIsJudgedByWhatItReports(t *testing.T) {
 		err     string
 	}{
 		{"nothing yet", snapshot{power: on}, 0, false, ""},
-		{"starting", snapshot{on, addr, status("starting", "")}, 0, false, ""},
-		{"ready", snapshot{on, addr, status("ready", "")}, 0, true, ""},
-		{"ready after failures", snapshot{on, addr, status("ready", "")}, time.Hour, true, ""},
+		{"starting", snapshot{power: on, address: addr, status: status("starting", "")}, 0, false, ""},
+		{"ready", snapshot{power: on, address: addr, status: status("ready", "")}, 0, true, ""},
+		{"ready after failures", snapshot{power: on, address: addr, status: status("ready", "")}, time.Hour, true, ""},
 		{"ready without an address", snapshot{power: on, status: status("ready", "")}, 0, false, ""},
-		{"fails at first", snapshot{on, addr, status("failed", "no vCenter")}, time.Second, false, ""},
-		{"fails for long", snapshot{on, addr, status("failed", "no vCenter")}, time.Minute, false, "no vCenter"},
-		{"vicd has ended once", snapshot{on, addr, guest.Status{State: "starting", Services: map[string]string{"vicd": "exited 1"}}}, 0, false, ""},
-		{"vicd ends again and again", snapshot{on, addr, guest.Status{State: "starting", Services: map[string]string{"vicd": "running"}}}, time.Minute, false, "no vCenter"},
+		{"fails at first", snapshot{power: on, address: addr, status: status("failed", "no vCenter")}, time.Second, false, ""},
+		{"fails for long", snapshot{power: on, address: addr, status: status("failed", "no vCenter")}, time.Minute, false, "no vCenter"},
+		{"vicd has ended once", snapshot{power: on, address: addr, status: guest.Status{State: "starting", Services: map[string]string{"vicd": "exited 1"}}}, 0, false, ""},
+		{"vicd ends again and again", snapshot{power: on, address: addr, status: guest.Status{State: "starting", Services: map[string]string{"vicd": "running"}}}, time.Minute, false, "no vCenter"},
 		{"went off", snapshot{power: off}, 0, false, "poweredOff"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -56,8 +56,8 @@ func TestAnEndpointIsJudgedByWhatItReports(t *testing.T) {
 func TestProgressOfTheBootIsToldOnce(t *testing.T) {
 	var buf bytes.Buffer
 	w := &waiter{vm: object.NewVirtualMachine(nil, types.ManagedObjectReference{Value: "vm-1"}), log: progress.New(&buf)}
-	s := snapshot{types.VirtualMachinePowerStatePoweredOn, netip.MustParseAddr("192.0.2.7"),
-		guest.Status{State: "starting", Message: "waiting for vCenter", Services: map[string]string{"vicd": "running"}}}
+	s := snapshot{power: types.VirtualMachinePowerStatePoweredOn, address: netip.MustParseAddr("192.0.2.7"),
+		status: guest.Status{State: "starting", Message: "waiting for vCenter", Services: map[string]string{"vicd": "running"}}}
 	for range 3 {
 		if _, err := w.judge(s); err != nil {
 			t.Fatal(err)
@@ -67,6 +67,20 @@ func TestProgressOfTheBootIsToldOnce(t *testing.T) {
 		if strings.Count(buf.String(), want) != 1 {
 			t.Errorf("want %q once in\n%s", want, buf.String())
 		}
+	}
+}
+
+func TestANetworkWithoutAddressIsToldOf(t *testing.T) {
+	var buf bytes.Buffer
+	w := &waiter{vm: object.NewVirtualMachine(nil, types.ManagedObjectReference{Value: "vm-1"}), log: progress.New(&buf), port: 2376,
+		iface: RolePublic, asks: []string{RolePublic, RoleManagement}}
+	s := snapshot{power: types.VirtualMachinePowerStatePoweredOn, address: netip.MustParseAddr("192.0.2.7"),
+		addresses: "public=192.0.2.7,management=fe80::1", status: guest.Status{State: "ready"}}
+	if ready, err := w.judge(s); err != nil || ready == nil {
+		t.Fatalf("%v %v", ready, err)
+	}
+	if out := buf.String(); strings.Count(out, "warning") != 1 || !strings.Contains(out, "no address on the management network") || !strings.Contains(out, "--management-network-ip") {
+		t.Errorf("%s", out)
 	}
 }
 
@@ -95,8 +109,8 @@ func TestParseRecord(t *testing.T) {
 
 func TestARestartForANewConfigurationIsNoFailure(t *testing.T) {
 	for state, failing := range map[string]bool{"exited 0": false, "exited 1": true} {
-		s := snapshot{types.VirtualMachinePowerStatePoweredOn, netip.MustParseAddr("192.0.2.7"),
-			guest.Status{State: "starting", Revision: "r", Services: map[string]string{"vicd": state}}}
+		s := snapshot{power: types.VirtualMachinePowerStatePoweredOn, address: netip.MustParseAddr("192.0.2.7"),
+			status: guest.Status{State: "starting", Revision: "r", Services: map[string]string{"vicd": state}}}
 		for _, revision := range []string{"", "r"} {
 			w := &waiter{vm: object.NewVirtualMachine(nil, types.ManagedObjectReference{Value: "vm-1"}), revision: revision}
 			if _, err := w.judge(s); err != nil {

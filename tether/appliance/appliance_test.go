@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/tether/netcfg"
 	"github.com/openvic/vic/tether/spawn"
 )
 
@@ -38,6 +39,14 @@ func TestBoardIsReadyWhenAllServicesAre(t *testing.T) {
 	b.fail(fmt.Errorf("no disk"))
 	if last.State != "failed" || last.Message != "no disk" {
 		t.Errorf("%+v", last)
+	}
+}
+
+func TestTheLeaseOfTheFirstNetworkIsAskedFirst(t *testing.T) {
+	m := &Machine{config: guest.Config{Networks: []guest.Network{{Interface: "public"}, {Interface: "client"}, {Interface: "bridge"}}},
+		leases: map[string]netcfg.Lease{"client": {Search: []string{"c"}}, "public": {Search: []string{"p"}}}}
+	if got := m.inOrder(); len(got) != 2 || got[0].Search[0] != "p" || got[1].Search[0] != "c" {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -3,9 +3,7 @@ package appliance
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/tether/netcfg"
@@ -70,14 +68,22 @@ func (m *Machine) dhcp(ctx, wait context.Context, name string, noGateway bool) {
 func (m *Machine) resolv() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var leases []netcfg.Lease
-	for _, name := range slices.Sorted(maps.Keys(m.leases)) {
-		leases = append(leases, m.leases[name])
-	}
-	if err := os.WriteFile("/etc/resolv.conf", []byte(netcfg.ResolvFile(m.config.DNS, leases)), 0o644); err != nil {
+	if err := os.WriteFile("/etc/resolv.conf", []byte(netcfg.ResolvFile(m.config.DNS, m.inOrder())), 0o644); err != nil {
 		return fmt.Errorf("write resolv.conf: %w", err)
 	}
 	return nil
+}
+
+// inOrder are the leases in the order of the networks: the name servers of the first, which leads out, come
+// before those of networks that may know nothing of the world.
+func (m *Machine) inOrder() []netcfg.Lease {
+	var leases []netcfg.Lease
+	for _, name := range netcfg.Names(m.config.Networks) {
+		if l, ok := m.leases[name]; ok {
+			leases = append(leases, l)
+		}
+	}
+	return leases
 }
 
 // announce reports the addresses; the primary one is the first network's.

@@ -2,6 +2,7 @@ package netcfg
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/openvic/vic/sdk/guest"
@@ -45,15 +46,20 @@ func HostsFile(c *guest.Config, addresses []Address) string {
 	return b.String()
 }
 
-// ResolvFile is /etc/resolv.conf: the given servers, else those of the leases.
+// ResolvFile is /etc/resolv.conf: the given servers, else those of the leases, each once; a resolver asks
+// the first one first.
 func ResolvFile(dns guest.DNS, leases []Lease) string {
-	servers, search := dns.Servers, dns.Search
+	servers, search := slices.Clone(dns.Servers), slices.Clone(dns.Search)
 	for _, l := range leases {
-		if len(dns.Servers) == 0 {
-			servers = append(servers, l.DNS...)
+		for _, s := range l.DNS {
+			if len(dns.Servers) == 0 && !slices.Contains(servers, s) {
+				servers = append(servers, s)
+			}
 		}
-		if len(dns.Search) == 0 {
-			search = append(search, l.Search...)
+		for _, s := range l.Search {
+			if len(dns.Search) == 0 && !slices.Contains(search, s) {
+				search = append(search, s)
+			}
 		}
 	}
 	var b strings.Builder

@@ -76,6 +76,14 @@ func TestResolvFileTakesLeaseOnlyWithoutServers(t *testing.T) {
 	}
 }
 
+func TestResolvFileKeepsTheOrderOfTheLeasesAndNamesEachOnce(t *testing.T) {
+	a, b := netip.MustParseAddr("1.1.1.1"), netip.MustParseAddr("2.2.2.2")
+	leases := []Lease{{DNS: []netip.Addr{b}, Search: []string{"lan"}}, {DNS: []netip.Addr{a, b}, Search: []string{"lan", "inner"}}}
+	if got := ResolvFile(guest.DNS{}, leases); got != "nameserver 2.2.2.2\nnameserver 1.1.1.1\nsearch lan inner\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestPrimaryAddress(t *testing.T) {
 	p := netip.MustParsePrefix
 	list := []Address{{"a", p("fe80::1/64")}, {"a", p("fd00::1/64")}, {"b", p("10.0.0.1/8")}}
