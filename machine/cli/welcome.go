@@ -48,10 +48,15 @@ func (a *app) welcome(ctx context.Context, in precheck.Input, set *certs.Set, re
 
 func environment(o certs.Options, dir, endpoint string) []string {
 	env := []string{"DOCKER_HOST=" + endpoint}
-	if !o.NoTLS && !o.NoVerify {
-		env = append([]string{"DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=" + dir}, env...)
+	switch {
+	case o.NoTLS:
+		return env
+	case !o.NoVerify:
+		return append([]string{"DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=" + dir}, env...)
+	case o.ServerCert == "": // the docker CLI reads a ca.pem though it does not verify
+		return append([]string{"DOCKER_TLS=1", "DOCKER_CERT_PATH=" + dir}, env...)
 	}
-	return env
+	return append([]string{"DOCKER_TLS=1"}, env...)
 }
 
 func dockerLine(o certs.Options, dir, endpoint string) string {
@@ -59,7 +64,7 @@ func dockerLine(o certs.Options, dir, endpoint string) string {
 	case o.NoTLS:
 		return "docker -H " + endpoint + " info"
 	case o.NoVerify:
-		return "docker -H " + endpoint + " --tls info"
+		return "docker -H " + endpoint + " --tls --tlscacert= info" // without the last it asks for a ca.pem
 	}
 	return fmt.Sprintf("docker -H %s --tlsverify --tlscacert=%s --tlscert=%s --tlskey=%s info", endpoint,
 		filepath.Join(dir, certs.CAFile), filepath.Join(dir, certs.ClientCertFile), filepath.Join(dir, certs.ClientKeyFile))

@@ -95,7 +95,8 @@ func TestEnvironmentFollowsTheTLSMode(t *testing.T) {
 		env  []string
 	}{
 		{certs.Options{}, "--tlsverify", []string{"DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=/d", "DOCKER_HOST=h:1"}},
-		{certs.Options{NoVerify: true}, "docker -H h:1 --tls info", []string{"DOCKER_HOST=h:1"}},
+		{certs.Options{NoVerify: true}, "docker -H h:1 --tls --tlscacert= info", []string{"DOCKER_TLS=1", "DOCKER_CERT_PATH=/d", "DOCKER_HOST=h:1"}},
+		{certs.Options{NoVerify: true, ServerCert: "own.pem"}, "docker -H h:1 --tls --tlscacert= info", []string{"DOCKER_TLS=1", "DOCKER_HOST=h:1"}},
 		{certs.Options{NoTLS: true}, "docker -H h:1 info", []string{"DOCKER_HOST=h:1"}},
 	} {
 		if got := environment(c.o, "/d", "h:1"); !slices.Equal(got, c.env) {

@@ -69,7 +69,8 @@ func (e *endpointConfig) vicd() ([]byte, error) {
 	s := e.Settings
 	c.Name = e.Name
 	c.Docker.Listen = []string{fmt.Sprintf("tcp://0.0.0.0:%d", e.DockerPort)}
-	if i := e.clientInterface(); i != RolePublic {
+	// An API that lets everybody in is not for containers, which reach the other interfaces too.
+	if i := e.clientInterface(); i != RolePublic || s.NoTLS || s.NoVerify {
 		c.Docker.Iface = i
 	}
 	c.Admin.Socket = "/run/vic/admin.sock"
