@@ -43,6 +43,9 @@ func (a *app) welcome(ctx context.Context, in precheck.Input, set *certs.Set, re
 		fmt.Fprintf(a.out, "\nEnvironment saved in %s; to use it: set -a; . %s; set +a\n", file, file)
 	}
 	fmt.Fprintf(a.out, "\nConnect to docker:\n%s\n", dockerLine(in.Certs, dir, endpoint))
+	for _, s := range ownCertificates(in.Certs, dir) {
+		fmt.Fprintln(a.out, s)
+	}
 	return nil
 }
 
@@ -51,8 +54,10 @@ func environment(o certs.Options, dir, endpoint string) []string {
 	switch {
 	case o.NoTLS:
 		return env
-	case !o.NoVerify:
+	case !o.NoVerify && authorityMade(o):
 		return append([]string{"DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=" + dir}, env...)
+	case !o.NoVerify: // the docker CLI's own folder, where the user has what is needed
+		return append([]string{"DOCKER_TLS_VERIFY=1"}, env...)
 	case o.ServerCert == "": // the docker CLI reads a ca.pem though it does not verify
 		return append([]string{"DOCKER_TLS=1", "DOCKER_CERT_PATH=" + dir}, env...)
 	}
@@ -66,8 +71,38 @@ func dockerLine(o certs.Options, dir, endpoint string) string {
 	case o.NoVerify:
 		return "docker -H " + endpoint + " --tls --tlscacert= info" // without the last it asks for a ca.pem
 	}
-	return fmt.Sprintf("docker -H %s --tlsverify --tlscacert=%s --tlscert=%s --tlskey=%s info", endpoint,
-		filepath.Join(dir, certs.CAFile), filepath.Join(dir, certs.ClientCertFile), filepath.Join(dir, certs.ClientKeyFile))
+	ca, cert, key := "CA.pem", "CERT.pem", "KEY.pem"
+	if authorityMade(o) {
+		ca = filepath.Join(dir, certs.CAFile)
+	}
+	if len(o.ClientCAs) == 0 {
+		cert, key = filepath.Join(dir, certs.ClientCertFile), filepath.Join(dir, certs.ClientKeyFile)
+	}
+	return fmt.Sprintf("docker -H %s --tlsverify --tlscacert=%s --tlscert=%s --tlskey=%s info", endpoint, ca, cert, key)
+}
+
+// authorityMade says whether there is an authority of the VCH's own, in certs.CAFile.
+func authorityMade(o certs.Options) bool {
+	return o.ServerCert == "" || (len(o.ClientCAs) == 0 && !o.NoVerify)
+}
+
+// ownCertificates says what clients need besides what lies in dir.
+func ownCertificates(o certs.Options, dir string) []string {
+	var hints []string
+	if o.NoTLS || o.NoVerify {
+		return hints
+	}
+	if len(o.ClientCAs) > 0 {
+		hints = append(hints, "CERT.pem and KEY.pem are those of a client of "+strings.Join(o.ClientCAs, ", ")+".")
+	}
+	if o.ServerCert == "" {
+		return hints
+	}
+	place := "CA.pem"
+	if authorityMade(o) {
+		place = filepath.Join(dir, certs.CAFile)
+	}
+	return append(hints, "Where the authority of "+o.ServerCert+" is not trusted anyway, its certificate has to be in "+place+".")
 }
 
 func writeEnv(file string, env []string) error {
@@ -109,6 +144,8 @@ func (a *app) reachable(ctx context.Context, set *certs.Set, spec vch.Spec, read
 		fmt.Fprintf(a.out, "The Docker API answers at %s.\n", addr)
 	case errors.As(err, &net) && net.Op == "dial", errors.Is(err, context.DeadlineExceeded):
 		fmt.Fprintf(a.out, "The endpoint reports that it serves, but %s cannot be reached from this machine.\n", addr)
+	case len(set.Client.Cert) == 0 && strings.Contains(err.Error(), "certificate required"): // which is somebody else's to have
+		fmt.Fprintf(a.out, "The Docker API answers at %s, and asks for a client certificate.\n", addr)
 	case errors.As(err, &stranger):
 		fmt.Fprintf(a.out, "The endpoint reports that it serves, but from this machine another one answers at %s (%v).\n", addr, stranger.Err)
 	default:

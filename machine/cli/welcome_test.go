@@ -49,6 +49,8 @@ func endpoint(t *testing.T, set *certs.Set) *vch.Ready {
 func TestTheDockerAPIIsTriedFromHere(t *testing.T) {
 	set, _ := certSet(t, "*.example.com")
 	other, _ := certSet(t, "other.example.com")
+	without := *set // --tls-ca
+	without.Client = certs.Pair{}
 	ready := endpoint(t, set)
 	closed := *ready
 	closed.Port = 1
@@ -58,6 +60,7 @@ func TestTheDockerAPIIsTriedFromHere(t *testing.T) {
 		want  string
 	}{
 		"it answers":          {set, ready, "answers at 127.0.0.1"},
+		"own clients":         {&without, ready, "asks for a client certificate"},
 		"another one answers": {other, ready, "another one answers"},
 		"nobody answers":      {set, &closed, "cannot be reached"},
 	} {
@@ -95,6 +98,9 @@ func TestEnvironmentFollowsTheTLSMode(t *testing.T) {
 		env  []string
 	}{
 		{certs.Options{}, "--tlsverify", []string{"DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=/d", "DOCKER_HOST=h:1"}},
+		{certs.Options{ServerCert: "own.pem"}, "--tlscacert=/d/ca.pem --tlscert=/d/cert.pem", []string{"DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=/d", "DOCKER_HOST=h:1"}},
+		{certs.Options{ClientCAs: []string{"a.pem"}}, "--tlscacert=/d/ca.pem --tlscert=CERT.pem --tlskey=KEY.pem", []string{"DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=/d", "DOCKER_HOST=h:1"}},
+		{certs.Options{ServerCert: "own.pem", ClientCAs: []string{"a.pem"}}, "--tlscacert=CA.pem --tlscert=CERT.pem", []string{"DOCKER_TLS_VERIFY=1", "DOCKER_HOST=h:1"}},
 		{certs.Options{NoVerify: true}, "docker -H h:1 --tls --tlscacert= info", []string{"DOCKER_TLS=1", "DOCKER_CERT_PATH=/d", "DOCKER_HOST=h:1"}},
 		{certs.Options{NoVerify: true, ServerCert: "own.pem"}, "docker -H h:1 --tls --tlscacert= info", []string{"DOCKER_TLS=1", "DOCKER_HOST=h:1"}},
 		{certs.Options{NoTLS: true}, "docker -H h:1 info", []string{"DOCKER_HOST=h:1"}},
@@ -104,6 +110,29 @@ func TestEnvironmentFollowsTheTLSMode(t *testing.T) {
 		}
 		if got := dockerLine(c.o, "/d", "h:1"); !strings.Contains(got, c.line) {
 			t.Errorf("%+v: %s", c.o, got)
+		}
+	}
+}
+
+func TestWhoBringsCertificatesIsToldWhatClientsNeed(t *testing.T) {
+	for _, c := range []struct {
+		o    certs.Options
+		want []string
+	}{
+		{certs.Options{}, nil},
+		{certs.Options{NoVerify: true, ServerCert: "own.pem"}, nil},
+		{certs.Options{ServerCert: "own.pem"}, []string{"own.pem is not trusted anyway, its certificate has to be in /d/ca.pem"}},
+		{certs.Options{ServerCert: "own.pem", ClientCAs: []string{"a.pem"}}, []string{"a client of a.pem", "has to be in CA.pem"}},
+	} {
+		got := ownCertificates(c.o, "/d")
+		if len(got) != len(c.want) {
+			t.Errorf("%+v: %q", c.o, got)
+			continue
+		}
+		for i := range got {
+			if !strings.Contains(got[i], c.want[i]) {
+				t.Errorf("%+v: %q, want %q", c.o, got[i], c.want[i])
+			}
 		}
 	}
 }
