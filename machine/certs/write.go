@@ -50,6 +50,29 @@ func (s *Set) Write() (undo func(), err error) {
 	return u.run, nil
 }
 
+// Writable says why Write could not make its files, before it is asked to: it puts an empty file into the
+// folder, or into the one in which it would be made, and removes it.
+func (s *Set) Writable() error {
+	if len(s.fresh) == 0 || s.files != nil {
+		return nil
+	}
+	dir, err := filepath.Abs(s.dir)
+	if err != nil {
+		return err
+	}
+	for {
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) || dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	f, err := os.CreateTemp(dir, ".vic-machine-")
+	if err != nil {
+		return fmt.Errorf("the certificates cannot be written to %s: %w", s.dir, err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
 // undoer remembers how to take back what it did, last first.
 type undoer struct{ steps []func() }
 

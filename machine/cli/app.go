@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
+	"slices"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -83,8 +85,29 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return exitCode(err)
 }
 
-func usageError(_ *cli.Context, err error, _ bool) error {
+// badValue is what the flag package says of a value of the wrong kind.
+var badValue = regexp.MustCompile(`^invalid value "(.*)" for flag -([a-z-]+): parse error$`)
+
+func usageError(c *cli.Context, err error, _ bool) error {
+	if m := badValue.FindStringSubmatch(err.Error()); m != nil && c != nil && c.Command != nil {
+		for _, f := range c.Command.Flags {
+			if slices.Contains(f.Names(), m[2]) {
+				return advice.Wrap(fmt.Errorf("--%s %q: %w", m[2], m[1], errdef.ErrInvalid), "give it %s", kindWord(f))
+			}
+		}
+	}
 	return advice.Wrap(fmt.Errorf("%w: %w", errdef.ErrInvalid, err), "see vic-machine help, or --help after the command")
+}
+
+// kindWord says what an option wants.
+func kindWord(f cli.Flag) string {
+	switch f.(type) {
+	case *cli.DurationFlag:
+		return "a time with its unit, such as 90s or 5m"
+	case *cli.BoolFlag:
+		return "true or false, or no value for true"
+	}
+	return "a whole number, without a unit"
 }
 
 // strict makes commands refuse what they do not understand.
@@ -100,6 +123,11 @@ func strict(commands []*cli.Command) {
 func noArguments(c *cli.Context) error {
 	if c.Args().Present() && c.Args().First() != "help" && c.Command.Command(c.Args().First()) == nil && c.Command.ArgsUsage == "" {
 		return usageError(c, fmt.Errorf("unexpected argument %q", c.Args().First()), true)
+	}
+	for _, name := range []string{"timeout", "serve-timeout"} {
+		if c.IsSet(name) && c.Duration(name) <= 0 {
+			return advice.Wrap(fmt.Errorf("--%s %s: no time at all: %w", name, c.Duration(name), errdef.ErrInvalid), "give it a time such as 90s or 5m")
+		}
 	}
 	return nil
 }

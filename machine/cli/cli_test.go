@@ -110,6 +110,10 @@ func TestMistakesHaveTheirExitCodes(t *testing.T) {
 		{"wrong password", createArgs(t, s, "--password", "no"), exitChecks, "password"},
 		{"missing port group", createArgs(t, s, "--bridge-network", "nosuch"), exitChecks, "nosuch"},
 		{"time-out", createArgs(t, s, "--timeout", "600ms"), exitTimeout, "--timeout"},
+		{"time-out at once", createArgs(t, s, "--timeout", "1ms"), exitTimeout, "give a longer --timeout"},
+		{"time without its unit", []string{"ls", "--timeout", "5"}, exitUsage, "with its unit"},
+		{"no time", []string{"ls", "--timeout", "0s"}, exitUsage, "no time at all"},
+		{"a number with a unit", createArgs(t, s, "--memory", "1g"), exitUsage, `--memory "1g"`},
 		{"wrong password of ls", append([]string{"ls"}, append(access(s), "--password", "no")...), exitFailed, "password"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -50,7 +50,7 @@ func (a *app) create(c *cli.Context) error {
 	if js {
 		m.log = progress.New(a.err)
 	}
-	err = m.run(ctx, t)
+	err = operation.EndOf(ctx, m.run(ctx, t))
 	if !js {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/openvic/vic/machine/advice"
 	"github.com/openvic/vic/machine/precheck"
 	"github.com/openvic/vic/sdk/errdef"
 )
@@ -73,11 +74,20 @@ func WithTimeout(ctx context.Context, d time.Duration) (context.Context, context
 	return context.WithTimeoutCause(ctx, d, TimeoutError{d})
 }
 
+const longer = "give a longer --timeout, and look at the steps above for what takes so long"
+
 // EndOf makes sure that an error that the end of ctx caused says so.
 func EndOf(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
-	if err == nil || cause == nil || errors.Is(err, cause) {
+	if err == nil || cause == nil {
 		return err
 	}
-	return fmt.Errorf("%w: %w", cause, err)
+	if !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	var timeout TimeoutError
+	if errors.As(err, &timeout) && advice.Of(err) == "" {
+		return advice.Wrap(err, longer)
+	}
+	return err
 }

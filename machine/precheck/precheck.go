@@ -144,6 +144,10 @@ func (c *checker) local() {
 		c.fail("certificates", err, "check --cert-path and --tls-cname")
 		return
 	}
+	if err := set.Writable(); err != nil {
+		c.fail("certificates", err, "give another folder with --cert-path, or make this one writable")
+		return
+	}
 	c.out.Certs = set
 	for _, w := range set.Warnings {
 		c.warn("certificates", "renew it before that day: remove the file and create the VCH anew", "%s in %s", w, c.Certs.Dir)

@@ -89,6 +89,7 @@ func TestEachMistakeIsNamedWithItsRemedy(t *testing.T) {
 		{"missing ISO", func(i *Input) { i.Spec.BootstrapISO = filepath.Join(dir, "nosuch.iso") }, "bootstrap ISO", "nosuch.iso", "--bootstrap-iso"},
 		{"not an ISO", func(i *Input) { i.Spec.BootstrapISO = noISO }, "bootstrap ISO", "not an ISO", "--bootstrap-iso"},
 		{"no name for TLS", func(i *Input) { i.Certs.Names = nil }, "certificates", "no name", "--tls-cname"},
+		{"no folder for certificates", func(i *Input) { i.Certs.Dir = "/proc/nosuch/certs" }, "certificates", "cannot be written to /proc/nosuch/certs", "--cert-path"},
 		{"bad key size", func(i *Input) { i.Certs.KeySize = 512 }, "certificates", "512", "2048"},
 		{"too little memory", func(i *Input) { i.Spec.EndpointMemoryMB = 16 }, "sizes", "--endpoint-memory", "256"},
 	} {

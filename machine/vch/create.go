@@ -51,6 +51,9 @@ type step struct {
 	do     func(context.Context) error
 }
 
+// stepEndpoint waits for the endpoint to serve: the one step that is expected to take time.
+const stepEndpoint = "endpoint"
+
 func (c *creator) steps() []step {
 	return []step{
 		{"what was left", "remove it with: vic-machine delete --name " + c.Spec.Name, c.removeLeft},
@@ -65,7 +68,7 @@ func (c *creator) steps() []step {
 		{"VM group", "check the account's privilege Host.Inventory.EditCluster on the cluster", c.makeGroup},
 		{"configuration", "look at the task in vSphere: its description tells more", c.configure},
 		{"power on", "look at the task in vSphere: mostly the hosts lack memory, or DRS found no place", c.powerOn},
-		{"endpoint", "give a longer --timeout if this machine is slow, or run again with --debug 1 to keep the endpoint VM, and look at its console", c.waitReady},
+		{stepEndpoint, "give a longer --timeout if this machine is slow, or run again with --debug 1 to keep the endpoint VM, and look at its console", c.waitReady},
 	}
 }
 
@@ -73,7 +76,11 @@ func (c *creator) run(ctx context.Context) (*Ready, error) {
 	for _, s := range c.steps() {
 		c.log.Step(s.name)
 		if err := c.runStep(ctx, s); err != nil {
-			return nil, errors.Join(advice.Wrap(fmt.Errorf("%s: %w", s.name, err), "%s", s.remedy), c.cleanup(ctx))
+			err = fmt.Errorf("%s: %w", s.name, err)
+			if ctx.Err() == nil || s.name == stepEndpoint { // else it is not the step that was wrong
+				err = advice.Wrap(err, "%s", s.remedy)
+			}
+			return nil, errors.Join(err, c.cleanup(ctx))
 		}
 	}
 	c.ready.Took = c.log.Elapsed()
