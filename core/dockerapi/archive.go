@@ -84,6 +84,9 @@ func (b *containers) ContainerExtractToDir(name, path string, copyUIDGID, noOver
 
 // ContainerExport is docker export.
 func (b *containers) ContainerExport(ctx context.Context, name string, out io.Writer) error {
+	if _, err := b.opts.Engine.Get(name); err != nil {
+		return wrap(err)
+	}
 	if err := b.opts.Engine.Export(ctx, name, out); err != nil {
 		return fmt.Errorf("Error exporting container %s: %w", name, wrap(err)) //nolint:staticcheck // Docker's text
 	}

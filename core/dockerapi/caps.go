@@ -22,11 +22,11 @@ const allCapabilities = "ALL"
 
 // capabilities are the numbers of what is left after --cap-add and --cap-drop, by Docker's rules.
 func capabilities(add, drop []string) ([]int, error) {
-	add, err := capabilityList(add)
+	add, err := capabilityList("CapAdd", add)
 	if err != nil {
 		return nil, err
 	}
-	if drop, err = capabilityList(drop); err != nil {
+	if drop, err = capabilityList("CapDrop", drop); err != nil {
 		return nil, err
 	}
 	var left []string
@@ -46,12 +46,12 @@ func capabilities(add, drop []string) ([]int, error) {
 }
 
 // capabilityList reads names with or without CAP_, in any case.
-func capabilityList(names []string) ([]string, error) {
+func capabilityList(field string, names []string) ([]string, error) {
 	var out []string
 	for _, name := range names {
 		n := strings.TrimPrefix(strings.ToUpper(name), "CAP_")
 		if n != allCapabilities && !slices.Contains(capabilityNames(), n) {
-			return nil, invalid("unknown capability: %q", "CAP_"+n)
+			return nil, invalid("invalid %s: unknown capability: %q", field, "CAP_"+n)
 		}
 		out = append(out, n)
 	}

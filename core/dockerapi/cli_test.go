@@ -37,7 +37,8 @@ const imageID = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 type fakeImages struct{}
 
 func (fakeImages) Resolve(_ context.Context, ref string) (dockerapi.Image, error) {
-	i := dockerapi.Image{Image: engine.Image{ID: imageID, Ref: ref, Layer: enginetest.Layer}}
+	i := dockerapi.Image{Image: engine.Image{ID: imageID, Ref: ref, Layer: enginetest.Layer},
+		Manifest: &ocispec.Descriptor{Digest: imageID, Platform: &ocispec.Platform{OS: "linux", Architecture: "amd64"}}}
 	i.Config.Env = []string{"FROM_IMAGE=1"}
 	i.Config.Cmd = []string{"sh"}
 	switch ref {
@@ -355,7 +356,7 @@ func TestSystem(t *testing.T) {
 	if r := h.docker("version", "--format", "{{.Server.Version}} {{.Server.APIVersion}}"); r.out != "28.5.2 1.51\n" {
 		t.Errorf("version: %+v", r)
 	}
-	if r := h.docker("info", "--format", "{{.Name}} {{.ServerVersion}} {{.Images}}"); r.out != "vch1 test 1\n" {
+	if r := h.docker("info", "--format", "{{.Name}} {{.ServerVersion}} {{.Images}}"); r.out != "vch1 28.5.2 1\n" {
 		t.Errorf("info: %+v", r)
 	}
 	h.want(0, "bridge bridge\nnone null\n", "network", "ls", "--format", "{{.Name}} {{.Driver}}")

@@ -98,6 +98,9 @@ func (b *containers) ContainerKill(name, sig string) error {
 		if err != nil {
 			return invalid("%v", err)
 		}
+		if !signal.ValidSignalForPlatform(s) {
+			return invalid("the linux daemon does not support signal %d", s)
+		}
 		n = int(s)
 	}
 	return wrap(b.opts.Engine.Kill(context.Background(), name, n))

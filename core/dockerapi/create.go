@@ -26,6 +26,8 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 type definition struct {
 	Config     *container.Config     `json:"config"`
 	HostConfig *container.HostConfig `json:"hostConfig"`
+	// Manifest is the image's; containers of older versions have none.
+	Manifest *ocispec.Descriptor `json:"manifest,omitempty"`
 }
 
 // ContainerCreate makes a container.
@@ -38,6 +40,9 @@ func (b *containers) ContainerCreate(ctx context.Context, cc backend.ContainerCr
 		return none, err
 	}
 	if err := checkPlatform(cc.Platform); err != nil {
+		return none, err
+	}
+	if err := b.checkCPUs(ctx, &cc.HostConfig.Resources); err != nil {
 		return none, err
 	}
 	img, err := b.opts.Images.Resolve(ctx, cc.Config.Image)
@@ -55,6 +60,15 @@ func (b *containers) ContainerCreate(ctx context.Context, cc backend.ContainerCr
 	}
 	w := slices.Concat(resourceWarnings(&cc.HostConfig.Resources), sizeWarning(cc.HostConfig.Memory, &c), securityWarnings(cc.HostConfig))
 	return container.CreateResponse{ID: c.ID, Warnings: append([]string{}, w...)}, nil
+}
+
+// checkCPUs refuses, as dockerd does, more processors than docker info shows.
+func (b *containers) checkCPUs(ctx context.Context, r *container.Resources) error {
+	most := b.opts.Engine.Capacity(ctx).CPUs
+	if most <= 0 || r.NanoCPUs <= int64(most)*1e9 {
+		return nil
+	}
+	return invalid("range of CPUs is from 0.01 to %[1]d.00, as there are only %[1]d CPUs available", most)
 }
 
 func checkPlatform(p *ocispec.Platform) error {
@@ -99,7 +113,7 @@ func (b *containers) request(ctx context.Context, cc backend.ContainerCreateConf
 		if cfg.Hostname == "" {
 			cfg.Hostname = id[:12]
 		}
-		return json.Marshal(definition{Config: cfg, HostConfig: hc})
+		return json.Marshal(definition{Config: cfg, HostConfig: hc, Manifest: img.Manifest})
 	}
 	return req, nil
 }
@@ -118,6 +132,15 @@ func defaults(hc *container.HostConfig) {
 	if hc.RestartPolicy.Name == "" {
 		hc.RestartPolicy.Name = container.RestartPolicyDisabled
 	}
+	if hc.LogConfig.Type == "" {
+		hc.LogConfig.Type = logDriver
+	}
+	if hc.LogConfig.Config == nil {
+		hc.LogConfig.Config = map[string]string{}
+	}
+	if hc.Runtime == "" {
+		hc.Runtime = runtimeName
+	}
 	if hc.MaskedPaths == nil && !hc.Privileged {
 		hc.MaskedPaths = maskedPaths()
 	}
@@ -126,6 +149,9 @@ func defaults(hc *container.HostConfig) {
 	}
 	if r := &hc.Resources; r.OomKillDisable != nil && *r.OomKillDisable {
 		r.OomKillDisable = nil // resourceWarnings has told
+	}
+	if r := &hc.Resources; r.MemorySwappiness != nil && *r.MemorySwappiness == -1 { // what the CLI says for "not given"
+		r.MemorySwappiness = nil
 	}
 }
 
@@ -248,13 +274,18 @@ func mergeConfig(user, image *container.Config) {
 		}
 	}
 	user.Healthcheck = mergeHealth(user.Healthcheck, image.Healthcheck)
-	volumes := maps.Clone(image.Volumes)
-	if volumes == nil {
-		volumes = user.Volumes
-	} else {
-		maps.Copy(volumes, user.Volumes)
+	user.Volumes = mergeVolumes(user.Volumes, image.Volumes)
+}
+
+// mergeVolumes is nil, as with Docker, when neither declares any.
+func mergeVolumes(user, image map[string]struct{}) map[string]struct{} {
+	if len(user)+len(image) == 0 {
+		return nil
 	}
-	user.Volumes = volumes
+	all := map[string]struct{}{}
+	maps.Copy(all, image)
+	maps.Copy(all, user)
+	return all
 }
 
 func mergeEnv(user, image *container.Config) {

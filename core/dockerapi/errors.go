@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/docker/docker/errdefs"
 
@@ -25,9 +26,9 @@ func wrap(err error) error {
 	case errors.Is(err, errdef.ErrNotFound):
 		return errdefs.NotFound(err)
 	case errors.Is(err, errdef.ErrConflict), errors.Is(err, errdef.ErrExists):
-		return errdefs.Conflict(err)
+		return errdefs.Conflict(worded{err, errdef.ErrConflict})
 	case errors.Is(err, errdef.ErrInvalid):
-		return errdefs.InvalidParameter(err)
+		return errdefs.InvalidParameter(worded{err, errdef.ErrInvalid})
 	case errors.Is(err, errdef.ErrDenied):
 		return errdefs.Forbidden(err)
 	case errors.Is(err, errdef.ErrUnsupported):
@@ -39,6 +40,12 @@ func wrap(err error) error {
 	}
 	return err
 }
+
+// worded is an error without its class's words at the end, which the status tells already.
+type worded struct{ err, class error }
+
+func (w worded) Error() string { return strings.TrimSuffix(w.err.Error(), ": "+w.class.Error()) }
+func (w worded) Unwrap() error { return w.err }
 
 // unsupported is the answer to what is not there (yet): 501 and a text that says so.
 func unsupported(what string) error {

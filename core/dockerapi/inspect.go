@@ -45,6 +45,8 @@ func (b *containers) inspect(c *engine.Container) *container.InspectResponse {
 		Mounts:          append(mountPoints(c.Mounts), tmpfsPoints(&hc)...),
 		Config:          d.Config,
 		NetworkSettings: inspectNetwork(c, d),
+
+		ImageManifestDescriptor: d.Manifest,
 	}
 }
 

@@ -43,7 +43,7 @@ func TestCapabilitiesFollowDockersRules(t *testing.T) {
 			}
 		})
 	}
-	if _, err := capabilities([]string{"NONSENSE"}, nil); err == nil || err.Error() != `unknown capability: "CAP_NONSENSE"` {
+	if _, err := capabilities([]string{"NONSENSE"}, nil); err == nil || err.Error() != `invalid CapAdd: unknown capability: "CAP_NONSENSE"` {
 		t.Error(err)
 	}
 }

@@ -66,7 +66,7 @@ func (b *containers) summary(c *engine.Container) *container.Summary {
 	s := &container.Summary{ID: c.ID, Names: []string{"/" + c.Name}, Image: c.Image.Ref, ImageID: c.Image.ID, Command: command(c.Process.Args),
 		Created: c.Created.Unix(), Ports: ports(c, d), Labels: c.Labels, State: container.ContainerState(c.State.Status),
 		Status: statusText(c.State, time.Now()), NetworkSettings: &container.NetworkSettingsSummary{Networks: endpoints(c)},
-		Mounts: mountPoints(c.Mounts)}
+		Mounts: mountPoints(c.Mounts), ImageManifestDescriptor: d.Manifest}
 	s.HostConfig.NetworkMode, s.HostConfig.Annotations = string(d.HostConfig.NetworkMode), d.HostConfig.Annotations
 	return s
 }

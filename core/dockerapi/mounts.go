@@ -67,8 +67,10 @@ func (m *mounting) spec(spec mount.Mount) error {
 		}
 		m.taken[target] = true
 		return nil
-	default:
+	case mount.TypeImage, mount.TypeCluster, mount.TypeNamedPipe:
 		return unsupported("option --mount type=" + string(spec.Type))
+	default:
+		return invalid("invalid mount config for type %q: mount type unknown", spec.Type)
 	}
 	if o := spec.VolumeOptions; o != nil && o.Subpath != "" {
 		return unsupported("option --mount volume-subpath")

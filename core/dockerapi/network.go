@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/docker/docker/api/types/backend"
 	"github.com/docker/docker/api/types/filters"
@@ -24,6 +25,8 @@ var noneID = engine.EndpointID("network", network.NetworkNone)
 type networks struct {
 	engine *engine.Engine
 	hub    *event.Hub
+	// started is when the API was first served by this process.
+	started time.Time
 }
 
 // GetNetworks lists networks.
@@ -35,13 +38,16 @@ func (b networks) GetNetworks(f filters.Args, o backend.NetworkListConfig) ([]ne
 	out := make([]network.Inspect, 0, len(all)+1)
 	for _, n := range all {
 		i := inspectNet(n)
+		if n.Given { // it is part of the host: Docker's bridge is as old as its daemon
+			i.Created = b.started
+		}
 		// Which networks are in use is what the filter "dangling" asks for.
 		if o.Detailed || f.Contains("dangling") {
 			i.Containers = b.members(n.ID)
 		}
 		out = append(out, i)
 	}
-	none := network.Inspect{Name: network.NetworkNone, ID: noneID, Scope: "local", Driver: "null", EnableIPv4: true,
+	none := network.Inspect{Name: network.NetworkNone, ID: noneID, Created: b.started, Scope: "local", Driver: "null", EnableIPv4: true,
 		IPAM:       network.IPAM{Driver: "default", Config: []network.IPAMConfig{}},
 		Containers: map[string]network.EndpointResource{}, Options: map[string]string{}, Labels: map[string]string{}}
 	return dockernetwork.FilterNetworks(append(out, none), f)
@@ -52,6 +58,9 @@ func inspectNet(n driver.Network) network.Inspect {
 		EnableIPv6: n.Subnet6.IsValid(), Internal: n.Internal,
 		Containers: map[string]network.EndpointResource{}, Options: map[string]string{}, Labels: n.Labels,
 		IPAM: network.IPAM{Driver: "default", Config: []network.IPAMConfig{}}}
+	if !n.Given { // one of a user's
+		i.IPAM.Options = map[string]string{}
+	}
 	if n.Subnet.IsValid() {
 		i.IPAM.Config = append(i.IPAM.Config, network.IPAMConfig{Subnet: n.Subnet.String(), Gateway: text(n.Gateway)})
 		if n.IPRange.IsValid() {
@@ -135,7 +144,7 @@ func (b networks) CreateNetwork(ctx context.Context, r network.CreateRequest) (*
 func checkNetwork(r *network.CreateRequest) error {
 	switch {
 	case r.Driver != "" && r.Driver != driver.DriverBridge:
-		return errdefs.NotFound(fmt.Errorf("could not find plugin %s in v1 plugin registry: networks of users are of driver bridge", r.Driver))
+		return errdefs.NotFound(fmt.Errorf("plugin %q not found: networks of users are of driver bridge", r.Driver))
 	case r.Scope != "" && r.Scope != "local":
 		return unsupported("option --scope " + r.Scope)
 	case r.Ingress, r.Attachable:
@@ -194,8 +203,11 @@ func optional[T any](parse func(string) (T, error), s string) (v T, err error) {
 
 // ConnectContainerToNetwork puts a container on one more network.
 func (b networks) ConnectContainerToNetwork(ctx context.Context, name, networkName string, ep *network.EndpointSettings) error {
-	if networkName == network.NetworkNone || networkName == network.NetworkHost || networkName == noneID {
-		return errdefs.Forbidden(errors.New("container cannot be connected to host network, nor to the network none"))
+	switch networkName {
+	case network.NetworkHost:
+		return invalid("cannot connect container to host network - container must be created in host network mode")
+	case network.NetworkNone, noneID:
+		return invalid("container cannot be connected to multiple networks with one of the networks in private (none) mode")
 	}
 	if ep == nil {
 		ep = &network.EndpointSettings{}

@@ -22,7 +22,7 @@ func TestNetworksOfUsers(t *testing.T) {
 	h.refused("none is a pre-defined network and cannot be removed", "network", "rm", "none")
 	h.refused("network zzz not found", "network", "rm", "zzz")
 	h.refused("Pool overlaps with other one on this address space", "network", "create", "--subnet", "10.7.0.0/16", "x")
-	h.refused("could not find plugin overlay", "network", "create", "-d", "overlay", "x")
+	h.refused("plugin \"overlay\" not found", "network", "create", "-d", "overlay", "x")
 	h.refused("--opt com.docker.network.driver.mtu", "network", "create", "-o", "com.docker.network.driver.mtu=9000", "x")
 	h.docker("run", "-d", "--name", "c1", "--network", "back", "busybox", "sleep")
 	h.refused(`error while removing network: network back has active endpoints (name:"c1" id:`, "network", "rm", "back")

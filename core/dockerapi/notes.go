@@ -82,8 +82,8 @@ func networkNotes() []note {
 		{"POST /networks/create", "1.24", "docker network create", "networks of driver bridge, without driver options"},
 		{"POST /networks/{id:.*}/connect", "1.24", "docker network connect", ""},
 		{"POST /networks/{id:.*}/disconnect", "1.24", "docker network disconnect", ""},
-		{"POST /networks/prune", "1.25", "docker network prune", "a network that a stopped container is on stays"},
-		{"DELETE /networks/{id:.*}", "1.24", "docker network rm", "a network that a stopped container is on cannot be removed"},
+		{"POST /networks/prune", "1.25", "docker network prune", ""},
+		{"DELETE /networks/{id:.*}", "1.24", "docker network rm", ""},
 	}
 }
 

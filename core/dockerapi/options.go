@@ -23,6 +23,7 @@ func honoured() []string {
 		"Memory", "NanoCPUs", "MemorySwap", "MemorySwappiness", "OomKillDisable", "PidsLimit", "Init", "UsernsMode",
 		"Privileged", "CapAdd", "CapDrop", "SecurityOpt", "MaskedPaths", "ReadonlyPaths", "Tmpfs", "Ulimits", "Sysctls", "ShmSize",
 		"CPUPeriod", "CPUQuota", "CPUShares", "CpusetCpus", "MemoryReservation",
+		"Runtime",
 	}
 }
 
@@ -105,6 +106,9 @@ func checkValues(hc *container.HostConfig) error {
 		}
 		return unsupported(fmt.Sprintf("option %s %s", option, value))
 	}
+	if !hc.IpcMode.Valid() {
+		return invalid("invalid IPC mode: %s", hc.IpcMode)
+	}
 	checks := []error{
 		container.ValidateRestartPolicy(hc.RestartPolicy),
 		checkResources(&hc.Resources, false),
@@ -117,6 +121,9 @@ func checkValues(hc *container.HostConfig) error {
 		if err != nil {
 			return err
 		}
+	}
+	if hc.Runtime != "" && hc.Runtime != runtimeName {
+		return unsupported(flagOf("Runtime"))
 	}
 	if hc.AutoRemove && !hc.RestartPolicy.IsNone() {
 		return invalid("can't create 'AutoRemove' container with restart policy")

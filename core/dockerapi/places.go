@@ -144,7 +144,7 @@ func place(name string, ep *network.EndpointSettings) (engine.NetworkRequest, er
 // checkPlace refuses what there is on networks of users alone, with Docker's texts.
 func checkPlace(n driver.Network, w engine.NetworkRequest) error {
 	if !n.Given || n.Driver != driver.DriverBridge {
-		return nil
+		return checkAddress(n, w.Address)
 	}
 	switch {
 	case w.Address.IsValid() || w.Address6.IsValid():
@@ -153,6 +153,14 @@ func checkPlace(n driver.Network, w engine.NetworkRequest) error {
 		return invalid("invalid config for network %s: invalid endpoint settings:\nnetwork-scoped aliases are only supported for user-defined networks", n.Name)
 	}
 	return nil
+}
+
+// checkAddress refuses an address that cannot be one of a network's, with Docker's text.
+func checkAddress(n driver.Network, a netip.Addr) error {
+	if !a.IsValid() || !n.Subnet.IsValid() || n.Subnet.Contains(a) {
+		return nil
+	}
+	return invalid("invalid config for network %s: invalid endpoint settings:\nno configured subnet or ip-range contain the IP address %s", n.Name, a)
 }
 
 // parseLink reads "name:alias"; without an alias the name is it.

@@ -26,6 +26,7 @@ import (
 	dockerevents "github.com/docker/docker/daemon/events"
 	"github.com/docker/docker/pkg/sysinfo"
 	"github.com/docker/docker/runconfig"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/openvic/vic/core/engine"
 	"github.com/openvic/vic/core/event"
@@ -38,6 +39,8 @@ const EngineVersion = "28.5.2"
 type Image struct {
 	engine.Image
 	Config container.Config
+	// Manifest is the one of this platform, with the platform; nil if it is not known.
+	Manifest *ocispec.Descriptor
 }
 
 // Images is the image service.
@@ -93,9 +96,9 @@ func routers(o Options, cs *containers) []router.Router {
 		refusals{},
 		containerrouter.NewRouter(cs, runconfig.ContainerDecoder{GetSysInfo: platform}, true),
 		imagerouter.NewRouter(o.Images, o.Images),
-		systemrouter.NewRouter(&system{opts: o, containers: cs, started: time.Now()}, noSwarm{}, nil, features),
+		systemrouter.NewRouter(&system{opts: o, containers: cs, started: time.Now()}, noSwarm{}, noBuildCache{}, features),
 		volumerouter.NewRouter(&volumes{engine: o.Engine, events: o.Events}, noSwarmVolumes{}),
-		networkrouter.NewRouter(networks{o.Engine, o.Hub}, noSwarmNetworks{}),
+		networkrouter.NewRouter(networks{o.Engine, o.Hub, time.Now()}, noSwarmNetworks{}),
 		swarmrouter.NewRouter(noSwarm{}),
 		distributionrouter.NewRouter(o.Images),
 	}

@@ -30,7 +30,7 @@ func TestStatusesAreDockers(t *testing.T) {
 		{"POST", "/containers/running/kill?signal=NOSUCH", "", "", 400, "cannot kill container: running: invalid signal: NOSUCH"},
 		{"POST", "/containers/stopped/resize?h=1&w=1", "", "", 409, "container " + stopped + " is not running"},
 		{"POST", "/containers/running/resize?h=x&w=1", "", "", 400, ""},
-		{"POST", "/containers/stopped/rename?name=running", "", "", 409, `Conflict. The container name "/running" is already in use by container "` + running + `"`},
+		{"POST", "/containers/stopped/rename?name=running", "", "", 409, `Error when allocating new name: Conflict. The container name "/running" is already in use by container "` + running + `"`},
 		{"POST", "/containers/stopped/rename?name=stopped", "", "", 400, "Renaming a container with the same name as its current name"},
 		{"POST", "/containers/stopped/rename", "", "", 400, "Neither old nor new names may be empty"},
 		{"POST", "/containers/stopped/wait?condition=nosuch", "", "", 400, `invalid condition: "nosuch"`},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/docker/docker/api/types/backend"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/errdefs"
 	"github.com/docker/docker/pkg/stdcopy"
 	"github.com/moby/term"
 
@@ -17,10 +18,12 @@ import (
 	"github.com/openvic/vic/sdk/guest"
 )
 
-// detachKeys are Docker's: ctrl-p, ctrl-q.
+// defaultDetachKeys are Docker's: ctrl-p, ctrl-q.
+func defaultDetachKeys() []byte { return []byte{16, 17} }
+
 func detachKeys(keys string) ([]byte, error) {
 	if keys == "" {
-		return []byte{16, 17}, nil
+		return defaultDetachKeys(), nil
 	}
 	b, err := term.ToBytes(keys)
 	if err != nil {
@@ -88,11 +91,17 @@ func (b *containers) ContainerAttach(name string, req *backend.ContainerAttachCo
 func (b *containers) ContainerExecCreate(name string, o *container.ExecOptions) (string, error) {
 	keys, err := detachKeys(o.DetachKeys)
 	if err != nil {
-		return "", err
+		return "", invalid("Invalid escape keys (%s) provided", o.DetachKeys)
+	}
+	if o.DetachKeys == "" {
+		keys = nil // inspect shows none
 	}
 	c, err := b.opts.Engine.Get(name)
 	if err != nil {
 		return "", wrap(err)
+	}
+	if c.State.Status == engine.StatusPaused {
+		return "", errdefs.Conflict(fmt.Errorf("Container %s is paused, unpause the container before exec", name)) //nolint:staticcheck // Docker's text
 	}
 	p := guest.Process{Args: o.Cmd, Env: execEnv(c.Process, o), Dir: or(o.WorkingDir, c.Process.Dir), User: or(o.User, c.Process.User), TTY: o.Tty, Privileged: o.Privileged}
 	if o.User == "" {
@@ -135,7 +144,7 @@ func execStreams(req engine.ExecRequest, o backend.ExecStartConfig) *engine.Stre
 	if req.Stdin && o.Stdin != nil {
 		st.Stdin = o.Stdin
 		if req.Process.TTY {
-			st.Stdin = newEscaped(o.Stdin, req.DetachKeys)
+			st.Stdin = newEscaped(o.Stdin, keysOf(req))
 		}
 	}
 	if req.Stdout {
@@ -145,6 +154,14 @@ func execStreams(req engine.ExecRequest, o backend.ExecStartConfig) *engine.Stre
 		st.Stderr = o.Stderr
 	}
 	return st
+}
+
+// keysOf are the detach keys of a further process.
+func keysOf(req engine.ExecRequest) []byte {
+	if len(req.DetachKeys) == 0 {
+		return defaultDetachKeys()
+	}
+	return req.DetachKeys
 }
 
 // ContainerExecInspect describes a process.

@@ -22,6 +22,13 @@ import (
 // productName is what docker version and info show.
 const productName = "vSphere Integrated Containers"
 
+const (
+	// runtimeName is what docker info and inspect call the way processes are run.
+	runtimeName = "vm"
+	// logDriver is the log driver of Docker's whose ways the logs have.
+	logDriver = "json-file"
+)
+
 // system is the backend of Docker's system router.
 type system struct {
 	opts       Options
@@ -31,18 +38,18 @@ type system struct {
 
 // SystemInfo is docker info.
 func (b *system) SystemInfo(ctx context.Context) (*systemtypes.Info, error) {
-	info := &systemtypes.Info{ID: b.opts.ID, Name: b.opts.Name, Driver: storageDriver, ServerVersion: b.opts.Version,
-		OSType: "linux", Architecture: "x86_64", OperatingSystem: productName, KernelVersion: kernel(), NCPU: runtime.NumCPU(), MemTotal: memory(),
-		SystemTime: time.Now().Format(time.RFC3339Nano), LoggingDriver: "json-file", CgroupDriver: "none", CgroupVersion: "2",
-		DefaultRuntime: "vm", Runtimes: map[string]systemtypes.RuntimeWithStatus{"vm": {}}, NGoroutines: runtime.NumGoroutine(),
+	info := &systemtypes.Info{ID: b.opts.ID, Name: b.opts.Name, Driver: storageDriver, ServerVersion: EngineVersion,
+		OSType: "linux", Architecture: "x86_64", OperatingSystem: productName + " " + b.opts.Version, KernelVersion: kernel(), NCPU: runtime.NumCPU(), MemTotal: memory(),
+		SystemTime: time.Now().Format(time.RFC3339Nano), LoggingDriver: logDriver, CgroupDriver: "none", CgroupVersion: "2",
+		DefaultRuntime: runtimeName, Runtimes: map[string]systemtypes.RuntimeWithStatus{runtimeName: {}}, NGoroutines: runtime.NumGoroutine(),
 		NEventsListener: b.opts.Events.SubscribersCount(), IndexServerAddress: "https://index.docker.io/v1/",
 		MemoryLimit: true, CPUCfsPeriod: true, CPUCfsQuota: true, PidsLimit: true, CPUShares: true, CPUSet: true, SwapLimit: true,
 		IPv4Forwarding: true, OomKillDisable: true, LiveRestoreEnabled: true, SecurityOptions: []string{"name=vm"},
-		Swarm: noSwarm{}.Info(ctx), RegistryConfig: &registry.ServiceConfig{}}
+		Swarm: noSwarm{}.Info(ctx), RegistryConfig: &registry.ServiceConfig{}, Labels: []string{}, CDISpecDirs: []string{}}
 	if b.opts.Registries != nil {
 		info.RegistryConfig = b.opts.Registries()
 	}
-	info.Plugins = systemtypes.PluginsInfo{Volume: []string{engine.VolumeDriver}, Network: []string{"bridge"}, Log: []string{"json-file"}}
+	info.Plugins = systemtypes.PluginsInfo{Volume: []string{engine.VolumeDriver}, Network: []string{"bridge"}, Log: []string{logDriver}}
 	info.DriverStatus = [][2]string{{"Compute driver", b.opts.Drivers[0]}, {"Storage driver", b.opts.Drivers[1]}, {"Network driver", b.opts.Drivers[2]}}
 	c := b.opts.Engine.Capacity(ctx)
 	if c.CPUs > 0 {

@@ -43,9 +43,17 @@ func (b *containers) sizes(ctx context.Context, all []*container.Summary) error 
 	return g.Wait()
 }
 
+// noBuildCache is what system df shows of a builder: an empty list, and not null.
+type noBuildCache struct{}
+
+// DiskUsage lists the build cache.
+func (noBuildCache) DiskUsage(context.Context) ([]*build.CacheRecord, error) {
+	return []*build.CacheRecord{}, nil
+}
+
 // SystemDiskUsage is docker system df.
 func (b *system) SystemDiskUsage(ctx context.Context, o backend.DiskUsageOptions) (*backend.DiskUsage, error) {
-	du := &backend.DiskUsage{BuildCache: &build.CacheDiskUsage{Items: []*build.CacheRecord{}}}
+	du := &backend.DiskUsage{}
 	g, ctx := errgroup.WithContext(ctx)
 	if o.Containers {
 		g.Go(func() (err error) { du.Containers, err = b.containerUsage(ctx); return err })

@@ -81,7 +81,7 @@ func TestWrongVolumesAreRefused(t *testing.T) {
 		`create v: error looking up volume plugin flocker`:           {"volume", "create", "-d", "flocker", "v"},
 		`capacity "lots": give a number of MB`:                       {"volume", "create", "-o", "Capacity=lots", "vol"},
 		`volume store nowhere`:                                       {"volume", "create", "-o", "VolumeStore=nowhere", "vol"},
-		`volume name "a!"`:                                           {"volume", "create", "a!"},
+		`create a!: "a!" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`: {"volume", "create", "a!"},
 	} {
 		h.refused(text, args...)
 	}

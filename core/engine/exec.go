@@ -79,8 +79,18 @@ func (e *Engine) CreateExec(ref string, req ExecRequest) (string, error) {
 		}
 	})
 	e.dropEnded(dropped)
-	e.emit(c, "exec_create: "+strings.Join(req.Process.Args, " "), "execID", x.ID)
+	e.emit(c, "exec_create: "+commandLine(req.Process.Args), "execID", x.ID)
 	return x.ID, nil
+}
+
+// commandLine is a command as Docker's events show it: a program without arguments is followed by a
+// space too.
+func commandLine(args []string) string {
+	text := strings.Join(args, " ")
+	if len(args) == 1 {
+		text += " "
+	}
+	return text
 }
 
 // takesExec says why a running container cannot have a further process now.
@@ -159,7 +169,7 @@ func (e *Engine) StartExec(ctx context.Context, id string, st *Streams, width, h
 		return err
 	}
 	req := x.Request
-	e.emit(x.container, "exec_start: "+strings.Join(req.Process.Args, " "), "execID", id)
+	e.emit(x.container, "exec_start: "+commandLine(req.Process.Args), "execID", id)
 	p := req.Process
 	p.Stdin = req.Stdin && st != nil && st.Stdin != nil
 	if width > 0 && height > 0 {

@@ -71,7 +71,7 @@ func (e *Engine) mountVolumes(ctx context.Context, reqs []MountRequest) (mountin
 	for _, r := range reqs {
 		v, made, err := e.ensureVolume(ctx, VolumeRequest{Name: r.Volume, Options: r.Options, Labels: r.Labels})
 		if err != nil {
-			return m, fmt.Errorf("volume %s: %w", r.Volume, err)
+			return m, fmt.Errorf("create %s: %w", r.Volume, err)
 		}
 		if made && r.Anonymous {
 			m.made = append(m.made, v.Name)

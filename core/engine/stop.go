@@ -242,8 +242,10 @@ func (e *Engine) Resize(ctx context.Context, ref string, width, height uint32) e
 	}
 	ctx, cancel := context.WithTimeout(ctx, signalPatience)
 	defer cancel()
-	if err := r.link.Resize(ctx, "", width, height); err != nil {
-		return err
+	if c.definition().Process.TTY { // without a terminal there is nothing to do, and no error
+		if err := r.link.Resize(ctx, "", width, height); err != nil {
+			return err
+		}
 	}
 	e.emit(c, "resize", "height", itoa(int(height)), "width", itoa(int(width)))
 	return nil
@@ -273,7 +275,7 @@ func (e *Engine) Rename(ctx context.Context, ref, name string) error {
 		return fail(errdef.ErrInvalid, "Renaming a container with the same name as its current name")
 	}
 	if err := e.checkAndReserve(name, c.id); err != nil {
-		return err
+		return fmt.Errorf("Error when allocating new name: %w", err) //nolint:staticcheck // Docker's text
 	}
 	c.update(func() { c.def.Name = name })
 	if err := e.saveDefinition(ctx, c, name); err != nil {

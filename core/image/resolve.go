@@ -12,8 +12,10 @@ import (
 	"github.com/containerd/platforms"
 	"github.com/docker/docker/api/types/backend"
 	"github.com/docker/docker/api/types/container"
+	dockerimage "github.com/docker/docker/image"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 const maxCached = 1024
@@ -25,6 +27,8 @@ type Image struct {
 	Layer  string // the top storage layer: a chain ID without "sha256:"; "" for an image without files
 	Size   int64  // of its files, unpacked
 	Config ImageConfig
+	// Manifest is the one that this platform's files come from: of an index, one of several.
+	Manifest *ocispec.Descriptor
 }
 
 // ImageConfig is the part of an image's configuration that its containers inherit.
@@ -80,7 +84,7 @@ func (s *Service) read(ctx context.Context, id string, found images.Image) (Imag
 	if err != nil {
 		return Image{}, err
 	}
-	img := Image{ID: id}
+	img := Image{ID: id, Manifest: manifestOf(got)}
 	if img.Config, err = neutral(got.Config); err != nil {
 		return Image{}, fmt.Errorf("image %s: %w", id, err)
 	}
@@ -93,6 +97,19 @@ func (s *Service) read(ctx context.Context, id string, found images.Image) (Imag
 	}
 	img.Layer, img.Size, err = s.layer(ctx, found, identity.ChainID(diffIDs).String())
 	return img, err
+}
+
+// manifestOf is a manifest's descriptor with its platform, as docker inspect shows it.
+func manifestOf(img *dockerimage.Image) *ocispec.Descriptor {
+	if img.Details == nil || img.Details.ManifestDescriptor == nil {
+		return nil
+	}
+	d := *img.Details.ManifestDescriptor
+	if d.Platform == nil {
+		p := img.Platform()
+		d.Platform = &p
+	}
+	return &d
 }
 
 // layer finds the storage layer of a chain and the size of all its layers. Should the image not be

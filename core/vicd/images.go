@@ -41,7 +41,7 @@ func (i images) Resolve(ctx context.Context, ref string) (dockerapi.Image, error
 	if err != nil {
 		return dockerapi.Image{}, err
 	}
-	out := dockerapi.Image{Image: engine.Image{ID: img.ID, Ref: ref, Layer: img.Layer}}
+	out := dockerapi.Image{Image: engine.Image{ID: img.ID, Ref: ref, Layer: img.Layer}, Manifest: img.Manifest}
 	out.Config, err = dockerConfig(img.Config)
 	if err != nil {
 		return out, fmt.Errorf("configuration of image %s: %w", ref, err)

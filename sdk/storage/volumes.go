@@ -102,8 +102,12 @@ func CheckVolumeName(name string) error {
 	if len(name) > maxVolumeName {
 		return fmt.Errorf("volume name %.20q...: longer than %d characters: %w", name, maxVolumeName, errdef.ErrInvalid)
 	}
+	if len(name) == 1 {
+		return fmt.Errorf("volume name is too short, names should be at least two alphanumeric characters: %w", errdef.ErrInvalid)
+	}
 	if !regexp.MustCompile("^" + VolumeNameRule + "+$").MatchString(name) {
-		return fmt.Errorf("volume name %q: only %s are allowed, two characters or more: %w", name, VolumeNameRule, errdef.ErrInvalid)
+		return fmt.Errorf("%q includes invalid characters for a local volume name, only %q are allowed. If you intended to pass a host directory, use absolute path: %w",
+			name, VolumeNameRule, errdef.ErrInvalid)
 	}
 	return nil
 }

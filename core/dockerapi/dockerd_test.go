@@ -1,0 +1,129 @@
+package dockerapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What stands here is what dockerd 28.5.2 answers to the same commands.
+
+func TestInspectHasDockersDefaults(t *testing.T) {
+	h := serve(t)
+	h.docker("create", "--name", "c1", "busybox")
+	for format, want := range map[string]string{
+		"{{json .HostConfig.LogConfig}}":                     `{"Type":"json-file","Config":{}}`,
+		"{{json .HostConfig.MemorySwappiness}}":              "null",
+		"{{json .Config.Volumes}}":                           "null",
+		"{{.HostConfig.Runtime}}":                            "vm",
+		"{{.ImageManifestDescriptor.Platform.Architecture}}": "amd64",
+	} {
+		h.want(0, want+"\n", "inspect", "-f", format, "c1")
+	}
+	h.want(0, "linux/amd64\n", "ps", "-a", "--format", "{{.Platform}}")
+	if r := h.docker("create", "--runtime", "vm", "busybox"); r.code != 0 {
+		t.Errorf("what inspect shows is not taken again: %s", r.err)
+	}
+	h.refused("option --runtime", "create", "--runtime", "runc", "busybox")
+}
+
+func TestRefusalsAreInDockersWords(t *testing.T) {
+	h := serve(t)
+	h.docker("run", "-d", "--name", "up", "busybox", "sleep")
+	h.docker("create", "--name", "off", "busybox")
+	h.docker("network", "create", "--subnet", "10.91.0.0/24", "n1")
+	for want, args := range map[string]string{
+		`create a b: "a b" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path` + "\n": "create|-v|a b:/x|busybox",
+		"create a: volume name is too short, names should be at least two alphanumeric characters\n":                                                                                              "volume|create|a",
+		`invalid mount config for type "wrong": mount type unknown`:                                                                                                                               "create|--mount|type=wrong,dst=/x|busybox",
+		`invalid CapAdd: unknown capability: "CAP_WRONG"`:                                                                                                                                         "create|--cap-add|WRONG|busybox",
+		`invalid CapDrop: unknown capability: "CAP_WRONG"`:                                                                                                                                        "create|--cap-drop|WRONG|busybox",
+		"invalid IPC mode: wrong": "create|--ipc|wrong|busybox",
+		"cannot kill container: up: the linux daemon does not support signal 99":                                                       "kill|-s|99|up",
+		"Error when allocating new name: Invalid container name (x y), only":                                                           "rename|off|x y",
+		`Error when allocating new name: Conflict. The container name "/up" is already in use`:                                         "rename|off|up",
+		"Error response from daemon: No such container: nosuch":                                                                        "export|nosuch",
+		"Invalid escape keys (wrong-x) provided":                                                                                       "exec|--detach-keys|wrong-x|up|true",
+		"cannot connect container to host network - container must be created in host network mode":                                    "network|connect|host|up",
+		"container cannot be connected to multiple networks with one of the networks in private (none) mode":                           "network|connect|none|up",
+		"invalid config for network n1: invalid endpoint settings:\nno configured subnet or ip-range contain the IP address 10.99.0.7": "create|--network|n1|--ip|10.99.0.7|busybox",
+	} {
+		h.refused(want, strings.Split(args, "|")...)
+	}
+	h.want(0, "up\n", "pause", "up")
+	h.refused("Container up is paused, unpause the container before exec", "exec", "up", "true")
+}
+
+func TestNetworksAreAsOldAsTheirHost(t *testing.T) {
+	h := serve(t)
+	r := h.docker("network", "inspect", "bridge", "none")
+	var all []struct {
+		Name    string
+		Created time.Time
+	}
+	if err := json.Unmarshal([]byte(r.out), &all); err != nil || len(all) != 2 {
+		t.Fatalf("%v: %+v", err, r)
+	}
+	for _, n := range all {
+		if time.Since(n.Created) > time.Hour {
+			t.Errorf("%s was created at %s", n.Name, n.Created)
+		}
+	}
+	h.docker("network", "create", "n1")
+	h.want(0, "{}\n", "network", "inspect", "-f", "{{json .IPAM.Options}}", "n1")
+}
+
+func TestListsOfTheSystemAreNeverNull(t *testing.T) {
+	h := serve(t)
+	for path, field := range map[string]string{"/info": "Labels", "/system/df": "BuildCache", "/system/df?type=build-cache": "BuildCache"} {
+		var got map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(h.call("GET", path).out), &got); err != nil || string(got[field]) != "[]" {
+			t.Errorf("%s of %s: %s, %v", field, path, got[field], err)
+		}
+	}
+}
+
+// call makes a request of the API itself; code is the status.
+func (h *host) call(method, path string) result {
+	h.t.Helper()
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", h.sock)
+	}}}
+	req, err := http.NewRequestWithContext(h.t.Context(), method, "http://docker"+path, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	a, err := c.Do(req)
+	if err != nil {
+		return result{err: err.Error()}
+	}
+	defer a.Body.Close()
+	body, err := io.ReadAll(a.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return result{out: string(body), code: a.StatusCode}
+}
+
+// Clients send the size of their window also for a container without a terminal.
+func TestResizeWithoutATerminalIsNoError(t *testing.T) {
+	h := serve(t)
+	h.docker("run", "-d", "--name", "c1", "busybox", "sleep")
+	if r := h.call("POST", "/containers/c1/resize?h=10&w=10"); r.code != 200 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestExecEventsHaveDockersForm(t *testing.T) {
+	h := serve(t)
+	h.docker("run", "-d", "--name", "c1", "busybox", "sleep")
+	h.docker("exec", "c1", "env")
+	h.eventually("the event of the command", func() bool {
+		return strings.Contains(h.docker("events", "--since", "1m", "--until", "0s", "--format", "{{.Action}}|").out, "exec_create: env |")
+	})
+}
