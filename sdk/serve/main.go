@@ -15,6 +15,7 @@ import (
 
 	"github.com/openvic/vic/sdk/handover"
 	"github.com/openvic/vic/sdk/internal/wire"
+	"github.com/openvic/vic/sdk/serve/strict"
 )
 
 // What host and plugin agree on before they speak.
@@ -49,10 +50,14 @@ func ServerOptions() []grpc.ServerOption { return wire.ServerOptions() }
 const AnswerKey = wire.AnswerKey
 
 // Main serves the plugin until its host stops it or is gone. Run by hand it says what it is;
-// with the argument "example" it prints its example configuration.
+// with the argument "example" it prints its example configuration, with "check FILE" what is wrong with
+// the keys of one.
 func Main[C any](p Plugin[C]) {
 	if os.Getenv(MagicCookieKey) != MagicCookieValue {
-		byHand(os.Stdout, os.Args[1:], p)
+		if err := byHand(os.Stdout, os.Args[1:], p); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		return
 	}
 	// go-plugin replaces os.Stderr; the logs go to the first one.
@@ -80,16 +85,25 @@ func Main[C any](p Plugin[C]) {
 	})
 }
 
-func byHand[C any](w io.Writer, args []string, p Plugin[C]) {
+func byHand[C any](w io.Writer, args []string, p Plugin[C]) error {
 	if len(args) == 1 && args[0] == "example" {
 		fmt.Fprint(w, p.Example)
-		return
+		return nil
+	}
+	if len(args) == 2 && args[0] == "check" {
+		text, err := os.ReadFile(args[1])
+		if err != nil {
+			return err
+		}
+		config := p.Defaults
+		return strict.Decode(args[1], string(text), &config)
 	}
 	fmt.Fprintf(w, "%s %s: a plugin of vicd, which starts it by itself.\n", p.Name, p.Version)
 	for _, c := range p.Components {
 		fmt.Fprintf(w, "  %s %s: %s\n", c.Kind, c.Name, strings.Join(c.Capabilities, " "))
 	}
-	fmt.Fprintln(w, "Name it in a TOML file of vicd's plugin_dir; \"example\" as argument prints an example of its own configuration.")
+	fmt.Fprintln(w, "Name it in a TOML file of vicd's plugin_dir. Arguments: \"example\" prints an example of its own configuration, \"check FILE\" says which keys of one are wrong.")
+	return nil
 }
 
 func level(s string) slog.Level {
