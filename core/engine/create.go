@@ -254,7 +254,7 @@ func guestConfig(d Definition, req CreateRequest, p parts) guest.Config {
 func (e *Engine) undo(id string, networkIDs ...string) {
 	ctx, cancel := e.background(undoTimeout)
 	defer cancel()
-	if err := e.opts.Compute.Remove(ctx, id); err != nil && !isNotFound(err) {
+	if err := e.removeVM(ctx, id); err != nil && !isNotFound(err) {
 		e.log.Warn("undo of a failed create: the VM stays", "container", id, "err", err)
 	}
 	e.giveBack(ctx, id, networkIDs...)

@@ -90,6 +90,7 @@ type Engine struct {
 	containers map[string]*container
 	names      map[string]string // name to container ID, reserved while a container is made
 	execs      map[string]*exec
+	removed    map[string]time.Time // when this engine removed a VM, by container ID
 	recovered  bool
 	limits     Limits
 }
@@ -106,7 +107,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		o.BridgeNetwork = network.DefaultName
 	}
 	e := &Engine{opts: o, limits: o.Limits.atLeast(), dialer: link.NewDialer(o.Compute, o.Authority), log: o.Log, ctx: ctx, room: newRoom(o.Compute),
-		ready: make(chan struct{}), containers: map[string]*container{}, names: map[string]string{}, execs: map[string]*exec{}}
+		ready: make(chan struct{}), containers: map[string]*container{}, names: map[string]string{}, execs: map[string]*exec{}, removed: map[string]time.Time{}}
 	e.volumes.init()
 	return e, nil
 }

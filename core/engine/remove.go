@@ -88,7 +88,7 @@ func (e *Engine) destroy(ctx context.Context, c *container, before *Status) erro
 		}
 	}
 	c.update(func() { *before, c.state.Status = c.state.Status, StatusRemoving })
-	err = c.call(func() error { return e.opts.Compute.Remove(ctx, c.id) })
+	err = c.call(func() error { return e.removeVM(ctx, c.id) })
 	if err != nil && !isNotFound(err) {
 		return fmt.Errorf("container VM %s: %w", c.id, err)
 	}

@@ -155,6 +155,9 @@ func (e *Engine) recoverContainer(vm compute.VM) *container {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if _, old := e.removed[def.ID]; old {
+		return nil
+	}
 	if owner, taken := e.names[def.Name]; taken {
 		if owner == def.ID {
 			return nil // Create is at it

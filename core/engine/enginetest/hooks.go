@@ -10,7 +10,7 @@ import (
 
 // At calls fn once when an engine of this world reaches a step, on the caller's way to the platform:
 // "hold" (an image), "disk" (is prepared), "join" (a network), "vm" (is created), "start", "remove";
-// "capacity" is asked before a start, "unpublish" takes ports back at the end; "after" is when the VM was created. An error of fn is the step's.
+// "told" is news of a VM on its way to the engine; "capacity" is asked before a start, "unpublish" takes ports back at the end; "after" is when the VM was created. An error of fn is the step's.
 func (w *World) At(step string, fn func(context.Context) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,6 +62,18 @@ func (c hookedCompute) Start(ctx context.Context, id string) error {
 		return err
 	}
 	return c.Fake.Start(ctx, id)
+}
+
+// Watch tells of the VMs.
+func (c hookedCompute) Watch(ctx context.Context, fn func(compute.Event) error) error {
+	return c.Fake.Watch(ctx, func(ev compute.Event) error {
+		if ev.Kind == compute.EventPut {
+			if err := c.w.reach(ctx, "told"); err != nil {
+				return err
+			}
+		}
+		return fn(ev)
+	})
 }
 
 // Remove destroys a VM.

@@ -1,0 +1,32 @@
+package engine_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/openvic/vic/core/engine"
+)
+
+// What the platform told of a VM before it was removed may come when it is gone.
+func TestLateNewsDoesNotBringARemovedContainerBack(t *testing.T) {
+	w := newWorld(t)
+	c := w.create("c1", []string{"true"})
+	reached, release := w.hold("told")
+	w.Compute.SetAddresses(c.ID, netip.MustParseAddr("10.0.0.1"))
+	<-reached
+	w.must(w.Remove(ctx(t), "c1", engine.RemoveOptions{}))
+	close(release)
+	next := w.create("c2", []string{"true"})
+	w.Compute.SetAddresses(next.ID, netip.MustParseAddr("10.0.0.2"))
+	w.eventually("later news", func() bool {
+		v, err := w.Get("c2")
+		return err == nil && slices.Contains(v.Addresses, netip.MustParseAddr("10.0.0.2"))
+	})
+	if got := w.events.actions(); !slices.Equal(got, []string{"create", "destroy", "create"}) {
+		t.Errorf("events %v", got)
+	}
+	if all := w.List(); len(all) != 1 {
+		t.Errorf("%d containers", len(all))
+	}
+}
