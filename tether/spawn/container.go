@@ -171,6 +171,9 @@ func (c *Container) enter() error {
 		return err
 	}
 	c.step("system mounted")
+	if err := mark("/"); err != nil {
+		return err
+	}
 	for _, m := range mounts {
 		if err := m.attach(); err != nil {
 			return fmt.Errorf("mount %s: %w", m.target, err)
@@ -186,6 +189,18 @@ func (c *Container) enter() error {
 		}
 	}
 	return nil
+}
+
+// mark makes the file by which programs see that they run in a container, as Docker does.
+func mark(root string) error {
+	f, err := os.OpenFile(filepath.Join(root, ".dockerenv"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func setDomain(name string) error {

@@ -93,3 +93,43 @@ func TestEnvironment(t *testing.T) {
 		t.Fatal(got)
 	}
 }
+
+func TestWorkingDirectory(t *testing.T) {
+	dir := t.TempDir()
+	missing, file := filepath.Join(dir, "a", "b"), filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		dir   string
+		first bool
+		code  int32
+		text  string
+	}{
+		{missing, false, 127, fmt.Sprintf("chdir to cwd (%q) failed: no such file or directory", missing)},
+		{"rel", false, 128, "Cwd must be an absolute path"},
+		{file, false, 126, fmt.Sprintf("chdir to cwd (%q) failed: not a directory", file)},
+		{file, true, 126, fmt.Sprintf("working directory %q: not a directory", file)},
+		{dir, false, 0, ""},
+		{missing, true, 0, ""},
+		{missing, false, 0, ""}, // the first process made it
+	} {
+		err := workingDirectory(c.dir, c.first)
+		var f *Failure
+		if c.code == 0 && err != nil || c.code != 0 && (!errors.As(err, &f) || f.Code != c.code || f.Text != c.text) {
+			t.Errorf("%s, first %v: %v", c.dir, c.first, err)
+		}
+	}
+}
+
+func TestContainersAreMarked(t *testing.T) {
+	root := t.TempDir()
+	for range 2 {
+		if err := mark(root); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if st, err := os.Stat(filepath.Join(root, ".dockerenv")); err != nil || st.Size() != 0 || st.Mode().Perm() != 0o755 {
+		t.Errorf("%v %v", st, err)
+	}
+}

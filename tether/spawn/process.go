@@ -3,7 +3,9 @@ package spawn
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -64,8 +66,8 @@ func start(r *Reaper, p guest.Process, hostname string, o startOptions) (*Proces
 	if dir == "" {
 		dir = "/"
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, &Failure{CodeCannotRun, fmt.Sprintf("working directory %q: %v", dir, errors.Unwrap(err))}
+	if err := workingDirectory(dir, o.proc); err != nil {
+		return nil, err
 	}
 	path, err := lookupProgram(p.Args, dir, env)
 	if err != nil {
@@ -96,6 +98,32 @@ func start(r *Reaper, p guest.Process, hostname string, o startOptions) (*Proces
 		return nil, startFailure(err, p.Args[0], dir)
 	}
 	return proc, nil
+}
+
+// workingDirectory makes the directory of a container's first process if it is not there; further
+// ones must find theirs.
+func workingDirectory(dir string, first bool) error {
+	if first {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return &Failure{CodeCannotRun, fmt.Sprintf("working directory %q: %v", dir, errors.Unwrap(err))}
+		}
+		return nil
+	}
+	if !filepath.IsAbs(dir) {
+		return &Failure{CodeTether, "Cwd must be an absolute path"}
+	}
+	st, err := os.Stat(dir)
+	if err == nil && !st.IsDir() {
+		err = &os.PathError{Op: "chdir", Path: dir, Err: syscall.ENOTDIR}
+	}
+	if err != nil {
+		code := int32(CodeCannotRun)
+		if errors.Is(err, fs.ErrNotExist) {
+			code = CodeNotFound
+		}
+		return &Failure{code, fmt.Sprintf("chdir to cwd (%q) failed: %v", dir, errors.Unwrap(err))}
+	}
+	return nil
 }
 
 func (p *Program) fill(spec guest.Process, o startOptions, id identity, dir string, ends *stdio) error {
