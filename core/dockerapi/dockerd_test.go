@@ -50,6 +50,11 @@ func TestRefusalsAreInDockersWords(t *testing.T) {
 		"Error response from daemon: No such container: nosuch":                                                                        "export|nosuch",
 		"Invalid escape keys (wrong-x) provided":                                                                                       "exec|--detach-keys|wrong-x|up|true",
 		"cannot connect container to host network - container must be created in host network mode":                                    "network|connect|host|up",
+		"unknown log opt 'wrong' for json-file log driver":                                                                             "create|--log-opt|wrong=1|busybox",
+		"unknown log opt 'tag' for local log driver":                                                                                   "create|--log-driver|local|--log-opt|tag=x|busybox",
+		"option --log-opt: error parsing regexp":                                                                                       "create|--log-opt|labels-regex=(|busybox",
+		"option --log-opt: template":                                                                                                   "create|--log-opt|tag={{.Nosuch}}|busybox",
+		"option --log-opt compress":                                                                                                    "create|--log-opt|compress=x|busybox",
 		"container cannot be connected to multiple networks with one of the networks in private (none) mode":                           "network|connect|none|up",
 		"invalid config for network n1: invalid endpoint settings:\nno configured subnet or ip-range contain the IP address 10.99.0.7": "create|--network|n1|--ip|10.99.0.7|busybox",
 	} {
@@ -126,4 +131,12 @@ func TestExecEventsHaveDockersForm(t *testing.T) {
 	h.eventually("the event of the command", func() bool {
 		return strings.Contains(h.docker("events", "--since", "1m", "--until", "0s", "--format", "{{.Action}}|").out, "exec_create: env |")
 	})
+}
+
+func TestLogsHaveTheDetailsThatWereAskedFor(t *testing.T) {
+	h := serve(t)
+	h.docker("run", "--name", "c1", "--label", "a=b", "--label", "x=y", "-e", "E=1", "-e", "F=2", "--log-opt", "compress=true",
+		"--log-opt", "labels=a", "--log-opt", "env-regex=^E$", "--log-opt", "tag={{.Name}}-{{.ImageName}}", "busybox", "count", "1", "0")
+	h.want(0, "E=1,a=b,tag=c1-busybox line 0\n", "logs", "--details", "c1")
+	h.want(0, "line 0\n", "logs", "c1")
 }

@@ -4,12 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strconv"
 
 	"github.com/docker/docker/api/types/container"
-	units "github.com/docker/go-units"
-
-	"github.com/openvic/vic/sdk/guest"
 )
 
 // honoured are the fields of HostConfig that the engine takes, or that checkValues looks at. A field
@@ -133,33 +129,6 @@ func checkValues(hc *container.HostConfig) error {
 	}
 	_, err := logOptions(hc.LogConfig)
 	return err
-}
-
-// logOptions reads --log-driver and --log-opt: output is kept on the container's disk, bounded.
-func logOptions(lc container.LogConfig) (guest.Log, error) {
-	var l guest.Log
-	if lc.Type != "" && lc.Type != "json-file" && lc.Type != "local" {
-		return l, unsupported("option --log-driver " + lc.Type)
-	}
-	for k, v := range lc.Config {
-		switch k {
-		case "max-size":
-			n, err := units.RAMInBytes(v)
-			if err != nil || n <= 0 {
-				return l, invalid("option --log-opt max-size: %q is not a size", v)
-			}
-			l.MaxSize = n
-		case "max-file":
-			n, err := strconv.Atoi(v)
-			if err != nil || n < 1 {
-				return l, invalid("option --log-opt max-file: %q is not a number of files", v)
-			}
-			l.MaxFiles = n
-		default:
-			return l, unsupported("option --log-opt " + k)
-		}
-	}
-	return l, nil
 }
 
 // checkConfig refuses what of a container's own configuration (not the image's) is not there.

@@ -198,11 +198,15 @@ func (b *containers) ContainerLogs(ctx context.Context, name string, o *containe
 	if err != nil {
 		return nil, false, err
 	}
+	var attrs []backend.LogAttr
+	if o.Details {
+		attrs = b.detailsOf(&c)
+	}
 	out := make(chan *backend.LogMessage, 64)
 	go func() {
 		defer close(out)
 		err := b.opts.Engine.Logs(ctx, c.ID, lo, func(l engine.LogLine) error {
-			return send(ctx, out, &backend.LogMessage{Line: l.Data, Source: sourceOf(l), Timestamp: l.Time})
+			return send(ctx, out, &backend.LogMessage{Line: l.Data, Source: sourceOf(l), Timestamp: l.Time, Attrs: attrs})
 		})
 		if err != nil && ctx.Err() == nil {
 			_ = send(ctx, out, &backend.LogMessage{Err: err})
