@@ -56,6 +56,7 @@ type mounting struct {
 func (e *Engine) mountVolumes(ctx context.Context, reqs []MountRequest) (mounting, error) {
 	m := mounting{release: func() {}}
 	reqs = slices.Clone(reqs)
+	fresh := make([]bool, len(reqs))
 	var names []string
 	for i := range reqs {
 		if reqs[i].Volume == "" {
@@ -63,13 +64,13 @@ func (e *Engine) mountVolumes(ctx context.Context, reqs []MountRequest) (mountin
 			if err != nil {
 				return m, err
 			}
-			reqs[i].Volume, reqs[i].Anonymous = id, true
+			reqs[i].Volume, reqs[i].Anonymous, fresh[i] = id, true, true
 		}
 		names = append(names, reqs[i].Volume)
 	}
 	m.release = e.volumes.hold(names)
-	for _, r := range reqs {
-		v, made, err := e.ensureVolume(ctx, VolumeRequest{Name: r.Volume, Options: r.Options, Labels: r.Labels})
+	for i, r := range reqs {
+		v, made, err := e.ensureVolume(ctx, VolumeRequest{Name: r.Volume, Options: r.Options, Labels: r.Labels, fresh: fresh[i]})
 		if err != nil {
 			return m, fmt.Errorf("create %s: %w", r.Volume, err)
 		}

@@ -30,6 +30,8 @@ type VolumeRequest struct {
 	// Options are the user's: storage.OptionCapacity, storage.OptionVolumeStore, and the driver's.
 	Options map[string]string
 	Labels  map[string]string
+
+	fresh bool // the name was made up, so that nobody has it
 }
 
 // volumes guards the volumes of an engine: who uses them stands in the containers' definitions.
@@ -153,7 +155,7 @@ func (e *Engine) CreateVolume(ctx context.Context, req VolumeRequest) (Volume, e
 		if err != nil {
 			return Volume{}, err
 		}
-		req.Name = id
+		req.Name, req.fresh = id, true
 	}
 	v, _, err := e.ensureVolume(ctx, req)
 	if err != nil {
@@ -168,9 +170,10 @@ func (e *Engine) ensureVolume(ctx context.Context, req VolumeRequest) (v storage
 		return v, false, err
 	}
 	defer e.volumes.lock(req.Name)()
-	v, err = e.opts.Storage.GetVolume(ctx, req.Name)
-	if !isNotFound(err) {
-		return v, false, err
+	if !req.fresh {
+		if v, err = e.opts.Storage.GetVolume(ctx, req.Name); !isNotFound(err) {
+			return v, false, err
+		}
 	}
 	create, err := req.forDriver()
 	if err != nil {
@@ -185,7 +188,7 @@ func (e *Engine) ensureVolume(ctx context.Context, req VolumeRequest) (v storage
 
 // forDriver reads the options that are the host's own.
 func (r VolumeRequest) forDriver() (storage.CreateVolumeRequest, error) {
-	out := storage.CreateVolumeRequest{Name: r.Name, Labels: r.Labels, Options: r.Options}
+	out := storage.CreateVolumeRequest{Name: r.Name, Labels: r.Labels, Options: r.Options, Fresh: r.fresh}
 	for key, value := range r.Options {
 		switch {
 		case strings.EqualFold(key, storage.OptionVolumeStore):

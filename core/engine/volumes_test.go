@@ -276,3 +276,16 @@ func TestPruneBesideCreatesTakesNoContainersVolume(t *testing.T) {
 	close(done)
 	pruning.Wait()
 }
+
+// A store that cannot be asked whether it has a volume is no reason to refuse one of a made-up name.
+func TestAnAnonymousVolumeIsNotLookedFor(t *testing.T) {
+	w := newWorld(t)
+	w.World.Storage.Fail("GetVolume", errdef.ErrUnavailable)
+	w.create("cc", []string{"sleep"}, mounts(engine.MountRequest{Target: "/data"}))
+	if _, err := w.CreateVolume(ctx(t), engine.VolumeRequest{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.CreateVolume(ctx(t), engine.VolumeRequest{Name: "db"}); !errors.Is(err, errdef.ErrUnavailable) {
+		t.Errorf("a volume that may be there: %v", err)
+	}
+}

@@ -58,6 +58,9 @@ type CreateVolumeRequest struct {
 	// Options are the user's, kept to be shown; with those of CommonVolumeOption, whose meaning is in
 	// the fields above. Drivers refuse others that they do not know.
 	Options map[string]string
+	// Fresh says that the name is random: no store has a volume of it, but for one that this very request
+	// has made. A store that is away need not be asked then.
+	Fresh bool
 }
 
 // The options of volumes that the host reads itself, whatever the case of their letters.

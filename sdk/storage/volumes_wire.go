@@ -25,11 +25,11 @@ func volumeFromWire(v *storagev1.Volume) Volume {
 }
 
 func createVolumeToWire(r CreateVolumeRequest) *storagev1.CreateVolumeRequest {
-	return &storagev1.CreateVolumeRequest{Name: r.Name, Store: r.Store, Capacity: r.Capacity, Labels: r.Labels, Options: r.Options}
+	return &storagev1.CreateVolumeRequest{Name: r.Name, Store: r.Store, Capacity: r.Capacity, Labels: r.Labels, Options: r.Options, Fresh: r.Fresh}
 }
 
 func createVolumeFromWire(r *storagev1.CreateVolumeRequest) CreateVolumeRequest {
-	return CreateVolumeRequest{Name: r.GetName(), Store: r.GetStore(), Capacity: r.GetCapacity(), Labels: r.GetLabels(), Options: r.GetOptions()}
+	return CreateVolumeRequest{Name: r.GetName(), Store: r.GetStore(), Capacity: r.GetCapacity(), Labels: r.GetLabels(), Options: r.GetOptions(), Fresh: r.GetFresh()}
 }
 
 func (c *client) CreateVolume(ctx context.Context, req CreateVolumeRequest) (Volume, error) {

@@ -45,7 +45,7 @@ func TestVolumesCrossTheWireUnchanged(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got, v)
 		}
 	}
-	r := CreateVolumeRequest{Name: "db", Store: "s", Capacity: 5, Labels: map[string]string{"a": "b"}, Options: map[string]string{"c": "d"}}
+	r := CreateVolumeRequest{Name: "db", Store: "s", Capacity: 5, Labels: map[string]string{"a": "b"}, Options: map[string]string{"c": "d"}, Fresh: true}
 	if got := createVolumeFromWire(createVolumeToWire(r)); !reflect.DeepEqual(got, r) {
 		t.Errorf("got %+v, want %+v", got, r)
 	}

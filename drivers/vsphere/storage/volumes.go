@@ -144,13 +144,25 @@ func (v *volumes) find(ctx context.Context, name string) (storage.Volume, error)
 			return x, nil
 		}
 		if !errors.Is(err, errdef.ErrNotFound) {
-			errs = append(errs, fmt.Errorf("volume store %s: %w", label, err))
+			errs = append(errs, fmt.Errorf("whether volume store %s has a volume %s cannot be told: %w", label, name, err))
 		}
 	}
 	if len(errs) > 0 {
 		return storage.Volume{}, errors.Join(errs...)
 	}
 	return storage.Volume{}, fmt.Errorf("volume %s: %w", name, errdef.ErrNotFound)
+}
+
+// existing looks for the volume that a request may have made already.
+func (v *volumes) existing(ctx context.Context, req storage.CreateVolumeRequest) (storage.Volume, error) {
+	if !req.Fresh {
+		return v.find(ctx, req.Name)
+	}
+	s, x, err := v.plan(req)
+	if err != nil {
+		return x, err
+	}
+	return s.find(ctx, req.Name)
 }
 
 // GetVolume implements storage.Driver.
@@ -213,7 +225,7 @@ func (d *Driver) CreateVolume(ctx context.Context, req storage.CreateVolumeReque
 		return storage.Volume{}, err
 	}
 	defer unlock()
-	v, err := d.vols.find(ctx, req.Name)
+	v, err := d.vols.existing(ctx, req)
 	if err == nil || !errors.Is(err, errdef.ErrNotFound) {
 		return v, err
 	}

@@ -224,11 +224,17 @@ func TestAShareThatIsAwayIsNotTakenForEmpty(t *testing.T) {
 	if _, err := r.CreateVolume(t.Context(), storage.CreateVolumeRequest{Name: "db"}); !errors.Is(err, errdef.ErrUnavailable) {
 		t.Errorf("nobody knows yet whether the share has it: %v", err)
 	}
+	id := strings.Repeat("a1", 32)
+	r.create(t, storage.CreateVolumeRequest{Name: id, Fresh: true})
+	if _, err := r.GetVolume(t.Context(), id); err != nil {
+		t.Errorf("a name that the share cannot have: %v", err)
+	}
+	r.create(t, storage.CreateVolumeRequest{Name: id, Fresh: true}) // the same again
 	r.host.away = nil
 	r.create(t, storage.CreateVolumeRequest{Name: "web", Store: "shared"})
 	r.host.away = errors.New("no route to host")
 	r.create(t, storage.CreateVolumeRequest{Name: "db"})
-	if vs, err := r.ListVolumes(t.Context()); err != nil || len(vs) != 2 {
+	if vs, err := r.ListVolumes(t.Context()); err != nil || len(vs) != 3 {
 		t.Errorf("%+v, %v", vs, err)
 	}
 }

@@ -1046,9 +1046,11 @@ type CreateVolumeRequest struct {
 	// Empty: the driver's default.
 	Store string `protobuf:"bytes,2,opt,name=store,proto3" json:"store,omitempty"`
 	// In bytes; 0: the driver's default.
-	Capacity      int64             `protobuf:"varint,3,opt,name=capacity,proto3" json:"capacity,omitempty"`
-	Labels        map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Options       map[string]string `protobuf:"bytes,5,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Capacity int64             `protobuf:"varint,3,opt,name=capacity,proto3" json:"capacity,omitempty"`
+	Labels   map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Options  map[string]string `protobuf:"bytes,5,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The name is random: no store has a volume of it but one that this very request has made.
+	Fresh         bool `protobuf:"varint,6,opt,name=fresh,proto3" json:"fresh,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1116,6 +1118,13 @@ func (x *CreateVolumeRequest) GetOptions() map[string]string {
 		return x.Options
 	}
 	return nil
+}
+
+func (x *CreateVolumeRequest) GetFresh() bool {
+	if x != nil {
+		return x.Fresh
+	}
+	return false
 }
 
 type CreateVolumeResponse struct {
@@ -2486,13 +2495,14 @@ const file_storage_v1_storage_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe7\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfd\x02\n" +
 	"\x13CreateVolumeRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05store\x18\x02 \x01(\tR\x05store\x12\x1a\n" +
 	"\bcapacity\x18\x03 \x01(\x03R\bcapacity\x12G\n" +
 	"\x06labels\x18\x04 \x03(\v2/.vic.storage.v1.CreateVolumeRequest.LabelsEntryR\x06labels\x12J\n" +
-	"\aoptions\x18\x05 \x03(\v20.vic.storage.v1.CreateVolumeRequest.OptionsEntryR\aoptions\x1a9\n" +
+	"\aoptions\x18\x05 \x03(\v20.vic.storage.v1.CreateVolumeRequest.OptionsEntryR\aoptions\x12\x14\n" +
+	"\x05fresh\x18\x06 \x01(\bR\x05fresh\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
