@@ -1,6 +1,7 @@
 package precheck
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -44,10 +45,12 @@ func checkRange(p netip.Prefix) error {
 	return nil
 }
 
-// The signature of an ISO 9660 image.
+// The signature of an ISO 9660 image, and how many blocks it says that it has.
 const (
 	isoOffset    = 0x8001
 	isoSignature = "CD001"
+	isoBlocks    = 0x8000 + 80
+	isoBlock     = 2048
 )
 
 // checkISO reads the signature, so that a missing, unreadable or cut file is known now.
@@ -81,6 +84,13 @@ func isoSize(path string) (int64, error) {
 	fi, err := f.Stat()
 	if err != nil {
 		return 0, err
+	}
+	blocks := make([]byte, 4)
+	if _, err := f.ReadAt(blocks, isoBlocks); err != nil {
+		return 0, err
+	}
+	if want := int64(binary.LittleEndian.Uint32(blocks)) * isoBlock; fi.Size() < want {
+		return 0, fmt.Errorf("%s is cut short: it has %d of %d bytes: %w", path, fi.Size(), want, errdef.ErrInvalid)
 	}
 	return fi.Size(), nil
 }

@@ -62,6 +62,11 @@ func TestEachMistakeIsNamedWithItsRemedy(t *testing.T) {
 	if err := os.WriteFile(noISO, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	cut := simtest.ISO(t, "cut.iso")
+	b, err := os.ReadFile(cut)
+	ok(t, err)
+	b[isoBlocks] = 100
+	ok(t, os.WriteFile(cut, b, 0o600))
 	for _, c := range []struct {
 		name   string
 		change func(*Input)
@@ -88,6 +93,7 @@ func TestEachMistakeIsNamedWithItsRemedy(t *testing.T) {
 		{"no ISO", func(i *Input) { i.Spec.ApplianceISO = "" }, "appliance ISO", "appliance.iso", "--appliance-iso"},
 		{"missing ISO", func(i *Input) { i.Spec.BootstrapISO = filepath.Join(dir, "nosuch.iso") }, "bootstrap ISO", "nosuch.iso", "--bootstrap-iso"},
 		{"not an ISO", func(i *Input) { i.Spec.BootstrapISO = noISO }, "bootstrap ISO", "not an ISO", "--bootstrap-iso"},
+		{"an ISO that is cut", func(i *Input) { i.Spec.ApplianceISO = cut }, "appliance ISO", "cut short: it has 40960 of 204800 bytes", "--appliance-iso"},
 		{"no name for TLS", func(i *Input) { i.Certs.Names = nil }, "certificates", "no name", "--tls-cname"},
 		{"no folder for certificates", func(i *Input) { i.Certs.Dir = "/proc/nosuch/certs" }, "certificates", "cannot be written to /proc/nosuch/certs", "--cert-path"},
 		{"bad key size", func(i *Input) { i.Certs.KeySize = 512 }, "certificates", "512", "2048"},

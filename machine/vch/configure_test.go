@@ -232,7 +232,7 @@ func TestAnUpgradeThatDoesNotServeBringsTheOldVersionBack(t *testing.T) {
 func TestRollbackWithoutUpgrade(t *testing.T) {
 	s := simtest.New(t)
 	made(t, s, ready)
-	if _, err := open(t, s).Rollback(t.Context(), time.Second); !errors.Is(err, errdef.ErrNotFound) {
+	if _, err := open(t, s).Rollback(t.Context(), time.Second); !errors.Is(err, errdef.ErrConflict) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -30,6 +30,7 @@ type Editor struct {
 	files session.Files
 	// what there is now, to put it back if the endpoint does not take the new one
 	config, record string
+	given          string // the revision that the endpoint VM got last
 }
 
 // Open finds a VCH and reads its configuration; ErrNotFound, or ErrUnsupported if it was made by a
@@ -83,6 +84,13 @@ func (e *Editor) Apply(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	now, err := e.read(ctx)
+	if err == nil {
+		err = e.asRead(now)
+	}
+	if err != nil {
+		return false, err
+	}
 	limits, err := e.limit(ctx)
 	if err != nil {
 		return limits, err
@@ -90,7 +98,13 @@ func (e *Editor) Apply(ctx context.Context) (changed bool, err error) {
 	if config == e.config && record == e.record {
 		return limits, nil
 	}
-	if err := e.give(ctx, config, record); err != nil {
+	switch err := e.give(ctx, config, record, e.asRead); {
+	case errors.Is(err, errOvertaken):
+		e.log.Printf("somebody else has changed the VCH since; that change was made of this one")
+		return true, nil
+	case errors.Is(err, errOthers):
+		return limits, err
+	case err != nil:
 		return true, errors.Join(err, e.restore(ctx))
 	}
 	if err := e.ep.Record.writeMarker(ctx, e.files); err != nil {
@@ -124,16 +138,16 @@ func (e *Editor) limit(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// give writes the configuration and waits for the endpoint to say that it has it.
-func (e *Editor) give(ctx context.Context, config, record string) error {
+// give writes the configuration, if what is there may be replaced, and waits for the endpoint to say that it has it.
+func (e *Editor) give(ctx context.Context, config, record string, may func(contents) error) error {
 	values := []types.BaseOptionValue{&types.OptionValue{Key: RecordKey, Value: record}}
 	revision := ""
 	if config != e.config {
 		revision = strconv.FormatInt(time.Now().UnixNano(), 36)
 		values = append(values, &types.OptionValue{Key: keyConfig, Value: config}, &types.OptionValue{Key: keyRevision, Value: revision})
 	}
-	task, err := e.vm.Reconfigure(ctx, types.VirtualMachineConfigSpec{ExtraConfig: values})
-	if err := session.Wait(ctx, task, err); err != nil {
+	e.given = revision
+	if err := e.write(ctx, values, may); err != nil {
 		return advice.Wrap(fmt.Errorf("change the endpoint VM: %w", err), "look at the task in vSphere: its description tells more")
 	}
 	if revision == "" {
@@ -145,7 +159,7 @@ func (e *Editor) give(ctx context.Context, config, record string) error {
 	}
 	e.log.Printf("the endpoint is told")
 	w := &waiter{client: e.sess.Client, vm: e.vm, log: e.log, port: e.ep.DockerPort, iface: e.ep.clientInterface(), revision: revision}
-	_, err = w.wait(ctx)
+	_, err := w.wait(ctx)
 	return err
 }
 
@@ -156,7 +170,12 @@ func (e *Editor) restore(ctx context.Context) error {
 	e.log.Printf("putting the old configuration back")
 	was := *e
 	was.config = "" // whatever the endpoint has now
-	if err := was.give(ctx, e.config, e.record); err != nil {
+	err := was.give(ctx, e.config, e.record, e.asGiven)
+	if errors.Is(err, errOthers) {
+		e.log.Printf("not put back: %v", err)
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("the old configuration could not be put back: %w", errors.Join(err, errdef.ErrUnavailable))
 	}
 	return nil

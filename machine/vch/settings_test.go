@@ -132,7 +132,7 @@ func TestTheOperationsUserGetsItsPrivilegesAndLosesThem(t *testing.T) {
 	if perms, err := m.RetrieveEntityPermissions(ctx, backend.Reference(), false); err != nil || len(perms) != 1 {
 		t.Errorf("a new container network: %+v %v", perms, err)
 	}
-	must(t, e.give(ctx, e.config, toJSON(t, e.Record())))
+	must(t, e.give(ctx, e.config, toJSON(t, e.Record()), e.asRead))
 	mended := state()
 	roles, err := m.RoleList(ctx)
 	must(t, err)

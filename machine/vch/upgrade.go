@@ -77,6 +77,14 @@ func (e *Editor) Upgrade(ctx context.Context, im Images) (*Ready, error) {
 			return nil, advice.Wrap(err, "check the datastore's space and that its hosts can be reached over HTTPS; nothing was changed")
 		}
 	}
+	now, err := e.read(ctx)
+	if err == nil {
+		err = e.asRead(now)
+	}
+	if err != nil {
+		e.forget(ctx)
+		return nil, err
+	}
 	ready, err := e.boot(ctx, string(was), im.Patience)
 	if err == nil {
 		e.tidy(ctx)
@@ -115,14 +123,14 @@ func (e *Editor) forget(ctx context.Context) {
 }
 
 // Rollback puts back the version of before the last upgrade, with the configuration of then; the
-// version that is left can come back by another rollback. ErrNotFound if there was no upgrade.
+// version that is left can come back by another rollback. ErrConflict if there was no upgrade.
 func (e *Editor) Rollback(ctx context.Context, patience time.Duration) (*Ready, error) {
 	text, err := e.previous(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if text == "" {
-		return nil, advice.Wrap(fmt.Errorf("VCH %s was not upgraded: %w", e.ep.Name, errdef.ErrNotFound), "there is no older version to go back to")
+		return nil, advice.Wrap(fmt.Errorf("it was not upgraded: %w", errdef.ErrConflict), "there is no older version to go back to")
 	}
 	now, err := json.Marshal(previous{Record: json.RawMessage(e.record), Config: e.config})
 	if err != nil {

@@ -58,6 +58,7 @@ type snapshot struct {
 	power     types.VirtualMachinePowerState
 	address   netip.Addr
 	addresses string // of all interfaces, as the guest reports them
+	revision  string // the configuration that was written last
 	status    guest.Status
 }
 
@@ -109,6 +110,9 @@ func (w *waiter) judge(s snapshot) (*Ready, error) {
 	}
 	if s.status.Message != "" && s.status.State != "ready" {
 		w.say("endpoint: %s", s.status.Message)
+	}
+	if w.revision != "" && s.revision != "" && s.revision != w.revision {
+		return nil, errOvertaken
 	}
 	if w.revision != "" && s.status.Revision != w.revision {
 		return nil, nil // it has not looked yet; what it reports is of before
@@ -219,6 +223,7 @@ func snapshotOf(m mo.VirtualMachine, iface string) (snapshot, error) {
 			return s, fmt.Errorf("status of the endpoint VM: %w: %w", errdef.ErrInvalid, err)
 		}
 	}
+	s.revision, _ = extra.GetString(keyRevision)
 	addresses, _ := extra.GetString(keyAddresses)
 	s.address, s.addresses = addressOf(addresses, iface), addresses
 	if !s.address.IsValid() && m.Guest != nil && addresses == "" {
