@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -117,6 +118,7 @@ func TestEveryVerb(t *testing.T) {
 	tr.reach()
 	tr.networks()
 	tr.proxyAndSyslog(p, s, private)
+	tr.uplink()
 	tr.volumes()
 	tr.looks(filepath.Join(dir, "bundle.tar.gz"))
 
@@ -191,6 +193,31 @@ func (tr *transcript) proxyAndSyslog(p *proxy, s *syslogServer, private string) 
 	}
 	within(tr.t, time.Minute, func() string { return s.wrong("udp") })
 	tr.t.Logf("over UDP: %s", s.sample("udp"))
+}
+
+// uplink sees that containers get out, and are reached, through the public network alone: the endpoint is no
+// way into the client network, where the lab's router listens on port 53.
+func (tr *transcript) uplink() {
+	tr.t.Helper()
+	const probe = "for to in 192.168.127.1 192.168.128.1; do nc -w 3 $to 53 </dev/null >/dev/null 2>&1 && echo reached $to; done; nslookup registry.vic-lab.test | tail -n 3"
+	if out := tr.docker("run", "--rm", "busybox", "sh", "-c", probe); !strings.Contains(out, "reached 192.168.127.1") || strings.Contains(out, "reached 192.168.128.1") ||
+		!strings.Contains(out, "192.168.127.254") {
+		tr.t.Errorf("from a container:\n%s", out)
+	}
+	id := tr.docker("run", "-d", "-p", "8080:80", "busybox", "sh", "-c", "echo served >/index.html; exec httpd -f -p 80 -h /")
+	public, client := harness.Address("127.0.0.1", 490), harness.Address("127.0.0.1", 491)
+	tr.forward("public", "acc", public, "8080")
+	tr.forward("client", "acc", client, "8080")
+	within(tr.t, 30*time.Second, func() string {
+		if got, err := fetch("http://" + public + "/"); err != nil || got != "served\n" {
+			return fmt.Sprintf("the published port says %q, %v", got, err)
+		}
+		return ""
+	})
+	if got, _ := fetch("http://" + client + "/"); strings.Contains(got, "served") {
+		tr.t.Error("the published port is open on the client network too")
+	}
+	tr.docker("rm", "-f", id)
 }
 
 // stores are the volume stores by label, with the volume that the story makes in each.
