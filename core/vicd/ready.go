@@ -80,23 +80,28 @@ func (d *daemon) settleImages(ctx context.Context) error {
 	return nil
 }
 
-// tellStatus reports to the supervisor what the daemon is waiting for.
+// tellStatus reports to the supervisor what the daemon is waiting for, also when that comes later: a
+// plugin that cannot log in any more. vic-machine inspect shows it.
 func (d *daemon) tellStatus(ctx context.Context) {
 	last := ""
 	for {
 		select {
 		case <-time.After(time.Second):
-		case <-d.ready:
-			return
 		case <-ctx.Done():
 			return
 		}
-		if now := d.waitingFor(); now != last {
-			last = now
-			if err := sdnotify.Send("STATUS=" + now); err != nil {
-				d.log.Warn("supervisor cannot be told", "err", err)
-			}
+		now := d.whyNotReady()
+		if now == "" {
+			now = "ready"
 		}
+		if now == last {
+			continue
+		}
+		if err := sdnotify.Send("STATUS=" + now); err != nil {
+			d.log.Warn("supervisor cannot be told", "err", err)
+			continue
+		}
+		last = now
 	}
 }
 

@@ -94,6 +94,39 @@ func TestARefusedPluginIsNamedAndTheDaemonEndsInTime(t *testing.T) {
 	}
 }
 
+// TestThePluginThatGoesAwayLaterIsToldToTheSupervisor: it listens only after the daemon was ready.
+func TestThePluginThatGoesAwayLaterIsToldToTheSupervisor(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c := setup(t)
+	socket := filepath.Join(filepath.Dir(c.Admin.Socket), "notify")
+	t.Setenv("NOTIFY_SOCKET", socket)
+	d, err := newDaemon(ctx, c, "test", slog.New(slog.DiscardHandler), slog.LevelInfo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- d.run(ctx, cancel) }()
+	defer func() { cancel(); <-done }()
+	close(d.ready)
+	l, err := net.ListenPacket("unixgram", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 4096)
+	for got := ""; !strings.HasPrefix(got, "STATUS=plugin vsphere is") || !strings.Contains(got, "sha256"); {
+		n, _, err := l.ReadFrom(b)
+		if err != nil {
+			t.Fatalf("%v; last %q", err, got)
+		}
+		got = string(b[:n])
+	}
+}
+
 func TestATakenPortIsNamed(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -33,9 +33,9 @@ func (o Options) signer(k Kind, now time.Time) (*authority, error) {
 	switch {
 	case err != nil:
 	case ca == nil:
-		err = fmt.Errorf("%s: %w", k.CAFile, errdef.ErrNotFound)
+		err = fmt.Errorf("%s is not there: %w", k.CAFile, errdef.ErrInvalid)
 	case ca.signer == nil:
-		err = fmt.Errorf("%s: %w: there is nothing to sign with", k.KeyFile, errdef.ErrNotFound)
+		err = fmt.Errorf("%s is not there: %w: there is nothing to sign with", k.KeyFile, errdef.ErrInvalid)
 	default:
 		return ca, nil
 	}
@@ -75,7 +75,7 @@ func RenewClient(o Options, k Kind, now time.Time) (*Set, error) {
 	}
 	b, err := o.read(certFile)
 	if err != nil {
-		return nil, fmt.Errorf("certificates in %s: %w: %w", o.Dir, errdef.ErrNotFound, err)
+		return nil, fmt.Errorf("certificates in %s: %w: %w", o.Dir, errdef.ErrInvalid, err)
 	}
 	cert, err := parse(b)
 	if err != nil {
@@ -120,7 +120,7 @@ func AddClient(o Options, k Kind, name, dir string, now time.Time) (*Set, error)
 	}
 	server, err := o.read(CAFile) // clients verify the endpoint by it, whoever they are
 	if err != nil {
-		return nil, fmt.Errorf("certificates in %s: %w: %w", o.Dir, errdef.ErrNotFound, err)
+		return nil, fmt.Errorf("certificates in %s: %w: %w", o.Dir, errdef.ErrInvalid, err)
 	}
 	out := o
 	out.Dir = dir
@@ -208,6 +208,9 @@ func SerialOf(o Options, k Kind, name string) (*big.Int, error) {
 	c, err := parse(b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", name, errdef.ErrInvalid, err)
+	}
+	if c.IsCA || len(c.ExtKeyUsage) > 0 && !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
+		return nil, advice.Wrap(fmt.Errorf("%s is no client's certificate: %w", name, errdef.ErrInvalid), "name a client's; a server's is replaced by renew")
 	}
 	ca, err := o.signer(k, time.Now())
 	if err != nil {

@@ -51,10 +51,10 @@ func TestCertificatesAreRenewedAddedAndRevoked(t *testing.T) {
 	if r := certificate("add-client", "--client", "bob", "--cert-path", dir); r.code == 0 || !strings.Contains(r.err, "--out") {
 		t.Errorf("bob again: %+v", r)
 	}
-	if r := certificate("revoke", "--cert", filepath.Join(bob, "cert.pem"), "--cert-path", dir); r.code != 0 || !strings.Contains(r.out, "1 certificates") {
+	if r := certificate("revoke", "--cert", filepath.Join(bob, "cert.pem"), "--cert-path", dir); r.code != 0 || !strings.Contains(r.out, "1 in all") {
 		t.Fatalf("revoke: %+v", r)
 	}
-	if r := certificate("revoke", "--serial", "ab:cd", "--cert-path", dir); r.code != 0 || !strings.Contains(r.out, "2 certificates") {
+	if r := certificate("revoke", "--serial", "ab:cd", "--cert-path", dir); r.code != 0 || !strings.Contains(r.out, "2 in all") {
 		t.Fatalf("revoke: %+v", r)
 	}
 	if r := certificate("revoke", "--admin", "--cert", filepath.Join(dir, "admin-cert.pem"), "--cert-path", dir); r.code != 0 {
@@ -74,9 +74,12 @@ func TestCertificatesAreRenewedAddedAndRevoked(t *testing.T) {
 		{[]string{"revoke", "--cert-path", dir}, "--serial"},
 		{[]string{"revoke", "--serial", "xyz", "--cert-path", dir}, "hexadecimal"},
 		{[]string{"revoke", "--cert", filepath.Join(dir, "admin-cert.pem"), "--cert-path", dir}, "--admin"},
+		{[]string{"revoke", "--cert", filepath.Join(dir, "ca.pem"), "--cert-path", dir}, "no client's certificate"},
+		{[]string{"revoke", "--cert", filepath.Join(dir, "server-cert.pem"), "--cert-path", dir}, "no client's certificate"},
+		{[]string{"add-client", "--client", "..", "--cert-path", dir}, "--client"},
 		{[]string{"add-client", "--cert-path", dir}, "--client"},
 	} {
-		if r := certificate(c.args...); r.code == 0 || !strings.Contains(r.err, c.want) {
+		if r := certificate(c.args...); r.code != exitUsage || !strings.Contains(r.err, c.want) {
 			t.Errorf("%v: %+v", c.args, r)
 		}
 	}

@@ -167,8 +167,8 @@ func renewClients(o certs.Options, log *progress.Log) error {
 // AddClient makes a certificate for another client.
 func AddClient(ctx context.Context, s *session.Session, q vch.Query, c option.Values, l Local, log *progress.Log) error {
 	client := c.String("client")
-	if client == "" || strings.ContainsAny(client, `/\`) {
-		return wrongOption("client", client, "not a name", "name the client")
+	if client == "" || strings.HasPrefix(client, ".") || strings.ContainsAny(client, `/\`) {
+		return wrongOption("client", client, "not a name", "name the client, without a slash and a dot before it")
 	}
 	e, err := openTLS(ctx, s, q, log)
 	if err != nil {
@@ -207,7 +207,7 @@ func Revoke(ctx context.Context, s *session.Session, q vch.Query, c option.Value
 	if err := e.SetRevocationList(ctx, k, list); err != nil {
 		return fmt.Errorf("the revocation is not in effect: %w", err)
 	}
-	log.Printf("%d certificates are revoked, from the next connection on", n)
+	log.Printf("revoked, from the next connection on: %d in all", n)
 	return nil
 }
 

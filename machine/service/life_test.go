@@ -83,7 +83,7 @@ func TestALifeOfAVCHOverHTTP(t *testing.T) {
 
 	var up vch.Details
 	a.done(a.do("POST", a.at("/vch/"+id+"/upgrade"), nil), &up)
-	if r := a.task(a.do("POST", a.at("/vch/"+id+"/rollback"), map[string]any{"serve-timeout": "10s"})); r.State != Failed || r.Error.Status != http.StatusNotFound || r.Error.Advice == "" {
+	if r := a.task(a.do("POST", a.at("/vch/"+id+"/rollback"), map[string]any{"serve-timeout": "10s"})); r.State != Failed || r.Error.Status != http.StatusConflict || r.Error.Advice == "" {
 		t.Errorf("a rollback without an upgrade: %+v", r.Error)
 	}
 	var level Changed

@@ -71,7 +71,11 @@ func Open(ctx context.Context, c config.VCenter, log *slog.Logger) (*Session, er
 	}
 	s.client.RoundTripper = s
 	if err := s.login(ctx, 0); err != nil {
-		return nil, Error("log in to "+u.Host+" as "+c.User, err)
+		err = Error("log in to "+u.Host+" as "+c.User, err)
+		if _, ok := Find[*types.InvalidLogin](err); ok {
+			err = fmt.Errorf("%w (if the account has a new password, vic-machine configure --ops-user, --ops-password tells it to the endpoint)", err)
+		}
+		return nil, err
 	}
 	bg, cancel := context.WithCancel(context.Background())
 	s.stop = cancel

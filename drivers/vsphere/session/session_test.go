@@ -67,7 +67,7 @@ func TestWrongPasswordAndThumbprintAreDenied(t *testing.T) {
 	v := vctest.New(t)
 	c := v.Config.VCenter
 	c.Password = "wrong"
-	if _, err := ours.Open(t.Context(), c, v.Log); !errors.Is(err, errdef.ErrDenied) {
+	if _, err := ours.Open(t.Context(), c, v.Log); !errors.Is(err, errdef.ErrDenied) || !strings.Contains(err.Error(), "configure --ops-user") {
 		t.Errorf("wrong password: %v", err)
 	}
 	c = v.Config.VCenter
