@@ -115,8 +115,11 @@ func securityWarnings(hc *container.HostConfig) []string {
 func tmpfs(hc *container.HostConfig) ([]guest.Tmpfs, error) {
 	var all []guest.Tmpfs
 	add := func(target, options string) error {
-		if !path.IsAbs(target) || path.Clean(target) == "/" {
-			return invalid("invalid mount path: %q, it must be absolute and not the root directory", target)
+		switch {
+		case !path.IsAbs(target):
+			return invalid("invalid mount path: '%s' mount path must be absolute", target)
+		case path.Clean(target) == "/":
+			return invalid("invalid specification: destination can't be '/'")
 		}
 		words := []string{"noexec", "nosuid", "nodev"}
 		if options != "" {

@@ -71,7 +71,7 @@ func (b *containers) ContainerStart(ctx context.Context, name, checkpoint, _ str
 func (b *containers) ContainerStop(ctx context.Context, name string, o container.StopOptions) error {
 	so, err := stopOptions(o)
 	if err != nil {
-		return err
+		return invalid("cannot stop container: %s: %v", name, err)
 	}
 	return wrap(b.opts.Engine.Stop(ctx, name, so))
 }

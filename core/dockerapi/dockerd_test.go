@@ -54,6 +54,9 @@ func TestRefusalsAreInDockersWords(t *testing.T) {
 		"unknown log opt 'tag' for local log driver":                                                                                   "create|--log-driver|local|--log-opt|tag=x|busybox",
 		"option --log-opt: error parsing regexp":                                                                                       "create|--log-opt|labels-regex=(|busybox",
 		"option --log-opt: template":                                                                                                   "create|--log-opt|tag={{.Nosuch}}|busybox",
+		"invalid mount path: 'rel' mount path must be absolute":                                                                        "create|--tmpfs|rel|busybox",
+		"invalid specification: destination can't be '/'":                                                                              "create|--tmpfs|/|busybox",
+		"cannot stop container: up: invalid signal: WRONG":                                                                             "stop|-s|WRONG|up",
 		"option --log-opt compress":                                                                                                    "create|--log-opt|compress=x|busybox",
 		"container cannot be connected to multiple networks with one of the networks in private (none) mode":                           "network|connect|none|up",
 		"invalid config for network n1: invalid endpoint settings:\nno configured subnet or ip-range contain the IP address 10.99.0.7": "create|--network|n1|--ip|10.99.0.7|busybox",
@@ -128,6 +131,7 @@ func TestExecEventsHaveDockersForm(t *testing.T) {
 	h := serve(t)
 	h.docker("run", "-d", "--name", "c1", "busybox", "sleep")
 	h.docker("exec", "c1", "env")
+	h.want(0, "[]\n", "inspect", "-f", "{{.ExecIDs}}", "c1") // it has ended
 	h.eventually("the event of the command", func() bool {
 		return strings.Contains(h.docker("events", "--since", "1m", "--until", "0s", "--format", "{{.Action}}|").out, "exec_create: env |")
 	})

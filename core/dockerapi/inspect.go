@@ -39,7 +39,7 @@ func (b *containers) inspect(c *engine.Container) *container.InspectResponse {
 		ContainerJSONBase: &container.ContainerJSONBase{
 			ID: c.ID, Created: c.Created.Format(time.RFC3339Nano), Path: c.Process.Args[0], Args: c.Process.Args[1:],
 			State: inspectState(c.State), Image: c.Image.ID, Name: "/" + c.Name, Driver: storageDriver, Platform: "linux",
-			ExecIDs: c.ExecIDs, RestartCount: c.State.Restarts, HostConfig: &hc,
+			ExecIDs: b.unended(c.ExecIDs), RestartCount: c.State.Restarts, HostConfig: &hc,
 			GraphDriver: storage.DriverData{Name: storageDriver, Data: map[string]string{"VM": c.Locator, "Layer": c.Image.Layer, "MemoryMB": strconv.FormatInt(c.MemoryMB, 10), "CPUs": strconv.Itoa(int(c.CPUs))}},
 		},
 		Mounts:          append(mountPoints(c.Mounts), tmpfsPoints(&hc)...),
@@ -48,6 +48,16 @@ func (b *containers) inspect(c *engine.Container) *container.InspectResponse {
 
 		ImageManifestDescriptor: d.Manifest,
 	}
+}
+
+// unended are the further processes that have not ended, as with Docker; nil for none.
+func (b *containers) unended(execs []string) (ids []string) {
+	for _, id := range execs {
+		if x, err := b.opts.Engine.GetExec(id); err == nil && x.ExitCode == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 func inspectState(s engine.State) *container.State {

@@ -1,9 +1,11 @@
 package engine_test
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/openvic/vic/core/engine"
 )
@@ -28,5 +30,23 @@ func TestLateNewsDoesNotBringARemovedContainerBack(t *testing.T) {
 	}
 	if all := w.List(); len(all) != 1 {
 		t.Errorf("%d containers", len(all))
+	}
+}
+
+// Who stops a container that was made with --rm makes the next one of that name right away.
+func TestTheNameOfAStoppedContainerThatGoesByItselfIsFree(t *testing.T) {
+	w := newWorld(t)
+	zero := 0
+	for _, end := range []func() error{
+		func() error { return w.Stop(ctx(t), "c1", engine.StopOptions{Timeout: &zero}) },
+		func() error { return w.Kill(ctx(t), "c1", 0) },
+	} {
+		w.create("c1", []string{"sleep"}, autoRemove)
+		w.must(w.Start(ctx(t), "c1"))
+		w.At("remove", func(context.Context) error { time.Sleep(100 * time.Millisecond); return nil })
+		w.must(end())
+		if all := w.List(); len(all) != 0 {
+			t.Errorf("it is still there: %s", all[0].State.Status)
+		}
 	}
 }

@@ -33,7 +33,11 @@ func (e *Engine) Stop(ctx context.Context, ref string, o StopOptions) error {
 	if err != nil {
 		return err
 	}
-	return e.stop(ctx, c, o)
+	if err := e.stop(ctx, c, o); err != nil {
+		return err
+	}
+	e.awaitAutoRemoval(ctx, c)
+	return nil
 }
 
 func (e *Engine) stop(ctx context.Context, c *container, o StopOptions) error {
@@ -189,7 +193,11 @@ func (e *Engine) Kill(ctx context.Context, ref string, signal int) error {
 	}
 	e.manually(ctx, c)
 	if signal == 0 || signal == sigKill {
-		return e.kill(ctx, r)
+		if err := e.kill(ctx, r); err != nil {
+			return err
+		}
+		e.awaitAutoRemoval(ctx, c)
+		return nil
 	}
 	// dockerd takes every signal for the end of the policy, unless the container has a stop signal of
 	// its own, which is then the only one.
