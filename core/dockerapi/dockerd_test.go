@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/openvic/vic/sdk/compute"
 )
 
 // What stands here is what dockerd 28.5.2 answers to the same commands.
@@ -143,4 +145,15 @@ func TestLogsHaveTheDetailsThatWereAskedFor(t *testing.T) {
 		"--log-opt", "labels=a", "--log-opt", "env-regex=^E$", "--log-opt", "tag={{.Name}}-{{.ImageName}}", "busybox", "count", "1", "0")
 	h.want(0, "E=1,a=b,tag=c1-busybox line 0\n", "logs", "--details", "c1")
 	h.want(0, "line 0\n", "logs", "c1")
+}
+
+func TestMoreProcessorsThanThereAreAreRefused(t *testing.T) {
+	h := serve(t)
+	h.world.Compute.Room = compute.Capacity{CPUs: 4}
+	const text = "range of CPUs is from 0.01 to 4.00, as there are only 4 CPUs available"
+	h.refused(text, "create", "--cpus", "4.5", "busybox")
+	if r := h.docker("create", "--cpus", "4", "--name", "c1", "busybox"); r.code != 0 {
+		t.Errorf("%+v", r)
+	}
+	h.refused(text, "update", "--cpus", "5", "c1")
 }

@@ -120,7 +120,7 @@ func (b networks) CreateNetwork(ctx context.Context, r network.CreateRequest) (*
 		return nil, errdefs.Forbidden(fmt.Errorf("operation is not permitted on predefined %s network ", r.Name))
 	}
 	if r.Name == "" {
-		return nil, invalid("invalid network name: name is empty")
+		return nil, invalid("invalid name: name is empty")
 	}
 	req := driver.CreateRequest{Name: r.Name, Driver: r.Driver, Internal: r.Internal, Labels: r.Labels,
 		IPv6: r.EnableIPv6 != nil && *r.EnableIPv6}

@@ -26,6 +26,9 @@ func (b *containers) ContainerUpdate(name string, hc *container.HostConfig) (con
 	if err := checkResources(&hc.Resources, true); err != nil {
 		return none, err
 	}
+	if err := b.checkCPUs(context.Background(), &hc.Resources); err != nil {
+		return none, err
+	}
 	if err := container.ValidateRestartPolicy(hc.RestartPolicy); err != nil {
 		return none, err
 	}
