@@ -134,8 +134,15 @@ func TestSizesAreTold(t *testing.T) {
 // second makes another VCH in the lab and returns the docker CLI for it.
 func second(t *testing.T) func(stdin []byte, args ...string) harness.Result {
 	t.Helper()
-	certs := filepath.Join(t.TempDir(), "certs")
-	if out, err := theLab.Create("second", "--bridge-network", "bridge2", "--cert-path", certs); err != nil {
+	run, _ := secondWithCerts(t)
+	return run
+}
+
+// secondWithCerts is second, with more options, that tells where the VCH's certificates are.
+func secondWithCerts(t *testing.T, more ...string) (run func(stdin []byte, args ...string) harness.Result, certs string) {
+	t.Helper()
+	certs = filepath.Join(t.TempDir(), "certs")
+	if out, err := theLab.Create("second", append(more, "--bridge-network", "bridge2", "--cert-path", certs)...); err != nil {
 		t.Fatal(err, out)
 	}
 	t.Cleanup(func() {
@@ -148,7 +155,7 @@ func second(t *testing.T) func(stdin []byte, args ...string) harness.Result {
 	if out, err := harness.Command(theLab.Bin("vic-lab"), "forward", "add", "--dir", theLab.Dir, "second", addr+":2376"); err != nil {
 		t.Fatal(err, out)
 	}
-	run := func(stdin []byte, args ...string) harness.Result {
+	run = func(stdin []byte, args ...string) harness.Result {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		cmd := theLab.DockerCmd(ctx, args...)
@@ -174,7 +181,7 @@ func second(t *testing.T) func(stdin []byte, args ...string) harness.Result {
 		}
 		return ""
 	})
-	return run
+	return run, certs
 }
 
 func TestImagesGoToAnotherHost(t *testing.T) {

@@ -5,9 +5,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/openvic/vic/sdk/device"
@@ -158,15 +160,29 @@ func (d *driver) choose(wanted netip.Addr) (netip.Addr, error) {
 	return netip.Addr{}, fmt.Errorf("no address of %s is free: %w", d.config.Subnet, errdef.ErrExhausted)
 }
 
+// save returns when the leases are on the disk, the old ones or the new: the VM may be reset at any
+// moment, and an address must not be given twice.
 func (d *driver) save() error {
 	data, err := json.Marshal(d.leases)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(d.config.Leases+".new", data, 0o600); err != nil {
+	f, err := os.OpenFile(d.config.Leases+".new", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
 		return err
 	}
-	return os.Rename(d.config.Leases+".new", d.config.Leases)
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), d.config.Leases); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(d.config.Leases))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // mac is the wanted one, or one that the address decides, so that Join is the same each time.
