@@ -110,7 +110,11 @@ func (c *checker) checkOpsLogin(ctx context.Context) bool {
 		c.ok(checkOpsName, "%s has the right password, and will be given what it needs", t.User)
 		return true
 	case errors.Is(err, errdef.ErrDenied): // its own advice is about the account that runs vic-machine
-		c.out.Report.add(checkOpsName, Error, "check --ops-user (with its domain) and --ops-password", "%v", err)
+		remedy := "check --ops-user (with its domain) and --ops-password"
+		if errors.Is(err, session.ErrNoAccess) {
+			remedy = "add --ops-grant-perms, which gives it what it needs, or give it a role yourself"
+		}
+		c.out.Report.add(checkOpsName, Error, remedy, "%v", err)
 		return false
 	case err != nil:
 		c.fail(checkOpsName, err, "check --ops-user and --ops-password")

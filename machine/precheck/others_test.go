@@ -63,3 +63,18 @@ func TestWhatIsAnotherVCHsIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestAnAccountWithoutAnyPermissionIsToldHowToGetThem(t *testing.T) {
+	s := simtest.New(t)
+	s.Fail("Login") // with NoPermission, as vCenter does for an account that may see nothing
+	in := input(t, s)
+	in.Spec.Ops = vch.Login{User: "ops@vsphere.local", Password: "right"}
+	out := Run(t.Context(), in)
+	if out.OK() || !strings.Contains(text(out), "-> add --ops-grant-perms") {
+		t.Errorf("report:\n%s", text(out))
+	}
+	in.Spec.GrantOps = true
+	if out := Run(t.Context(), in); !out.OK() || !strings.Contains(text(out), "has the right password") {
+		t.Errorf("report:\n%s", text(out))
+	}
+}
