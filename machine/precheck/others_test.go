@@ -78,3 +78,12 @@ func TestAnAccountWithoutAnyPermissionIsToldHowToGetThem(t *testing.T) {
 		t.Errorf("report:\n%s", text(out))
 	}
 }
+
+func TestTheAccountThatRunsVICMachineIsNotGivenLess(t *testing.T) {
+	s := simtest.New(t)
+	in := input(t, s)
+	in.Spec.Ops, in.Spec.GrantOps = vch.Login{User: strings.ToUpper(simtest.User), Password: simtest.Password}, true
+	if out := Run(t.Context(), in); out.OK() || !strings.Contains(text(out), "would replace what it may do") {
+		t.Errorf("report:\n%s", text(out))
+	}
+}
