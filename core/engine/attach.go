@@ -137,8 +137,8 @@ func (s *Session) rest(ctx context.Context, st Streams, offset int64) error {
 	err := s.e.keptFrom(ctx, r.c, offset, func(c link.Chunk) error {
 		return writeTo(st, c.Stream == link.Stderr, c.Data)
 	})
-	if isNotFound(err) {
-		return nil // removed meanwhile
+	if isNotFound(err) || errors.Is(err, errdef.ErrConflict) {
+		return nil // removed or started again meanwhile, or never started: whoever did that tells of it
 	}
 	return err
 }

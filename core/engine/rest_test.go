@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/engine"
+	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/sdk/storage"
 )
@@ -71,4 +72,23 @@ func TestAutoRemoveWaitsForAClientThatReadsTheRest(t *testing.T) {
 		t.Errorf("%d bytes of output, want %d", client.Len(), want.Len())
 	}
 	w.eventually("removed", func() bool { return len(w.List()) == 0 })
+}
+
+// docker run attaches before it starts: a start that fails is told once, by the start.
+func TestAnAttachedClientIsNotToldOfAFailedStart(t *testing.T) {
+	w := newWorld(t)
+	w.create("c1", []string{"count", "1", "0"})
+	s, err := w.OpenSession("c1")
+	w.must(err)
+	done := make(chan error, 1)
+	go func() {
+		defer s.Close()
+		done <- s.Run(ctx(t), engine.Streams{Stdout: &bytes.Buffer{}, Stream: true})
+	}()
+	w.World.Storage.Fail("Export", errdef.ErrConflict) // the VM needs its disk
+	w.Compute.Fail("Start", errdef.ErrExhausted)
+	if err := w.Start(ctx(t), "c1"); err == nil {
+		t.Fatal("it started")
+	}
+	w.await(done)
 }
