@@ -30,8 +30,24 @@ type VM struct {
 
 var vmProperties = []string{"name", "runtime.powerState", "config.files.vmPathName", "config.extraConfig"}
 
+// settled repeats a listing that found something which was gone when it was read: others, whose VMs it
+// lists as well, make and remove theirs meanwhile.
+func settled[T any](list func() ([]T, error)) ([]T, error) {
+	const tries = 5
+	for try := 1; ; try++ {
+		all, err := list()
+		if try == tries || !errors.Is(err, errdef.ErrNotFound) {
+			return all, err
+		}
+	}
+}
+
 // poolVMs lists the VMs of a vApp or pool; none if the pool is gone.
 func poolVMs(ctx context.Context, c *vim25.Client, pool types.ManagedObjectReference) ([]VM, error) {
+	return settled(func() ([]VM, error) { return listPool(ctx, c, pool) })
+}
+
+func listPool(ctx context.Context, c *vim25.Client, pool types.ManagedObjectReference) ([]VM, error) {
 	pc := property.DefaultCollector(c)
 	var p mo.ResourcePool
 	if err := pc.RetrieveOne(ctx, pool, []string{"vm"}, &p); err != nil {
@@ -93,6 +109,10 @@ type endpoint struct {
 // endpoints lists the endpoint VMs of the server, or of the datacenter that the session's target
 // names. Only the one key of each VM crosses the network at first.
 func endpoints(ctx context.Context, s *session.Session) ([]endpoint, error) {
+	return settled(func() ([]endpoint, error) { return listEndpoints(ctx, s) })
+}
+
+func listEndpoints(ctx context.Context, s *session.Session) ([]endpoint, error) {
 	c := s.Client
 	root := c.ServiceContent.RootFolder
 	if s.Target.Datacenter != "" {

@@ -164,7 +164,9 @@ func tenants(t *testing.T) []*tenant {
 // remove takes away what the story made.
 func (v *tenant) remove() {
 	if !v.made {
-		_, _ = harness.Command(theLab.Bin("vic-machine"), append([]string{"delete", "--force", "--name", v.name}, v.access...)...)
+		if out, err := harness.Command(theLab.Bin("vic-machine"), append([]string{"delete", "--force", "--name", v.name}, v.access...)...); err != nil {
+			progress("vic-machine delete of %s: %v\n%s", v.name, err, out)
+		}
 		return
 	}
 	for _, args := range [][]string{{"rm", "-f", "same", "peer"}, {"network", "rm", v.own("network")}, {"volume", "rm", v.own("volume")}, {"rmi", v.own("image")}} {
