@@ -32,9 +32,12 @@ func allStillWorks(t *testing.T, id, port string) {
 		return n
 	}
 	was := written()
-	if is := written(); was < 10 || is <= was {
-		t.Errorf("the volume has %d and then %d", was, is)
-	}
+	within(t, 10*time.Second, func() string {
+		if is := written(); was < 10 || is <= was {
+			return fmt.Sprintf("the volume has %d and then %d", was, is)
+		}
+		return ""
+	})
 	if got := inspect(t, id, "{{.RestartCount}}"); got != "0" {
 		t.Errorf("restarts so far: %s", got)
 	}
