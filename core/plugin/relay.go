@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -53,11 +56,8 @@ func (r *relay) emit(line string) {
 	if strings.TrimSpace(line) == "" {
 		return
 	}
-	var record map[string]any
-	if line[0] == '{' && json.Unmarshal([]byte(line), &record) == nil {
-		if r.record(record) {
-			return
-		}
+	if rec, ok := parseRecord(line); ok && r.record(rec) {
+		return
 	}
 	level := slog.LevelInfo
 	if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
@@ -69,37 +69,74 @@ func (r *relay) emit(line string) {
 }
 
 // record logs a structured line; false if it is none.
-func (r *relay) record(rec map[string]any) bool {
-	msg, ok := take(rec, "msg", "@message")
+func (r *relay) record(rec record) bool {
+	msg, ok := rec.take("msg", "@message")
 	if !ok {
 		return false
 	}
-	name, _ := take(rec, "level", "@level")
+	name, _ := rec.take("level", "@level")
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(name)); err != nil {
 		level = slog.LevelInfo
 	}
-	delete(rec, "time")
-	delete(rec, "@timestamp")
-	attrs := make([]any, 0, 2*len(rec))
-	for k, v := range rec {
-		attrs = append(attrs, slog.Any(k, v))
-	}
+	_, _ = rec.take("time", "@timestamp")
 	if level >= slog.LevelError {
 		r.last = msg
-		if e, ok := rec["err"].(string); ok {
+		if e, ok := rec.text("err"); ok {
 			r.last += ": " + e
 		}
 	}
-	r.log.Log(context.Background(), level, msg, attrs...)
+	r.log.LogAttrs(context.Background(), level, msg, rec...)
 	return true
 }
 
+// record holds the members of a JSON object in their order, numbers as they were written.
+type record []slog.Attr
+
+// parseRecord reads a line that is one JSON object and nothing else.
+func parseRecord(line string) (record, bool) {
+	if line[0] != '{' {
+		return nil, false
+	}
+	d := json.NewDecoder(strings.NewReader(line))
+	d.UseNumber()
+	if _, err := d.Token(); err != nil {
+		return nil, false
+	}
+	var rec record
+	for d.More() {
+		key, err := d.Token()
+		var value any
+		if err == nil {
+			err = d.Decode(&value)
+		}
+		if err != nil {
+			return nil, false
+		}
+		rec = append(rec, slog.Any(key.(string), value))
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, false
+	}
+	_, err := d.Token()
+	return rec, errors.Is(err, io.EOF)
+}
+
+// text is the first value of a key, if it is text.
+func (r record) text(key string) (string, bool) {
+	for _, a := range r {
+		if a.Key == key && a.Value.Kind() == slog.KindString {
+			return a.Value.String(), true
+		}
+	}
+	return "", false
+}
+
 // take removes the first of the keys that holds text.
-func take(rec map[string]any, keys ...string) (string, bool) {
+func (r *record) take(keys ...string) (string, bool) {
 	for _, k := range keys {
-		if s, ok := rec[k].(string); ok {
-			delete(rec, k)
+		if s, ok := r.text(k); ok {
+			*r = slices.DeleteFunc(*r, func(a slog.Attr) bool { return a.Key == k })
 			return s, true
 		}
 	}

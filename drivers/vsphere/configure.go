@@ -30,7 +30,7 @@ func configure(parent context.Context, c config.Config) (_ serve.Drivers, err er
 	if err := c.Validate(); err != nil {
 		return serve.Drivers{}, err
 	}
-	log := slog.With("vch", c.VCH.Name)
+	log := slog.Default() // the host adds the names of the VCH and of the plugin
 	host, err := endpoint.New(workDir)
 	if err != nil {
 		return serve.Drivers{}, err
