@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openvic/vic/core/listen"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -21,6 +22,8 @@ import (
 type Listeners struct {
 	Socket string // path of the unix socket; empty: none
 	Listen string // "tcp://host:port"; empty: none
+	// Interfaces are the network interfaces on which Listen is served; none: all.
+	Interfaces []string
 	// TLS is for Listen; it must verify the administrators' certificates.
 	TLS *tls.Config
 }
@@ -37,11 +40,11 @@ func (l Listeners) Open() ([]net.Listener, error) {
 	}
 	if l.Listen != "" {
 		t, err := l.openTLS()
+		all = append(all, t...)
 		if err != nil {
 			closeAll(all)
 			return nil, fmt.Errorf("admin.listen: %w", err)
 		}
-		all = append(all, t)
 	}
 	return all, nil
 }
@@ -69,12 +72,25 @@ func openSocket(path string) (net.Listener, error) {
 	return l, nil
 }
 
-func (l Listeners) openTLS() (net.Listener, error) {
+// openTLS returns what it could open, also with an error.
+func (l Listeners) openTLS() (all []net.Listener, err error) {
 	addr, ok := strings.CutPrefix(l.Listen, "tcp://")
 	if !ok {
 		return nil, fmt.Errorf("%q is not tcp://host:port: %w", l.Listen, errdef.ErrInvalid)
 	}
-	return tls.Listen("tcp", addr, l.TLS)
+	devices := l.Interfaces
+	if len(devices) == 0 {
+		devices = []string{""}
+	}
+	for _, dev := range devices {
+		lc := net.ListenConfig{Control: listen.Control(dev)}
+		t, err := lc.Listen(context.Background(), "tcp", addr)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, tls.NewListener(t, l.TLS))
+	}
+	return all, nil
 }
 
 // Serve serves handler on all listeners until ctx ends, and closes them.

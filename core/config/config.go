@@ -38,8 +38,10 @@ type Docker struct {
 type Admin struct {
 	Socket string `toml:"socket"`
 	Listen string `toml:"listen"`
-	TLSCA  string `toml:"tls_ca"`
-	TLSCRL string `toml:"tls_crl"`
+	// Interfaces limits listen to what comes in on these network interfaces; none: all.
+	Interfaces []string `toml:"interfaces"`
+	TLSCA      string   `toml:"tls_ca"`
+	TLSCRL     string   `toml:"tls_crl"`
 }
 
 // Link holds the authority of the links to the tethers.

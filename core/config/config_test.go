@@ -21,6 +21,7 @@ func TestTheAnnotatedFileShowsTheDefaults(t *testing.T) {
 	want.Name = "vch1"
 	if got.Images.RegistryMirrors != nil && len(got.Images.RegistryMirrors) == 0 {
 		got.Images.RegistryMirrors, got.Images.InsecureRegistries = nil, nil
+		got.Admin.Interfaces = nil
 		got.Images.RegistryCA, got.Images.AllowRegistries, got.Images.DenyRegistries = nil, nil, nil
 	}
 	if !reflect.DeepEqual(got, want) {

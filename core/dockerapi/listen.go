@@ -11,8 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/openvic/vic/core/listen"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -22,7 +21,7 @@ import (
 func Listen(addresses []string, dev string, t *tls.Config) ([]net.Listener, error) {
 	var all []net.Listener
 	for _, a := range addresses {
-		l, err := listen(a, dev, t)
+		l, err := listenOn(a, dev, t)
 		if err != nil {
 			for _, open := range all {
 				_ = open.Close()
@@ -34,13 +33,13 @@ func Listen(addresses []string, dev string, t *tls.Config) ([]net.Listener, erro
 	return all, nil
 }
 
-func listen(address, dev string, t *tls.Config) (net.Listener, error) {
+func listenOn(address, dev string, t *tls.Config) (net.Listener, error) {
 	proto, addr, ok := strings.Cut(address, "://")
 	switch {
 	case ok && proto == "unix":
 		return listenUnix(addr)
 	case ok && proto == "tcp":
-		lc := net.ListenConfig{Control: bindTo(dev)}
+		lc := net.ListenConfig{Control: listen.Control(dev)}
 		l, err := lc.Listen(context.Background(), "tcp", addr)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return nil, fmt.Errorf("docker.listen: %s is in use by another program: %w", address, errdef.ErrConflict)
@@ -73,21 +72,4 @@ func listenUnix(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("docker.listen: %w", err)
 	}
 	return l, nil
-}
-
-// bindTo ties a socket to a network interface, whatever addresses that will have.
-func bindTo(dev string) func(network, address string, c syscall.RawConn) error {
-	if dev == "" {
-		return nil
-	}
-	return func(_, _ string, c syscall.RawConn) error {
-		var bound error
-		if err := c.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), dev) }); err != nil {
-			return err
-		}
-		if bound != nil {
-			return fmt.Errorf("docker.interface %s: %w", dev, bound)
-		}
-		return nil
-	}
 }

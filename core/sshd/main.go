@@ -20,8 +20,8 @@ import (
 	"syscall"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/sys/unix"
 
+	"github.com/openvic/vic/core/listen"
 	"github.com/openvic/vic/core/sdnotify"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
@@ -69,7 +69,7 @@ func run(ctx context.Context, file string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	l, err := listen(ctx, c)
+	l, err := open(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -80,18 +80,9 @@ func run(ctx context.Context, file string, log *slog.Logger) error {
 	return s.Serve(ctx, l)
 }
 
-// listen ties the listener to a network interface, whatever addresses that has.
-func listen(ctx context.Context, c guest.SSH) (net.Listener, error) {
-	var lc net.ListenConfig
-	if c.Interface != "" {
-		lc.Control = func(_, _ string, raw syscall.RawConn) error {
-			var bound error
-			if err := raw.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), c.Interface) }); err != nil {
-				return err
-			}
-			return bound
-		}
-	}
+// open ties the listener to a network interface, whatever addresses that has.
+func open(ctx context.Context, c guest.SSH) (net.Listener, error) {
+	lc := net.ListenConfig{Control: listen.Control(c.Interface)}
 	l, err := lc.Listen(ctx, "tcp", ":"+strconv.Itoa(c.Port))
 	if err != nil {
 		return nil, fmt.Errorf("port %d of the interface %q: %w", c.Port, c.Interface, err)

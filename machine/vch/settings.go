@@ -130,6 +130,17 @@ func (r *Record) clientInterface() string {
 	return RolePublic
 }
 
+// adminInterfaces are those on which the admin API is served: all but the containers' own.
+func (r *Record) adminInterfaces() []string {
+	var out []string
+	for _, n := range r.NICs {
+		if n.Interface != RoleBridge {
+			out = append(out, n.Interface)
+		}
+	}
+	return out
+}
+
 // asks are the interfaces whose addresses DHCP gives.
 func (r *Record) asks() []string {
 	var out []string

@@ -55,7 +55,7 @@ func TestSettingsReachTheEndpoint(t *testing.T) {
 		files[f.Path] = string(f.Data)
 	}
 	for file, wants := range map[string][]string{
-		vicdTOML:    {`interface = "client"`, `max_containers = 5`, `allow_registries = ["*.example.com"]`, `registry_ca = ["/etc/vic/tls/registry-ca-1.pem"]`, `tls_crl = "/etc/vic/tls/crl.pem"`},
+		vicdTOML:    {`interface = "client"`, `interfaces = ["public", "client"]`, `max_containers = 5`, `allow_registries = ["*.example.com"]`, `registry_ca = ["/etc/vic/tls/registry-ca-1.pem"]`, `tls_crl = "/etc/vic/tls/crl.pem"`},
 		vsphereTOML: {`name_pattern = "x-{id}"`, `[[network.container]]`, `subnet = "172.16.0.0/24"`, `pools = ["172.16.0.0/16"]`, `subnet_bits = 24`, `subnet = "10.5.0.0/24"`, `firewall = "open"`},
 	} {
 		for _, want := range wants {

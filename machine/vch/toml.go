@@ -36,10 +36,11 @@ type vicdConfig struct {
 		Key    string   `toml:"tls_key"`
 	} `toml:"docker"`
 	Admin struct {
-		Socket string `toml:"socket"`
-		Listen string `toml:"listen"`
-		TLSCA  string `toml:"tls_ca"`
-		TLSCRL string `toml:"tls_crl"`
+		Socket string   `toml:"socket"`
+		Listen string   `toml:"listen"`
+		Ifaces []string `toml:"interfaces,omitempty"`
+		TLSCA  string   `toml:"tls_ca"`
+		TLSCRL string   `toml:"tls_crl"`
 	} `toml:"admin"`
 	Link struct {
 		Cert string `toml:"ca_cert"`
@@ -77,6 +78,7 @@ func (e *endpointConfig) vicd() ([]byte, error) {
 	if !s.NoTLS {
 		c.Docker.Cert, c.Docker.Key = fileCert, fileKey
 		c.Admin.Listen, c.Admin.TLSCA, c.Admin.TLSCRL = fmt.Sprintf("tcp://0.0.0.0:%d", PortAdmin), fileAdminCA, fileAdminCR
+		c.Admin.Ifaces = e.adminInterfaces()
 		if !s.NoVerify {
 			c.Docker.TLSCA, c.Docker.TLSCRL = fileCA, fileCRL
 		}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -144,6 +145,21 @@ func TestAdminSiteLogins(t *testing.T) {
 	b.do(http.MethodPost, "/logout", url.Values{})
 	if code, _ := b.do(http.MethodGet, "/", nil); code != http.StatusSeeOther {
 		t.Errorf("after the logout: %d", code)
+	}
+}
+
+// Containers reach the Docker API, which asks for a certificate, but not the administrators' one: their
+// tries would count as those of a person who logs in.
+func TestContainersDoNotReachTheAdminAPI(t *testing.T) {
+	about, err := harness.Command(theLab.Bin("vic-machine"), append([]string{"inspect", "--name", harness.VCH}, theLab.Access()...)...)
+	public := regexp.MustCompile(`192\.168\.127\.\d+`).FindString(about)
+	if err != nil || public == "" {
+		t.Fatal(err, about)
+	}
+	out := docker(t, "run", "--rm", "busybox", "sh", "-c", "ip route | sed -n 's/^default via \\([0-9.]*\\).*/\\1/p' > /gw; "+
+		"for a in $(cat /gw) "+public+"; do for p in 2376 2378; do nc -w 5 $a $p </dev/null && echo $p open; done; done; true")
+	if got := strings.Fields(out); strings.Join(got, " ") != "2376 open 2376 open" {
+		t.Errorf("a container says: %s", out)
 	}
 }
 
