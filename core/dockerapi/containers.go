@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,9 +17,13 @@ import (
 	timetypes "github.com/docker/docker/api/types/time"
 	"github.com/docker/docker/errdefs"
 	"github.com/moby/sys/signal"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/openvic/vic/core/engine"
 )
+
+// removesAtOnce is how many containers a prune removes at a time.
+const removesAtOnce = 8
 
 // containers is the backend of Docker's container router.
 type containers struct {
@@ -158,20 +163,39 @@ func (b *containers) ContainersPrune(ctx context.Context, f filters.Args) (*cont
 		return nil, errdefs.Conflict(errors.New("a prune operation is already running"))
 	}
 	defer b.pruning.Store(false)
+	report := b.removeAll(ctx, func(c engine.Container) bool {
+		return !c.State.Running() && (until.IsZero() || !c.Created.After(until)) && labelsMatch(f, c.Labels)
+	})
+	b.opts.Events.Log(eventtypes.ActionPrune, eventtypes.ContainerEventType, eventtypes.Actor{
+		Attributes: map[string]string{"reclaimed": strconv.FormatUint(report.SpaceReclaimed, 10)}})
+	return report, nil
+}
+
+// removeAll removes the containers that want picks, several at a time. One that cannot be removed
+// stays, as with dockerd; the report names those that went.
+func (b *containers) removeAll(ctx context.Context, want func(engine.Container) bool) *container.PruneReport {
 	report := &container.PruneReport{}
+	var mu sync.Mutex
+	var g errgroup.Group
+	g.SetLimit(removesAtOnce)
 	for _, c := range b.opts.Engine.List() {
-		if ctx.Err() != nil {
-			break
-		}
-		if c.State.Running() || (!until.IsZero() && c.Created.After(until)) || !labelsMatch(f, c.Labels) {
+		if !want(c) {
 			continue
 		}
-		if err := b.opts.Engine.Remove(ctx, c.ID, engine.RemoveOptions{}); err == nil {
+		g.Go(func() error {
+			size, _ := b.opts.Engine.DiskUsage(ctx, c.ID) // only to be told
+			if ctx.Err() != nil || b.opts.Engine.Remove(ctx, c.ID, engine.RemoveOptions{}) != nil {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
 			report.ContainersDeleted = append(report.ContainersDeleted, c.ID)
-		}
+			report.SpaceReclaimed += uint64(max(size, 0))
+			return nil
+		})
 	}
-	b.opts.Events.Log(eventtypes.ActionPrune, eventtypes.ContainerEventType, eventtypes.Actor{Attributes: map[string]string{"reclaimed": "0"}})
-	return report, nil
+	_ = g.Wait()
+	return report
 }
 
 func pruneUntil(f filters.Args) (time.Time, error) {

@@ -36,7 +36,7 @@ func containerNotes() []note {
 		{"POST /containers/{name:.*}/attach", "1.24", "docker attach", ""},
 		{"POST /containers/{name:.*}/rename", "1.24", "docker rename", "the VM is renamed too"},
 		{"POST /containers/{name:.*}/update", "1.24", "docker update", inVM + "a running VM's size changes at its next start"},
-		{"POST /containers/prune", "1.25", "docker container prune", "SpaceReclaimed is 0: the disks go with their VMs"},
+		{"POST /containers/prune", "1.25", "docker container prune", "SpaceReclaimed is what the containers' disks took on their datastore"},
 		{"POST /commit", "1.24", "docker commit", ""},
 		{"PUT /containers/{name:.*}/archive", "1.24", "docker cp", ""},
 		{"DELETE /containers/{name:.*}", "1.24", "docker rm", "link=1 is refused: there is no link that could be removed alone"},

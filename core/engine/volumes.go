@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/openvic/vic/core/event"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/storage"
@@ -255,26 +257,41 @@ func (e *Engine) removeVolume(ctx context.Context, name string) error {
 	return nil
 }
 
+// prunesAtOnce is how many volumes are destroyed at a time.
+const prunesAtOnce = 8
+
 // PruneVolumes destroys the volumes that no container has and that want picks.
 func (e *Engine) PruneVolumes(ctx context.Context, want func(Volume) bool) (removed []Volume, err error) {
 	all, err := e.Volumes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range all {
-		if ctx.Err() != nil {
-			return removed, ctx.Err()
-		}
+	gone := make([]bool, len(all))
+	var g errgroup.Group
+	g.SetLimit(prunesAtOnce)
+	for i, v := range all {
 		if len(v.Containers) > 0 || !want(v) {
 			continue
 		}
-		if err := e.RemoveVolume(ctx, v.Name, true); err != nil {
-			e.log.Warn("volume is not pruned", "volume", v.Name, "err", err)
-			continue
-		}
-		removed = append(removed, v)
+		g.Go(func() error {
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err := e.RemoveVolume(ctx, v.Name, true); err != nil {
+				e.log.Warn("volume is not pruned", "volume", v.Name, "err", err)
+				return nil
+			}
+			gone[i] = true
+			return nil
+		})
 	}
-	return removed, nil
+	_ = g.Wait()
+	for i, v := range all {
+		if gone[i] {
+			removed = append(removed, v)
+		}
+	}
+	return removed, ctx.Err()
 }
 
 // GrowVolume makes a volume larger: capacity in bytes. No running container may have it.

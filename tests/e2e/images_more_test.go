@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,11 @@ func TestSizesAreTold(t *testing.T) {
 	container(t, "busybox", "sleep", "600")
 	if got := docker(t, "system", "df"); !strings.Contains(got, "Images") || strings.Contains(got, "Containers      0") {
 		t.Errorf("system df: %s", got)
+	}
+	volume(t, "sized")
+	docker(t, "volume", "create", "sized")
+	if got := docker(t, "system", "df", "-v"); !regexp.MustCompile(`(?m)^sized +0 +[1-9][0-9.]*[kMG]?B$`).MatchString(got) {
+		t.Errorf("system df -v: %s", got)
 	}
 	if got := docker(t, "ps", "-s", "--format", "{{.Size}}"); !strings.Contains(got, "virtual") {
 		t.Errorf("ps -s: %s", got)

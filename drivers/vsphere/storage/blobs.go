@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/openvic/vic/sdk/errdef"
@@ -33,11 +34,12 @@ func (b *Blobs) List(ctx context.Context, suffix string) ([]string, error) {
 		return nil, err
 	}
 	var out []string
-	for _, name := range files[""] {
+	for name := range files[""] {
 		if strings.HasSuffix(name, suffix) {
 			out = append(out, name)
 		}
 	}
+	slices.Sort(out)
 	return out, nil
 }
 

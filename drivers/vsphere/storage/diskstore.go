@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -100,7 +99,7 @@ func (s *diskStore) open(ctx context.Context) (*store, error) {
 }
 
 // scan returns the folders of volumes, each with its files.
-func (s *diskStore) scan(ctx context.Context) (*store, map[string][]string, error) {
+func (s *diskStore) scan(ctx context.Context) (*store, map[string]fileSizes, error) {
 	files, err := s.open(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -110,8 +109,8 @@ func (s *diskStore) scan(ctx context.Context) (*store, map[string][]string, erro
 	return files, found, err
 }
 
-func whole(dir string, names []string) bool {
-	return slices.Contains(names, volumeMeta) && slices.Contains(names, dir+".vmdk")
+func whole(dir string, names fileSizes) bool {
+	return names.has(volumeMeta) && names.has(dir+".vmdk")
 }
 
 func (s *diskStore) list(ctx context.Context) ([]storage.Volume, error) {
@@ -136,6 +135,7 @@ func (s *diskStore) list(ctx context.Context) ([]storage.Volume, error) {
 				s.driver.log.Warn("a volume cannot be read", "volume", dir, "store", s.label, "err", err)
 				return gctx.Err()
 			}
+			v.Used = names.disks()
 			mu.Lock()
 			defer mu.Unlock()
 			out = append(out, v)
@@ -327,7 +327,7 @@ func (s *diskStore) tidy(ctx context.Context) error {
 	}
 	var errs []error
 	for dir, names := range found {
-		marked := slices.Contains(names, volumeMark)
+		marked := names.has(volumeMark)
 		switch {
 		case whole(dir, names) && marked:
 			errs = append(errs, s.unmark(ctx, files, dir))

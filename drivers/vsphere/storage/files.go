@@ -122,9 +122,7 @@ func (d *Driver) Usage(ctx context.Context, id string) (int64, error) {
 	if !ok {
 		return 0, fmt.Errorf("list %s: the task's result is %T: %w", m.Dir(), info.Result, errdef.ErrInternal)
 	}
-	var size int64
-	for _, f := range res.File {
-		size += f.GetFileInfo().FileSize
-	}
-	return size, nil
+	files := fileSizes{}
+	files.add(res.File)
+	return files.disks(), nil
 }

@@ -101,13 +101,14 @@ func (s *store) flatten(ctx context.Context, from, to string) error {
 	return err
 }
 
-// list returns the files below a folder that match one of the patterns, by folder. Folders without
-// such files are there too.
-func (s *store) list(ctx context.Context, name string, patterns ...string) (map[string][]string, error) {
+// list returns the files below a folder that match one of the patterns, by folder, with the bytes that
+// each takes. Folders without such files are there too.
+func (s *store) list(ctx context.Context, name string, patterns ...string) (map[string]fileSizes, error) {
 	root := s.path(name)
 	info, err := s.run(ctx, "list "+root, func(ctx context.Context) (*object.Task, error) {
 		b := object.NewHostDatastoreBrowser(s.session.Client(), s.browser)
-		return b.SearchDatastoreSubFolders(ctx, root, &types.HostDatastoreBrowserSearchSpec{MatchPattern: patterns})
+		return b.SearchDatastoreSubFolders(ctx, root, &types.HostDatastoreBrowserSearchSpec{MatchPattern: patterns,
+			Details: &types.FileQueryFlags{FileSize: true}})
 	})
 	if err != nil {
 		return nil, err
@@ -116,20 +117,36 @@ func (s *store) list(ctx context.Context, name string, patterns ...string) (map[
 	if !ok {
 		return nil, fmt.Errorf("list %s: the task's result is %T: %w", root, info.Result, errdef.ErrInternal)
 	}
-	out := map[string][]string{}
+	out := map[string]fileSizes{}
 	for _, r := range res.HostDatastoreBrowserSearchResults {
 		folder := strings.Trim(strings.TrimPrefix(r.FolderPath, root), "/")
-		out[folder] = append(out[folder], fileNames(r.File)...)
+		if out[folder] == nil {
+			out[folder] = fileSizes{}
+		}
+		out[folder].add(r.File)
 	}
 	return out, nil
 }
 
-func fileNames(files []types.BaseFileInfo) []string {
-	var out []string
-	for _, f := range files {
-		out = append(out, f.GetFileInfo().Path)
+// fileSizes are the files of one folder.
+type fileSizes map[string]int64
+
+func (f fileSizes) has(name string) bool { _, ok := f[name]; return ok }
+
+func (f fileSizes) add(files []types.BaseFileInfo) {
+	for _, x := range files {
+		f[x.GetFileInfo().Path] = x.GetFileInfo().FileSize
 	}
-	return out
+}
+
+// disks is what the disks among them take; a disk may be several files.
+func (f fileSizes) disks() (sum int64) {
+	for name, size := range f {
+		if strings.HasSuffix(name, ".vmdk") {
+			sum += size
+		}
+	}
+	return sum
 }
 
 func (s *store) run(ctx context.Context, what string, start func(context.Context) (*object.Task, error)) (*types.TaskInfo, error) {

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
@@ -243,7 +242,7 @@ func (d *Driver) load(ctx context.Context) error {
 		if dir == "" {
 			continue
 		}
-		if !slices.Contains(names, metaName) || !slices.Contains(names, dir+".vmdk") {
+		if !names.has(metaName) || !names.has(dir+".vmdk") {
 			remove = append(remove, dir)
 			continue
 		}
