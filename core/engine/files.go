@@ -45,7 +45,7 @@ func (c *container) reach(ctx context.Context) (*run, error) {
 		if c.await(ctx, func() bool { return r.gone }) == nil {
 			return nil, nil
 		}
-		return nil, fail(errdef.ErrUnavailable, "container %s has exited, but its VM is still on", c.id)
+		return nil, c.stillOn()
 	}
 	if err := r.awaitLink(ctx, logPatience); err != nil {
 		return nil, fail(errdef.ErrUnavailable, "container %s: its VM does not answer, so its files cannot be reached now", c.id)

@@ -118,7 +118,7 @@ func (e *Engine) offlineLog(ctx context.Context, c *container, o LogOptions, l *
 		return have || c.run == nil
 	})
 	if err != nil {
-		return fail(errdef.ErrUnavailable, "container %s has exited, but its VM is still on", c.id)
+		return c.stillOn()
 	}
 	lim := tailer{n: o.Tail, to: l}
 	if have {
@@ -165,7 +165,7 @@ func (e *Engine) keptFrom(ctx context.Context, c *container, offset int64, fn fu
 		kept, have = c.kept, c.keptWhole
 		return have || c.run == nil
 	}); err != nil {
-		return fail(errdef.ErrUnavailable, "container %s has exited, but its VM is still on", c.id)
+		return c.stillOn()
 	}
 	if have {
 		for _, k := range kept {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openvic/vic/core/link"
 	"github.com/openvic/vic/sdk/compute"
+	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 )
 
@@ -16,6 +17,9 @@ const (
 	drainPatience = time.Minute
 	// offPatience is how long a VM may take to power itself off before it is powered off.
 	offPatience = 20 * time.Second
+	// offRetry and offRetryMax are how long after a power-off that failed the next one is tried.
+	offRetry    = 500 * time.Millisecond
+	offRetryMax = 5 * time.Second
 	// markAfter is how old a run is when the engine notes in the metadata that there was one.
 	// Short runs leave their exit record soon enough.
 	markAfter = 2 * time.Second
@@ -50,6 +54,7 @@ type run struct {
 	over       bool          // the process has ended
 	closing    bool          // the VM is about to go off: its log is read elsewhere
 	gone       bool          // the VM is off
+	offErr     error         // why it could not be powered off yet
 	readers    int           // attached clients
 	base       int           // restarts before this boot
 	paused     bool          // the processes are frozen
@@ -284,15 +289,42 @@ func (e *Engine) drain(r *run) bool {
 	}
 }
 
-// powerOff switches the VM of a run off and ends the run.
+// powerOff switches the VM of a run off and ends the run. It tries until it can, or the VM is off.
 func (e *Engine) powerOff(c *container, r *run) {
-	ctx, cancel := e.background(time.Minute)
-	defer cancel()
-	if err := c.call(func() error { return e.opts.Compute.Kill(ctx, c.id) }); err != nil {
-		e.log.Warn("container VM cannot be powered off", "container", c.id, "err", err)
-		return
+	for wait := offRetry; ; wait = min(2*wait, offRetryMax) {
+		ctx, cancel := e.background(time.Minute)
+		err := c.call(func() error { return e.opts.Compute.Kill(ctx, c.id) })
+		cancel()
+		if err == nil {
+			e.vmOff(r, nil)
+			return
+		}
+		if r.ctx.Err() != nil {
+			return
+		}
+		c.update(func() {
+			if r.offErr == nil {
+				e.log.Warn("container VM cannot be powered off; it is tried again", "container", c.id, "err", err)
+			}
+			r.offErr = err
+		})
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-time.After(wait):
+		}
 	}
-	e.vmOff(r, nil)
+}
+
+// stillOn is the error for what needs the VM of a container off whose process has ended.
+func (c *container) stillOn() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text := "container " + c.id + " has exited, but its VM is still on"
+	if c.run != nil && c.run.offErr != nil {
+		text += ": " + c.run.offErr.Error()
+	}
+	return fail(errdef.ErrUnavailable, "%s", text)
 }
 
 // vmOff ends a run whose VM is off; record is what the guest left, if anything.

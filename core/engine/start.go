@@ -143,11 +143,15 @@ func (e *Engine) awaitOff(ctx context.Context, c *container) error {
 	}
 	wait, cancel := context.WithTimeout(ctx, 2*offPatience+drainPatience)
 	defer cancel()
-	if err := c.await(wait, func() bool { return r.gone }); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return fail(errdef.ErrUnavailable, "container %s has exited, but its VM is still on", c.id)
+	err := c.await(wait, func() bool { return r.gone || r.offErr != nil })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	c.mu.Lock()
+	gone := r.gone
+	c.mu.Unlock()
+	if err != nil || !gone {
+		return c.stillOn()
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/vmware/govmomi/vim25/methods"
@@ -21,7 +22,7 @@ const (
 // Run keeps the cache up to date until ctx ends. When the session or the connection breaks it
 // starts again with a snapshot.
 func (i *Inventory) Run(ctx context.Context) {
-	wait := firstWait
+	wait, level := firstWait, slog.LevelWarn
 	for ctx.Err() == nil {
 		begun := time.Now()
 		err := i.collect(ctx)
@@ -33,10 +34,11 @@ func (i *Inventory) Run(ctx context.Context) {
 			continue
 		}
 		i.setHealth(err)
-		i.log.Warn("the watch on the VMs broke; starting it again", "err", err)
 		if time.Since(begun) > time.Minute {
-			wait = firstWait
+			wait, level = firstWait, slog.LevelWarn
 		}
+		i.log.Log(ctx, level, "the watch on the VMs broke; starting it again", "err", err)
+		level = slog.LevelDebug // while it does not come up
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):

@@ -40,7 +40,9 @@ type Session struct {
 	soap   *soap.Client
 	user   *url.Userinfo
 	log    *slog.Logger
+	bg     context.Context // ends with the session
 	stop   context.CancelFunc
+	reach  reach
 
 	loginMu sync.Mutex
 	closed  atomic.Bool
@@ -52,7 +54,7 @@ type Session struct {
 }
 
 // Open connects and logs in. The session is kept alive until Close.
-func Open(ctx context.Context, c config.VCenter, log *slog.Logger) (*Session, error) {
+func Open(ctx context.Context, c config.VCenter, log *slog.Logger) (_ *Session, err error) {
 	u, err := soap.ParseURL(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("vcenter.url: %w: %w", errdef.ErrInvalid, err)
@@ -60,26 +62,27 @@ func Open(ctx context.Context, c config.VCenter, log *slog.Logger) (*Session, er
 	s := &Session{user: url.UserPassword(c.User, c.Password), log: log, renewed: make(chan struct{}), tasks: make(chan struct{}, maxTasks)}
 	u.User = nil
 	s.soap = soap.NewClient(u, false)
-	t := s.soap.DefaultTransport()
-	t.MaxIdleConnsPerHost = 32
-	if c.Thumbprint != "" {
-		t.DialTLSContext = pinnedDialer(c.Thumbprint)
-	}
+	bounded(s.soap.DefaultTransport(), pinned(c.Thumbprint))
+	s.bg, s.stop = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			s.stop()
+		}
+	}()
+	s.reach = reach{host: u.Host, probe: s.probe, log: log}
 	s.client, err = vim25.NewClient(ctx, s.soap)
 	if err != nil {
 		return nil, connectError(u.Host, err)
 	}
 	s.client.RoundTripper = s
-	if err := s.login(ctx, 0); err != nil {
+	if err = s.login(ctx, 0); err != nil {
 		err = Error("log in to "+u.Host+" as "+c.User, err)
 		if _, ok := Find[*types.InvalidLogin](err); ok {
 			err = fmt.Errorf("%w (if the account has a new password, vic-machine configure --ops-user, --ops-password tells it to the endpoint)", err)
 		}
 		return nil, err
 	}
-	bg, cancel := context.WithCancel(context.Background())
-	s.stop = cancel
-	go s.keepAlive(bg)
+	go s.keepAlive(s.bg)
 	return s, nil
 }
 
@@ -92,11 +95,7 @@ func Connect(ctx context.Context, c config.VCenter) (*vim25.Client, error) {
 	}
 	u.User = nil
 	sc := soap.NewClient(u, false)
-	t := sc.DefaultTransport()
-	t.MaxIdleConnsPerHost = 32
-	if c.Thumbprint != "" {
-		t.DialTLSContext = pinnedDialer(c.Thumbprint)
-	}
+	bounded(sc.DefaultTransport(), pinned(c.Thumbprint))
 	vc, err := vim25.NewClient(ctx, sc)
 	if err != nil {
 		return nil, connectError(u.Host, err)
@@ -112,12 +111,15 @@ func connectError(host string, err error) error {
 	return Error("connect to "+host, err)
 }
 
-// pinnedDialer accepts exactly the certificate with this thumbprint.
-func pinnedDialer(thumbprint string) func(context.Context, string, string) (net.Conn, error) {
+// pinned accepts exactly the certificate with this thumbprint; nil for none.
+func pinned(thumbprint string) *tls.Config {
+	if thumbprint == "" {
+		return nil
+	}
 	for _, p := range []string{"SHA-1", "SHA-256", "SHA1", "SHA256"} {
 		thumbprint = strings.TrimSpace(strings.TrimPrefix(thumbprint, p+" "))
 	}
-	d := &tls.Dialer{Config: &tls.Config{
+	return &tls.Config{
 		InsecureSkipVerify: true, // VerifyConnection does it
 		ClientSessionCache: tls.NewLRUClientSessionCache(0),
 		VerifyConnection: func(cs tls.ConnectionState) error {
@@ -127,8 +129,7 @@ func pinnedDialer(thumbprint string) func(context.Context, string, string) (net.
 			}
 			return fmt.Errorf("the server's certificate has the thumbprint %s, not %s: %w", soap.ThumbprintSHA1(cert), thumbprint, errdef.ErrDenied)
 		},
-	}}
-	return d.DialContext
+	}
 }
 
 // Client is the client to make govmomi objects with.
@@ -187,9 +188,23 @@ func (s *Session) login(ctx context.Context, seen uint64) error {
 	return nil
 }
 
+// Away returns an error while vCenter does not answer, for requests that are not calls of the API.
+func (s *Session) Away() error { return s.reach.away() }
+
+// probe asks vCenter something that needs no login. A fault is an answer too.
+func (s *Session) probe(ctx context.Context) error {
+	if _, err := methods.GetCurrentTime(ctx, s.soap); isNetwork(err) || ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
 // RoundTrip implements soap.RoundTripper: it logs in again when the session is gone and repeats
-// what failed for a passing reason and can be repeated.
+// what failed for a passing reason and can be repeated. While vCenter does not answer it fails at once.
 func (s *Session) RoundTrip(ctx context.Context, req, res soap.HasFault) error {
+	if err := s.reach.away(); err != nil {
+		return err
+	}
 	deadline := time.Now().Add(retryFor)
 	wait := retryFirst
 	for logins := 0; ; {
@@ -213,6 +228,9 @@ func (s *Session) RoundTrip(ctx context.Context, req, res soap.HasFault) error {
 			}
 			wait = min(2*wait, retryMax)
 		default:
+			if isDial(err) || isTimeout(err) {
+				s.reach.lost(s.bg, err)
+			}
 			return err
 		}
 		reflect.ValueOf(res).Elem().SetZero() // else the old fault would be found again

@@ -198,6 +198,9 @@ func (s *store) read(ctx context.Context, name string, limit int64) ([]byte, err
 
 // http makes one request for a file of the datastore.
 func (s *store) http(ctx context.Context, method, file string, body []byte, read func(io.Reader) error) error {
+	if err := s.session.Away(); err != nil {
+		return err
+	}
 	u := s.ds.NewURL(file)
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
 	if err != nil {
