@@ -39,13 +39,17 @@ func TestRefusalsAreInDockersWords(t *testing.T) {
 	h.docker("run", "-d", "--name", "up", "busybox", "sleep")
 	h.docker("create", "--name", "off", "busybox")
 	h.docker("network", "create", "--subnet", "10.91.0.0/24", "n1")
+	h.docker("create", "--log-driver", "none", "--name", "quiet", "busybox")
+	h.want(0, "none\n", "inspect", "-f", "{{.HostConfig.LogConfig.Type}}", "quiet")
 	for want, args := range map[string]string{
 		`create a b: "a b" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path` + "\n": "create|-v|a b:/x|busybox",
-		"create a: volume name is too short, names should be at least two alphanumeric characters\n":                                                                                              "volume|create|a",
-		`invalid mount config for type "wrong": mount type unknown`:                                                                                                                               "create|--mount|type=wrong,dst=/x|busybox",
-		`invalid CapAdd: unknown capability: "CAP_WRONG"`:                                                                                                                                         "create|--cap-add|WRONG|busybox",
-		`invalid CapDrop: unknown capability: "CAP_WRONG"`:                                                                                                                                        "create|--cap-drop|WRONG|busybox",
-		"invalid IPC mode: wrong": "create|--ipc|wrong|busybox",
+		"configured logging driver does not support reading":                                                                           "logs|quiet",
+		"endpoint nosuch not found":                                                                                                    "network|disconnect|-f|n1|nosuch",
+		"create a: volume name is too short, names should be at least two alphanumeric characters\n":                                   "volume|create|a",
+		`invalid mount config for type "wrong": mount type unknown`:                                                                    "create|--mount|type=wrong,dst=/x|busybox",
+		`invalid CapAdd: unknown capability: "CAP_WRONG"`:                                                                              "create|--cap-add|WRONG|busybox",
+		`invalid CapDrop: unknown capability: "CAP_WRONG"`:                                                                             "create|--cap-drop|WRONG|busybox",
+		"invalid IPC mode: wrong":                                                                                                      "create|--ipc|wrong|busybox",
 		"cannot kill container: up: the linux daemon does not support signal 99":                                                       "kill|-s|99|up",
 		"Error when allocating new name: Invalid container name (x y), only":                                                           "rename|off|x y",
 		`Error when allocating new name: Conflict. The container name "/up" is already in use`:                                         "rename|off|up",

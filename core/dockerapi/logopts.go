@@ -19,6 +19,9 @@ import (
 // logOptions reads --log-driver and --log-opt: output is kept on the container's disk, bounded.
 func logOptions(lc container.LogConfig) (guest.Log, error) {
 	var l guest.Log
+	if lc.Type == noLogDriver {
+		return guest.Log{None: true}, nil // whatever the options, as with dockerd
+	}
 	if lc.Type != "" && lc.Type != logDriver && lc.Type != "local" {
 		return l, unsupported("option --log-driver " + lc.Type)
 	}

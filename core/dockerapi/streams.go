@@ -10,6 +10,7 @@ import (
 
 	"github.com/docker/docker/api/types/backend"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/daemon/logger"
 	"github.com/docker/docker/errdefs"
 	"github.com/docker/docker/pkg/stdcopy"
 	"github.com/moby/term"
@@ -193,6 +194,9 @@ func (b *containers) ContainerLogs(ctx context.Context, name string, o *containe
 	c, err := b.opts.Engine.Get(name)
 	if err != nil {
 		return nil, false, wrap(err)
+	}
+	if b.definition(&c).HostConfig.LogConfig.Type == noLogDriver {
+		return nil, false, logger.ErrReadLogsNotSupported{}
 	}
 	lo, err := logQuery(o)
 	if err != nil {

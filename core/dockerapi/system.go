@@ -27,6 +27,8 @@ const (
 	runtimeName = "vm"
 	// logDriver is the log driver of Docker's whose ways the logs have.
 	logDriver = "json-file"
+	// noLogDriver keeps no output.
+	noLogDriver = "none"
 )
 
 // system is the backend of Docker's system router.

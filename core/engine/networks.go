@@ -113,7 +113,7 @@ func (e *Engine) Disconnect(ctx context.Context, networkRef, containerRef string
 	c, unlock, err := e.hold(ctx, containerRef)
 	if err != nil {
 		if force && isNotFound(err) {
-			return nil // its places went with it
+			return fail(errdef.ErrNotFound, "endpoint %s not found", containerRef) // its places went with it
 		}
 		return err
 	}

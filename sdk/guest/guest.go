@@ -196,6 +196,7 @@ type Process struct {
 
 // Log bounds the output that is kept.
 type Log struct {
+	None     bool  `json:"none,omitempty"`     // nothing is kept: output is for those who are attached
 	MaxSize  int64 `json:"maxSize,omitempty"`  // bytes per file; 0 means 16 MiB
 	MaxFiles int   `json:"maxFiles,omitempty"` // files kept; 0 means 5
 }

@@ -186,3 +186,21 @@ func TestWhatAVMCannotHaveIsRefused(t *testing.T) {
 		progress("docker create %v: %s", option, strings.TrimSpace(r.Stderr))
 	}
 }
+
+// Output that nobody is to keep comes to those who are attached, and holds nobody up.
+func TestLogDriverNone(t *testing.T) {
+	if out := docker(t, "run", "--rm", "--log-driver", "none", "busybox", "sh", "-c", "echo out; echo err >&2"); out != "out\n" {
+		t.Errorf("run: %q", out)
+	}
+	id := container(t, "--log-driver", "none", "busybox", "sh", "-c", "rm -f /done; dd if=/dev/zero bs=1M count=20 2>/dev/null; touch /done; sleep 600")
+	if r := dockerRun(t.Context(), nil, "logs", id); r.Code != 1 || !strings.Contains(r.Stderr, "configured logging driver does not support reading") {
+		t.Errorf("logs: %+v", r)
+	}
+	within(t, 30*time.Second, func() string { return dockerRun(t.Context(), nil, "exec", id, "ls", "/done").Stderr })
+	docker(t, "restart", "-t", "0", id)
+	within(t, 30*time.Second, func() string { return dockerRun(t.Context(), nil, "exec", id, "ls", "/done").Stderr })
+	docker(t, "stop", "-t", "0", id)
+	if got := inspect(t, id, "{{.State.Status}} {{.State.ExitCode}} {{.HostConfig.LogConfig.Type}}"); got != "exited 137 none" {
+		t.Errorf("inspect: %s", got)
+	}
+}

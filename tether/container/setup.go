@@ -73,6 +73,10 @@ func (m *Machine) disks(ctx context.Context) error {
 }
 
 func (m *Machine) openLog(dir string) error {
+	if m.config.Log.None {
+		m.out = output.NewUnkept()
+		return nil
+	}
 	failed := false
 	b, err := output.Open(dir, m.config.Log.MaxSize, m.config.Log.MaxFiles, func(err error) {
 		if !failed { // the disk is full: once is enough

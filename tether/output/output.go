@@ -20,8 +20,12 @@ const (
 	limitWithoutLog = 8 << 20
 )
 
-// orphanWait is how long a process without a log is held back for a reader that does not come.
-const orphanWait = time.Minute
+// orphanWait is how long a process without a log is held back for a reader that does not come. The
+// output of one whose user wants none kept may be for nobody.
+const (
+	orphanWait  = time.Minute
+	unkeptPause = 2 * time.Second
+)
 
 // Buffer is the output of one process. Writers append; readers follow with offsets of their own.
 type Buffer struct {
@@ -42,13 +46,21 @@ type Buffer struct {
 	readers map[*Reader]bool
 	idle    time.Time // when the last attached reader went
 	limit   int
+	orphan  time.Duration
 	logErr  func(error)
 }
 
 // NewMemory returns a buffer that keeps the newest output only, and holds the process back rather
 // than let an attached reader, or one that is still to come, miss some.
 func NewMemory() *Buffer {
-	return &Buffer{changed: make(chan struct{}), readers: map[*Reader]bool{}, idle: time.Now(), limit: limitWithoutLog, logErr: func(error) {}}
+	return &Buffer{changed: make(chan struct{}), readers: map[*Reader]bool{}, idle: time.Now(), limit: limitWithoutLog, orphan: orphanWait, logErr: func(error) {}}
+}
+
+// NewUnkept is NewMemory for output that is for attached readers alone.
+func NewUnkept() *Buffer {
+	b := NewMemory()
+	b.orphan = unkeptPause
+	return b
 }
 
 // Open returns a buffer over the log in dir. logErr is told when output cannot be kept.
@@ -118,7 +130,7 @@ func (b *Buffer) wanted(next int64) bool {
 			}
 		}
 	}
-	return b.log == nil && !attached && time.Since(b.idle) < orphanWait
+	return b.log == nil && !attached && time.Since(b.idle) < b.orphan
 }
 
 // release is called before the log removes output below next.
@@ -137,7 +149,7 @@ func (b *Buffer) wait() {
 	b.mu.Unlock()
 	select {
 	case <-c:
-	case <-time.After(time.Second): // orphanWait may be over
+	case <-time.After(time.Second): // the wait for a reader may be over
 	}
 	b.mu.Lock()
 	b.waiting--

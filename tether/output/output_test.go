@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/openvic/vic/sdk/guest/outlog"
@@ -66,6 +67,19 @@ func TestReaderGoesFromDiskToMemory(t *testing.T) {
 	if got := readAll(t, b, Options{Query: outlog.Query{Offset: off}}); got != want.String()[off:] {
 		t.Fatal("the output from the middle differs")
 	}
+}
+
+// Output that nobody keeps and nobody reads holds the process up once, for a moment.
+func TestUnkeptOutputFlows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, begun := NewUnkept(), time.Now()
+		for range 4 * limitWithoutLog / 4096 {
+			b.Append(outlog.Stdout, make([]byte, 4096))
+		}
+		if d := time.Since(begun); d > 2*unkeptPause {
+			t.Errorf("the process was held up for %v", d)
+		}
+	})
 }
 
 func TestAttachedReaderMissesNothingThoughSlow(t *testing.T) {
