@@ -13,6 +13,7 @@ import (
 
 	"github.com/openvic/vic/core/listen"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest/cork"
 )
 
 // Listen opens a listener for each address: "tcp://host:port" or "unix:///path". Those of tcp speak
@@ -50,7 +51,7 @@ func listenOn(address, dev string, t *tls.Config) (net.Listener, error) {
 		if t == nil {
 			return l, nil
 		}
-		return tls.NewListener(l, t), nil
+		return tls.NewListener(cork.Listener(l), t), nil
 	}
 	return nil, fmt.Errorf("docker.listen: %q is neither tcp://host:port nor unix:///path: %w", address, errdef.ErrInvalid)
 }

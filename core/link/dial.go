@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/openvic/vic/sdk/guest/cork"
 	"github.com/openvic/vic/sdk/guest/linkv1"
 )
 
@@ -103,7 +104,7 @@ func (d *Dialer) connect(ctx, life context.Context, id string) (net.Conn, error)
 	if err != nil {
 		return nil, fmt.Errorf("link to %s: %w", id, err)
 	}
-	conn := tls.Client(&buffered{Conn: asConn(raw), r: bufio.NewReaderSize(raw, ioBuffer)}, d.authority.clientTLS(id))
+	conn := tls.Client(cork.Conn(&buffered{Conn: asConn(raw), r: bufio.NewReaderSize(raw, ioBuffer)}), d.authority.clientTLS(id))
 	hctx, done := context.WithTimeout(ctx, handshakePatience) // the peer may have died unseen
 	defer done()
 	if err := conn.HandshakeContext(hctx); err != nil {

@@ -18,8 +18,8 @@ const attachMiB = 64
 // printed too. Raw TCP is the least that there is: a file sent from the page cache and thrown away, 34 ms
 // a MB under QEMU 7.2 without KVM, of both VMs and the lab's network. Attach adds the way from the endpoint
 // to the client, about as much again, and ChaCha20-Poly1305 three times, about 12 ms each at the 85 MB/s
-// that the emulator does. That alone would be a ratio of 0.3; pipes, the kept log, HTTP/2 and the Docker
-// API's framing come on top.
+// that the emulator does. That alone would be a ratio of 0.3; pipes, the kept log, HTTP/2, the Docker API's
+// framing and what a write of a TLS record costs more than sendfile come on top.
 func (b *bench) attach() error {
 	size := float64(attachMiB<<20) / 1e6
 	raw, err := b.rawTCP(size)

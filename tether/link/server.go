@@ -12,6 +12,7 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/cork"
 	"github.com/openvic/vic/sdk/guest/linkv1"
 	"github.com/openvic/vic/sdk/guest/outlog"
 	"github.com/openvic/vic/tether/life"
@@ -102,7 +103,7 @@ func (s *Server) Serve(ctx context.Context, dial Dialer, id guest.Identity) erro
 	linkv1.RegisterLinkServer(g, s)
 	stop := context.AfterFunc(ctx, g.Stop)
 	defer stop()
-	err = g.Serve(newListener(ctx, dial, s.ID, s.Log))
+	err = g.Serve(cork.Listener(newListener(ctx, dial, s.ID, s.Log)))
 	if ctx.Err() != nil {
 		return nil
 	}
