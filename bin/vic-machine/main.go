@@ -4,7 +4,7 @@ package main
 import (
 	"os"
 
-	"github.com/openvic/vic/machine/cli"
+	"github.com/openvic/vic/drivers/vsphere/machine/cli"
 )
 
 // version is set by the linker.

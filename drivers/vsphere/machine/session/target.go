@@ -1,0 +1,107 @@
+// Package session connects vic-machine to a vCenter or an ESXi host, and holds the few calls on
+// tasks and datastores that all of its verbs share.
+package session
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/openvic/vic/drivers/vsphere/machine/advice"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// Target is a vSphere endpoint and how to log in to it.
+type Target struct {
+	URL        url.URL // without user information
+	Datacenter string  // empty: the only one
+	User       string
+	Password   string
+	// Ticket is a clone ticket of another session (SessionManager.AcquireCloneTicket), instead of user and
+	// password. It is good once.
+	Ticket string
+	// Thumbprint is that of the certificate to trust, as vSphere writes it (AA:BB:...); empty: only a
+	// certificate that the system's authorities vouch for.
+	Thumbprint string
+	// Force trusts whatever certificate the target shows.
+	Force bool
+}
+
+// ParseTarget reads host[:port][/datacenter] or a URL; the URL may carry user and password.
+func ParseTarget(s string) (Target, error) {
+	bad := func(err error) error {
+		return advice.Wrap(fmt.Errorf("target %q: %w: %w", s, errdef.ErrInvalid, err),
+			"give --target as host, host:port, host/datacenter or a URL")
+	}
+	if s == "" {
+		return Target{}, advice.Wrap(fmt.Errorf("no target: %w", errdef.ErrInvalid),
+			"give --target (or VIC_MACHINE_TARGET) the address of vCenter or of an ESXi host")
+	}
+	if !strings.Contains(s, "://") {
+		s = "https://" + s
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return Target{}, bad(errors.New("not an address"))
+	}
+	if u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return Target{}, bad(errors.New("no host, or neither http nor https"))
+	}
+	t := Target{Datacenter: strings.Trim(u.Path, "/")}
+	if t.Datacenter == "sdk" {
+		t.Datacenter = ""
+	}
+	if u.User != nil {
+		t.User = u.User.Username()
+		t.Password, _ = u.User.Password()
+	}
+	t.URL = url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/sdk"}
+	return t, nil
+}
+
+// Loopback says that the target's address means another machine to every VM: nothing in a guest
+// can reach it there.
+func (t Target) Loopback() bool {
+	if t.URL.Hostname() == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(t.URL.Hostname())
+	return err == nil && ip.IsLoopback()
+}
+
+// address is host:port.
+func (t Target) address() string {
+	port := t.URL.Port()
+	if port == "" {
+		port = "443"
+	}
+	return net.JoinHostPort(t.URL.Hostname(), port)
+}
+
+// NormalThumbprint brings a thumbprint to the form that vSphere writes: upper case, colons, no
+// prefix. SHA-1 and SHA-256 are told apart by their length.
+func NormalThumbprint(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	hex := strings.ToUpper(strings.TrimSpace(s))
+	for _, p := range []string{"SHA-256", "SHA-1", "SHA256", "SHA1"} {
+		hex = strings.TrimPrefix(hex, p)
+	}
+	hex = strings.NewReplacer(":", "", " ", "", "=", "").Replace(hex)
+	if (len(hex) != 40 && len(hex) != 64) || strings.Trim(hex, "0123456789ABCDEF") != "" {
+		return "", advice.Wrap(fmt.Errorf("thumbprint %q: %w: want 20 (SHA-1) or 32 (SHA-256) bytes in hexadecimal",
+			s, errdef.ErrInvalid), "run again without --thumbprint to be shown the one that the target presents")
+	}
+	var b strings.Builder
+	for i := 0; i < len(hex); i += 2 {
+		if i > 0 {
+			b.WriteByte(':')
+		}
+		b.WriteString(hex[i : i+2])
+	}
+	return b.String(), nil
+}
