@@ -10,7 +10,7 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/compute"
 	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/inventory"
-	"github.com/openvic/vic/drivers/vsphere/link"
+	"github.com/openvic/vic/drivers/vsphere/linkrouter"
 	"github.com/openvic/vic/drivers/vsphere/network"
 	"github.com/openvic/vic/drivers/vsphere/platform"
 	"github.com/openvic/vic/drivers/vsphere/session"
@@ -56,7 +56,7 @@ func configure(parent context.Context, c config.Config) (_ serve.Drivers, err er
 	if err != nil {
 		return serve.Drivers{}, err
 	}
-	router := link.NewRouter(func(id string) bool { _, ok := inv.Get(id); return ok }, log)
+	router := linkrouter.NewRouter(func(id string) bool { _, ok := inv.Get(id); return ok }, log)
 	vms := compute.New(s, inv, router, disks, &c, log)
 	nets, err := network.New(ctx, network.Options{Inventory: inv, Config: &c, Store: disks.Blobs("networks"), System: network.Kernel{}, Dir: workDir, Log: log})
 	if err != nil {
@@ -74,9 +74,9 @@ func configure(parent context.Context, c config.Config) (_ serve.Drivers, err er
 		}}, nil
 }
 
-func serveLinks(ctx context.Context, r *link.Router, address string, log *slog.Logger) {
+func serveLinks(ctx context.Context, r *linkrouter.Router, address string, log *slog.Logger) {
 	for ctx.Err() == nil {
-		l, err := link.Listen(ctx, address, log)
+		l, err := linkrouter.Listen(ctx, address, log)
 		if err == nil {
 			err = r.Serve(ctx, l)
 		}

@@ -117,9 +117,9 @@ func TestRulesRefuse(t *testing.T) {
 		{"core/plugin", govmomi + "/object", true}, // refused as a dependency, see deepDenied
 		{"core/dockerapi", module + "sdk/proto/compute/v1", false},
 		{"core/dockerapi", docker + "/api/server", true},
-		{"tether/link", module + "core/engine", false},
-		{"tether/link", module + "sdk/guest/linkv1", true},
-		{"tether/link", module + "sdk/compute", false},
+		{"tether/linkserver", module + "core/engine", false},
+		{"tether/linkserver", module + "sdk/guest/linkv1", true},
+		{"tether/linkserver", module + "sdk/compute", false},
 		{"sdk/compute", "github.com/urfave/cli/v2", false},
 		{"sdk/compute", "time", true},
 		{"drivers/vsphere/machine/vch", module + "core/config", false},

@@ -21,7 +21,7 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/compute"
 	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/inventory"
-	"github.com/openvic/vic/drivers/vsphere/link"
+	"github.com/openvic/vic/drivers/vsphere/linkrouter"
 	"github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/drivers/vsphere/storage"
 	sdkcompute "github.com/openvic/vic/sdk/compute"
@@ -101,7 +101,7 @@ func (d *drivers) open(ctx context.Context, dir string) error {
 	if d.storage, err = storage.New(ctx, s, d.inv, host{dir}, d.v.cfg, quiet()); err != nil {
 		return err
 	}
-	router := link.NewRouter(func(id string) bool { _, ok := d.inv.Get(id); return ok }, quiet())
+	router := linkrouter.NewRouter(func(id string) bool { _, ok := d.inv.Get(id); return ok }, quiet())
 	d.compute = compute.New(s, d.inv, router, d.storage, d.v.cfg, quiet())
 	go d.compute.Run(run)
 	return nil

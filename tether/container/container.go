@@ -15,12 +15,12 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/tether/kernel"
-	"github.com/openvic/vic/tether/life"
-	"github.com/openvic/vic/tether/link"
+	"github.com/openvic/vic/tether/linkserver"
 	"github.com/openvic/vic/tether/netcfg"
 	"github.com/openvic/vic/tether/output"
 	"github.com/openvic/vic/tether/rpci"
 	"github.com/openvic/vic/tether/spawn"
+	"github.com/openvic/vic/tether/supervisor"
 	"github.com/openvic/vic/tether/task"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -47,19 +47,19 @@ type Machine struct {
 	Trace   *kernel.Trace
 	Version string
 
-	config   guest.Config
-	space    *spawn.Container
-	life     *life.Life
-	out      *output.Buffer // of the process
-	group    controlGroup
-	execs    execs
-	server   *link.Server
-	mounted  []string // to unmount at the end, in this order
-	nics     nics
-	host     *hostLink
-	halted   bool // by others than the host
-	shutdown chan struct{}
-	ready    atomic.Bool // the disks are mounted, and space does not change any more
+	config     guest.Config
+	space      *spawn.Container
+	supervisor *supervisor.Supervisor
+	out        *output.Buffer // of the process
+	group      controlGroup
+	execs      execs
+	server     *linkserver.Server
+	mounted    []string // to unmount at the end, in this order
+	nics       nics
+	host       *hostLink
+	halted     bool // by others than the host
+	shutdown   chan struct{}
+	ready      atomic.Bool // the disks are mounted, and space does not change any more
 }
 
 // Run lives the container's life. It returns when the VM may be powered off.
@@ -76,9 +76,9 @@ func (m *Machine) Run(ctx context.Context, config guest.Config) {
 	if m.out == nil {
 		m.out = output.NewMemory()
 	}
-	m.life = life.New(m.out, m.hooks(ctx))
+	m.supervisor = supervisor.New(m.out, m.hooks(ctx))
 	serving := m.serve(ctx)
-	go m.life.Run(ctx, err)
+	go m.supervisor.Run(ctx, err)
 	m.live(ctx)
 	m.recordExit(ctx)
 	if serving {
@@ -170,7 +170,7 @@ func (m *Machine) serve(ctx context.Context) bool {
 		return false
 	}
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	m.server = &link.Server{ID: m.config.ID, BootID: strings.TrimSpace(string(boot)), Version: m.Version, Machine: m, Log: m.Log}
+	m.server = &linkserver.Server{ID: m.config.ID, BootID: strings.TrimSpace(string(boot)), Version: m.Version, Machine: m, Log: m.Log}
 	go func() {
 		if err := m.server.Serve(ctx, m.host.dial, m.config.Identity); err != nil {
 			m.Log.Error("no link", "err", err)
@@ -194,14 +194,14 @@ func (m *Machine) announce(ctx context.Context) {
 // live returns when the container has ended: by itself, or because the host wants the VM off.
 func (m *Machine) live(ctx context.Context) {
 	select {
-	case <-m.life.Ended():
+	case <-m.supervisor.Ended():
 	case <-m.shutdown:
 		m.Shutdown() // once more, for linger
 		m.kill(ctx)
 	case <-m.Keys.Halt():
 		m.Log.Info("shutdown asked for", "container", m.config.ID)
 		m.halted = true
-		if m.life.Signal(ctx, int(unix.SIGTERM), true) == nil && m.ends(stopWait) {
+		if m.supervisor.Signal(ctx, int(unix.SIGTERM), true) == nil && m.ends(stopWait) {
 			return
 		}
 		m.kill(ctx)
@@ -209,13 +209,13 @@ func (m *Machine) live(ctx context.Context) {
 }
 
 func (m *Machine) kill(ctx context.Context) {
-	_ = m.life.Kill(ctx)
+	_ = m.supervisor.Kill(ctx)
 	m.ends(killWait)
 }
 
 func (m *Machine) ends(wait time.Duration) bool {
 	select {
-	case <-m.life.Ended():
+	case <-m.supervisor.Ended():
 		return true
 	case <-time.After(wait):
 		return false
@@ -225,7 +225,7 @@ func (m *Machine) ends(wait time.Duration) bool {
 // recordExit leaves the record that outlives the VM. A VM that was shut down by others than the
 // host leaves none if the policy would have the process run: the host then starts it again.
 func (m *Machine) recordExit(ctx context.Context) {
-	exit := m.life.Exit()
+	exit := m.supervisor.Exit()
 	m.Trace.Step("process ended")
 	if policy := m.policy(ctx); m.halted && policy.Wants(exit.Code, policy.Count) {
 		return
@@ -259,7 +259,7 @@ func (m *Machine) linger() {
 	}
 }
 
-// Shutdown implements link.Machine.
+// Shutdown implements linkserver.Machine.
 func (m *Machine) Shutdown() {
 	select {
 	case m.shutdown <- struct{}{}:

@@ -9,8 +9,8 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
-	"github.com/openvic/vic/tether/life"
 	"github.com/openvic/vic/tether/output"
+	"github.com/openvic/vic/tether/supervisor"
 	"github.com/openvic/vic/tether/task"
 )
 
@@ -49,9 +49,9 @@ func TestExecHasWhatTheContainerHas(t *testing.T) {
 }
 
 func TestExecNeedsARunningContainer(t *testing.T) {
-	m := &Machine{life: life.New(output.NewMemory(), life.Hooks{})}
+	m := &Machine{supervisor: supervisor.New(output.NewMemory(), supervisor.Hooks{})}
 	m.execs.tasks = map[string]*task.Task{}
-	m.life.Run(t.Context(), errors.New("no"))
+	m.supervisor.Run(t.Context(), errors.New("no"))
 	if _, err := m.Exec(t.Context(), "1", guest.Process{Args: []string{"x"}}, false); !errors.Is(err, errdef.ErrConflict) {
 		t.Fatal(err)
 	}

@@ -8,10 +8,10 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
-	"github.com/openvic/vic/tether/life"
-	"github.com/openvic/vic/tether/link"
+	"github.com/openvic/vic/tether/linkserver"
 	"github.com/openvic/vic/tether/output"
 	"github.com/openvic/vic/tether/spawn"
+	"github.com/openvic/vic/tether/supervisor"
 	"github.com/openvic/vic/tether/task"
 	"github.com/openvic/vic/tether/usage"
 )
@@ -25,23 +25,23 @@ type execs struct {
 	tasks map[string]*task.Task
 }
 
-var _ link.Machine = (*Machine)(nil)
+var _ linkserver.Machine = (*Machine)(nil)
 
-// Life implements link.Machine.
-func (m *Machine) Life() *life.Life { return m.life }
+// Supervisor implements linkserver.Machine.
+func (m *Machine) Supervisor() *supervisor.Supervisor { return m.supervisor }
 
-// Usage implements link.Machine.
+// Usage implements linkserver.Machine.
 func (m *Machine) Usage() *usage.Reader {
 	return &usage.Reader{Proc: "/proc", Sys: "/sys", Group: string(m.group), Root: m.space.Root}
 }
 
-// Limits implements link.Machine.
-func (m *Machine) Limits() link.Limits { return m.group }
+// Limits implements linkserver.Machine.
+func (m *Machine) Limits() linkserver.Limits { return m.group }
 
-// Task implements link.Machine.
+// Task implements linkserver.Machine.
 func (m *Machine) Task(id string) (*task.Task, error) {
 	if id == "" {
-		return m.life.Task(), nil
+		return m.supervisor.Task(), nil
 	}
 	m.execs.mu.Lock()
 	defer m.execs.mu.Unlock()
@@ -51,13 +51,13 @@ func (m *Machine) Task(id string) (*task.Task, error) {
 	return nil, fmt.Errorf("exec %s: %w", id, errdef.ErrNotFound)
 }
 
-// Exec implements link.Machine. A program that cannot be started is no error of the call: it is an
+// Exec implements linkserver.Machine. A program that cannot be started is no error of the call: it is an
 // exec that has ended, with Docker's exit code and text.
 func (m *Machine) Exec(ctx context.Context, id string, p guest.Process, discard bool) (int, error) {
 	if id == "" || len(p.Args) == 0 {
 		return 0, fmt.Errorf("exec without an ID or arguments: %w", errdef.ErrInvalid)
 	}
-	pid, err := m.life.Running(ctx)
+	pid, err := m.supervisor.Running(ctx)
 	if err != nil {
 		return 0, err
 	}

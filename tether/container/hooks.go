@@ -9,14 +9,14 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/tether/health"
-	"github.com/openvic/vic/tether/life"
 	"github.com/openvic/vic/tether/spawn"
+	"github.com/openvic/vic/tether/supervisor"
 	"golang.org/x/sys/unix"
 )
 
-// hooks ties a life to this machine.
-func (m *Machine) hooks(ctx context.Context) life.Hooks {
-	return life.Hooks{
+// hooks ties the supervisor to this machine.
+func (m *Machine) hooks(ctx context.Context) supervisor.Hooks {
+	return supervisor.Hooks{
 		Spawn: m.spawn,
 		Started: func() {
 			m.Trace.Step("process started")
@@ -31,7 +31,7 @@ func (m *Machine) hooks(ctx context.Context) life.Hooks {
 }
 
 func (m *Machine) spawn() (*spawn.Process, error) {
-	if s, _ := m.life.State(); s.Restarts > 0 {
+	if s, _ := m.supervisor.State(); s.Restarts > 0 {
 		if err := m.group.Renew(); err != nil {
 			m.Log.Warn("control groups are left of an earlier process", "container", m.config.ID, "err", err)
 		}
@@ -73,7 +73,7 @@ func (m *Machine) policy(ctx context.Context) guest.Restart {
 
 // probe runs the health check's command.
 func (m *Machine) probe(ctx context.Context, args []string, out *health.Buffer) (int, error) {
-	pid, err := m.life.Running(ctx)
+	pid, err := m.supervisor.Running(ctx)
 	if err != nil {
 		return 0, err
 	}

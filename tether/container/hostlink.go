@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/sdk/guest"
-	"github.com/openvic/vic/tether/link"
+	"github.com/openvic/vic/tether/linkserver"
 	"github.com/openvic/vic/tether/netcfg"
 )
 
@@ -19,7 +19,7 @@ type hostLink struct {
 
 	mu      sync.Mutex
 	now     guest.Link
-	dialer  link.Dialer
+	dialer  linkserver.Dialer
 	ns      *netcfg.Namespace
 	current net.Conn
 	dialed  bool
@@ -46,7 +46,7 @@ func (h *hostLink) use(ctx context.Context, l guest.Link) error {
 		}
 		in = h.ns.Do
 	}
-	d, err := link.NewDialer(l.Address, name, in)
+	d, err := linkserver.NewDialer(l.Address, name, in)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (h *hostLink) uses(mac string) bool {
 	return strings.EqualFold(h.now.MAC, mac)
 }
 
-// dial implements link.Dialer.
+// dial implements linkserver.Dialer.
 func (h *hostLink) dial(ctx context.Context) (net.Conn, error) {
 	h.mu.Lock()
 	again := h.dialed

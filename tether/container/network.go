@@ -158,7 +158,7 @@ func (m *Machine) protect() error {
 	return firewall.Apply(list)
 }
 
-// Configure implements link.Machine: it makes the networks be as n says. NICs that stay keep their
+// Configure implements linkserver.Machine: it makes the networks be as n says. NICs that stay keep their
 // names and addresses.
 func (m *Machine) Configure(ctx context.Context, n guest.NetworkConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, deviceWait)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/inventory"
-	"github.com/openvic/vic/drivers/vsphere/link"
+	"github.com/openvic/vic/drivers/vsphere/linkrouter"
 	"github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/errdef"
@@ -30,7 +30,7 @@ type Leaser interface {
 type Driver struct {
 	session *session.Session
 	inv     *inventory.Inventory
-	router  *link.Router
+	router  *linkrouter.Router
 	disks   Leaser
 	cfg     *config.Config
 	log     *slog.Logger
@@ -43,7 +43,7 @@ type Driver struct {
 var _ compute.Driver = (*Driver)(nil)
 
 // New returns a driver; Run must run beside it.
-func New(s *session.Session, inv *inventory.Inventory, r *link.Router, disks Leaser, cfg *config.Config, log *slog.Logger) *Driver {
+func New(s *session.Session, inv *inventory.Inventory, r *linkrouter.Router, disks Leaser, cfg *config.Config, log *slog.Logger) *Driver {
 	return &Driver{session: s, inv: inv, router: r, disks: disks, cfg: cfg, log: log, backings: map[string]types.BaseVirtualDeviceBackingInfo{}}
 }
 

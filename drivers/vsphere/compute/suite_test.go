@@ -15,7 +15,7 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/compute"
 	"github.com/openvic/vic/drivers/vsphere/internal/vctest"
 	"github.com/openvic/vic/drivers/vsphere/inventory"
-	"github.com/openvic/vic/drivers/vsphere/link"
+	"github.com/openvic/vic/drivers/vsphere/linkrouter"
 	sdk "github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/computetest"
 	"github.com/openvic/vic/sdk/device"
@@ -41,10 +41,10 @@ type rig struct {
 func newRig(t *testing.T, v *vctest.VCenter) *rig {
 	t.Helper()
 	r := &rig{VCenter: v, disks: &disks{}}
-	router := link.NewRouter(func(id string) bool { _, ok := v.Inv.Get(id); return ok }, v.Log)
+	router := linkrouter.NewRouter(func(id string) bool { _, ok := v.Inv.Get(id); return ok }, v.Log)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	l, err := link.Listen(ctx, "127.0.0.1:0", v.Log)
+	l, err := linkrouter.Listen(ctx, "127.0.0.1:0", v.Log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package link
+package linkserver
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 	"github.com/openvic/vic/sdk/guest/cork"
 	"github.com/openvic/vic/sdk/guest/linkv1"
 	"github.com/openvic/vic/sdk/guest/outlog"
-	"github.com/openvic/vic/tether/life"
 	"github.com/openvic/vic/tether/output"
+	"github.com/openvic/vic/tether/supervisor"
 	"github.com/openvic/vic/tether/task"
 	"github.com/openvic/vic/tether/usage"
 	"google.golang.org/grpc"
@@ -41,8 +41,8 @@ type Machine interface {
 	Configure(ctx context.Context, n guest.NetworkConfig) error
 	// Shutdown syncs the disks and powers the machine off some time after it has returned.
 	Shutdown()
-	// Life is the container's process over its restarts.
-	Life() *life.Life
+	// Supervisor is the container's process over its restarts.
+	Supervisor() *supervisor.Supervisor
 	// Usage reads what the container uses.
 	Usage() *usage.Reader
 	// Limits changes the container's limits.
@@ -162,7 +162,7 @@ func (s *Server) Hello(context.Context, *linkv1.HelloRequest) (*linkv1.HelloResp
 		res.OutputEnd = t.Output().End()
 	}
 	if st.Phase == linkv1.ContainerState_PHASE_ENDED {
-		res.Exit = exitStatus(t, s.Machine.Life().Exit())
+		res.Exit = exitStatus(t, s.Machine.Supervisor().Exit())
 	}
 	return res, nil
 }
@@ -175,7 +175,7 @@ func (s *Server) Wait(ctx context.Context, req *linkv1.WaitRequest) (*linkv1.Wai
 	}
 	wait := t.Wait
 	if req.ExecId == "" {
-		wait = s.Machine.Life().Wait // the end for good
+		wait = s.Machine.Supervisor().Wait // the end for good
 	}
 	exit, err := wait(ctx)
 	if err != nil {
@@ -187,7 +187,7 @@ func (s *Server) Wait(ctx context.Context, req *linkv1.WaitRequest) (*linkv1.Wai
 // Signal implements linkv1.LinkServer.
 func (s *Server) Signal(ctx context.Context, req *linkv1.SignalRequest) (*linkv1.SignalResponse, error) {
 	if req.ExecId == "" {
-		return &linkv1.SignalResponse{}, s.Machine.Life().Signal(ctx, int(req.Signal), req.Stop)
+		return &linkv1.SignalResponse{}, s.Machine.Supervisor().Signal(ctx, int(req.Signal), req.Stop)
 	}
 	t, err := s.Machine.Task(req.ExecId)
 	if err != nil {

@@ -1,4 +1,4 @@
-package link
+package linkserver
 
 import (
 	"bytes"
@@ -27,9 +27,9 @@ import (
 	"github.com/openvic/vic/sdk/guest/linkv1"
 	"github.com/openvic/vic/sdk/guest/outlog"
 	"github.com/openvic/vic/sdk/guest/rootfs"
-	"github.com/openvic/vic/tether/life"
 	"github.com/openvic/vic/tether/output"
 	"github.com/openvic/vic/tether/spawn"
+	"github.com/openvic/vic/tether/supervisor"
 	"github.com/openvic/vic/tether/task"
 	"github.com/openvic/vic/tether/usage"
 	"golang.org/x/sys/unix"
@@ -103,7 +103,7 @@ func client(t *testing.T, c net.Conn, me guest.Identity) (linkv1.LinkClient, *gr
 
 // machine has one task whose process is the test itself.
 type machine struct {
-	life       *life.Life
+	supervisor *supervisor.Supervisor
 	usage      usage.Reader
 	limits     limits
 	shutdown   chan struct{}
@@ -126,15 +126,15 @@ func (l *limits) LimitMemory(n int64) error { l.memory = n; return nil }
 func (l *limits) LimitCPU(n int64) error    { l.cpu = n; return nil }
 func (l *limits) LimitPids(n int64) error   { l.pids = n; return nil }
 
-func (m *machine) Life() *life.Life     { return m.life }
-func (m *machine) Usage() *usage.Reader { return &m.usage }
-func (m *machine) Limits() Limits       { return &m.limits }
+func (m *machine) Supervisor() *supervisor.Supervisor { return m.supervisor }
+func (m *machine) Usage() *usage.Reader               { return &m.usage }
+func (m *machine) Limits() Limits                     { return &m.limits }
 
 func (m *machine) Task(exec string) (*task.Task, error) {
 	if exec != "" {
 		return nil, fmt.Errorf("exec: %w", errdef.ErrNotFound)
 	}
-	return m.life.Task(), nil
+	return m.supervisor.Task(), nil
 }
 
 func (m *machine) Exec(context.Context, string, guest.Process, bool) (int, error) {
@@ -189,11 +189,11 @@ func begin(t *testing.T) *story {
 	}
 	s.started = make(chan *process, 16)
 	s.policy.Store(&guest.Restart{})
-	s.machine = &machine{shutdown: make(chan struct{}), life: life.New(buf, life.Hooks{
+	s.machine = &machine{shutdown: make(chan struct{}), supervisor: supervisor.New(buf, supervisor.Hooks{
 		Spawn: s.spawn, Started: func() {}, Kills: func() int { return 0 }, Freeze: func(bool) error { return nil },
 		Policy: func(context.Context) guest.Restart { return *s.policy.Load() },
 	})}
-	go s.machine.life.Run(t.Context(), nil)
+	go s.machine.supervisor.Run(t.Context(), nil)
 	s.proc = <-s.started
 	dial, err := NewDialer(l.Addr().String(), "", nil)
 	if err != nil {

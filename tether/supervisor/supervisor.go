@@ -1,6 +1,6 @@
-// Package life is a container's process over its restarts: the restart policy, pauses, the health
+// Package supervisor is a container's process over its restarts: the restart policy, pauses, the health
 // check, and the state that the host sees.
-package life
+package supervisor
 
 import (
 	"context"
@@ -42,7 +42,7 @@ type State struct {
 	OutputStart int64
 }
 
-// Hooks are what a life needs of the machine.
+// Hooks are what a supervisor needs of the machine.
 type Hooks struct {
 	// Spawn starts the process.
 	Spawn func() (*spawn.Process, error)
@@ -59,8 +59,8 @@ type Hooks struct {
 	Probe health.Probe
 }
 
-// Life is a container's process over its restarts.
-type Life struct {
+// Supervisor is a container's process over its restarts.
+type Supervisor struct {
 	hooks Hooks
 	out   *output.Buffer
 	ended chan struct{}
@@ -79,62 +79,62 @@ type Life struct {
 	changed  chan struct{} // closed and replaced at every change
 }
 
-// New returns a life that has not begun. out is closed when it ends.
-func New(out *output.Buffer, h Hooks) *Life {
-	return &Life{hooks: h, out: out, task: task.New(out, true), phase: Starting, ended: make(chan struct{}),
+// New returns a supervisor that has not begun. out is closed when it ends.
+func New(out *output.Buffer, h Hooks) *Supervisor {
+	return &Supervisor{hooks: h, out: out, task: task.New(out, true), phase: Starting, ended: make(chan struct{}),
 		stop: make(chan struct{}), changed: make(chan struct{})}
 }
 
 // Run starts the process, and again as the policy says; it returns when the container has ended.
 // failed is why it cannot be started at all.
-func (l *Life) Run(ctx context.Context, failed error) {
-	defer l.finish()
+func (s *Supervisor) Run(ctx context.Context, failed error) {
+	defer s.finish()
 	if failed != nil {
-		l.fail(failed)
+		s.fail(failed)
 		return
 	}
 	var pause guest.Backoff
 	for first := true; ; first = false {
-		kills := l.hooks.Kills()
-		p, err := l.hooks.Spawn()
+		kills := s.hooks.Kills()
+		p, err := s.hooks.Spawn()
 		if err != nil {
-			l.fail(err)
+			s.fail(err)
 			return
 		}
-		l.begin(p, func() bool { return l.hooks.Kills() > kills })
+		s.begin(p, func() bool { return s.hooks.Kills() > kills })
 		if first {
-			l.hooks.Started()
+			s.hooks.Started()
 		}
-		exit := l.awaitEnd()
-		if !l.again(ctx, exit, &pause) {
+		exit := s.awaitEnd()
+		if !s.again(ctx, exit, &pause) {
 			return
 		}
 	}
 }
 
-func (l *Life) fail(err error) {
-	l.Task().Fail(err)
-	_, _, exit, _ := l.Task().State()
-	l.update(func() { l.exit = &exit })
+func (s *Supervisor) fail(err error) {
+	s.Task().Fail(err)
+	_, _, exit, _ := s.Task().State()
+	s.update(func() { s.exit = &exit })
 }
 
-func (l *Life) begin(p *spawn.Process, oom func() bool) {
-	l.Task().Run(p, oom)
-	l.update(func() {
-		l.phase = Running
-		if l.hooks.Check != nil {
-			l.health = health.New(*l.hooks.Check, l.hooks.Probe, l.notify)
+func (s *Supervisor) begin(p *spawn.Process, oom func() bool) {
+	s.Task().Run(p, oom)
+	s.update(func() {
+		s.phase = Running
+		if s.hooks.Check != nil {
+			s.health = health.New(*s.hooks.Check, s.hooks.Probe, s.notify)
 		}
 	})
 }
 
 // awaitEnd returns when the process has ended and all of its output is taken.
-func (l *Life) awaitEnd() guest.Exit {
-	<-l.Task().Ended()
-	_, _, exit, _ := l.Task().State()
-	l.mu.Lock()
-	h := l.health
-	l.mu.Unlock()
+func (s *Supervisor) awaitEnd() guest.Exit {
+	<-s.Task().Ended()
+	_, _, exit, _ := s.Task().State()
+	s.mu.Lock()
+	h := s.health
+	s.mu.Unlock()
 	if h != nil {
 		h.Stop()
 	}
@@ -142,191 +142,191 @@ func (l *Life) awaitEnd() guest.Exit {
 }
 
 // again decides whether the process is started again, and waits until it is time to.
-func (l *Life) again(ctx context.Context, exit guest.Exit, pause *guest.Backoff) bool {
-	policy := l.hooks.Policy(ctx)
-	l.thaw()
-	l.mu.Lock()
-	l.exit = &exit
-	restart := !l.stopped && policy.Wants(exit.Code, policy.Count+l.restarts)
+func (s *Supervisor) again(ctx context.Context, exit guest.Exit, pause *guest.Backoff) bool {
+	policy := s.hooks.Policy(ctx)
+	s.thaw()
+	s.mu.Lock()
+	s.exit = &exit
+	restart := !s.stopped && policy.Wants(exit.Code, policy.Count+s.restarts)
 	if restart {
-		l.restarts++
-		l.phase = Restarting
-		l.wake()
+		s.restarts++
+		s.phase = Restarting
+		s.wake()
 	}
-	l.mu.Unlock()
+	s.mu.Unlock()
 	if !restart {
 		return false
 	}
 	select {
 	case <-time.After(pause.Next(exit.Finished.Sub(exit.Started))):
-	case <-l.stop:
+	case <-s.stop:
 		return false
 	case <-ctx.Done():
 		return false
 	}
-	next := task.After(l.Task())
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.stopped {
+	next := task.After(s.Task())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
 		return false
 	}
-	l.task, l.phase = next, Starting // from here on a signal waits for the start
+	s.task, s.phase = next, Starting // from here on a signal waits for the start
 	return true
 }
 
 // finish is the end for good.
-func (l *Life) finish() {
-	l.out.Close()
-	l.update(func() { l.phase = Ended })
-	close(l.ended)
+func (s *Supervisor) finish() {
+	s.out.Close()
+	s.update(func() { s.phase = Ended })
+	close(s.ended)
 }
 
 // Task is the present process, or the last one.
-func (l *Life) Task() *task.Task {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.task
+func (s *Supervisor) Task() *task.Task {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.task
 }
 
 // Ended is closed when the container has ended for good.
-func (l *Life) Ended() <-chan struct{} { return l.ended }
+func (s *Supervisor) Ended() <-chan struct{} { return s.ended }
 
 // Exit is how it ended.
-func (l *Life) Exit() guest.Exit {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.exit == nil {
+func (s *Supervisor) Exit() guest.Exit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.exit == nil {
 		return guest.Exit{}
 	}
-	return *l.exit
+	return *s.exit
 }
 
 // Wait returns how the container ended.
-func (l *Life) Wait(ctx context.Context) (guest.Exit, error) {
+func (s *Supervisor) Wait(ctx context.Context) (guest.Exit, error) {
 	select {
-	case <-l.ended:
-		return l.Exit(), nil
+	case <-s.ended:
+		return s.Exit(), nil
 	case <-ctx.Done():
 		return guest.Exit{}, context.Cause(ctx)
 	}
 }
 
 // State returns the present state and a channel that is closed when it has changed.
-func (l *Life) State() (State, <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, pid, exit, _ := l.task.State()
-	s := State{Phase: l.phase, Paused: l.paused, Restarts: l.restarts, PID: pid, Started: exit.Started, Exit: l.exit,
-		OutputStart: l.task.OutputStart()}
-	if l.health != nil {
-		h := l.health.Status()
-		s.Health = &h
+func (s *Supervisor) State() (State, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, pid, exit, _ := s.task.State()
+	st := State{Phase: s.phase, Paused: s.paused, Restarts: s.restarts, PID: pid, Started: exit.Started, Exit: s.exit,
+		OutputStart: s.task.OutputStart()}
+	if s.health != nil {
+		h := s.health.Status()
+		st.Health = &h
 	}
-	return s, l.changed
+	return st, s.changed
 }
 
-func (l *Life) update(fn func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (s *Supervisor) update(fn func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	fn()
-	l.wake()
+	s.wake()
 }
 
-func (l *Life) notify() { l.update(func() {}) }
+func (s *Supervisor) notify() { s.update(func() {}) }
 
-func (l *Life) wake() {
-	close(l.changed)
-	l.changed = make(chan struct{})
+func (s *Supervisor) wake() {
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
 // Signal sends a signal to the process. stop ends the restart policy with it, and a pause.
-func (l *Life) Signal(ctx context.Context, n int, stop bool) error {
+func (s *Supervisor) Signal(ctx context.Context, n int, stop bool) error {
 	if stop {
-		if waiting := l.noMore(); waiting {
+		if waiting := s.noMore(); waiting {
 			return nil // there is no process to signal: it is not started again
 		}
 	}
-	err := l.Task().Signal(ctx, n)
+	err := s.Task().Signal(ctx, n)
 	if stop && err == nil {
-		l.thaw()
+		s.thaw()
 	}
 	return err
 }
 
 // noMore ends the restart policy; true if the container waited for its next start.
-func (l *Life) noMore() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.stopped {
-		l.stopped = true
-		close(l.stop)
+func (s *Supervisor) noMore() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.stopped = true
+		close(s.stop)
 	}
-	return l.phase == Restarting
+	return s.phase == Restarting
 }
 
 // Pause freezes the container's processes.
-func (l *Life) Pause() error {
-	l.freezing.Lock()
-	defer l.freezing.Unlock()
-	s, _ := l.State()
+func (s *Supervisor) Pause() error {
+	s.freezing.Lock()
+	defer s.freezing.Unlock()
+	st, _ := s.State()
 	switch {
-	case s.Paused:
+	case st.Paused:
 		return nil
-	case s.Phase != Running:
+	case st.Phase != Running:
 		return fmt.Errorf("no process runs: %w", errdef.ErrConflict)
 	}
 	// First, so that a probe that is under way is not frozen and taken for one that hangs.
-	l.holdHealth(true)
-	if err := l.hooks.Freeze(true); err != nil {
-		l.holdHealth(false)
-		return fmt.Errorf("freeze the processes: %w", errors.Join(err, l.hooks.Freeze(false)))
+	s.holdHealth(true)
+	if err := s.hooks.Freeze(true); err != nil {
+		s.holdHealth(false)
+		return fmt.Errorf("freeze the processes: %w", errors.Join(err, s.hooks.Freeze(false)))
 	}
-	l.update(func() { l.paused = true })
+	s.update(func() { s.paused = true })
 	return nil
 }
 
 // Resume lets them go on.
-func (l *Life) Resume() error {
-	l.freezing.Lock()
-	defer l.freezing.Unlock()
-	if s, _ := l.State(); !s.Paused {
+func (s *Supervisor) Resume() error {
+	s.freezing.Lock()
+	defer s.freezing.Unlock()
+	if st, _ := s.State(); !st.Paused {
 		return nil
 	}
-	if err := l.hooks.Freeze(false); err != nil {
+	if err := s.hooks.Freeze(false); err != nil {
 		return fmt.Errorf("let the processes go on: %w", err)
 	}
-	l.update(func() { l.paused = false })
-	l.holdHealth(false)
+	s.update(func() { s.paused = false })
+	s.holdHealth(false)
 	return nil
 }
 
-func (l *Life) holdHealth(hold bool) {
-	l.mu.Lock()
-	h := l.health
-	l.mu.Unlock()
+func (s *Supervisor) holdHealth(hold bool) {
+	s.mu.Lock()
+	h := s.health
+	s.mu.Unlock()
 	if h != nil {
 		h.Hold(hold)
 	}
 }
 
 // thaw is Resume for those who cannot do more about a failure than tell it.
-func (l *Life) thaw() { _ = l.Resume() }
+func (s *Supervisor) thaw() { _ = s.Resume() }
 
 // Kill ends the process for good.
-func (l *Life) Kill(ctx context.Context) error { return l.Signal(ctx, int(unix.SIGKILL), true) }
+func (s *Supervisor) Kill(ctx context.Context) error { return s.Signal(ctx, int(unix.SIGKILL), true) }
 
 // Running returns the pid of the process that runs, ErrConflict if none does or it is paused. It
 // waits for the first start.
-func (l *Life) Running(ctx context.Context) (int, error) {
-	if err := l.Task().Started(ctx); err != nil {
+func (s *Supervisor) Running(ctx context.Context) (int, error) {
+	if err := s.Task().Started(ctx); err != nil {
 		return 0, err
 	}
-	s, _ := l.State()
+	st, _ := s.State()
 	switch {
-	case s.Paused:
+	case st.Paused:
 		return 0, fmt.Errorf("the container is paused: %w", errdef.ErrConflict)
-	case s.PID == 0:
+	case st.PID == 0:
 		return 0, fmt.Errorf("the container does not run: %w", errdef.ErrConflict)
 	}
-	return s.PID, nil
+	return st.PID, nil
 }

@@ -1,4 +1,4 @@
-package link
+package linkserver
 
 import (
 	"context"
@@ -8,19 +8,19 @@ import (
 
 	"github.com/openvic/vic/sdk/guest/linkv1"
 	"github.com/openvic/vic/tether/health"
-	"github.com/openvic/vic/tether/life"
+	"github.com/openvic/vic/tether/supervisor"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // phases are the protocol's words.
-func phase(p life.Phase) linkv1.ContainerState_Phase {
+func phase(p supervisor.Phase) linkv1.ContainerState_Phase {
 	switch p {
-	case life.Starting:
+	case supervisor.Starting:
 		return linkv1.ContainerState_PHASE_STARTING
-	case life.Running:
+	case supervisor.Running:
 		return linkv1.ContainerState_PHASE_RUNNING
-	case life.Restarting:
+	case supervisor.Restarting:
 		return linkv1.ContainerState_PHASE_RESTARTING
 	}
 	return linkv1.ContainerState_PHASE_ENDED
@@ -28,7 +28,7 @@ func phase(p life.Phase) linkv1.ContainerState_Phase {
 
 // state says in the protocol's words how the container is.
 func (s *Server) state() (*linkv1.ContainerState, <-chan struct{}) {
-	l := s.Machine.Life()
+	l := s.Machine.Supervisor()
 	st, changed := l.State()
 	c := &linkv1.ContainerState{Phase: phase(st.Phase), Paused: st.Paused, Restarts: int64(st.Restarts), Pid: int64(st.PID),
 		Started: timestamp(st.Started), OutputStart: st.OutputStart, Health: healthStatus(st.Health)}
@@ -70,12 +70,12 @@ func (s *Server) WatchState(_ *linkv1.WatchStateRequest, stream grpc.ServerStrea
 
 // Pause implements linkv1.LinkServer.
 func (s *Server) Pause(context.Context, *linkv1.PauseRequest) (*linkv1.PauseResponse, error) {
-	return &linkv1.PauseResponse{}, s.Machine.Life().Pause()
+	return &linkv1.PauseResponse{}, s.Machine.Supervisor().Pause()
 }
 
 // Resume implements linkv1.LinkServer.
 func (s *Server) Resume(context.Context, *linkv1.ResumeRequest) (*linkv1.ResumeResponse, error) {
-	return &linkv1.ResumeResponse{}, s.Machine.Life().Resume()
+	return &linkv1.ResumeResponse{}, s.Machine.Supervisor().Resume()
 }
 
 // Stats implements linkv1.LinkServer.
@@ -91,7 +91,7 @@ func (s *Server) Stats(req *linkv1.StatsRequest, stream grpc.ServerStreamingServ
 		}
 		select {
 		case <-time.After(interval):
-		case <-s.Machine.Life().Ended():
+		case <-s.Machine.Supervisor().Ended():
 			return nil
 		case <-stream.Context().Done():
 			return context.Cause(stream.Context())

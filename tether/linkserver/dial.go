@@ -1,6 +1,6 @@
-// Package link is the tether's end of the link: it dials the host, and serves the link protocol on
+// Package linkserver is the tether's end of the link: it dials the host, and serves the link protocol on
 // the connection that it made.
-package link
+package linkserver
 
 import (
 	"context"

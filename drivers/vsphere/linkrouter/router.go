@@ -1,6 +1,6 @@
-// Package link takes the connections that tethers make and hands each to who asks for its
+// Package linkrouter takes the connections that tethers make and hands each to who asks for its
 // container. It reads the preface line and nothing else: TLS runs between the core and the tether.
-package link
+package linkrouter
 
 import (
 	"context"
