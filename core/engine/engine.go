@@ -6,7 +6,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -174,48 +173,6 @@ func (e *Engine) lookup(ref string) (*container, error) {
 	return found, nil
 }
 
-// reserve takes a name for a container that is being made or renamed.
-func (e *Engine) reserve(name, id string) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if owner, ok := e.names[name]; ok && owner != id {
-		return errNameInUse(name, owner)
-	}
-	if most := e.limits.MaxContainers; most > 0 && len(e.names) >= most && e.containers[id] == nil {
-		return fail(errdef.ErrExhausted, "this VCH may hold %d containers, and does: remove one, or ask its administrator for more", most)
-	}
-	e.names[name] = id
-	return nil
-}
-
-// release gives a name back if it is still this container's.
-func (e *Engine) release(name, id string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.names[name] == id {
-		delete(e.names, name)
-	}
-}
-
-// releaseGone gives back the names of a container that went while it was given one.
-func (e *Engine) releaseGone(c *container) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.containers[c.id] != c {
-		maps.DeleteFunc(e.names, func(_, id string) bool { return id == c.id })
-	}
-}
-
-func (e *Engine) makeName(id string) (string, error) {
-	for attempt := range 8 {
-		name := e.opts.Names(attempt)
-		if e.reserve(name, id) == nil {
-			return name, nil
-		}
-	}
-	return id[:12], e.reserve(id[:12], id)
-}
-
 func (e *Engine) add(c *container) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -239,20 +196,6 @@ func (e *Engine) forget(c *container) bool {
 	return true
 }
 
-// emit publishes an event of a container.
-func (e *Engine) emit(c *container, action string, attributes ...string) {
-	d := c.definition()
-	a := make(map[string]string, len(d.Labels)+2+len(attributes)/2)
-	for k, v := range d.Labels {
-		a[k] = v
-	}
-	a["image"], a["name"] = d.Image.Ref, d.Name
-	for i := 0; i+1 < len(attributes); i += 2 {
-		a[attributes[i]] = attributes[i+1]
-	}
-	e.opts.Events.Publish(event.Event{Type: event.Container, Action: action, ID: c.id, Attributes: a})
-}
-
 // background is a context for work that goes on when the request is gone.
 func (e *Engine) background(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(e.ctx, d)
@@ -271,8 +214,4 @@ func (e *Engine) bounded(ctx context.Context) (context.Context, context.CancelFu
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(e.ctx, cancel)
 	return ctx, func() { stop(); cancel() }
-}
-
-func canceled(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errdef.ErrCanceled)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -45,4 +46,20 @@ func errRemoving(ref string) error {
 
 func errMarked() error {
 	return fail(errdef.ErrConflict, "container is marked for removal and cannot be started")
+}
+
+func isNotFound(err error) bool { return errors.Is(err, errdef.ErrNotFound) }
+
+func canceled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errdef.ErrCanceled)
+}
+
+// class is the class of an error of sdk/errdef, internal for others.
+func class(err error) error {
+	for _, c := range []error{errdef.ErrUnavailable, errdef.ErrConflict, errdef.ErrNotFound, errdef.ErrUnsupported, errdef.ErrCanceled} {
+		if errors.Is(err, c) {
+			return c
+		}
+	}
+	return errdef.ErrInternal
 }

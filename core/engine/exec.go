@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/openvic/vic/core/link"
 	"github.com/openvic/vic/sdk/errdef"
@@ -268,24 +267,4 @@ func (e *Engine) awaitExec(ctx context.Context, x *exec, r *run) {
 	}
 	x.container.update(func() { x.Running, x.ExitCode, x.Pid = false, &code, 0 })
 	e.emit(x.container, "exec_die", "execID", x.ID, "exitCode", itoa(code))
-}
-
-// ResizeExec sets the size of an exec's terminal.
-func (e *Engine) ResizeExec(ctx context.Context, id string, width, height uint32) error {
-	x, err := e.findExec(id)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := x.container.await(ctx, func() bool { return x.up || x.ExitCode != nil }); err != nil {
-		return fail(errdef.ErrUnavailable, "timeout waiting for exec session ready")
-	}
-	x.container.mu.Lock()
-	r := x.run
-	x.container.mu.Unlock()
-	if r == nil {
-		return fail(errdef.ErrConflict, "exec process is not started")
-	}
-	return r.link.Resize(ctx, id, width, height)
 }

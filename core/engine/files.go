@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"path"
 	"slices"
@@ -100,24 +99,6 @@ func (e *Engine) CopyOut(ctx context.Context, ref, name string) (rootfs.Stat, io
 		e.emit(c, "archive-path")
 	}
 	return st, stream, err
-}
-
-// Export writes all of a container's root file system, without volumes, as tar.
-func (e *Engine) Export(ctx context.Context, ref string, w io.Writer) error {
-	c, err := e.lookup(ref)
-	if err != nil {
-		return err
-	}
-	_, stream, err := e.copyOut(ctx, c, "/", true)
-	if err != nil {
-		return err
-	}
-	defer stream.Close()
-	if _, err := io.Copy(w, stream); err != nil {
-		return err
-	}
-	e.emit(c, "export")
-	return nil
 }
 
 func (e *Engine) copyOut(ctx context.Context, c *container, name string, whole bool) (rootfs.Stat, io.ReadCloser, error) {
@@ -235,69 +216,6 @@ func (e *Engine) offlineMounts(c *container, wanted string) ([]storage.Mount, er
 	}
 	slices.SortStableFunc(all, func(a, b storage.Mount) int { return strings.Count(a.Target, "/") - strings.Count(b.Target, "/") })
 	return all, nil
-}
-
-// Changes lists what a container has changed of its image.
-func (e *Engine) Changes(ctx context.Context, ref string) ([]rootfs.Change, error) {
-	c, err := e.lookup(ref)
-	if err != nil {
-		return nil, err
-	}
-	r, err := c.reach(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if r == nil {
-		return e.opts.Storage.Changes(ctx, storage.ChangesRequest{ID: c.id, Layer: c.definition().Image.Layer})
-	}
-	base, err := e.tree(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	defer base.Close()
-	ctx, cancel, explain := r.during(ctx)
-	defer cancel()
-	var all []rootfs.Change
-	err = r.link.Changes(ctx, base, func(ch rootfs.Change) { all = append(all, ch) })
-	return all, explain(err)
-}
-
-// Diff writes what a container has changed of its image as an OCI layer.
-func (e *Engine) Diff(ctx context.Context, ref string, w io.Writer) error {
-	c, err := e.lookup(ref)
-	if err != nil {
-		return err
-	}
-	r, err := c.reach(ctx)
-	if err != nil {
-		return err
-	}
-	if r == nil {
-		stream, err := e.opts.Storage.Diff(ctx, storage.ChangesRequest{ID: c.id, Layer: c.definition().Image.Layer})
-		if err != nil {
-			return err
-		}
-		defer stream.Close()
-		_, err = io.Copy(w, stream)
-		return err
-	}
-	base, err := e.tree(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer base.Close()
-	ctx, cancel, explain := r.during(ctx)
-	defer cancel()
-	return explain(r.link.Diff(ctx, base, w))
-}
-
-// tree is what a container that runs is compared with.
-func (e *Engine) tree(ctx context.Context, c *container) (io.ReadCloser, error) {
-	base, err := e.opts.Storage.Tree(ctx, c.definition().Image.Layer)
-	if err != nil {
-		return nil, fmt.Errorf("image of container %s: %w", c.id, err)
-	}
-	return base, nil
 }
 
 // DiskUsage is how many bytes a container's own disk takes on its datastore.

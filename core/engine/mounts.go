@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/openvic/vic/sdk/device"
 	"github.com/openvic/vic/sdk/errdef"
@@ -151,106 +149,5 @@ func nfsMount(locator string) (fstype, source, options string, err error) {
 	return "nfs", host + ":" + u.Path, strings.TrimPrefix(options, ","), nil
 }
 
-// claimed returns the running container that has a volume for itself.
-func (v *volumes) claimed(name string) *container {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.claims[name]
-}
-
-// tryClaim takes the volumes that only one VM can have; it returns who has one of them, and which.
-func (v *volumes) tryClaim(c *container, names []string) (*container, string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for _, n := range names {
-		if other := v.claims[n]; other != nil && other != c {
-			return other, n
-		}
-	}
-	for _, n := range names {
-		v.claims[n] = c
-	}
-	return nil, ""
-}
-
-func (v *volumes) unclaim(c *container) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for n, holder := range v.claims {
-		if holder == c {
-			delete(v.claims, n)
-		}
-	}
-}
-
-// exclusive are the volumes of a container that only one running container can have.
-func (c *container) exclusive() []string {
-	return volumeNames(slices.DeleteFunc(slices.Clone(c.definition().Mounts), MountPoint.Shared))
-}
-
-// endPatience is how long a VM may take to go off after its process has ended.
-const endPatience = 2*offPatience + drainPatience
-
-// claim takes a container's volumes for its next run. One whose holder has ended, but not yet its VM,
-// is waited for.
-func (e *Engine) claim(ctx context.Context, c *container) error {
-	names := c.exclusive()
-	ctx, cancel := context.WithTimeout(ctx, endPatience)
-	defer cancel()
-	for {
-		other, name := e.volumes.tryClaim(c, names)
-		if other == nil {
-			return nil
-		}
-		if !e.awaitUnclaim(ctx, other) {
-			return fail(errdef.ErrConflict, "volume %q is in use by container %s; a volume on a datastore is for one running container at a time: "+
-				"stop that one, or use a volume store on NFS", name, other.title())
-		}
-	}
-}
-
-// awaitUnclaim waits for the VM of a holder of volumes whose process has ended; false if it has not,
-// or if the VM does not go off in time.
-func (e *Engine) awaitUnclaim(ctx context.Context, holder *container) bool {
-	holder.mu.Lock()
-	r := holder.run
-	ending := r == nil || r.over
-	holder.mu.Unlock()
-	if !ending || holder.await(ctx, func() bool { return r == nil || r.gone }) != nil {
-		return false
-	}
-	// Between its power off and the end of its claim lie microseconds.
-	select {
-	case <-time.After(time.Millisecond):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // title is a container as messages name it.
 func (c *container) title() string { return c.definition().Name + " (" + c.id[:12] + ")" }
-
-// emitMounts tells that a container's volumes are mounted or no longer so.
-func (e *Engine) emitMounts(c *container, action string) {
-	for _, m := range c.definition().Mounts {
-		a := []string{"container", c.id}
-		if action == "mount" {
-			a = append(a, "destination", m.Target, "read/write", strconv.FormatBool(!m.ReadOnly), "propagation", "")
-		}
-		e.emitVolume(m.Volume, action, a...)
-	}
-}
-
-// removeAnonymous destroys a removed container's anonymous volumes that no other container has.
-func (e *Engine) removeAnonymous(ctx context.Context, mounts []MountPoint) {
-	anonymous := slices.DeleteFunc(slices.Clone(mounts), func(m MountPoint) bool { return !m.Anonymous })
-	for _, name := range volumeNames(anonymous) {
-		if len(e.usersOf()[name]) > 0 {
-			continue
-		}
-		if err := e.RemoveVolume(ctx, name, true); err != nil {
-			e.log.Warn("anonymous volume stays", "volume", name, "err", err)
-		}
-	}
-}

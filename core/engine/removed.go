@@ -23,17 +23,3 @@ func (e *Engine) removeVM(ctx context.Context, id string) error {
 	e.removed[id] = now
 	return err
 }
-
-// autoRemovalPatience bounds what a stop waits for the removal that follows it.
-const autoRemovalPatience = 10 * time.Second
-
-// awaitAutoRemoval waits for a stopped container that was made with --rm to go: users take its name
-// for the next one at once. dockerd is done with that in a moment, a VM takes longer.
-func (e *Engine) awaitAutoRemoval(ctx context.Context, c *container) {
-	if !c.autoRemoved() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, autoRemovalPatience)
-	defer cancel()
-	_ = c.await(ctx, func() bool { return c.removed }) // the patience is the bound
-}

@@ -2,42 +2,17 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/openvic/vic/core/link"
-	"github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
 // linkPatience is how long Start waits for the tether to say that the process runs. The container
 // goes its way without it; a start just cannot tell of failures after that.
 const linkPatience = 90 * time.Second
-
-func itoa(n int) string { return strconv.Itoa(n) }
-
-func isNotFound(err error) bool { return errors.Is(err, errdef.ErrNotFound) }
-
-// call makes one changing call to the compute driver: those for one VM come one after the other.
-func (c *container) call(fn func() error) error {
-	c.driver.Lock()
-	defer c.driver.Unlock()
-	return fn()
-}
-
-// saveDefinition writes the definition to the VM's metadata, and the name if it has changed.
-func (e *Engine) saveDefinition(ctx context.Context, c *container, name string) error {
-	return c.call(func() error {
-		metadata, err := json.Marshal(c.definition())
-		if err != nil {
-			return fmt.Errorf("container %s: %w", c.id, err)
-		}
-		return e.opts.Compute.Update(ctx, compute.UpdateRequest{ID: c.id, Name: name, Metadata: metadata})
-	})
-}
 
 // Start starts a container and returns when its process runs. ErrNotModified if it runs already.
 func (e *Engine) Start(ctx context.Context, ref string) error {

@@ -148,19 +148,3 @@ func (r *run) limit(ctx context.Context, req UpdateRequest) error {
 	}
 	return r.tell(ctx, func(ctx context.Context) error { return r.link.Update(ctx, l) })
 }
-
-// saveSize writes the definition, what the guest is to find, and the VM's new size.
-func (e *Engine) saveSize(ctx context.Context, c *container, size compute.UpdateRequest) error {
-	return c.call(func() error {
-		d := c.definition()
-		text, err := json.Marshal(d.Update)
-		if err != nil {
-			return err
-		}
-		if size.Metadata, err = json.Marshal(d); err != nil {
-			return err
-		}
-		size.ID, size.Guest = c.id, map[string]string{guest.KeyUpdate: string(text)}
-		return e.opts.Compute.Update(ctx, size)
-	})
-}

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/openvic/vic/core/event"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/storage"
 )
@@ -316,10 +315,15 @@ func (e *Engine) GrowVolume(ctx context.Context, name string, capacity int64) (V
 	return Volume{Volume: v, Containers: e.usersOf()[name]}, nil
 }
 
-func (e *Engine) emitVolume(name, action string, attributes ...string) {
-	a := map[string]string{"driver": VolumeDriver}
-	for i := 0; i+1 < len(attributes); i += 2 {
-		a[attributes[i]] = attributes[i+1]
+// removeAnonymous destroys a removed container's anonymous volumes that no other container has.
+func (e *Engine) removeAnonymous(ctx context.Context, mounts []MountPoint) {
+	anonymous := slices.DeleteFunc(slices.Clone(mounts), func(m MountPoint) bool { return !m.Anonymous })
+	for _, name := range volumeNames(anonymous) {
+		if len(e.usersOf()[name]) > 0 {
+			continue
+		}
+		if err := e.RemoveVolume(ctx, name, true); err != nil {
+			e.log.Warn("anonymous volume stays", "volume", name, "err", err)
+		}
 	}
-	e.opts.Events.Publish(event.Event{Type: event.Volume, Action: action, ID: name, Attributes: a})
 }

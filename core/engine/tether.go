@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/openvic/vic/core/link"
 	"github.com/openvic/vic/sdk/errdef"
@@ -110,66 +109,6 @@ func (e *Engine) applyRestart(r *run, s link.State) {
 	}
 }
 
-// emitExit tells of the end of a process.
-func (e *Engine) emitExit(c *container, exit guest.Exit) {
-	if exit.OOM {
-		e.emit(c, "oom")
-	}
-	if exit.Error == "" {
-		ran := max(exit.Finished.Sub(exit.Started), 0)
-		if exit.Started.IsZero() {
-			ran = 0
-		}
-		e.emit(c, "die", "exitCode", itoa(int(exit.Code)), "execDuration", itoa(int(ran.Seconds())))
-	}
-}
-
-// Pause freezes a container's processes.
-func (e *Engine) Pause(ctx context.Context, ref string) error {
-	c, err := e.lookup(ref)
-	if err != nil {
-		return err
-	}
-	r, err := c.activeRun()
-	if err != nil {
-		return err
-	}
-	switch c.view().State.Status {
-	case StatusPaused:
-		return fail(errdef.ErrConflict, "Container %s is already paused", c.id)
-	case StatusRestarting:
-		return errRestarting(c.id)
-	}
-	if err := r.tell(ctx, r.link.Pause); err != nil {
-		return fail(class(err), "cannot pause container %s: %v", c.id, err)
-	}
-	e.paused(r, true)
-	return nil
-}
-
-// Unpause lets them go on.
-func (e *Engine) Unpause(ctx context.Context, ref string) error {
-	c, err := e.lookup(ref)
-	if err != nil {
-		return err
-	}
-	r, err := c.activeRun()
-	if err != nil || c.view().State.Status != StatusPaused {
-		return fail(errdef.ErrConflict, "Container %s is not paused", c.id)
-	}
-	c.mu.Lock()
-	frozen := r.paused
-	c.mu.Unlock()
-	if !frozen {
-		return fail(errdef.ErrConflict, "cannot unpause container %s: its VM is suspended; resume it in vSphere", c.id)
-	}
-	if err := r.tell(ctx, r.link.Resume); err != nil {
-		return fail(class(err), "cannot unpause container %s: %v", c.id, err)
-	}
-	e.paused(r, false)
-	return nil
-}
-
 // tell makes a call to the tether that it answers soon, or not at all.
 func (r *run) tell(ctx context.Context, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, signalPatience)
@@ -184,35 +123,6 @@ func (r *run) tell(ctx context.Context, call func(context.Context) error) error 
 		return fail(errdef.ErrUnavailable, "its VM does not answer")
 	}
 	return err
-}
-
-// class is the class of an error of sdk/errdef, internal for others.
-func class(err error) error {
-	for _, c := range []error{errdef.ErrUnavailable, errdef.ErrConflict, errdef.ErrNotFound, errdef.ErrUnsupported, errdef.ErrCanceled} {
-		if errors.Is(err, c) {
-			return c
-		}
-	}
-	return errdef.ErrInternal
-}
-
-// paused notes that the processes are frozen, or go on, and tells it.
-func (e *Engine) paused(r *run, paused bool) {
-	word := "unpause"
-	r.c.update(func() {
-		if r.over || r.paused == paused {
-			word = ""
-			return
-		}
-		r.paused = paused
-		r.c.state.Status = StatusRunning
-		if paused {
-			r.c.state.Status, word = StatusPaused, "pause"
-		}
-	})
-	if word != "" {
-		e.emit(r.c, word)
-	}
 }
 
 // adoptState takes the state in which a tether is found, without telling of it: it came about
@@ -241,52 +151,4 @@ func begun(h link.Hello) bool {
 		return true
 	}
 	return h.State != nil && (h.State.Phase == link.PhaseRestarting || h.State.Restarts > 0)
-}
-
-// StatsInterval is Docker's, between two readings of a stream.
-const StatsInterval = time.Second
-
-// Stats calls fn with what a container uses, each StatsInterval until fn fails or ctx or the
-// container ends; once without stream. ErrConflict if it does not run.
-func (e *Engine) Stats(ctx context.Context, ref string, stream bool, fn func(link.Stats) error) error {
-	c, err := e.lookup(ref)
-	if err != nil {
-		return err
-	}
-	r, err := c.activeRun()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(r.ctx, cancel)
-	defer stop()
-	if stream {
-		return endOfRun(r, r.link.Stats(ctx, StatsInterval, fn))
-	}
-	return r.tell(ctx, func(ctx context.Context) error { return r.link.Stats(ctx, 0, fn) })
-}
-
-// Processes lists a container's processes.
-func (e *Engine) Processes(ctx context.Context, ref string) (link.Processes, error) {
-	var out link.Processes
-	c, err := e.lookup(ref)
-	if err != nil {
-		return out, err
-	}
-	r, err := c.activeRun()
-	if err != nil {
-		return out, err
-	}
-	if c.view().State.Status == StatusRestarting {
-		return out, errRestarting(c.id)
-	}
-	err = r.tell(ctx, func(ctx context.Context) (err error) {
-		out, err = r.link.Processes(ctx)
-		return err
-	})
-	if err == nil {
-		e.emit(c, "top")
-	}
-	return out, err
 }

@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/openvic/vic/core/link"
+	"github.com/openvic/vic/sdk/compute"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+)
+
+// wind lets attached clients take the rest of the output and has the VM go off.
+func (e *Engine) wind(r *run) {
+	if !e.drain(r) {
+		return
+	}
+	if r.c.autoRemoved() {
+		e.autoRemove(r.c)
+		return
+	}
+	e.keepLog(r)
+	ctx, cancel := context.WithTimeout(r.ctx, offPatience)
+	defer cancel()
+	err := r.link.Shutdown(ctx)
+	if err != nil && r.ctx.Err() == nil {
+		e.log.Debug("shutdown over the link failed", "container", r.c.id, "err", err)
+	}
+	<-ctx.Done() // the VM is off, or takes too long
+	if r.ctx.Err() == nil {
+		e.powerOff(r.c, r)
+	}
+}
+
+// drain waits for the attached clients; false when the VM went off meanwhile.
+func (e *Engine) drain(r *run) bool {
+	for {
+		before := r.taken.Load()
+		ctx, cancel := context.WithTimeout(r.ctx, drainPatience)
+		err := r.c.await(ctx, func() bool {
+			r.closing = r.closing || r.readers == 0 // who comes now reads elsewhere
+			return r.closing
+		})
+		cancel()
+		if r.ctx.Err() != nil {
+			return false
+		}
+		if err == nil {
+			return true
+		}
+		if r.taken.Load() == before {
+			r.c.update(func() { r.closing = true })
+			return true
+		}
+	}
+}
+
+// powerOff switches the VM of a run off and ends the run. It tries until it can, or the VM is off.
+func (e *Engine) powerOff(c *container, r *run) {
+	for wait := offRetry; ; wait = min(2*wait, offRetryMax) {
+		ctx, cancel := e.background(time.Minute)
+		err := c.call(func() error { return e.opts.Compute.Kill(ctx, c.id) })
+		cancel()
+		if err == nil {
+			e.vmOff(r, nil)
+			return
+		}
+		if r.ctx.Err() != nil {
+			return
+		}
+		c.update(func() {
+			if r.offErr == nil {
+				e.log.Warn("container VM cannot be powered off; it is tried again", "container", c.id, "err", err)
+			}
+			r.offErr = err
+		})
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// stillOn is the error for what needs the VM of a container off whose process has ended.
+func (c *container) stillOn() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text := "container " + c.id + " has exited, but its VM is still on"
+	if c.run != nil && c.run.offErr != nil {
+		text += ": " + c.run.offErr.Error()
+	}
+	return fail(errdef.ErrUnavailable, "%s", text)
+}
+
+// vmOff ends a run whose VM is off; record is what the guest left, if anything.
+func (e *Engine) vmOff(r *run, record *compute.Exit) {
+	exit := guest.Exit{Code: codeKilled, Finished: time.Now().UTC()}
+	if record != nil {
+		exit = guest.Exit{Code: record.Code, OOM: record.OOM, Error: record.Error, Started: record.Started, Finished: record.Finished}
+	}
+	r.c.mu.Lock()
+	over := r.over
+	r.c.mu.Unlock()
+	again := !over && record == nil && r.c.wantsAgain(exit.Code)
+	if !over {
+		if exit.Error == "" {
+			e.begin(r, link.Hello{Started: exit.Started})
+		}
+		e.finish(r, exit)
+		if record == nil && !again {
+			go e.saveRun(r.c)
+		}
+	}
+	r.end()
+	if again {
+		e.startAgain(r.c, exit.Code)
+		return
+	}
+	if r.c.autoRemoved() {
+		go e.autoRemoveRead(r)
+	}
+}
+
+// end closes a run whose VM is off.
+func (r *run) end() {
+	r.cancel()
+	r.link.Close()
+	r.c.update(func() {
+		r.gone, r.over = true, true
+		if r.c.run == r {
+			r.c.run, r.c.offAt = nil, time.Now()
+		}
+	})
+	r.ended()
+}
