@@ -11,7 +11,7 @@
 //	GET  /v1/logs?lines=N             the last lines of the daemon's log, as text
 //	POST /v1/exec                     ExecRequest; a stream of ExecFrame, one JSON object a line
 //
-// An error is an HTTP status and an Error. The same listeners serve the administrators' web site
+// A body is declared as JSON, and a page of another site moves nothing (package access). An error is an HTTP status and an Error. The same listeners serve the administrators' web site
 // (package site), which also lets in those who log in: TLS asks for a certificate and goes on without.
 package admin
 
@@ -25,6 +25,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/plugin"
 	"github.com/openvic/vic/sdk/errdef"
 )
@@ -77,20 +78,35 @@ func New(o Options) http.Handler {
 	}
 	a := &api{o}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/version", a.version)
-	mux.HandleFunc("GET /v1/plugins", a.list)
-	mux.HandleFunc("GET /v1/plugins/{name}", a.get)
-	mux.HandleFunc("POST /v1/plugins/{name}/restart", a.restart)
-	mux.HandleFunc("GET /v1/volumes", a.volumes)
-	mux.HandleFunc("POST /v1/volumes/{name}/grow", a.growVolume)
-	mux.HandleFunc("GET /v1/logs", a.logs)
-	mux.HandleFunc("POST /v1/exec", a.exec)
+	for _, r := range a.routes() {
+		mux.HandleFunc(r.pattern, r.handler)
+	}
 	root := http.NewServeMux()
-	root.Handle("/v1/", verified(mux))
+	root.Handle("/v1/", verified(access.JSONBodies(mux, refuse(http.StatusUnsupportedMediaType, access.NotJSONMessage))))
 	if o.Site != nil {
 		root.Handle("/", o.Site)
 	}
-	return root
+	// Before anything else, the site's forms included: a certificate or cookie that a browser adds proves nothing.
+	return access.SameSite(root, refuse(http.StatusForbidden, access.CrossSiteMessage))
+}
+
+// route is one request that the API answers.
+type route struct {
+	pattern string // of http.ServeMux
+	handler http.HandlerFunc
+}
+
+func (a *api) routes() []route {
+	return []route{
+		{"GET /v1/version", a.version},
+		{"GET /v1/plugins", a.list},
+		{"GET /v1/plugins/{name}", a.get},
+		{"POST /v1/plugins/{name}/restart", a.restart},
+		{"GET /v1/volumes", a.volumes},
+		{"POST /v1/volumes/{name}/grow", a.growVolume},
+		{"GET /v1/logs", a.logs},
+		{"POST /v1/exec", a.exec},
+	}
 }
 
 func (a *api) version(w http.ResponseWriter, _ *http.Request) {
@@ -150,6 +166,17 @@ func answer(w http.ResponseWriter, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
+// refuse answers with an Error.
+func refuse(status int, message string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { writeError(w, status, message) }
+}
+
+func writeError(w http.ResponseWriter, status int, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(Error{Message: message})
+}
+
 func fail(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	for _, c := range []struct {
@@ -168,7 +195,5 @@ func fail(w http.ResponseWriter, err error) {
 			break
 		}
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(Error{Message: err.Error()})
+	writeError(w, status, err.Error())
 }

@@ -21,9 +21,7 @@ func Verified(r *http.Request) (string, bool) {
 func verified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := Verified(r); !ok {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusUnauthorized)
-			_, _ = w.Write([]byte(`{"message":"show a certificate of the administrators' authority"}` + "\n"))
+			writeError(w, http.StatusUnauthorized, "show a certificate of the administrators' authority")
 			return
 		}
 		next.ServeHTTP(w, r)

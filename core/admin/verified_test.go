@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -86,5 +87,47 @@ func TestFollowersGetWhatIsWrittenAndDoNotHoldTheLogUp(t *testing.T) {
 	_, _ = r.Write([]byte("y\n"))
 	if len(r.followers) != 0 {
 		t.Error("still followed")
+	}
+}
+
+// A browser that holds an administrator's certificate sends it with whatever another site's page asks for.
+func TestEveryRouteRefusesAPageOfAnotherSite(t *testing.T) {
+	site := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the site was reached") })
+	h := New(Options{Plugins: nil, Site: site}) // nil: a handler that is reached panics
+	leaf := &x509.Certificate{Subject: pkix.Name{CommonName: "alice"}}
+	verified := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}
+	patterns := []string{"POST /login", "POST /logout", "POST /plugins/vsphere/restart", "GET /logs/stream"}
+	for _, r := range (&api{}).routes() {
+		patterns = append(patterns, strings.ReplaceAll(r.pattern, "{name}", "vsphere"))
+	}
+	for _, p := range patterns {
+		method, path, _ := strings.Cut(p, " ")
+		for _, header := range []http.Header{
+			{"Sec-Fetch-Site": {"cross-site"}, "Content-Type": {"text/plain"}},
+			{"Origin": {"https://evil.example"}, "Content-Type": {"application/json"}},
+		} {
+			r := httptest.NewRequest(method, "https://vch.example:2378"+path, strings.NewReader(`{"args":["sh","-c","id"]}`))
+			r.TLS, r.Header = verified, header
+			if method == http.MethodGet {
+				r.Header.Set("Upgrade", "websocket") // else it is a link, which moves nothing
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "another site") {
+				t.Errorf("%s with %v: %d %s", p, header, w.Code, w.Body)
+			}
+		}
+	}
+}
+
+func TestAFormIsNoBodyOfTheAPI(t *testing.T) {
+	h := New(Options{})
+	r := httptest.NewRequest(http.MethodPost, "/v1/exec", strings.NewReader(`{"args":["true"]}`))
+	r.Header.Set("Content-Type", "text/plain")
+	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.UnixAddr{Net: "unix"}))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusUnsupportedMediaType || !strings.Contains(w.Body.String(), "application/json") {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/docker/docker/api"
 	"github.com/docker/docker/api/server"
+	"github.com/docker/docker/api/server/httputils"
 	"github.com/docker/docker/api/server/middleware"
 	"github.com/docker/docker/api/server/router"
 	containerrouter "github.com/docker/docker/api/server/router/container"
@@ -20,6 +21,7 @@ import (
 	swarmrouter "github.com/docker/docker/api/server/router/swarm"
 	systemrouter "github.com/docker/docker/api/server/router/system"
 	volumerouter "github.com/docker/docker/api/server/router/volume"
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	eventtypes "github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/registry"
@@ -28,6 +30,7 @@ import (
 	"github.com/docker/docker/runconfig"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/engine"
 	"github.com/openvic/vic/core/event"
 )
@@ -88,7 +91,12 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 	s.UseMiddleware(plainArchives{})
 	cs := newContainers(o)
 	forward(ctx, o.Hub, o.Events, cs)
-	return s.CreateMux(ctx, routers(o, cs)...), nil
+	return access.SameSite(s.CreateMux(ctx, routers(o, cs)...), refuseCrossSite), nil
+}
+
+// refuseCrossSite answers a browser that another site's page has made ask.
+func refuseCrossSite(w http.ResponseWriter, _ *http.Request) {
+	_ = httputils.WriteJSON(w, http.StatusForbidden, &types.ErrorResponse{Message: access.CrossSiteMessage})
 }
 
 func routers(o Options, cs *containers) []router.Router {

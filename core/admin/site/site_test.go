@@ -120,7 +120,7 @@ func newRig(t *testing.T) *rig {
 	must(t, err)
 	ca, key, _ := pair(t, "admins", nil, nil)
 	_, _, r.cert = pair(t, "bob", ca, key)
-	r.server = httptest.NewUnstartedServer(h)
+	r.server = httptest.NewUnstartedServer(admin.New(admin.Options{Plugins: r.plugins, Site: h}))
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
 	r.server.TLS = &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool, MinVersion: tls.VersionTLS12}

@@ -133,6 +133,9 @@ func (a *AdminAPI) do(ctx context.Context, method, path string, body io.Reader) 
 	if err != nil {
 		return nil, err
 	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	res, err := a.client.Do(req)
 	if err != nil {
 		return nil, advice.Wrap(fmt.Errorf("%w: %w", errdef.ErrUnavailable, err), "run it where the endpoint's admin API can be reached, or name the way there with --admin-host")

@@ -2,7 +2,10 @@ package service
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -288,5 +291,34 @@ func TestOnlyAllowedTargetsAreAsked(t *testing.T) {
 	a := newAPI(t, func(c *Config) { c.Targets = []string{"vcenter.example.com"} })
 	if r := a.do("GET", a.at("/vch"), nil); r.status != http.StatusForbidden || !strings.Contains(string(r.body), "--allow-target") {
 		t.Errorf("%d %s", r.status, r.body)
+	}
+}
+
+// A browser that knows a vSphere account sends it with whatever another site's page asks for.
+func TestEveryRouteThatChangesRefusesAPageOfAnotherSite(t *testing.T) {
+	s := New(t.Context(), Config{Log: slog.New(slog.DiscardHandler)})
+	n := 0
+	for _, rt := range routes() {
+		if rt.method == http.MethodGet {
+			continue // its answer cannot be read by the page
+		}
+		n++
+		path := regexp.MustCompile(`\{[^}]*\}`).ReplaceAllString(rt.path, "x")
+		for _, header := range []http.Header{
+			{"Sec-Fetch-Site": {"cross-site"}, "Content-Type": {"text/plain"}},
+			{"Origin": {"https://evil.example"}, "Content-Type": {"application/json"}},
+		} {
+			r := httptest.NewRequest(rt.method, "https://machine.example:1234"+path, strings.NewReader("{}"))
+			r.Header = header
+			r.SetBasicAuth("u", "p")
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, r)
+			if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "another site") {
+				t.Errorf("%s %s: %d %s", rt.method, rt.path, w.Code, w.Body)
+			}
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d routes change something", n)
 	}
 }
