@@ -48,3 +48,8 @@ const (
 	FirewallPeers     = "peers"     // those with other containers of the network alone
 	FirewallOpen      = "open"      // everything
 )
+
+// FirewallPolicies are all policies, the strictest first.
+func FirewallPolicies() []string {
+	return []string{FirewallClosed, FirewallOutbound, FirewallPeers, FirewallPublished, FirewallOpen}
+}

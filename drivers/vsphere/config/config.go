@@ -56,7 +56,7 @@ type Storage struct {
 	// VolumeStores are the places of volumes, by the label that users name: a datastore folder
 	// "[ds] folder", or a share "nfs://host/path?vers=4.1". The one that is named "default" is taken
 	// if the user names none.
-	VolumeStores map[string]string `toml:"volume_stores"`
+	VolumeStores map[string]string `toml:"volume_stores,omitempty"`
 	// VolumeSizeMB is the capacity of volumes whose maker asks for none; 0 means 1024.
 	VolumeSizeMB int64 `toml:"volume_size_mb"`
 }
@@ -71,8 +71,8 @@ type Compute struct {
 	Datastore    string `toml:"datastore"`
 	// VMGroup is the DRS VM group of Cluster (a managed object id) that the VCH's VMs are put into; empty:
 	// none.
-	Cluster string `toml:"cluster"`
-	VMGroup string `toml:"vm_group"`
+	Cluster string `toml:"cluster,omitempty"`
+	VMGroup string `toml:"vm_group,omitempty"`
 }
 
 // Network holds the networks that the administrator gave, and the addresses for those that users make.
@@ -81,7 +81,7 @@ type Network struct {
 	// Pools are where docker network create takes subnets of SubnetBits from.
 	Pools      []netip.Prefix     `toml:"pools"`
 	SubnetBits int                `toml:"subnet_bits"`
-	Container  []ContainerNetwork `toml:"container"`
+	Container  []ContainerNetwork `toml:"container,omitempty"`
 }
 
 // Bridge is the VCH's private network.
@@ -97,6 +97,16 @@ type Bridge struct {
 type Link struct {
 	Listen  string `toml:"listen"`
 	Address string `toml:"address"`
+}
+
+// LinkAddress is the address of the endpoint VM on the bridge that tethers dial. It is link-local, so
+// that it is the same in every VCH and no address of a container network can clash with it.
+func LinkAddress() netip.Addr { return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: 1}) }
+
+const linkPort = 2380
+
+func linkEndpoint(iface string) string {
+	return netip.AddrPortFrom(LinkAddress().WithZone(iface), linkPort).String()
 }
 
 // Parse decodes text strictly, fills in defaults and validates.
@@ -124,8 +134,8 @@ func (c *Config) SetDefaults() {
 	def(&c.Compute.NamePattern, "{name}-{short}")
 	def(&c.Network.Bridge.Interface, "bridge")
 	def(&c.Network.Bridge.Uplink, "public")
-	def(&c.Link.Listen, "[fe80::1%"+c.Network.Bridge.Interface+"]:2380")
-	def(&c.Link.Address, "[fe80::1]:2380")
+	def(&c.Link.Listen, linkEndpoint(c.Network.Bridge.Interface))
+	def(&c.Link.Address, linkEndpoint(""))
 	if c.Storage.LayerSizeGB == 0 {
 		c.Storage.LayerSizeGB = 8
 	}

@@ -14,10 +14,10 @@ import (
 type ContainerNetwork struct {
 	Name      string       `toml:"name"`
 	Portgroup string       `toml:"portgroup"`
-	Subnet    netip.Prefix `toml:"subnet"` // none: DHCP
-	Gateway   netip.Addr   `toml:"gateway"`
-	IPRanges  []string     `toml:"ip_ranges"` // "10.0.5.0/25" or "10.0.5.10-10.0.5.99"; none: the whole subnet
-	DNS       []netip.Addr `toml:"dns"`
+	Subnet    netip.Prefix `toml:"subnet,omitempty"` // none: DHCP
+	Gateway   netip.Addr   `toml:"gateway,omitempty"`
+	IPRanges  []string     `toml:"ip_ranges,omitempty"` // "10.0.5.0/25" or "10.0.5.10-10.0.5.99"; none: the whole subnet
+	DNS       []netip.Addr `toml:"dns,omitempty"`
 	Firewall  string       `toml:"firewall"`
 }
 
@@ -60,7 +60,7 @@ func (n *Network) validate(bad func(string, string, ...any)) {
 			bad("network.container.portgroup", "is missing for %q", c.Name)
 		}
 		c.validateAddresses(bad)
-		policies := []string{guest.FirewallClosed, guest.FirewallOpen, guest.FirewallOutbound, guest.FirewallPublished, guest.FirewallPeers}
+		policies := guest.FirewallPolicies()
 		if !slices.Contains(policies, c.Firewall) {
 			bad("network.container.firewall", "%q is none of %s", c.Firewall, strings.Join(policies, ", "))
 		}

@@ -4,20 +4,31 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/vmware/govmomi/object"
 
 	"github.com/openvic/vic/sdk/errdef"
-	"github.com/openvic/vic/sdk/storage"
 )
 
 // nfsVersion is what an NFS store is mounted with unless it says otherwise.
 const nfsVersion = "4.1"
 
-// maxVolumeMB is vSphere's largest virtual disk, 62 TB.
-const maxVolumeMB = 62 << 20
+// MaxVolumeMB is vSphere's largest virtual disk, 62 TB.
+const MaxVolumeMB = 62 << 20
+
+// labelRule is what users may call a volume store.
+var labelRule = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,199}$`)
+
+// CheckVolumeStore refuses what cannot be the label of a volume store; ErrInvalid.
+func CheckVolumeStore(label string) error {
+	if !labelRule.MatchString(label) {
+		return fmt.Errorf("%.200q is not a label of 2 to 200 letters, digits, '_', '.' and '-', with a letter or digit first: %w", label, errdef.ErrInvalid)
+	}
+	return nil
+}
 
 // Share is an NFS volume store.
 type Share struct {
@@ -90,8 +101,8 @@ func ParseShare(store string) (s Share, ok bool, err error) {
 func (c *Config) validateVolumes(bad func(string, string, ...any)) {
 	for label, store := range c.Storage.VolumeStores {
 		key := "storage.volume_stores." + label
-		if err := storage.CheckVolumeName(label); err != nil {
-			bad("storage.volume_stores", "%q is not a label of letters, digits, '_', '.' and '-'", label)
+		if err := CheckVolumeStore(label); err != nil {
+			bad("storage.volume_stores", "%v", err)
 			continue
 		}
 		if _, nfs, err := ParseShare(store); nfs {
@@ -105,7 +116,7 @@ func (c *Config) validateVolumes(bad func(string, string, ...any)) {
 			bad(key, "%q is neither a path like \"[datastore1] folder\" nor a share like nfs://host/path", store)
 		}
 	}
-	if n := c.Storage.VolumeSizeMB; n < 1 || n > maxVolumeMB {
-		bad("storage.volume_size_mb", "%d is not between 1 and %d", n, maxVolumeMB)
+	if n := c.Storage.VolumeSizeMB; n < 1 || n > MaxVolumeMB {
+		bad("storage.volume_size_mb", "%d is not between 1 and %d", n, MaxVolumeMB)
 	}
 }

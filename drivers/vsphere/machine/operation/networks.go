@@ -119,9 +119,6 @@ func readRoutes(option, value string, within netip.Prefix) ([]guest.Route, error
 // networkName is what Docker takes as the name of a network.
 var networkName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
-// firewalls are the trust levels of container networks.
-func firewalls() []string { return []string{"closed", "outbound", "peers", "published", "open"} }
-
 // containerNetworks reads the options of containerNetworkFlags; Portgroup is looked up later.
 func containerNetworks(c option.Values) ([]vch.ContainerNetwork, error) {
 	var all []vch.ContainerNetwork
@@ -219,8 +216,8 @@ func readContainerDNS(n *vch.ContainerNetwork, v string) error {
 }
 
 func readContainerFirewall(n *vch.ContainerNetwork, v string) error {
-	if n.Firewall = strings.ToLower(v); !slices.Contains(firewalls(), n.Firewall) {
-		return fmt.Errorf("%q is none of %s", v, strings.Join(firewalls(), ", "))
+	if n.Firewall = strings.ToLower(v); !slices.Contains(guest.FirewallPolicies(), n.Firewall) {
+		return fmt.Errorf("%q is none of %s", v, strings.Join(guest.FirewallPolicies(), ", "))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/certs"
 	"github.com/openvic/vic/drivers/vsphere/machine/option"
@@ -125,7 +126,7 @@ func readLimits(c option.Values, s *vch.Settings) error {
 }
 
 func readVolumeSize(c option.Values, s *vch.Settings) error {
-	const name, most = "default-volume-size", 62 << 20 // vSphere's disks
+	const name, most = "default-volume-size", config.MaxVolumeMB
 	if s.VolumeSizeMB = c.Int64(name); s.VolumeSizeMB < 0 || s.VolumeSizeMB > most {
 		return wrongOption(name, fmt.Sprint(s.VolumeSizeMB), "not a size that a disk can have", fmt.Sprintf("give it a size in MiB, at most %d, or 0 for 1024", most))
 	}

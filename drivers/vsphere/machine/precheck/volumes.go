@@ -3,24 +3,20 @@ package precheck
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"path"
-	"regexp"
 	"strings"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/property"
 	"github.com/vmware/govmomi/vim25/mo"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
 const checkVolumesName = "volume store"
-
-// labelRule is what the storage driver takes as the label of a store.
-const labelRule = `^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`
 
 // checkVolumeStores finds the datastores of the volume stores and checks that they can be written.
 func (c *checker) checkVolumeStores(ctx context.Context) {
@@ -59,15 +55,17 @@ func splitVolumeStore(given, name string) (s vch.VolumeStore, datastore string, 
 		return fmt.Errorf("--volume-store %q: %s: %w", given, why, errdef.ErrInvalid)
 	}
 	i := strings.LastIndex(given, ":")
-	if i < 0 || !regexp.MustCompile(labelRule).MatchString(given[i+1:]) {
+	if i < 0 {
 		return s, "", wrong("it does not end in :label")
 	}
 	place := given[:i]
 	s.Label = given[i+1:]
-	if strings.HasPrefix(place, "nfs://") {
-		u, err := url.Parse(place)
-		if err != nil || u.Host == "" || strings.Trim(u.Path, "/") == "" {
-			return s, "", wrong("host or path is missing")
+	if err := config.CheckVolumeStore(s.Label); err != nil {
+		return s, "", fmt.Errorf("--volume-store %q: it does not end in :label: %w", given, err)
+	}
+	if _, nfs, err := config.ParseShare(place); nfs {
+		if err != nil {
+			return s, "", fmt.Errorf("--volume-store: %w", err)
 		}
 		s.Share = place
 		return s, "", nil

@@ -10,6 +10,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/vmware/govmomi/object"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 )
@@ -32,12 +33,12 @@ type endpointConfig struct {
 
 // readEndpoint is the other way round: it takes apart what json made. ErrUnsupported if the VCH was
 // made by a version that did not record its settings.
-func readEndpoint(r *Record, vm, config string) (*endpointConfig, error) {
+func readEndpoint(r *Record, vm, text string) (*endpointConfig, error) {
 	if len(r.NICs) == 0 {
 		return nil, fmt.Errorf("VCH %s was made by version %s, which did not record its settings: %w", r.Name, r.Version, errdef.ErrUnsupported)
 	}
 	var c guest.Config
-	if err := json.Unmarshal([]byte(config), &c); err != nil || c.Appliance == nil {
+	if err := json.Unmarshal([]byte(text), &c); err != nil || c.Appliance == nil {
 		return nil, fmt.Errorf("the configuration of the endpoint VM cannot be read: %w", errdef.ErrInvalid)
 	}
 	e := &endpointConfig{Record: r, vm: vm, macs: map[string]string{}}
@@ -48,7 +49,7 @@ func readEndpoint(r *Record, vm, config string) (*endpointConfig, error) {
 		switch f.Path {
 		case vicdTOML:
 		case vsphereTOML:
-			var v vsphereConfig
+			var v config.Config
 			if err := toml.Unmarshal(f.Data, &v); err != nil {
 				return nil, fmt.Errorf("%s of the endpoint VM: %w: %w", vsphereTOML, errdef.ErrInvalid, err)
 			}
@@ -132,7 +133,7 @@ func (e *endpointConfig) networks() []guest.Network {
 		g := guest.Network{Name: n.Name, MAC: e.macs[n.Interface], Interface: n.Interface}
 		if n.Interface == RoleBridge {
 			g.Addresses = []netip.Prefix{netip.PrefixFrom(e.Settings.Gateway(), e.Settings.BridgeSubnet().Bits()),
-				netip.MustParsePrefix(linkAddress + "/64")}
+				netip.PrefixFrom(config.LinkAddress(), 64)}
 			all = append(all, g)
 			continue
 		}

@@ -12,11 +12,8 @@ import (
 	"github.com/openvic/vic/sdk/guest"
 )
 
-// Names in the VCH's folder, and of the endpoint's interfaces.
-const (
-	consoleLog  = "console.log"
-	linkAddress = "fe80::1"
-)
+// consoleLog is the file in the VCH's folder that the endpoint's guest prints to.
+const consoleLog = "console.log"
 
 // Plan is a VCH that is about to be made: all names and contents, nothing done yet.
 type Plan struct {

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/openvic/vic/drivers/vsphere/config"
 )
 
 // The files of the endpoint.
@@ -102,98 +104,30 @@ func (e *endpointConfig) vicd() ([]byte, error) {
 // list makes an empty array of nil, which TOML cannot hold.
 func list(s []string) []string { return append([]string{}, s...) }
 
-// vsphereConfig is vsphere.toml; the driver's README explains it.
-type vsphereConfig struct {
-	VCenter struct {
-		URL        string `toml:"url"`
-		User       string `toml:"user"`
-		Password   string `toml:"password"`
-		Thumbprint string `toml:"thumbprint"`
-	} `toml:"vcenter"`
-	VCH struct {
-		Name       string `toml:"name"`
-		Datacenter string `toml:"datacenter"`
-		Pool       string `toml:"pool"`
-		PoolType   string `toml:"pool_type"`
-		Folder     string `toml:"folder"`
-		EndpointVM string `toml:"endpoint_vm"`
-	} `toml:"vch"`
-	Storage struct {
-		ImageStore   string            `toml:"image_store"`
-		LayerSizeGB  int64             `toml:"layer_size_gb"`
-		VolumeStores map[string]string `toml:"volume_stores"`
-		VolumeSizeMB int64             `toml:"volume_size_mb,omitempty"`
-	} `toml:"storage"`
-	Compute struct {
-		BootstrapISO string `toml:"bootstrap_iso"`
-		NamePattern  string `toml:"name_pattern"`
-		Datastore    string `toml:"datastore"`
-		Cluster      string `toml:"cluster,omitempty"`
-		VMGroup      string `toml:"vm_group,omitempty"`
-	} `toml:"compute"`
-	Network struct {
-		Pools     []netip.Prefix     `toml:"pools,omitempty"`
-		Bits      int                `toml:"subnet_bits,omitempty"`
-		Bridge    bridgeConfig       `toml:"bridge"`
-		Container []containerNetwork `toml:"container,omitempty"`
-	} `toml:"network"`
-	Link struct {
-		Listen  string `toml:"listen"`
-		Address string `toml:"address"`
-	} `toml:"link"`
-}
-
-type containerNetwork struct {
-	Name      string       `toml:"name"`
-	Portgroup string       `toml:"portgroup"`
-	Subnet    netip.Prefix `toml:"subnet,omitempty"`
-	Gateway   netip.Addr   `toml:"gateway,omitempty"`
-	Ranges    []string     `toml:"ip_ranges,omitempty"`
-	DNS       []netip.Addr `toml:"dns,omitempty"`
-	Firewall  string       `toml:"firewall,omitempty"`
-}
-
-type bridgeConfig struct {
-	Portgroup string       `toml:"portgroup"`
-	Subnet    netip.Prefix `toml:"subnet"`
-	Gateway   netip.Addr   `toml:"gateway"`
-	Interface string       `toml:"interface"`
-	Uplink    string       `toml:"uplink"`
-}
-
-// vsphere fills in vsphere.toml.
+// vsphere fills in vsphere.toml, the driver's configuration.
 func (e *endpointConfig) vsphere() ([]byte, error) {
-	var c vsphereConfig
 	s := e.Settings
-	c.VCenter.URL, c.VCenter.Thumbprint = e.url, e.thumbprint
-	c.VCenter.User, c.VCenter.Password = e.login.User, e.login.Password
-	c.VCH.Name = e.Name
-	c.VCH.Datacenter = e.Datacenter
-	c.VCH.Pool, c.VCH.PoolType = e.Pool, e.PoolType
-	c.VCH.Folder = e.VMFolder
-	c.VCH.EndpointVM = e.vm
-	c.Storage.ImageStore, c.Storage.LayerSizeGB = e.ImageStore, s.LayerSizeGB
-	c.Storage.VolumeStores, c.Storage.VolumeSizeMB = e.VolumeStores, s.VolumeSizeMB
-	c.Compute.BootstrapISO = e.inFolder(e.BootstrapISO)
-	c.Compute.NamePattern = "{name}-{short}"
-	if s.NamePattern != "" {
-		c.Compute.NamePattern = s.NamePattern
+	c := config.Config{
+		VCenter: config.VCenter{URL: e.url, User: e.login.User, Password: e.login.Password, Thumbprint: e.thumbprint},
+		VCH: config.VCH{Name: e.Name, Datacenter: e.Datacenter, Pool: e.Pool, PoolType: e.PoolType,
+			Folder: e.VMFolder, EndpointVM: e.vm},
+		Storage: config.Storage{ImageStore: e.ImageStore, LayerSizeGB: s.LayerSizeGB,
+			VolumeStores: e.VolumeStores, VolumeSizeMB: s.VolumeSizeMB},
+		Compute: config.Compute{BootstrapISO: e.inFolder(e.BootstrapISO), NamePattern: s.NamePattern, Datastore: e.Datastore},
+		Network: config.Network{Bridge: config.Bridge{Portgroup: e.Bridge, Subnet: s.BridgeSubnet(), Gateway: s.Gateway(),
+			Interface: RoleBridge, Uplink: RolePublic}},
 	}
-	c.Compute.Datastore = e.Datastore
 	if e.VMGroup != "" {
 		c.Compute.Cluster, c.Compute.VMGroup = e.Cluster, e.VMGroup
 	}
-	c.Network.Bridge = bridgeConfig{Portgroup: e.Bridge, Subnet: s.BridgeSubnet(),
-		Gateway: s.Gateway(), Interface: RoleBridge, Uplink: RolePublic}
 	if s.BridgeWidth > 0 {
-		c.Network.Pools, c.Network.Bits = []netip.Prefix{s.BridgeRange.Masked()}, s.BridgeWidth
+		c.Network.Pools, c.Network.SubnetBits = []netip.Prefix{s.BridgeRange.Masked()}, s.BridgeWidth
 	}
 	for _, n := range s.ContainerNetworks {
-		c.Network.Container = append(c.Network.Container, containerNetwork{Name: n.Name, Portgroup: n.Portgroup, Subnet: n.Subnet,
-			Gateway: n.Gateway, Ranges: n.Ranges, DNS: n.DNS, Firewall: n.Firewall})
+		c.Network.Container = append(c.Network.Container, config.ContainerNetwork{Name: n.Name, Portgroup: n.Portgroup, Subnet: n.Subnet,
+			Gateway: n.Gateway, IPRanges: n.Ranges, DNS: n.DNS, Firewall: n.Firewall})
 	}
-	c.Link.Listen = "[" + linkAddress + "%" + RoleBridge + "]:2380"
-	c.Link.Address = "[" + linkAddress + "]:2380"
+	c.SetDefaults()
 	return encode(c)
 }
 
