@@ -6,6 +6,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/parsers"
+	"github.com/docker/go-units"
 
 	"github.com/openvic/vic/core/engine"
 	"github.com/openvic/vic/sdk/guest"
@@ -97,4 +98,32 @@ func limits(r *container.Resources) guest.Limits {
 		l.Pids = max(*r.PidsLimit, 0)
 	}
 	return l
+}
+
+// policy reads --restart.
+func policy(p container.RestartPolicy) guest.Restart {
+	return guest.Restart{Policy: guest.PolicyName(p.Name), Max: p.MaximumRetryCount}
+}
+
+// rlimits reads --ulimit; the numbers are Linux's.
+func rlimits(limits []*units.Ulimit) ([]guest.Rlimit, error) {
+	numbers := map[string]int{"cpu": 0, "fsize": 1, "data": 2, "stack": 3, "core": 4, "rss": 5, "nproc": 6, "nofile": 7, "memlock": 8,
+		"locks": 10, "sigpending": 11, "msgqueue": 12, "nice": 13, "rtprio": 14, "rttime": 15}
+	var all []guest.Rlimit
+	for _, l := range limits {
+		n, ok := numbers[l.Name]
+		if !ok {
+			return nil, invalid("invalid ulimit type: %s", l.Name)
+		}
+		all = append(all, guest.Rlimit{Resource: n, Soft: rlimit(l.Soft), Hard: rlimit(l.Hard)})
+	}
+	return all, nil
+}
+
+// rlimit turns -1 into the kernel's "unlimited".
+func rlimit(n int64) uint64 {
+	if n < 0 {
+		return math.MaxUint64
+	}
+	return uint64(n)
 }

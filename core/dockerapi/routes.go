@@ -21,8 +21,8 @@ type Route struct {
 
 // Routes lists the routes that New serves, in the order in which they match.
 func Routes(o Options) ([]Route, error) {
-	known := map[string]note{}
-	for _, n := range notes() {
+	known := map[string]routeNote{}
+	for _, n := range routeNotes() {
 		if _, twice := known[n.route]; twice {
 			return nil, fmt.Errorf("two notes about route %s: %w", n.route, errdef.ErrExists)
 		}

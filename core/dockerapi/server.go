@@ -132,14 +132,4 @@ func forward(ctx context.Context, hub *event.Hub, log *dockerevents.Events, cs *
 	context.AfterFunc(ctx, cancel)
 }
 
-// statusMiddleware gives our errors their classes where a handler returned them bare, and tells
-// what Docker's decoder would silently drop.
-type statusMiddleware struct{}
-
-func (statusMiddleware) WrapHandler(next func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error) func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
-	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
-		return wrap(next(ctx, w, r, vars))
-	}
-}
-
 func trimSlash(name string) string { return strings.TrimPrefix(name, "/") }

@@ -49,7 +49,12 @@ func TestMain(m *testing.M) {
 
 func serveAPI(t *testing.T) *api {
 	t.Helper()
-	a := &api{t: t, world: enginetest.New(t)}
+	return serveWorld(t, enginetest.New(t))
+}
+
+func serveWorld(t *testing.T, w *enginetest.World) *api {
+	t.Helper()
+	a := &api{t: t, world: w}
 	e, hub, _ := a.world.Engine()
 	a.engine = e
 	ctx, cancel := context.WithCancel(context.Background())

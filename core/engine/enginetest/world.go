@@ -41,6 +41,8 @@ type World struct {
 	Authority *link.Authority
 	// MaxContainers is for the engines that are made from now on.
 	MaxContainers int
+	// Drivers replaces what engines see of the platform, for a test that stands between; nil: nothing does.
+	Drivers func(compute.Driver, storage.Driver, network.Driver) (compute.Driver, storage.Driver, network.Driver)
 
 	t       testing.TB
 	mu      sync.Mutex
@@ -76,7 +78,15 @@ func (w *World) Engine() (e *engine.Engine, hub *event.Hub, stop func()) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	hub = &event.Hub{}
-	e, err := engine.New(ctx, engine.Options{Compute: hookedCompute{w.Compute, w}, Storage: hookedStorage{w.Storage, w}, Network: hookedNetwork{w.Network, w}, Images: hookedImages{w.Images, w},
+	var (
+		vms   compute.Driver = hookedCompute{w.Compute, w}
+		disks storage.Driver = hookedStorage{w.Storage, w}
+		nets  network.Driver = hookedNetwork{w.Network, w}
+	)
+	if w.Drivers != nil {
+		vms, disks, nets = w.Drivers(vms, disks, nets)
+	}
+	e, err := engine.New(ctx, engine.Options{Compute: vms, Storage: disks, Network: nets, Images: hookedImages{w.Images, w},
 		Authority: w.Authority, Events: hub, Limits: engine.Limits{DefaultMemoryMB: 256, MaxContainers: w.MaxContainers}, Names: func(n int) string { return fmt.Sprintf("made_up%d", n) }})
 	if err != nil {
 		w.t.Fatal(err)

@@ -61,3 +61,13 @@ func webSocket(r *http.Request) bool {
 	return strings.EqualFold(h.Get("Upgrade"), "websocket") && strings.Contains(strings.ToLower(h.Get("Connection")), "upgrade") &&
 		h.Get("Sec-WebSocket-Key") != "" && h.Get("Sec-WebSocket-Version") == "13"
 }
+
+// statusMiddleware gives our errors their classes where a handler returned them bare, and tells
+// what Docker's decoder would silently drop.
+type statusMiddleware struct{}
+
+func (statusMiddleware) WrapHandler(next func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error) func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
+	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
+		return wrap(next(ctx, w, r, vars))
+	}
+}

@@ -14,8 +14,8 @@ import (
 	"github.com/openvic/vic/core/engine"
 )
 
-// filter decides what docker ps shows, with the meanings that Docker's daemon gives its filters.
-type filter struct {
+// listFilter decides what docker ps shows, with the meanings that Docker's daemon gives its filters.
+type listFilter struct {
 	args            filters.Args
 	all             []engine.Container // newest first
 	opts            *container.ListOptions
@@ -35,11 +35,11 @@ func filterNames() map[string]bool {
 	return m
 }
 
-func (b *containers) newFilter(ctx context.Context, o *container.ListOptions) (*filter, error) {
+func (b *containers) newFilter(ctx context.Context, o *container.ListOptions) (*listFilter, error) {
 	if err := o.Filters.Validate(filterNames()); err != nil {
 		return nil, err
 	}
-	f := &filter{args: o.Filters, all: b.opts.Engine.List(), opts: o}
+	f := &listFilter{args: o.Filters, all: b.opts.Engine.List(), opts: o}
 	steps := []func() error{f.readExited, f.readStates, f.readOrder, f.readIDs, f.readPorts}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -50,7 +50,7 @@ func (b *containers) newFilter(ctx context.Context, o *container.ListOptions) (*
 	return f, nil
 }
 
-func (f *filter) readExited() error {
+func (f *listFilter) readExited() error {
 	for _, v := range f.args.Get("exited") {
 		n, err := strconv.Atoi(v)
 		if err != nil {
@@ -61,7 +61,7 @@ func (f *filter) readExited() error {
 	return nil
 }
 
-func (f *filter) readStates() error {
+func (f *listFilter) readStates() error {
 	for _, v := range f.args.Get("status") {
 		if err := container.ValidateContainerState(v); err != nil {
 			return invalid("invalid filter 'status=%s': %v", v, err)
@@ -78,7 +78,7 @@ func (f *filter) readStates() error {
 }
 
 // readOrder finds the containers of before= and since=.
-func (f *filter) readOrder() error {
+func (f *listFilter) readOrder() error {
 	find := func(key string) (string, error) {
 		id := ""
 		for _, v := range f.args.Get(key) {
@@ -102,7 +102,7 @@ func (f *filter) readOrder() error {
 }
 
 // byPrefix returns the one container whose ID begins so; -1 for none or several.
-func (f *filter) byPrefix(prefix string) int {
+func (f *listFilter) byPrefix(prefix string) int {
 	found := -1
 	for i, c := range f.all {
 		if strings.HasPrefix(c.ID, prefix) && prefix != "" {
@@ -115,7 +115,7 @@ func (f *filter) byPrefix(prefix string) int {
 	return found
 }
 
-func (f *filter) readIDs() error {
+func (f *listFilter) readIDs() error {
 	ids := f.args.Get("id")
 	if len(ids) == 0 {
 		return nil
@@ -129,7 +129,7 @@ func (f *filter) readIDs() error {
 	return nil
 }
 
-func (f *filter) readPorts() (err error) {
+func (f *listFilter) readPorts() (err error) {
 	if f.publish, err = portFilter("publish", f.args.Get("publish")); err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (f *filter) readPorts() (err error) {
 	return err
 }
 
-func (f *filter) readAncestors(ctx context.Context, images Images) {
+func (f *listFilter) readAncestors(ctx context.Context, images Images) {
 	if !f.args.Contains("ancestor") {
 		return
 	}
@@ -150,7 +150,7 @@ func (f *filter) readAncestors(ctx context.Context, images Images) {
 }
 
 // includes says whether a container is shown, and whether to stop looking.
-func (f *filter) includes(s *container.Summary, c *engine.Container) (take, stop bool) {
+func (f *listFilter) includes(s *container.Summary, c *engine.Container) (take, stop bool) {
 	if f.before != "" { // only what is older
 		if c.ID == f.before {
 			f.before = ""
@@ -173,7 +173,7 @@ func (f *filter) includes(s *container.Summary, c *engine.Container) (take, stop
 	return true, false
 }
 
-func (f *filter) matches(s *container.Summary, c *engine.Container) bool {
+func (f *listFilter) matches(s *container.Summary, c *engine.Container) bool {
 	a := f.args
 	isTask, _ := a.GetBoolOrDefault("is-task", false)
 	switch {
@@ -195,11 +195,11 @@ func (f *filter) matches(s *container.Summary, c *engine.Container) bool {
 	return false
 }
 
-func (f *filter) matchesExit(c *engine.Container) bool {
+func (f *listFilter) matchesExit(c *engine.Container) bool {
 	return !c.State.Running() && !c.State.Started.IsZero() && slices.Contains(f.exited, c.State.ExitCode)
 }
 
-func (f *filter) matchesNetwork(c *engine.Container) bool {
+func (f *listFilter) matchesNetwork(c *engine.Container) bool {
 	for _, v := range f.args.Get("network") {
 		for _, n := range c.Networks {
 			if n.Name == v || strings.HasPrefix(n.NetworkID, v) {
@@ -210,7 +210,7 @@ func (f *filter) matchesNetwork(c *engine.Container) bool {
 	return false
 }
 
-func (f *filter) matchesPort(s *container.Summary) bool {
+func (f *listFilter) matchesPort(s *container.Summary) bool {
 	for _, p := range s.Ports {
 		if f.publish[nat.Port(fmt.Sprintf("%d/%s", p.PublicPort, p.Type))] || f.expose[nat.Port(fmt.Sprintf("%d/%s", p.PrivatePort, p.Type))] {
 			return true

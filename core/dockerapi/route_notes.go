@@ -2,18 +2,18 @@ package dockerapi
 
 import "slices"
 
-// note is what a route's code does not say. Whether it works stands here for no route: the page
+// routeNote is what a route's code does not say. Whether it works stands here for no route: the page
 // docs/docker-api.md is made by calling each (routes_test.go), and a refusal's reason is its answer.
-type note struct{ route, since, command, difference string }
+type routeNote struct{ route, since, command, difference string }
 
-func notes() []note {
+func routeNotes() []routeNote {
 	return slices.Concat(containerNotes(), execNotes(), imageNotes(), networkNotes(), volumeNotes(), systemNotes(), buildNotes(), pluginNotes(), swarmNotes())
 }
 
 const inVM = "the container is a VM: "
 
-func containerNotes() []note {
-	return []note{
+func containerNotes() []routeNote {
+	return []routeNote{
 		{"HEAD /containers/{name:.*}/archive", "1.24", "docker cp", ""},
 		{"GET /containers/json", "1.24", "docker ps", ""},
 		{"GET /containers/{name:.*}/export", "1.24", "docker export", ""},
@@ -46,8 +46,8 @@ func containerNotes() []note {
 	}
 }
 
-func execNotes() []note {
-	return []note{
+func execNotes() []routeNote {
+	return []routeNote{
 		{"POST /containers/{name:.*}/exec", "1.24", "docker exec", ""},
 		{"GET /exec/{id:.*}/json", "1.24", "docker exec", inVM + "Pid is the process's in its own VM"},
 		{"POST /exec/{name:.*}/start", "1.24", "docker exec", ""},
@@ -55,9 +55,9 @@ func execNotes() []note {
 	}
 }
 
-func imageNotes() []note {
+func imageNotes() []routeNote {
 	const store = "IDs are manifest digests, as with dockerd's containerd image store"
-	return []note{
+	return []routeNote{
 		{"GET /images/json", "1.24", "docker images", store},
 		{"GET /images/search", "1.24", "docker search", ""},
 		{"GET /images/get", "1.24", "docker save", ""},
@@ -74,8 +74,8 @@ func imageNotes() []note {
 	}
 }
 
-func networkNotes() []note {
-	return []note{
+func networkNotes() []routeNote {
+	return []routeNote{
 		{"GET /networks", "1.24", "docker network ls", "there is no network host; container networks are of driver external"},
 		{"GET /networks/", "1.24", "docker network ls", ""},
 		{"GET /networks/{id:.+}", "1.24", "docker network inspect", ""},
@@ -87,8 +87,8 @@ func networkNotes() []note {
 	}
 }
 
-func volumeNotes() []note {
-	return []note{
+func volumeNotes() []routeNote {
+	return []routeNote{
 		{"GET /volumes", "1.24", "docker volume ls", ""},
 		{"GET /volumes/{name:.*}", "1.24", "docker volume inspect", ""},
 		{"POST /volumes/create", "1.24", "docker volume create", ""},
@@ -98,9 +98,9 @@ func volumeNotes() []note {
 	}
 }
 
-func systemNotes() []note {
-	debug := func(path string) note { return note{"GET /debug/" + path, "", "", ""} }
-	return []note{
+func systemNotes() []routeNote {
+	debug := func(path string) routeNote { return routeNote{"GET /debug/" + path, "", "", ""} }
+	return []routeNote{
 		{"OPTIONS /{anyroute:.*}", "1.24", "", ""},
 		{"GET /_ping", "1.24", "", ""},
 		{"HEAD /_ping", "1.40", "", ""},
@@ -113,8 +113,8 @@ func systemNotes() []note {
 	}
 }
 
-func buildNotes() []note {
-	return []note{
+func buildNotes() []routeNote {
+	return []routeNote{
 		{"POST /build", "1.24", "docker build", ""},
 		{"POST /build/prune", "1.31", "docker builder prune, docker system prune", "there is no build cache here: nothing is removed; docker buildx prune empties a builder's own"},
 		{"POST /build/cancel", "", "docker build", ""},
@@ -123,8 +123,8 @@ func buildNotes() []note {
 	}
 }
 
-func pluginNotes() []note {
-	return []note{
+func pluginNotes() []routeNote {
+	return []routeNote{
 		{"GET /plugins", "1.24", "docker plugin ls", "the list is always empty: `vic plugin` shows the VCH's own plugins"},
 		{"GET /plugins/{name:.*}/json", "1.25", "docker plugin inspect", ""},
 		{"GET /plugins/privileges", "1.25", "docker plugin install", ""},
@@ -139,8 +139,8 @@ func pluginNotes() []note {
 	}
 }
 
-func swarmNotes() []note {
-	return []note{
+func swarmNotes() []routeNote {
+	return []routeNote{
 		{"POST /swarm/init", "1.24", "docker swarm init", ""},
 		{"POST /swarm/join", "1.24", "docker swarm join", ""},
 		{"POST /swarm/leave", "1.24", "docker swarm leave", ""},

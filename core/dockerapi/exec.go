@@ -2,91 +2,16 @@ package dockerapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"strconv"
 
 	"github.com/docker/docker/api/types/backend"
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/daemon/logger"
 	"github.com/docker/docker/errdefs"
-	"github.com/docker/docker/pkg/stdcopy"
-	"github.com/moby/term"
 
 	"github.com/openvic/vic/core/engine"
 	"github.com/openvic/vic/sdk/guest"
 )
-
-// defaultDetachKeys are Docker's: ctrl-p, ctrl-q.
-func defaultDetachKeys() []byte { return []byte{16, 17} }
-
-func detachKeys(keys string) ([]byte, error) {
-	if keys == "" {
-		return defaultDetachKeys(), nil
-	}
-	b, err := term.ToBytes(keys)
-	if err != nil {
-		return nil, invalid("Invalid detach keys (%s) provided", keys)
-	}
-	return b, nil
-}
-
-// escaped watches a terminal's input for the detach keys.
-type escaped struct{ r io.Reader }
-
-func newEscaped(r io.Reader, keys []byte) io.Reader { return escaped{term.NewEscapeProxy(r, keys)} }
-
-func (e escaped) Read(p []byte) (int, error) {
-	n, err := e.r.Read(p)
-	var esc term.EscapeError
-	if errors.As(err, &esc) {
-		err = engine.ErrDetached
-	}
-	return n, err
-}
-
-// ContainerAttach connects a client with a container's streams.
-func (b *containers) ContainerAttach(name string, req *backend.ContainerAttachConfig) error {
-	keys, err := detachKeys(req.DetachKeys)
-	if err != nil {
-		return err
-	}
-	s, err := b.opts.Engine.OpenSession(name)
-	if err != nil {
-		return wrap(err)
-	}
-	defer s.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	mux := !s.TTY && req.MuxStreams
-	in, out, errOut, err := req.GetStreams(mux, cancel)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	if mux {
-		out, errOut = stdcopy.NewStdWriter(out, stdcopy.Stdout), stdcopy.NewStdWriter(errOut, stdcopy.Stderr)
-	}
-	st := engine.Streams{Logs: req.Logs, Stream: req.Stream}
-	if req.UseStdin {
-		st.Stdin = in
-		if s.TTY {
-			st.Stdin = newEscaped(in, keys)
-		}
-	}
-	if req.UseStdout {
-		st.Stdout = out
-	}
-	if req.UseStderr {
-		st.Stderr = errOut
-	}
-	if err := s.Run(ctx, st); err != nil && ctx.Err() == nil {
-		_, _ = fmt.Fprintln(out, "Error attaching:", err) // as Docker does: the status is sent already
-	}
-	return nil
-}
 
 // ContainerExecCreate prepares a process.
 func (b *containers) ContainerExecCreate(name string, o *container.ExecOptions) (string, error) {
@@ -187,65 +112,4 @@ func (b *containers) ContainerExecResize(ctx context.Context, id string, height,
 func (b *containers) ExecExists(id string) (bool, error) {
 	err := b.opts.Engine.CheckExec(id)
 	return err == nil, wrap(err)
-}
-
-// ContainerLogs streams what a container wrote.
-func (b *containers) ContainerLogs(ctx context.Context, name string, o *container.LogsOptions) (<-chan *backend.LogMessage, bool, error) {
-	c, err := b.opts.Engine.Get(name)
-	if err != nil {
-		return nil, false, wrap(err)
-	}
-	if b.definition(&c).HostConfig.LogConfig.Type == noLogDriver {
-		return nil, false, logger.ErrReadLogsNotSupported{}
-	}
-	lo, err := logQuery(o)
-	if err != nil {
-		return nil, false, err
-	}
-	var attrs []backend.LogAttr
-	if o.Details {
-		attrs = b.detailsOf(&c)
-	}
-	out := make(chan *backend.LogMessage, 64)
-	go func() {
-		defer close(out)
-		err := b.opts.Engine.Logs(ctx, c.ID, lo, func(l engine.LogLine) error {
-			return send(ctx, out, &backend.LogMessage{Line: l.Data, Source: sourceOf(l), Timestamp: l.Time, Attrs: attrs})
-		})
-		if err != nil && ctx.Err() == nil {
-			_ = send(ctx, out, &backend.LogMessage{Err: err})
-		}
-	}()
-	return out, c.Process.TTY, nil
-}
-
-func send(ctx context.Context, out chan<- *backend.LogMessage, m *backend.LogMessage) error {
-	select {
-	case out <- m:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func sourceOf(l engine.LogLine) string {
-	if l.Stderr {
-		return "stderr"
-	}
-	return "stdout"
-}
-
-func logQuery(o *container.LogsOptions) (engine.LogOptions, error) {
-	q := engine.LogOptions{Stdout: o.ShowStdout, Stderr: o.ShowStderr, Follow: o.Follow, Tail: -1}
-	if n, err := strconv.Atoi(o.Tail); err == nil && n >= 0 {
-		q.Tail = n
-	}
-	var err error
-	if q.Since, err = parseTime(o.Since); err != nil {
-		return q, invalid("invalid value for \"since\": %v", err)
-	}
-	if q.Until, err = parseTime(o.Until); err != nil {
-		return q, invalid("invalid value for \"until\": %v", err)
-	}
-	return q, nil
 }

@@ -1,23 +1,27 @@
 package dockerapi
 
 import (
+	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 	volumemounts "github.com/docker/docker/volume/mounts"
+	sysmount "github.com/moby/sys/mount"
 
 	"github.com/openvic/vic/core/engine"
+	"github.com/openvic/vic/sdk/guest"
 )
 
 // whyNoBinds is the answer to those who ask for a path of dockerd's host.
 const whyNoBinds = "bind mounts (host paths) are not possible, since containers are VMs of their own: " +
 	"use a volume (docker volume create), or docker cp"
 
-// mounting gathers a container's mounts by target, in the order in which dockerd does: later ones
+// mountReader gathers a container's mounts by target, in the order in which dockerd does: later ones
 // take the place of those from other containers.
-type mounting struct {
+type mountReader struct {
 	parser volumemounts.Parser
 	engine *engine.Engine
 	tmpfs  map[string]string
@@ -27,7 +31,7 @@ type mounting struct {
 
 // mountsOf reads -v, --mount, --volumes-from and the volumes of the image.
 func (b *containers) mountsOf(cfg *container.Config, hc *container.HostConfig) ([]engine.MountRequest, error) {
-	m := &mounting{parser: volumemounts.NewLinuxParser(), engine: b.opts.Engine, tmpfs: hc.Tmpfs, taken: map[string]bool{}}
+	m := &mountReader{parser: volumemounts.NewLinuxParser(), engine: b.opts.Engine, tmpfs: hc.Tmpfs, taken: map[string]bool{}}
 	for _, spec := range hc.VolumesFrom {
 		if err := m.from(spec); err != nil {
 			return nil, err
@@ -55,7 +59,7 @@ func (b *containers) mountsOf(cfg *container.Config, hc *container.HostConfig) (
 }
 
 // spec reads one --mount.
-func (m *mounting) spec(spec mount.Mount) error {
+func (m *mountReader) spec(spec mount.Mount) error {
 	switch spec.Type {
 	case mount.TypeBind:
 		return refused("option --mount type=bind,source="+spec.Source, whyNoBinds)
@@ -82,7 +86,7 @@ func (m *mounting) spec(spec mount.Mount) error {
 	return m.add(p, "--mount type="+string(spec.Type)+",target="+spec.Target)
 }
 
-func (m *mounting) add(p *volumemounts.MountPoint, option string) error {
+func (m *mountReader) add(p *volumemounts.MountPoint, option string) error {
 	if p.Type != mount.TypeVolume {
 		return refused("option "+option, whyNoBinds)
 	}
@@ -108,12 +112,12 @@ func (m *mounting) add(p *volumemounts.MountPoint, option string) error {
 }
 
 // put adds a mount in the place of one with the same target.
-func (m *mounting) put(r engine.MountRequest) {
+func (m *mountReader) put(r engine.MountRequest) {
 	m.all = append(slices.DeleteFunc(m.all, func(o engine.MountRequest) bool { return o.Target == r.Target }), r)
 }
 
 // from takes over the volumes of another container.
-func (m *mounting) from(spec string) error {
+func (m *mountReader) from(spec string) error {
 	ref, mode, err := m.parser.ParseVolumesFrom(spec)
 	if err != nil {
 		return invalid("%v", err)
@@ -129,7 +133,7 @@ func (m *mounting) from(spec string) error {
 }
 
 // image gives the volumes that an image declares a place, unless there is something already.
-func (m *mounting) image(declared map[string]struct{}) {
+func (m *mountReader) image(declared map[string]struct{}) {
 	var targets []string
 	for t := range declared {
 		targets = append(targets, path.Clean(t))
@@ -163,4 +167,56 @@ func usesVolume(c *engine.Container, refs []string) bool {
 	return slices.ContainsFunc(c.Mounts, func(p engine.MountPoint) bool {
 		return slices.Contains(refs, p.Volume) || slices.Contains(refs, p.Target)
 	})
+}
+
+// tmpfs reads --tmpfs and --mount type=tmpfs.
+func tmpfs(hc *container.HostConfig) ([]guest.Tmpfs, error) {
+	var all []guest.Tmpfs
+	add := func(target, options string) error {
+		switch {
+		case !path.IsAbs(target):
+			return invalid("invalid mount path: '%s' mount path must be absolute", target)
+		case path.Clean(target) == "/":
+			return invalid("invalid specification: destination can't be '/'")
+		}
+		words := []string{"noexec", "nosuid", "nodev"}
+		if options != "" {
+			words = append(words, strings.Split(options, ",")...)
+		}
+		merged, err := sysmount.MergeTmpfsOptions(words)
+		if err != nil {
+			return invalid("%v", err)
+		}
+		all = append(all, guest.Tmpfs{Target: path.Clean(target), Options: merged})
+		return nil
+	}
+	for _, target := range slices.Sorted(maps.Keys(hc.Tmpfs)) {
+		if err := add(target, hc.Tmpfs[target]); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range hc.Mounts {
+		if m.Type != mount.TypeTmpfs {
+			continue
+		}
+		options, err := volumemounts.NewLinuxParser().ConvertTmpfsOptions(m.TmpfsOptions, m.ReadOnly)
+		if err != nil {
+			return nil, invalid("%v", err)
+		}
+		if err := add(m.Target, options); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// tmpfsPoints are the tmpfs of --mount, as inspect shows them; those of --tmpfs stand in HostConfig.
+func tmpfsPoints(hc *container.HostConfig) []container.MountPoint {
+	var out []container.MountPoint
+	for _, m := range hc.Mounts {
+		if m.Type == mount.TypeTmpfs {
+			out = append(out, container.MountPoint{Type: mount.TypeTmpfs, Destination: path.Clean(m.Target), RW: !m.ReadOnly})
+		}
+	}
+	return out
 }

@@ -2,18 +2,10 @@ package dockerapi
 
 import (
 	"fmt"
-	"maps"
-	"math"
-	"path"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/mount"
-	volumemounts "github.com/docker/docker/volume/mounts"
-	"github.com/docker/go-units"
-	sysmount "github.com/moby/sys/mount"
 
 	"github.com/openvic/vic/core/engine"
 	"github.com/openvic/vic/sdk/guest"
@@ -42,10 +34,6 @@ func confine(cfg *container.Config, hc *container.HostConfig, req *engine.Create
 		req.CPUs = n
 	}
 	return nil
-}
-
-func policy(p container.RestartPolicy) guest.Restart {
-	return guest.Restart{Policy: guest.PolicyName(p.Name), Max: p.MaximumRetryCount}
 }
 
 // security reads capabilities, --privileged and --security-opt.
@@ -109,79 +97,4 @@ func securityWarnings(hc *container.HostConfig) []string {
 		}
 	}
 	return w
-}
-
-// tmpfs reads --tmpfs and --mount type=tmpfs.
-func tmpfs(hc *container.HostConfig) ([]guest.Tmpfs, error) {
-	var all []guest.Tmpfs
-	add := func(target, options string) error {
-		switch {
-		case !path.IsAbs(target):
-			return invalid("invalid mount path: '%s' mount path must be absolute", target)
-		case path.Clean(target) == "/":
-			return invalid("invalid specification: destination can't be '/'")
-		}
-		words := []string{"noexec", "nosuid", "nodev"}
-		if options != "" {
-			words = append(words, strings.Split(options, ",")...)
-		}
-		merged, err := sysmount.MergeTmpfsOptions(words)
-		if err != nil {
-			return invalid("%v", err)
-		}
-		all = append(all, guest.Tmpfs{Target: path.Clean(target), Options: merged})
-		return nil
-	}
-	for _, target := range slices.Sorted(maps.Keys(hc.Tmpfs)) {
-		if err := add(target, hc.Tmpfs[target]); err != nil {
-			return nil, err
-		}
-	}
-	for _, m := range hc.Mounts {
-		if m.Type != mount.TypeTmpfs {
-			continue
-		}
-		options, err := volumemounts.NewLinuxParser().ConvertTmpfsOptions(m.TmpfsOptions, m.ReadOnly)
-		if err != nil {
-			return nil, invalid("%v", err)
-		}
-		if err := add(m.Target, options); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
-}
-
-// tmpfsPoints are the tmpfs of --mount, as inspect shows them; those of --tmpfs stand in HostConfig.
-func tmpfsPoints(hc *container.HostConfig) []container.MountPoint {
-	var out []container.MountPoint
-	for _, m := range hc.Mounts {
-		if m.Type == mount.TypeTmpfs {
-			out = append(out, container.MountPoint{Type: mount.TypeTmpfs, Destination: path.Clean(m.Target), RW: !m.ReadOnly})
-		}
-	}
-	return out
-}
-
-// rlimits reads --ulimit; the numbers are Linux's.
-func rlimits(limits []*units.Ulimit) ([]guest.Rlimit, error) {
-	numbers := map[string]int{"cpu": 0, "fsize": 1, "data": 2, "stack": 3, "core": 4, "rss": 5, "nproc": 6, "nofile": 7, "memlock": 8,
-		"locks": 10, "sigpending": 11, "msgqueue": 12, "nice": 13, "rtprio": 14, "rttime": 15}
-	var all []guest.Rlimit
-	for _, l := range limits {
-		n, ok := numbers[l.Name]
-		if !ok {
-			return nil, invalid("invalid ulimit type: %s", l.Name)
-		}
-		all = append(all, guest.Rlimit{Resource: n, Soft: rlimit(l.Soft), Hard: rlimit(l.Hard)})
-	}
-	return all, nil
-}
-
-// rlimit turns -1 into the kernel's "unlimited".
-func rlimit(n int64) uint64 {
-	if n < 0 {
-		return math.MaxUint64
-	}
-	return uint64(n)
 }
