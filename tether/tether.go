@@ -12,6 +12,7 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/sysfs"
 	"github.com/openvic/vic/tether/appliance"
 	"github.com/openvic/vic/tether/clock"
 	"github.com/openvic/vic/tether/container"
@@ -37,7 +38,7 @@ type boot struct {
 	version string
 	log     *slog.Logger
 	trace   *kernel.Trace
-	events  *kernel.Events
+	events  *sysfs.Events
 	modules *kernel.Modules
 	keys    rpci.Keys
 	clock   *clock.Keeper
@@ -58,7 +59,7 @@ func (b *boot) run(ctx context.Context) error {
 			b.log.Warn("timers stay exact, and cost more", "err", err)
 		}
 	}
-	if b.events, err = kernel.NewEvents(ctx); err != nil {
+	if b.events, err = sysfs.Subscribe(ctx); err != nil {
 		return err
 	}
 	b.trace.Step("events subscribed")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/sysfs"
 	"github.com/openvic/vic/tether/disk"
 	"github.com/openvic/vic/tether/kernel"
 	"github.com/openvic/vic/tether/netcfg"
@@ -32,7 +33,7 @@ const (
 // Machine is the VM.
 type Machine struct {
 	Keys    rpci.Keys
-	Events  *kernel.Events
+	Events  *sysfs.Events
 	Modules *kernel.Modules
 	Reaper  *spawn.Reaper
 	Log     *slog.Logger
@@ -153,7 +154,7 @@ func sysctl(root string, values map[string]string) error {
 	var errs []error
 	for k, v := range values {
 		path := filepath.Join(root, strings.ReplaceAll(k, ".", "/"))
-		if err := os.WriteFile(path, []byte(v), 0); err != nil {
+		if err := sysfs.Write(path, v); err != nil {
 			errs = append(errs, fmt.Errorf("sysctl %s: %w", k, err))
 		}
 	}
@@ -162,7 +163,7 @@ func sysctl(root string, values map[string]string) error {
 
 // mounts mounts the disks, making file systems on blank ones that want one.
 func (m *Machine) mounts(ctx context.Context) ([]string, error) {
-	f := &disk.Finder{Sys: "/sys", Events: m.Events, Trace: m.Trace}
+	f := &disk.Finder{Sys: "/sys", Dev: "/dev", Events: m.Events, Trace: m.Trace}
 	var done []string
 	for _, v := range m.config.Mounts {
 		dev, err := f.Find(ctx, v.Disk)

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -173,11 +174,14 @@ func TestFilesAndSysctl(t *testing.T) {
 	if st, _ := os.Stat(filepath.Join(root, "b")); st.Mode().Perm() != 0o644 {
 		t.Error(st.Mode())
 	}
-	os.MkdirAll(filepath.Join(root, "net/ipv4"), 0o755)
+	forward := filepath.Join(root, "net/ipv4/ip_forward")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(forward), 0o755), os.WriteFile(forward, []byte("0"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
 	if err := sysctl(root, map[string]string{"net.ipv4.ip_forward": "1"}); err != nil {
 		t.Fatal(err)
 	}
-	if b, _ := os.ReadFile(filepath.Join(root, "net/ipv4/ip_forward")); string(b) != "1" {
+	if b, _ := os.ReadFile(forward); string(b) != "1" {
 		t.Error(string(b))
 	}
 	if err := sysctl(root, map[string]string{"no.such.thing": "1"}); err == nil {

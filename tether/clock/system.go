@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openvic/vic/sdk/guest/sysfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -103,7 +104,7 @@ func replaceSource(dir string) (string, error) {
 		if isTSC(name) {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(dir, "current_clocksource"), []byte(name), 0); err != nil {
+		if err := sysfs.Write(filepath.Join(dir, "current_clocksource"), name); err != nil {
 			return "", fmt.Errorf("clock source %s: %w", name, err)
 		}
 		return name, nil

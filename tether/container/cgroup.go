@@ -11,6 +11,7 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/sysfs"
 	"github.com/openvic/vic/tether/kernel"
 )
 
@@ -30,7 +31,7 @@ type controlGroup string
 func (m *Machine) controlGroup() {
 	err := kernel.MountControlGroups()
 	if err == nil {
-		err = os.WriteFile(groupsDir+"/cgroup.subtree_control", []byte("+memory +pids"), 0)
+		err = sysfs.Write(groupsDir+"/cgroup.subtree_control", "+memory +pids")
 	}
 	if err == nil {
 		err = os.Mkdir(groupsDir+"/container", 0o755)
@@ -97,14 +98,14 @@ func (g controlGroup) Delegate() error {
 	if err != nil || len(strings.TrimSpace(string(b))) == 0 {
 		return err
 	}
-	return os.WriteFile(groupsDir+"/cgroup.subtree_control", []byte("+"+strings.Join(strings.Fields(string(b)), " +")), 0)
+	return sysfs.Write(groupsDir+"/cgroup.subtree_control", "+"+strings.Join(strings.Fields(string(b)), " +"))
 }
 
 func (g controlGroup) write(name, value string) error {
 	if g == "" {
 		return fmt.Errorf("no control group: %w", errdef.ErrUnsupported)
 	}
-	return os.WriteFile(filepath.Join(string(g), name), []byte(value), 0)
+	return sysfs.Write(filepath.Join(string(g), name), value)
 }
 
 // Limit sets the limits that are not 0.
@@ -131,7 +132,7 @@ func (g controlGroup) LimitPids(n int64) error { return g.write("pids.max", limi
 // LimitCPU bounds the processor time, in 1e-9 processors; 0 for no bound.
 func (g controlGroup) LimitCPU(nano int64) error {
 	// The controller is not enabled before it is needed: it costs each switch of tasks a little.
-	if err := os.WriteFile(groupsDir+"/cgroup.subtree_control", []byte("+cpu"), 0); err != nil {
+	if err := sysfs.Write(groupsDir+"/cgroup.subtree_control", "+cpu"); err != nil {
 		return err
 	}
 	quota := "max"

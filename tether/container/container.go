@@ -14,6 +14,7 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/sysfs"
 	"github.com/openvic/vic/tether/kernel"
 	"github.com/openvic/vic/tether/linkserver"
 	"github.com/openvic/vic/tether/netcfg"
@@ -40,7 +41,7 @@ const (
 // Machine is the VM.
 type Machine struct {
 	Keys    rpci.Keys
-	Events  *kernel.Events
+	Events  *sysfs.Events
 	Modules *kernel.Modules
 	Reaper  *spawn.Reaper
 	Log     *slog.Logger

@@ -29,7 +29,7 @@ const (
 
 // disks mounts the root file system and the volumes, and opens the log.
 func (m *Machine) disks(ctx context.Context) error {
-	f := &disk.Finder{Sys: "/sys", Events: m.Events, Trace: m.Trace}
+	f := &disk.Finder{Sys: "/sys", Dev: "/dev", Events: m.Events, Trace: m.Trace}
 	roots := make([]string, len(m.config.Root.Disks))
 	volumes := diskVolumes(m.config.Mounts)
 	g, gctx := errgroup.WithContext(ctx)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/sysfs"
 	"github.com/openvic/vic/tether/kernel"
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +26,8 @@ const adapter = "vmw_pvscsi"
 // Finder finds disks below /sys and /dev.
 type Finder struct {
 	Sys    string // "/sys" but for tests
-	Events *kernel.Events
+	Dev    string // "/dev" but for tests
+	Events *sysfs.Events
 	Trace  *kernel.Trace
 }
 
@@ -41,7 +43,7 @@ func (f *Finder) Find(ctx context.Context, i int) (string, error) {
 		return "", err
 	}
 	f.Trace.Step("SCSI adapter found")
-	if err := f.scan(host, target); err != nil {
+	if err := f.scan(ctx, host, target); err != nil {
 		return "", err
 	}
 	f.Trace.Step("SCSI target asked for")
@@ -78,11 +80,11 @@ func (f *Finder) deviceDir(host string, target int) string {
 }
 
 // scan asks the adapter for one target: it was told not to look for all of them.
-func (f *Finder) scan(host string, target int) error {
+func (f *Finder) scan(ctx context.Context, host string, target int) error {
 	if _, err := os.Stat(filepath.Dir(f.deviceDir(host, target))); err == nil {
 		return nil
 	}
-	err := os.WriteFile(filepath.Join(f.Sys, "class/scsi_host", host, "scan"), fmt.Appendf(nil, "0 %d 0", target), 0)
+	err := f.Events.Write(ctx, filepath.Join(f.Sys, "class/scsi_host", host, "scan"), fmt.Sprintf("0 %d 0", target))
 	if err != nil {
 		return fmt.Errorf("scan SCSI target %d: %w", target, err)
 	}
@@ -95,7 +97,7 @@ func (f *Finder) device(host string, target int) string {
 		return ""
 	}
 	// A disk has its name some time before it can be opened.
-	dev := filepath.Join("/dev", entries[0].Name())
+	dev := filepath.Join(f.Dev, entries[0].Name())
 	fd, err := unix.Open(dev, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return ""

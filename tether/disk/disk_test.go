@@ -2,9 +2,17 @@ package disk
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+
+	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/sysfs"
+	"github.com/openvic/vic/tether/kernel"
 )
 
 func TestHostIsTheFirstAdapterOfItsDriver(t *testing.T) {
@@ -18,11 +26,57 @@ func TestHostIsTheFirstAdapterOfItsDriver(t *testing.T) {
 	if got := f.host(); got != "host2" {
 		t.Fatalf("got %q", got)
 	}
-	if err := f.scan("host2", 3); err != nil {
-		t.Fatal(err)
+}
+
+// The kernel makes an adapter's files one after another and sends its event last, and the same of a
+// disk: its name comes before it can be opened.
+func TestADiskIsAskedForAndFoundHoweverLateItsFilesCome(t *testing.T) {
+	f := &Finder{Sys: t.TempDir(), Dev: t.TempDir(), Trace: &kernel.Trace{}}
+	host := filepath.Join(f.Sys, "class/scsi_host/host0")
+	scan := filepath.Join(host, "scan")
+	target := guest.SCSITarget(2)
+	block := f.deviceDir("host0", target)
+	synctest.Test(t, func(t *testing.T) {
+		f.Events = &sysfs.Events{}
+		found := make(chan string, 1)
+		go func() {
+			dev, err := f.Find(t.Context(), 2)
+			if err != nil {
+				t.Error(err)
+			}
+			found <- dev
+		}()
+		for _, step := range []struct{ file, text string }{
+			{filepath.Join(host, "unique_id"), "1\n"},
+			{filepath.Join(host, "proc_name"), adapter + "\n"},
+			{scan, ""},
+			{filepath.Join(block, "sdc", "size"), "8\n"},
+			{filepath.Join(f.Dev, "sdc"), ""},
+		} {
+			synctest.Wait()
+			if len(found) > 0 {
+				t.Fatalf("found before %s was there: %q", step.file, <-found)
+			}
+			if err := errors.Join(os.MkdirAll(filepath.Dir(step.file), 0o700), os.WriteFile(step.file, []byte(step.text), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			f.Events.Notify()
+		}
+		if dev := <-found; dev != filepath.Join(f.Dev, "sdc") {
+			t.Fatalf("found %q", dev)
+		}
+	})
+	if b, err := os.ReadFile(scan); string(b) != fmt.Sprintf("0 %d 0", target) || err != nil {
+		t.Fatalf("asked for %q, %v", b, err)
 	}
-	if b, _ := os.ReadFile(filepath.Join(sys, "class/scsi_host/host2/scan")); string(b) != "0 3 0" {
-		t.Fatalf("asked for %q", b)
+}
+
+func TestADiskThatNeverComesIsNamed(t *testing.T) {
+	f := &Finder{Sys: t.TempDir(), Dev: t.TempDir(), Trace: &kernel.Trace{}, Events: &sysfs.Events{}}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("enough"))
+	if _, err := f.Find(ctx, 1); err == nil || err.Error() != fmt.Sprintf("wait for disk 1 (SCSI target %d): enough", guest.SCSITarget(1)) {
+		t.Fatal(err)
 	}
 }
 

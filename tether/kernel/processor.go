@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/openvic/vic/sdk/guest/sysfs"
+	"golang.org/x/sys/unix"
 )
 
 // Emulated says that the processor is QEMU's in software (TCG), where interrupts and changes of
@@ -42,8 +45,8 @@ func SetTimerSlack(d time.Duration) error {
 		return fmt.Errorf("timer slack: %w", err)
 	}
 	for _, t := range threads {
-		err := os.WriteFile("/proc/"+t.Name()+"/timerslack_ns", []byte(strconv.FormatInt(d.Nanoseconds(), 10)), 0)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it has ended
+		err := sysfs.Write("/proc/"+t.Name()+"/timerslack_ns", strconv.FormatInt(d.Nanoseconds(), 10))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESRCH) { // it has ended, before or after the open
 			return fmt.Errorf("timer slack: %w", err)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
-	"github.com/openvic/vic/tether/kernel"
+	"github.com/openvic/vic/sdk/guest/sysfs"
 	"github.com/openvic/vic/tether/rpci"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -58,7 +58,7 @@ func PrepareIPv6() error {
 	var errs []error
 	for _, name := range []string{"accept_dad", "dad_transmits"} {
 		for _, dev := range []string{"all", "default"} {
-			errs = append(errs, os.WriteFile("/proc/sys/net/ipv6/conf/"+dev+"/"+name, []byte("0"), 0))
+			errs = append(errs, sysfs.Write("/proc/sys/net/ipv6/conf/"+dev+"/"+name, "0"))
 		}
 	}
 	return errors.Join(errs...)
@@ -74,7 +74,7 @@ func Loopback() error {
 }
 
 // WaitNIC returns the name of the interface with that MAC address, once there is one.
-func WaitNIC(ctx context.Context, events *kernel.Events, mac string) (string, error) {
+func WaitNIC(ctx context.Context, events *sysfs.Events, mac string) (string, error) {
 	want, err := net.ParseMAC(mac)
 	if err != nil {
 		return "", fmt.Errorf("MAC address %q: %w", mac, errdef.ErrInvalid)
@@ -244,7 +244,7 @@ func Down(name string, keep bool) error {
 // layer 2, and Linux answers for any address on any interface.
 func SeparateInterfaces() error {
 	const conf = "/proc/sys/net/ipv4/conf/all/"
-	return errors.Join(os.WriteFile(conf+"arp_ignore", []byte("1"), 0), os.WriteFile(conf+"arp_announce", []byte("2"), 0))
+	return errors.Join(sysfs.Write(conf+"arp_ignore", "1"), sysfs.Write(conf+"arp_announce", "2"))
 }
 
 // FreeName is the first of eth0, eth1, ... that is not taken.
@@ -257,7 +257,7 @@ func FreeName(taken map[string]bool) string {
 }
 
 // AwaitGone returns when there is no NIC of that MAC address any more, or ctx ends.
-func AwaitGone(ctx context.Context, events *kernel.Events, mac string) error {
+func AwaitGone(ctx context.Context, events *sysfs.Events, mac string) error {
 	want, err := net.ParseMAC(mac)
 	if err != nil {
 		return fmt.Errorf("MAC address %q: %w", mac, errdef.ErrInvalid)

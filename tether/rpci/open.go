@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/openvic/vic/sdk/guest"
-	"github.com/openvic/vic/tether/kernel"
+	"github.com/openvic/vic/sdk/guest/sysfs"
 )
 
 func cpuid(leaf uint32) (a, b, c, d uint32)
@@ -31,7 +31,7 @@ func hypervisor() string {
 func OnVMware() bool { return hypervisor() == "VMwareVMware" }
 
 // Open finds the transport of the machine that we run on, waiting for its device if need be.
-func Open(ctx context.Context, events *kernel.Events) (Transport, error) {
+func Open(ctx context.Context, events *sysfs.Events) (Transport, error) {
 	if OnVMware() {
 		return NewBackdoor(ctx), nil
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/sysfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -143,7 +144,7 @@ func mountOptions(options []string) (flags uintptr, data string) {
 func setSysctl(params map[string]string) error {
 	for name, value := range params {
 		path := "/proc/sys/" + strings.ReplaceAll(name, ".", "/")
-		if err := os.WriteFile(path, []byte(value), 0); err != nil {
+		if err := sysfs.Write(path, value); err != nil {
 			return &Failure{CodeTether, fmt.Sprintf("sysctl %q: %v", name, err)}
 		}
 	}

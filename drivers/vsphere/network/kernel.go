@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/openvic/vic/sdk/guest/sysfs"
 	"github.com/openvic/vic/sdk/network"
 )
 
@@ -99,11 +99,11 @@ func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
 
 // Apply implements System.
 func (Kernel) Apply(r Rules) error {
-	if err := os.WriteFile(forward4, []byte("1"), 0o644); err != nil {
+	if err := sysfs.Write(forward4, "1"); err != nil {
 		return fmt.Errorf("turn on IP forwarding: %w", err)
 	}
 	if slices.ContainsFunc(r.Subnets, func(s Subnet) bool { return s.Prefix.Addr().Is6() }) {
-		if err := os.WriteFile(forward6, []byte("1"), 0o644); err != nil {
+		if err := sysfs.Write(forward6, "1"); err != nil {
 			return fmt.Errorf("turn on IPv6 forwarding: %w", err)
 		}
 	}

@@ -19,12 +19,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest/sysfs"
 )
 
 const (
-	deviceTimeout = 30 * time.Second
-	rescanAfter   = time.Second // a hot-added disk that did not show by then is looked for
-	openFor       = 2 * time.Second
+	deviceTimeout = 2 * time.Minute // a host may be very busy
+	rescanAfter   = time.Second     // a hot-added disk that did not show by then is asked for
 	mke2fs        = "/sbin/mke2fs"
 	// A layer that was not written to its end is thrown away, so nothing has to be safe meanwhile.
 	writeOptions = "noinit_itable,barrier=0,data=writeback,noauto_da_alloc"
@@ -34,12 +34,13 @@ const (
 type Host struct {
 	work string // private directory for mounts
 	sys  string // "/sys"
+	dev  string // "/dev"
 }
 
 // New returns a Host whose mounts are below work; mounts that an earlier process left there are
 // taken away.
 func New(work string) (*Host, error) {
-	h := &Host{work: work, sys: "/sys"}
+	h := &Host{work: work, sys: "/sys", dev: "/dev"}
 	if err := os.MkdirAll(work, 0o700); err != nil {
 		return nil, fmt.Errorf("directory for mounts: %w", err)
 	}
@@ -66,45 +67,69 @@ func (h *Host) unmountAll() error {
 }
 
 // Device returns the block device at a SCSI target of the first pvscsi controller as soon as the
-// kernel has it.
+// kernel has it and it can be opened. errdef.ErrUnavailable if it does not come up in two minutes.
 func (h *Host) Device(ctx context.Context, target int) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, deviceTimeout)
 	defer cancel()
-	events, err := listen(ctx) // before the first look, so that nothing is missed
-	if err != nil {
-		return "", err
-	}
-	rescan := time.NewTimer(rescanAfter)
-	defer rescan.Stop()
-	for {
-		dev, err := h.find(target)
-		if err != nil {
-			return "", err
-		}
-		if dev != "" {
-			return dev, waitOpen(ctx, dev)
-		}
-		select {
-		case <-ctx.Done():
-			return "", fmt.Errorf("no disk came up at SCSI target %d: %w", target, errdef.ErrUnavailable)
-		case <-events:
-		case <-rescan.C:
-			h.rescan(target)
-		}
-	}
-}
-
-// find returns the device at target, or "" if there is none yet.
-func (h *Host) find(target int) (string, error) {
 	host, err := h.controller()
 	if err != nil {
 		return "", err
 	}
-	names, _ := filepath.Glob(filepath.Join(h.sys, "bus/scsi/devices", fmt.Sprintf("%d:0:%d:0", host, target), "block", "*"))
-	if len(names) == 0 {
+	events, err := sysfs.Subscribe(ctx) // before the first look, so that nothing is missed
+	if err != nil {
+		return "", err
+	}
+	return h.device(ctx, events, host, target)
+}
+
+func (h *Host) device(ctx context.Context, events *sysfs.Events, host, target int) (string, error) {
+	asked := make(chan error, 1)
+	look := time.AfterFunc(rescanAfter, func() {
+		asked <- events.Write(ctx, filepath.Join(h.sys, fmt.Sprintf("class/scsi_host/host%d/scan", host)), fmt.Sprintf("0 %d 0", target))
+	})
+	defer look.Stop()
+	var dev string
+	var opened error
+	err := events.Wait(ctx, fmt.Sprintf("a disk at SCSI target %d", target), func() bool {
+		dev, opened = h.open(host, target)
+		return dev != ""
+	})
+	if err == nil {
+		return dev, opened
+	}
+	select { // why the kernel would not look for it is worth more than that it is not there
+	case aerr := <-asked:
+		err = errors.Join(err, aerr)
+	default:
+	}
+	return "", fmt.Errorf("%w: %w", err, errdef.ErrUnavailable)
+}
+
+// open returns the device at a target, or "" as long as there is none or it cannot be opened yet: it
+// has its name some time before. err is why it never will.
+func (h *Host) open(host, target int) (dev string, err error) {
+	name := h.find(host, target)
+	if name == "" {
 		return "", nil
 	}
-	return "/dev/" + filepath.Base(names[0]), nil
+	dev = filepath.Join(h.dev, name)
+	f, err := os.Open(dev)
+	if errors.Is(err, unix.ENXIO) || errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return dev, fmt.Errorf("open the disk at SCSI target %d: %w", target, err)
+	}
+	return dev, f.Close()
+}
+
+// find returns the name of the device at target, or "" if there is none yet.
+func (h *Host) find(host, target int) string {
+	names, _ := filepath.Glob(filepath.Join(h.sys, "bus/scsi/devices", fmt.Sprintf("%d:0:%d:0", host, target), "block", "*"))
+	if len(names) == 0 {
+		return ""
+	}
+	return filepath.Base(names[0])
 }
 
 // controller returns the number of the first pvscsi controller's SCSI host, in PCI order.
@@ -135,32 +160,6 @@ func (h *Host) controller() (int, error) {
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].path < all[j].path })
 	return all[0].number, nil
-}
-
-func (h *Host) rescan(target int) {
-	if host, err := h.controller(); err == nil {
-		file := filepath.Join(h.sys, fmt.Sprintf("class/scsi_host/host%d/scan", host))
-		_ = os.WriteFile(file, []byte(fmt.Sprintf("0 %d 0", target)), 0o200)
-	}
-}
-
-// waitOpen waits until a new device can be opened: for a moment after its event it may not.
-func waitOpen(ctx context.Context, dev string) error {
-	deadline := time.Now().Add(openFor)
-	for {
-		f, err := os.Open(dev)
-		if err == nil {
-			return f.Close()
-		}
-		if time.Now().After(deadline) || !errors.Is(err, unix.ENXIO) && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("open the disk: %w", err)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
 }
 
 // Format makes an empty ext4. The disk is new and thin: what is not written reads as zero, so
@@ -227,7 +226,7 @@ func (h *Host) Unmount(dir, dev string) error {
 // Forget makes the kernel let go of a device before it is detached.
 func (h *Host) Forget(dev string) error {
 	file := filepath.Join(h.sys, "block", filepath.Base(dev), "device/delete")
-	if err := os.WriteFile(file, []byte("1"), 0o200); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := sysfs.Write(file, "1"); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("let go of %s: %w", dev, err)
 	}
 	return nil

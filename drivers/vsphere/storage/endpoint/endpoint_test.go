@@ -9,15 +9,17 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest/sysfs"
 )
 
-// sysfs makes a /sys with SCSI hosts: number to driver and PCI path.
-func sysfs(t *testing.T, hosts map[string][2]string) *Host {
+// sysfsOf makes a /sys with SCSI hosts: number to driver and PCI path.
+func sysfsOf(t *testing.T, hosts map[string][2]string) *Host {
 	t.Helper()
-	h := &Host{work: t.TempDir(), sys: t.TempDir()}
+	h := &Host{work: t.TempDir(), sys: t.TempDir(), dev: t.TempDir()}
 	for host, v := range hosts {
 		dev := filepath.Join(h.sys, "devices", v[1], host, "scsi_host", host)
 		class := filepath.Join(h.sys, "class/scsi_host", host)
@@ -37,33 +39,83 @@ func (h *Host) addDisk(t *testing.T, address, name string) {
 }
 
 func TestDisksAreFoundByTargetOnTheFirstController(t *testing.T) {
-	h := sysfs(t, map[string][2]string{
+	h := sysfsOf(t, map[string][2]string{
 		"host0": {"ahci", "pci0000:00/0000:00:01.0"}, "host1": {"vmw_pvscsi", "pci0000:00/0000:00:09.0"}, "host2": {"vmw_pvscsi", "pci0000:00/0000:00:03.0"},
 	})
 	h.addDisk(t, "0:0:3:0", "sda")
 	h.addDisk(t, "1:0:3:0", "sdb")
-	if got, err := h.find(3); got != "" || err != nil {
-		t.Errorf("before it is there: %q, %v", got, err)
+	host, err := h.controller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := h.find(host, 3); got != "" {
+		t.Errorf("before it is there: %q", got)
 	}
 	h.addDisk(t, "2:0:3:0", "sdx")
-	if got, err := h.find(3); got != "/dev/sdx" || err != nil {
-		t.Errorf("%q, %v", got, err)
+	if got := h.find(host, 3); got != "sdx" {
+		t.Errorf("got %q", got)
 	}
 }
 
 func TestMachineWithoutControllerSaysSo(t *testing.T) {
-	h := sysfs(t, map[string][2]string{"host0": {"ahci", "pci0"}})
-	if _, err := h.find(1); !errors.Is(err, errdef.ErrUnavailable) || !strings.Contains(err.Error(), "pvscsi") {
+	h := sysfsOf(t, map[string][2]string{"host0": {"ahci", "pci0"}})
+	if _, err := h.Device(t.Context(), 1); !errors.Is(err, errdef.ErrUnavailable) || !strings.Contains(err.Error(), "pvscsi") {
 		t.Error(err)
 	}
 }
 
-func TestDeviceEndsWithItsContext(t *testing.T) {
-	h := sysfs(t, map[string][2]string{"host0": {"vmw_pvscsi", "pci0"}})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if _, err := h.Device(ctx, 1); err == nil {
-		t.Error("a disk that is not there was found")
+// A disk shows in steps, each with an event: its name, then a device that can be opened.
+func TestADiskIsThereWhenItCanBeOpened(t *testing.T) {
+	h := sysfsOf(t, map[string][2]string{"host0": {"vmw_pvscsi", "pci0"}})
+	synctest.Test(t, func(t *testing.T) {
+		var events sysfs.Events
+		found := make(chan string, 1)
+		go func() {
+			dev, err := h.device(t.Context(), &events, 0, 3)
+			if err != nil {
+				t.Error(err)
+			}
+			found <- dev
+		}()
+		synctest.Wait()
+		h.addDisk(t, "0:0:3:0", "sdx")
+		events.Notify()
+		synctest.Wait()
+		if len(found) > 0 {
+			t.Fatal("found before it could be opened")
+		}
+		if err := os.WriteFile(filepath.Join(h.dev, "sdx"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		events.Notify()
+		if dev := <-found; dev != filepath.Join(h.dev, "sdx") {
+			t.Errorf("found %q", dev)
+		}
+	})
+}
+
+func TestADiskThatDoesNotShowIsAskedForAndThenGivenUp(t *testing.T) {
+	for name, scan := range map[string]bool{"the adapter can be asked": true, "it cannot": false} {
+		t.Run(name, func(t *testing.T) {
+			h := sysfsOf(t, map[string][2]string{"host0": {"vmw_pvscsi", "pci0"}})
+			file := filepath.Join(h.sys, "class/scsi_host/host0/scan")
+			if scan {
+				if err := os.WriteFile(file, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), deviceTimeout)
+				defer cancel()
+				_, err := h.device(ctx, &sysfs.Events{}, 0, 3)
+				if !errors.Is(err, errdef.ErrUnavailable) || !strings.Contains(err.Error(), "SCSI target 3") {
+					t.Error(err)
+				}
+			})
+			if b, _ := os.ReadFile(file); scan && string(b) != "0 3 0" {
+				t.Errorf("asked for %q", b)
+			}
+		})
 	}
 }
 
