@@ -87,7 +87,7 @@ func New(o Options) http.Handler {
 		root.Handle("/", o.Site)
 	}
 	// Before anything else, the site's forms included: a certificate or cookie that a browser adds proves nothing.
-	return access.SameSite(root, refuse(http.StatusForbidden, access.CrossSiteMessage))
+	return access.Audit(access.SameSite(root, refuse(http.StatusForbidden, access.CrossSiteMessage)), access.LogTrail{Log: o.Log})
 }
 
 // route is one request that the API answers.
@@ -131,7 +131,6 @@ func (a *api) get(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) restart(w http.ResponseWriter, r *http.Request) {
-	a.Log.Info("plugin restart was asked for", "plugin", r.PathValue("name"), "by", who(r))
 	ctx, cancel := context.WithTimeout(r.Context(), restartTimeout)
 	defer cancel()
 	st, err := a.Plugins.Restart(ctx, r.PathValue("name"))
@@ -153,12 +152,6 @@ func (a *api) logs(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = a.Logs.WriteLast(w, n)
-}
-
-// who names the caller for the log.
-func who(r *http.Request) string {
-	name, _ := Verified(r)
-	return name
 }
 
 func answer(w http.ResponseWriter, v any) {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -48,7 +49,7 @@ func (a *api) exec(w http.ResponseWriter, r *http.Request) {
 		fail(w, fmt.Errorf("a command is missing: %w", errdef.ErrInvalid))
 		return
 	}
-	a.Log.Warn("command in the endpoint VM", "args", req.Args, "by", who(r))
+	a.Log.Warn("command in the endpoint VM", "args", req.Args, "caller", access.From(r.Context()).Name)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := &frames{enc: json.NewEncoder(w), flush: http.NewResponseController(w).Flush}
 	code, err := run(r.Context(), req, out)

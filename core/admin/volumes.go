@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -49,7 +50,7 @@ func (a *api) growVolume(w http.ResponseWriter, r *http.Request) {
 		fail(w, fmt.Errorf("no capacity: %w", errdef.ErrInvalid))
 		return
 	}
-	a.Log.Info("growth of a volume was asked for", "volume", name, "capacity", capacity, "by", who(r))
+	a.Log.Info("growth of a volume was asked for", "volume", name, "capacity", capacity, "caller", access.From(r.Context()).Name)
 	v, err := a.Volumes.Grow(r.Context(), name, capacity)
 	if err != nil {
 		fail(w, err)

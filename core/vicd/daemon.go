@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/config"
 	"github.com/openvic/vic/core/dockerapi"
 	"github.com/openvic/vic/core/engine"
@@ -143,7 +144,8 @@ func (d *daemon) openAPI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.handler = &gate{next: api, ready: d.ready, reason: d.waitingFor, patience: gatePatience}
+	gated := &gate{next: api, ready: d.ready, reason: d.waitingFor, patience: gatePatience}
+	d.handler = access.Audit(gated, access.LogTrail{Log: d.log})
 	return nil
 }
 

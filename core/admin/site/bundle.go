@@ -12,6 +12,8 @@ import (
 	"runtime/pprof"
 	"strings"
 	"time"
+
+	"github.com/openvic/vic/core/access"
 )
 
 // bundleEvents is how many events go into a bundle.
@@ -35,7 +37,7 @@ in the bundle of vic-machine debug; output of containers is in neither.
 
 // bundle sends the log bundle.
 func (s *site) bundle(w http.ResponseWriter, r *http.Request) {
-	s.Log.Info("admin site: log bundle", "by", who(r).Name)
+	s.Log.Info("admin site: log bundle", "caller", access.From(r.Context()).Name)
 	files := s.gather(r)
 	name := fmt.Sprintf("vic-%s-%s", s.Name, s.Now().UTC().Format("20060102T150405Z"))
 	w.Header().Set("Content-Type", "application/gzip")
@@ -72,7 +74,7 @@ func (s *site) gather(r *http.Request) []bundleFile {
 		add(path.Join("config", f), string(b))
 	}
 	clean := newRedactor(config)
-	add("README.txt", fmt.Sprintf(bundleReadme, s.Name, s.Now().UTC().Format(time.RFC3339), s.Version, who(r).Name))
+	add("README.txt", fmt.Sprintf(bundleReadme, s.Name, s.Now().UTC().Format(time.RFC3339), s.Version, access.From(r.Context()).Name))
 	var text strings.Builder
 	_, _ = s.Logs.WriteLast(&text, 1<<30)
 	add("vicd.log", text.String())

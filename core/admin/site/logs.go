@@ -116,7 +116,7 @@ func (s *site) follow(w http.ResponseWriter, r *http.Request, head []byte, form 
 				return true
 			}
 		case <-check.C:
-			if _, _, ok := s.identity(r); !ok {
+			if !s.identity(r).Known() {
 				return true
 			}
 		case <-r.Context().Done():

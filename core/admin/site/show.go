@@ -8,13 +8,15 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/openvic/vic/core/access"
 )
 
 // page is what every page is given.
 type page struct {
 	VCH, Version string
 	Title, Path  string
-	Caller       caller
+	Caller       access.Caller
 	Now          time.Time
 	Data         any
 }
@@ -50,7 +52,7 @@ func (s *site) show(w http.ResponseWriter, r *http.Request, status int, name str
 // render makes a page; nil if it could not, which is answered then.
 func (s *site) render(w http.ResponseWriter, r *http.Request, name string, data any) []byte {
 	var b bytes.Buffer
-	p := page{VCH: s.Name, Version: s.Version, Title: titles()[name], Path: r.URL.Path, Caller: who(r), Now: s.Now(), Data: data}
+	p := page{VCH: s.Name, Version: s.Version, Title: titles()[name], Path: r.URL.Path, Caller: access.From(r.Context()), Now: s.Now(), Data: data}
 	if err := s.pages[name].Execute(&b, p); err != nil {
 		s.Log.Error("admin site: a page cannot be made", "page", name, "err", err)
 		plain(w, http.StatusInternalServerError, "the page cannot be made; the log says why\n")

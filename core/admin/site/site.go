@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/admin"
 	"github.com/openvic/vic/core/metrics"
 	"github.com/openvic/vic/core/plugin"
@@ -74,8 +75,8 @@ type site struct {
 	Options
 	began    time.Time
 	pages    map[string]*template.Template
-	sessions *sessions
-	limit    *limiter
+	sessions *access.Sessions
+	limit    *access.Limiter
 	streams  chan struct{} // log streams that may be open
 }
 
@@ -90,7 +91,7 @@ func New(o Options) (http.Handler, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &site{Options: o, began: o.Now(), sessions: newSessions(o.Now), limit: newLimiter(o.Now), streams: make(chan struct{}, maxStreams)}
+	s := &site{Options: o, began: o.Now(), sessions: access.NewSessions(access.SessionOptions{Now: o.Now}), limit: access.NewLimiter(access.LimitOptions{Now: o.Now}), streams: make(chan struct{}, maxStreams)}
 	var err error
 	if s.pages, err = parse(); err != nil {
 		return nil, err

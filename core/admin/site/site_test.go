@@ -130,6 +130,13 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
+// What the site promises: package access has it as its defaults.
+const (
+	idleTimeout = 30 * time.Minute
+	limitWindow = time.Minute
+	perPair     = 5 // tries of an account from one address
+)
+
 // client is a browser: it keeps cookies and follows no redirect.
 func (r *rig) client(certs ...tls.Certificate) *client {
 	t := r.server.Client().Transport.(*http.Transport).Clone()
@@ -233,17 +240,17 @@ func TestLoginAndLogout(t *testing.T) {
 func TestFailedLoginsAreLimitedAndLogged(t *testing.T) {
 	r := newRig(t)
 	c := r.client()
-	for i := range perAddress {
+	for i := range perPair {
 		if res := c.login("alice", "wrong"); res.StatusCode != 401 {
 			t.Fatalf("try %d: %d", i, res.StatusCode)
 		}
 	}
 	res := c.login("alice", "right")
-	if res.StatusCode != 429 || res.Header.Get("Retry-After") == "" || r.tries != perAddress {
+	if res.StatusCode != 429 || res.Header.Get("Retry-After") == "" || r.tries != perPair {
 		t.Errorf("%d after %d tries, Retry-After %q", res.StatusCode, r.tries, res.Header.Get("Retry-After"))
 	}
 	r.now = r.now.Add(limitWindow + time.Second)
-	for range 2 * perAddress { // those that succeed do not count
+	for range 2 * perPair { // those that succeed do not count
 		if res := c.login("alice", "right"); res.StatusCode != 303 {
 			t.Fatalf("after the window: %d", res.StatusCode)
 		}
@@ -251,13 +258,13 @@ func TestFailedLoginsAreLimitedAndLogged(t *testing.T) {
 	}
 	var log strings.Builder
 	_, _ = r.logs.WriteLast(&log, 1000)
-	if n := strings.Count(log.String(), "login refused"); n != perAddress || !strings.Contains(log.String(), "user=alice address=127.0.0.1") {
+	if n := strings.Count(log.String(), "login refused"); n != perPair || !strings.Contains(log.String(), "user=alice address=127.0.0.1") {
 		t.Errorf("%d refusals are logged:\n%s", n, log.String())
 	}
 	if strings.Contains(log.String(), "wrong") {
 		t.Error("a password is in the log")
 	}
-	for range perAddress + 1 {
+	for range perPair + 1 {
 		if res := c.login("broken", "x"); res.StatusCode != 503 {
 			t.Errorf("while the platform is away: %d", res.StatusCode)
 		}
@@ -455,19 +462,5 @@ func TestTheBundleHoldsNoSecret(t *testing.T) {
 		if strings.HasSuffix(name, "vsphere.toml") && (!strings.Contains(text, `user = "ops"`) || !strings.Contains(text, "password = [removed]")) {
 			t.Error(text)
 		}
-	}
-}
-
-func TestManyAddressesDoNotHelp(t *testing.T) {
-	now := time.Now()
-	l := newLimiter(func() time.Time { return now })
-	n := 0
-	for i := range 10 * perSite {
-		if l.take(fmt.Sprint("10.0.0.", i)) == 0 {
-			n++
-		}
-	}
-	if n != perSite {
-		t.Errorf("%d tries were let through", n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/metrics"
 	"github.com/openvic/vic/core/plugin"
 	"github.com/openvic/vic/sdk/errdef"
@@ -144,7 +145,7 @@ func (s *site) events(w http.ResponseWriter, r *http.Request) {
 
 func (s *site) restart(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	s.Log.Warn("admin site: plugin restart was asked for", "plugin", name, "by", who(r).Name)
+	s.Log.Warn("admin site: plugin restart was asked for", "plugin", name, "caller", access.From(r.Context()).Name)
 	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 	defer cancel()
 	if _, err := s.Plugins.Restart(ctx, name); err != nil {
