@@ -3,11 +3,13 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/openvic/vic/core/kinds"
 	"github.com/openvic/vic/sdk/errdef"
-	"github.com/openvic/vic/sdk/serve"
+	"github.com/openvic/vic/sdk/kind"
 )
 
 // board holds what the plugins have said of themselves, so that one can be compared with another.
@@ -45,53 +47,49 @@ func (b *board) wait(ctx context.Context, name string) ([]Component, error) {
 	}
 }
 
-// fits checks that a plugin can play its roles, and that what it makes can be attached by the compute
-// driver. It waits until the compute driver has described itself.
+// fits checks that a plugin can play its roles, and that what it says it needs of the drivers in other
+// roles is there. It waits until those have described themselves.
 func (h *Host) fits(ctx context.Context, name string, components []Component) error {
-	roles := map[string]string{
-		serve.KindCompute: h.opts.Roles.Compute,
-		serve.KindStorage: h.opts.Roles.Storage,
-		serve.KindNetwork: h.opts.Roles.Network,
-	}
-	for kind, plugin := range roles {
-		if plugin == name && find(components, kind) == nil {
-			return fmt.Errorf("engine.%s = %q, but this plugin has no %s driver (it has %s): %w",
-				kind, name, kind, kindsOf(components), errdef.ErrInvalid)
-		}
-	}
-	for kind, caps := range map[string][2]string{
-		serve.KindStorage: {serve.CapMakesDisk, serve.CapDisk},
-		serve.KindNetwork: {serve.CapMakesNIC, serve.CapNIC},
-	} {
-		if roles[kind] != name || roles[serve.KindCompute] == "" {
+	for _, k := range kinds.All() {
+		if !slices.Contains(h.opts.Roles[k.Name], name) {
 			continue
 		}
-		others, err := h.board.wait(ctx, roles[serve.KindCompute])
-		if err != nil {
-			return err
+		own := find(components, k.Name)
+		if own == nil {
+			return fmt.Errorf("engine.%s = %q, but this plugin has no %s driver (it has %s): %w",
+				k.Name, name, k.Name, kindsOf(components), errdef.ErrInvalid)
 		}
-		if err := attachable(find(components, kind), find(others, serve.KindCompute), caps, roles[serve.KindCompute]); err != nil {
-			return err
+		for _, word := range own.Capabilities {
+			if err := h.meets(ctx, k, word); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// attachable compares what one driver makes with what the compute driver attaches.
-func attachable(maker, computer *Component, caps [2]string, computeName string) error {
-	makes, takes := named(maker, caps[0]), named(computer, caps[1])
-	for _, kind := range makes {
-		if contains(takes, kind) {
-			continue
+// meets checks one word of a driver against the drivers in the role that the word needs.
+func (h *Host) meets(ctx context.Context, k kind.Info, word string) error {
+	c, known := k.Known(word)
+	if !known {
+		h.opts.Log.Info("a plugin has a capability that this host does not know", "kind", k.Name, "capability", word)
+	}
+	if c.Needs == "" {
+		return nil
+	}
+	needs := c.Needs + strings.TrimPrefix(word, c.Word)
+	for _, other := range h.opts.Roles[c.NeedsOf] {
+		components, err := h.board.wait(ctx, other)
+		if err != nil {
+			return err
 		}
-		can := "none"
-		if len(takes) > 0 {
-			can = strings.Join(takes, ", ")
+		driver := find(components, c.NeedsOf)
+		if driver == nil || slices.Contains(driver.Capabilities, needs) {
+			continue // a plugin without such a driver is told so itself
 		}
-		what := strings.TrimSuffix(caps[1], ":")
-		return fmt.Errorf("its %s driver makes %ss of kind %q, which the compute driver of plugin %q cannot attach (it attaches: %s); "+
-			"choose another plugin for engine.%s or engine.compute: %w",
-			maker.Kind, what, kind, computeName, can, maker.Kind, errdef.ErrInvalid)
+		return fmt.Errorf("its %s driver says %q, which needs %q of the %s driver of plugin %q (which says: %s); "+
+			"choose another plugin for engine.%s or engine.%s: %w",
+			k.Name, word, needs, c.NeedsOf, other, said(driver, c.Needs), k.Name, c.NeedsOf, errdef.ErrInvalid)
 	}
 	return nil
 }
@@ -105,27 +103,18 @@ func find(components []Component, kind string) *Component {
 	return nil
 }
 
-// named are the capabilities that begin with prefix, without it.
-func named(c *Component, prefix string) []string {
-	if c == nil {
-		return nil
-	}
-	var out []string
-	for _, s := range c.Capabilities {
-		if rest, ok := strings.CutPrefix(s, prefix); ok {
-			out = append(out, rest)
+// said lists the capabilities that begin with prefix, for people.
+func said(c *Component, prefix string) string {
+	var words []string
+	for _, w := range c.Capabilities {
+		if strings.HasPrefix(w, prefix) {
+			words = append(words, w)
 		}
 	}
-	return out
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
+	if len(words) == 0 {
+		return "none"
 	}
-	return false
+	return strings.Join(words, ", ")
 }
 
 func kindsOf(components []Component) string {

@@ -17,14 +17,13 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/config"
-	"github.com/openvic/vic/sdk/compute"
+	"github.com/openvic/vic/core/kinds"
 	"github.com/openvic/vic/sdk/errdef"
-	"github.com/openvic/vic/sdk/network"
-	"github.com/openvic/vic/sdk/storage"
+	"github.com/openvic/vic/sdk/kind"
 )
 
-// Roles name the plugins that must fit together.
-type Roles struct{ Compute, Storage, Network string }
+// Roles names the plugins that play each kind's role, in their order.
+type Roles map[string][]string
 
 // Options are what a Host is made of.
 type Options struct {
@@ -69,14 +68,11 @@ func New(o Options) (*Host, error) {
 	for _, p := range o.Plugins {
 		h.supervisors = append(h.supervisors, newSupervisor(h, p))
 	}
-	for key, name := range map[string]string{
-		"compute": o.Roles.Compute, "storage": o.Roles.Storage, "network": o.Roles.Network,
-	} {
-		if name == "" {
-			continue
-		}
-		if _, err := h.find(name); err != nil {
-			return nil, fmt.Errorf("engine.%s: %w", key, err)
+	for _, k := range kinds.All() {
+		for _, name := range o.Roles[k.Name] {
+			if _, err := h.find(name); err != nil {
+				return nil, fmt.Errorf("engine.%s: %w", k.Name, err)
+			}
 		}
 	}
 	return h, nil
@@ -110,33 +106,34 @@ func (h *Host) find(name string) (*supervisor, error) {
 	return nil, fmt.Errorf("plugin %q is not named by any file in plugin_dir; %s: %w", name, have, errdef.ErrNotFound)
 }
 
-// Compute returns the driver of a plugin. It stays valid for the life of the host: a call goes to the
-// process of the moment, waits a while for one that is starting, and fails with errdef.ErrPluginDown
-// when the process ends under it.
-func (h *Host) Compute(name string) (compute.Driver, error) {
+// Driver returns the driver of one kind in a plugin. It stays valid for the life of the host: a call
+// goes to the process of the moment, waits a while for one that is starting, and fails with
+// errdef.ErrPluginDown when the process ends under it. errdef.ErrNotFound if there is no such plugin.
+func Driver[D any](h *Host, k kind.Of[D], name string) (D, error) {
 	s, err := h.find(name)
 	if err != nil {
-		return nil, err
+		var none D
+		return none, err
 	}
-	return compute.NewClient(&handle{s}), nil
+	return k.Client(&handle{s}), nil
 }
 
-// Storage is Compute for storage drivers.
-func (h *Host) Storage(name string) (storage.Driver, error) {
-	s, err := h.find(name)
-	if err != nil {
-		return nil, err
-	}
-	return storage.NewClient(&handle{s}), nil
+// Player is a driver with the name of the plugin that has it.
+type Player[D any] struct {
+	Plugin string
+	Driver D
 }
 
-// Network is Compute for network drivers.
-func (h *Host) Network(name string) (network.Driver, error) {
-	s, err := h.find(name)
-	if err != nil {
-		return nil, err
+// Role returns the drivers that play a kind's role, in the order of the configuration; none if the
+// role is not taken. They stay valid like Driver's.
+func Role[D any](h *Host, k kind.Of[D]) []Player[D] {
+	var all []Player[D]
+	for _, name := range h.opts.Roles[k.Name] {
+		if d, err := Driver(h, k, name); err == nil { // New has seen that it is there
+			all = append(all, Player[D]{name, d})
+		}
 	}
-	return network.NewClient(&handle{s}), nil
+	return all
 }
 
 // List returns the status of all plugins, in the order of their files.

@@ -15,7 +15,9 @@ import (
 	"github.com/openvic/vic/sdk/computetest"
 	"github.com/openvic/vic/sdk/device"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/network"
 	"github.com/openvic/vic/sdk/networktest"
+	"github.com/openvic/vic/sdk/storage"
 	"github.com/openvic/vic/sdk/storagetest"
 )
 
@@ -23,7 +25,7 @@ func TestAPluginComesUpAndTellsWhatItIs(t *testing.T) {
 	up := make(chan string, 1)
 	s := spec(t, "one", "greet = \"hello\"\n")
 	h, l := start(t, plugin.Options{
-		Plugins: []config.Plugin{s}, Roles: plugin.Roles{Compute: "one", Storage: "one", Network: "one"},
+		Plugins: []config.Plugin{s}, Roles: plugin.Roles{"compute": {"one"}, "storage": {"one"}, "network": {"one"}},
 		OnUp: func(_ context.Context, name string) { up <- name },
 	})
 	if name := <-up; name != "one" {
@@ -52,7 +54,7 @@ func conforms(t *testing.T) *plugin.Host {
 
 func TestComputeConformsInAProcessOfItsOwn(t *testing.T) {
 	h := conforms(t)
-	d, err := h.Compute("one")
+	d, err := plugin.Driver(h, compute.Kind(), "one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +67,7 @@ func TestComputeConformsInAProcessOfItsOwn(t *testing.T) {
 
 func TestStorageConformsInAProcessOfItsOwn(t *testing.T) {
 	h := conforms(t)
-	d, err := h.Storage("one")
+	d, err := plugin.Driver(h, storage.Kind(), "one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +76,7 @@ func TestStorageConformsInAProcessOfItsOwn(t *testing.T) {
 
 func TestNetworkConformsInAProcessOfItsOwn(t *testing.T) {
 	h := conforms(t)
-	d, err := h.Network("one")
+	d, err := plugin.Driver(h, network.Kind(), "one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +106,7 @@ func running(t testing.TB, d compute.Driver) (string, io.ReadWriteCloser) {
 
 func TestConnectReachesAGuestBehindAProcess(t *testing.T) {
 	h := conforms(t)
-	d, err := h.Compute("one")
+	d, err := plugin.Driver(h, compute.Kind(), "one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,10 +143,10 @@ func TestWhatNoRestartMendsIsRefusedWithTheReason(t *testing.T) {
 		{spec: unknownKey, want: []string{unknownKey.Config + `:2: unknown key "fial" (did you mean "fail"?)`}},
 		{spec: spec(t, "invalid", "fail = \"invalid\"\n"), want: []string{`key "fail" says so`}},
 		{spec: noConfig, want: []string{noConfig.File, "config", noConfig.Config}},
-		{spec: spec(t, "storage-only", ""), roles: plugin.Roles{Compute: "storage-only"},
+		{spec: spec(t, "storage-only", ""), roles: plugin.Roles{"compute": {"storage-only"}},
 			want: []string{`engine.compute = "storage-only", but this plugin has no compute driver (it has storage)`}},
-		{spec: spec(t, "zvol", ""), roles: plugin.Roles{Compute: "zvol", Storage: "zvol"},
-			want: []string{`storage driver makes disks of kind "zvol"`, `plugin "zvol" cannot attach`, "vmdk, vmdk-delta", "zvol.toml"}},
+		{spec: spec(t, "zvol", ""), roles: plugin.Roles{"compute": {"zvol"}, "storage": {"zvol"}},
+			want: []string{`storage driver says "makes-disk:zvol"`, `needs "disk:zvol" of the compute driver of plugin "zvol"`, "disk:vmdk, disk:vmdk-delta", "zvol.toml"}},
 	} {
 		t.Run(tc.spec.Name, func(t *testing.T) {
 			h, _ := start(t, plugin.Options{Plugins: []config.Plugin{tc.spec}, Roles: tc.roles})
@@ -154,7 +156,7 @@ func TestWhatNoRestartMendsIsRefusedWithTheReason(t *testing.T) {
 					t.Errorf("%q does not say %q", st.LastError, want)
 				}
 			}
-			d, err := h.Compute(tc.spec.Name)
+			d, err := plugin.Driver(h, compute.Kind(), tc.spec.Name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -167,10 +169,10 @@ func TestWhatNoRestartMendsIsRefusedWithTheReason(t *testing.T) {
 func TestADriverThatDoesNotFitTheOtherPluginIsRefusedByName(t *testing.T) {
 	h, _ := start(t, plugin.Options{
 		Plugins: []config.Plugin{spec(t, "zvol", ""), spec(t, "vms", "slow = 100\n")},
-		Roles:   plugin.Roles{Compute: "vms", Storage: "zvol", Network: "vms"},
+		Roles:   plugin.Roles{"compute": {"vms"}, "storage": {"zvol"}, "network": {"vms"}},
 	})
 	st := until(t, h, "zvol", "refused", is(plugin.StateRefused))
-	for _, want := range []string{`disks of kind "zvol"`, `plugin "vms" cannot attach`, "engine.storage"} {
+	for _, want := range []string{`"makes-disk:zvol"`, `the compute driver of plugin "vms"`, "engine.storage"} {
 		if !strings.Contains(st.LastError, want) {
 			t.Errorf("%q does not say %q", st.LastError, want)
 		}
@@ -224,7 +226,7 @@ func TestHealthIsReported(t *testing.T) {
 
 func TestARoleThatNamesNoPluginIsAnError(t *testing.T) {
 	_, err := plugin.New(plugin.Options{
-		Plugins: []config.Plugin{{Name: "vsphere"}}, Roles: plugin.Roles{Compute: "vspere"},
+		Plugins: []config.Plugin{{Name: "vsphere"}}, Roles: plugin.Roles{"compute": {"vspere"}},
 	})
 	wantError(t, "New", err, errdef.ErrNotFound, "engine.compute", `"vspere"`, "there is vsphere")
 }

@@ -96,7 +96,7 @@ func (d *daemon) openPlugins(level slog.Level) error {
 	if err != nil {
 		return err
 	}
-	o := plugin.Options{Plugins: plugins, Roles: plugin.Roles{Compute: e.Compute, Storage: e.Storage, Network: e.Network}, Log: d.log, LogLevel: level,
+	o := plugin.Options{Plugins: plugins, Roles: plugin.Roles{"compute": {e.Compute}, "storage": {e.Storage}, "network": {e.Network}}, Log: d.log, LogLevel: level,
 		Observe: d.metrics.Call}
 	if s := d.cfg.Admin.Socket; s != "" {
 		o.RunDir = filepath.Join(filepath.Dir(s), "plugins")
@@ -106,9 +106,9 @@ func (d *daemon) openPlugins(level slog.Level) error {
 	}
 	d.applied = pluginSums(plugins)
 	var errs [3]error
-	d.compute, errs[0] = d.host.Compute(e.Compute)
-	d.storage, errs[1] = d.host.Storage(e.Storage)
-	d.network, errs[2] = d.host.Network(e.Network)
+	d.compute, errs[0] = plugin.Driver(d.host, compute.Kind(), e.Compute)
+	d.storage, errs[1] = plugin.Driver(d.host, storage.Kind(), e.Storage)
+	d.network, errs[2] = plugin.Driver(d.host, network.Kind(), e.Network)
 	return errors.Join(errs[:]...)
 }
 

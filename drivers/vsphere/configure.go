@@ -16,7 +16,11 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/drivers/vsphere/storage"
 	"github.com/openvic/vic/drivers/vsphere/storage/endpoint"
+	sdkcompute "github.com/openvic/vic/sdk/compute"
+	"github.com/openvic/vic/sdk/kind"
+	sdknetwork "github.com/openvic/vic/sdk/network"
 	"github.com/openvic/vic/sdk/serve"
+	sdkstorage "github.com/openvic/vic/sdk/storage"
 )
 
 const (
@@ -25,21 +29,21 @@ const (
 )
 
 // configure connects and makes the three drivers. parent ends when the plugin stops.
-func configure(parent context.Context, c config.Config) (_ serve.Drivers, err error) {
+func configure(parent context.Context, c config.Config) (_ serve.Instance, err error) {
 	c.SetDefaults()
 	if err := c.Validate(); err != nil {
-		return serve.Drivers{}, err
+		return serve.Instance{}, err
 	}
 	log := slog.Default() // the host adds the names of the VCH and of the plugin
 	host, err := endpoint.New(workDir)
 	if err != nil {
-		return serve.Drivers{}, err
+		return serve.Instance{}, err
 	}
 	ctx, cancel := context.WithCancel(parent)
 	s, err := session.Open(ctx, c.VCenter, log)
 	if err != nil {
 		cancel()
-		return serve.Drivers{}, err
+		return serve.Instance{}, err
 	}
 	defer func() {
 		if err != nil { // the host tries again: leave nothing running
@@ -50,24 +54,25 @@ func configure(parent context.Context, c config.Config) (_ serve.Drivers, err er
 	inv := inventory.New(s, types.ManagedObjectReference{Type: c.VCH.PoolType, Value: c.VCH.Pool}, log)
 	go inv.Run(ctx)
 	if err := inv.WaitReady(ctx); err != nil {
-		return serve.Drivers{}, err
+		return serve.Instance{}, err
 	}
 	disks, err := storage.New(ctx, s, inv, host, &c, log)
 	if err != nil {
-		return serve.Drivers{}, err
+		return serve.Instance{}, err
 	}
 	router := linkrouter.NewRouter(func(id string) bool { _, ok := inv.Get(id); return ok }, log)
 	vms := compute.New(s, inv, router, disks, &c, log)
 	nets, err := network.New(ctx, network.Options{Inventory: inv, Config: &c, Store: disks.Blobs("networks"), System: network.Kernel{}, Dir: workDir, Log: log})
 	if err != nil {
-		return serve.Drivers{}, err
+		return serve.Instance{}, err
 	}
 	go vms.Run(ctx)
 	go nets.Run(ctx)
 	go serveLinks(ctx, router, c.Link.Listen, log)
 	go serveDNS(ctx, nets, c.Network.Bridge.Interface, log)
 	about := platform.New(s, &c)
-	return serve.Drivers{Compute: vms, Storage: disks, Network: nets, Health: inv.Health,
+	drivers := []kind.Driver{sdkcompute.Kind().Serve(vms), sdkstorage.Kind().Serve(disks), sdknetwork.Kind().Serve(nets)}
+	return serve.Instance{Drivers: drivers, Health: inv.Health,
 		Authenticate: about.Authenticate, Platform: about.Report, Close: func(end context.Context) error {
 			cancel()
 			return s.Close(end)

@@ -7,8 +7,12 @@ import (
 	"strings"
 
 	"github.com/openvic/vic/drivers/vsphere/config"
+	"github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/device"
+	"github.com/openvic/vic/sdk/kind"
+	"github.com/openvic/vic/sdk/network"
 	"github.com/openvic/vic/sdk/serve"
+	"github.com/openvic/vic/sdk/storage"
 )
 
 //go:embed README.md
@@ -21,12 +25,10 @@ func main() {
 	serve.Main(serve.Plugin[config.Config]{
 		Name:    "vsphere",
 		Version: version,
-		Components: []serve.Component{
-			{Kind: serve.KindCompute, Name: "vsphere", Capabilities: []string{
-				serve.CapDisk + device.KindVMDK, serve.CapDisk + device.KindVMDKDelta, serve.CapNIC + device.KindPortgroup}},
-			{Kind: serve.KindStorage, Name: "vsphere", Capabilities: []string{serve.CapMakesDisk + device.KindVMDKDelta,
-				serve.CapMakesDisk + device.KindVMDK, serve.CapVolumes}},
-			{Kind: serve.KindNetwork, Name: "vsphere", Capabilities: []string{serve.CapMakesNIC + device.KindPortgroup}},
+		Components: []kind.Component{
+			compute.Kind().Component("vsphere", device.CapDisk+device.KindVMDK, device.CapDisk+device.KindVMDKDelta, device.CapNIC+device.KindPortgroup),
+			storage.Kind().Component("vsphere", device.CapMakesDisk+device.KindVMDKDelta, device.CapMakesDisk+device.KindVMDK, storage.CapVolumes),
+			network.Kind().Component("vsphere", device.CapMakesNIC+device.KindPortgroup),
 		},
 		Example:   example(),
 		Configure: configure,

@@ -44,3 +44,13 @@ const (
 	// KindPortgroup is a distributed port group; Locator is its managed object id.
 	KindPortgroup = "portgroup"
 )
+
+// How drivers say in their capabilities which kinds they attach and which they hand out; the kind
+// follows: "disk:vmdk". A storage driver that says "makes-disk:x" needs a compute driver that says
+// "disk:x".
+const (
+	CapDisk      = "disk:"
+	CapNIC       = "nic:"
+	CapMakesDisk = "makes-disk:"
+	CapMakesNIC  = "makes-nic:"
+)

@@ -6,7 +6,10 @@ import (
 	"os"
 	"strconv"
 
+	"google.golang.org/grpc"
+
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/kind"
 )
 
 // Pair makes a socket pair: the host's end, and the file that its plugin inherits.
@@ -76,4 +79,16 @@ func unixConn(f *os.File) (*net.UnixConn, error) {
 		return nil, fmt.Errorf("handover: descriptor is no unix socket: %w", errdef.ErrInvalid)
 	}
 	return u, nil
+}
+
+// Extension is for the kinds whose servers hand descriptors over: it makes the plugin's end of the
+// pair, which calls then find with FromContext.
+func Extension() kind.Extension {
+	return kind.Extension{Name: "handover", Options: func(getenv func(string) string) ([]grpc.ServerOption, error) {
+		s, err := Inherited(getenv(EnvFD))
+		if s == nil || err != nil {
+			return nil, err
+		}
+		return []grpc.ServerOption{grpc.ChainStreamInterceptor(s.Interceptor)}, nil
+	}}
 }

@@ -10,10 +10,10 @@ import (
 
 // Where no descriptor can pass a socket, every way to one ends here, and bytes go over gRPC.
 
-type kind int
+type socketKind int
 
 const (
-	packets kind = iota
+	packets socketKind = iota
 	bytes
 )
 
@@ -21,7 +21,7 @@ const rightsSpace = 0
 
 func rights(int) []byte { return nil }
 
-func socketPair(kind) (a, b *os.File, err error) { return nil, nil, errdef.ErrUnsupported }
+func socketPair(socketKind) (a, b *os.File, err error) { return nil, nil, errdef.ErrUnsupported }
 
 func parse([]byte) []*os.File { return nil }
 

@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// kind is that of a socket pair.
-type kind int
+// socketKind is that of a socket pair.
+type socketKind int
 
 const (
-	packets = kind(syscall.SOCK_SEQPACKET)
-	bytes   = kind(syscall.SOCK_STREAM)
+	packets = socketKind(syscall.SOCK_SEQPACKET)
+	bytes   = socketKind(syscall.SOCK_STREAM)
 )
 
 // A pipe that holds much lets both ends work without waking each other at every page.
@@ -27,7 +27,7 @@ var rightsSpace = syscall.CmsgSpace(4 * 4)
 
 func rights(fd int) []byte { return syscall.UnixRights(fd) }
 
-func socketPair(k kind) (a, b *os.File, err error) {
+func socketPair(k socketKind) (a, b *os.File, err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, int(k), 0)

@@ -1,6 +1,6 @@
 // Package platform is what administrators may ask a plugin about the platform below it: how it is,
 // what happened there, and whether a user of the platform may administer. A plugin offers it through
-// serve.Drivers (Platform, Authenticate); all of it is optional.
+// serve.Instance (Platform, Authenticate); all of it is optional.
 package platform
 
 import (

@@ -13,8 +13,8 @@ import (
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
-	"github.com/openvic/vic/sdk/handover"
 	"github.com/openvic/vic/sdk/internal/wire"
+	"github.com/openvic/vic/sdk/kind"
 	"github.com/openvic/vic/sdk/serve/strict"
 )
 
@@ -66,23 +66,35 @@ func Main[C any](p Plugin[C]) {
 		slog.Error("lifeline is not there", "err", err)
 		os.Exit(1)
 	}
-	sender, err := handover.Inherited(os.Getenv(handover.EnvFD))
-	if err != nil {
-		slog.Warn("descriptors cannot be handed over", "err", err) // slower, but not wrong
-	}
+	options := append(wire.ServerOptions(), extensions(p.Components)...)
 	s := NewServer(context.Background(), p)
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: Handshake(),
 		Plugins:         plugin.PluginSet{PluginSet: &adapter{register: s.Register}},
 		Logger:          hclog.NewNullLogger(),
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			opts = append(opts, wire.ServerOptions()...)
-			if sender != nil {
-				opts = append(opts, grpc.ChainStreamInterceptor(sender.Interceptor))
-			}
-			return grpc.NewServer(opts...)
+			return grpc.NewServer(append(opts, options...)...)
 		},
 	})
+}
+
+// extensions makes what the kinds need beside their services, each once.
+func extensions(components []kind.Component) (options []grpc.ServerOption) {
+	seen := map[string]bool{}
+	for _, c := range components {
+		for _, e := range c.Extensions {
+			if seen[e.Name] {
+				continue
+			}
+			seen[e.Name] = true
+			o, err := e.Options(os.Getenv)
+			if err != nil {
+				slog.Warn("the plugin works without an extension", "extension", e.Name, "err", err) // slower, but not wrong
+			}
+			options = append(options, o...)
+		}
+	}
+	return options
 }
 
 func byHand[C any](w io.Writer, args []string, p Plugin[C]) error {

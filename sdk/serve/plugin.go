@@ -4,17 +4,18 @@
 //		serve.Main(serve.Plugin[Config]{
 //			Name:    "acme",
 //			Version: "1.0.0",
-//			Components: []serve.Component{
-//				{Kind: serve.KindCompute, Name: "acme", Capabilities: []string{"disk:vmdk", "nic:portgroup"}},
+//			Components: []kind.Component{
+//				compute.Kind().Component("acme", device.CapDisk+device.KindVMDK, device.CapNIC+device.KindPortgroup),
 //			},
 //			Example: exampleTOML,
-//			Configure: func(ctx context.Context, c Config) (serve.Drivers, error) {
+//			Configure: func(ctx context.Context, c Config) (serve.Instance, error) {
 //				d, err := acme.New(ctx, c)
-//				return serve.Drivers{Compute: d}, err
+//				return serve.Instance{Drivers: []kind.Driver{compute.Kind().Serve(d)}}, err
 //			},
 //		})
 //	}
 //
+// This package knows no kind: a program links those that it names in Components.
 // Main speaks plugin.v1 with the host, decodes the configuration strictly, ends the process when the
 // host is gone, and writes the logs of slog as JSON lines to stderr, where the host picks them up.
 // README.md beside this folder leads through a whole plugin.
@@ -23,44 +24,17 @@ package serve
 import (
 	"context"
 
-	"github.com/openvic/vic/sdk/compute"
-	"github.com/openvic/vic/sdk/network"
+	"github.com/openvic/vic/sdk/kind"
 	"github.com/openvic/vic/sdk/platform"
-	"github.com/openvic/vic/sdk/storage"
 )
-
-// The kinds of component.
-const (
-	KindCompute = "compute"
-	KindStorage = "storage"
-	KindNetwork = "network"
-)
-
-// Prefixes of capabilities that the host compares: a storage driver that makes "makes-disk:x" needs
-// a compute driver that says "disk:x".
-const (
-	CapDisk      = "disk:"
-	CapNIC       = "nic:"
-	CapMakesDisk = "makes-disk:"
-	CapMakesNIC  = "makes-nic:"
-)
-
-// CapVolumes is the capability of a storage driver that keeps volumes (storage.Volumes).
-const CapVolumes = "volumes"
-
-// Component is one driver that a plugin offers.
-type Component struct {
-	Kind         string
-	Name         string
-	Capabilities []string
-}
 
 // Plugin describes a program that serves drivers. C is the author's configuration struct with toml
 // tags.
 type Plugin[C any] struct {
-	Name       string
-	Version    string
-	Components []Component
+	Name    string
+	Version string
+	// Components are what it offers, each kind once at most.
+	Components []kind.Component
 	// Example is a commented TOML text that shows every key.
 	Example string
 	// Defaults holds the values of keys that the administrator leaves out.
@@ -68,14 +42,13 @@ type Plugin[C any] struct {
 	// Configure makes the drivers. ctx ends when the plugin stops: what runs as long as the drivers
 	// do may use it. errdef.ErrInvalid means that the configuration must be changed; the host does
 	// not try again.
-	Configure func(ctx context.Context, config C) (Drivers, error)
+	Configure func(ctx context.Context, config C) (Instance, error)
 }
 
-// Drivers are what Configure makes: one for each component that the plugin has.
-type Drivers struct {
-	Compute compute.Driver
-	Storage storage.Driver
-	Network network.Driver
+// Instance is what Configure makes.
+type Instance struct {
+	// Drivers holds one driver for each component that the plugin has.
+	Drivers []kind.Driver
 	// Health, if set, runs until ctx ends and reports each change: nil is healthy. A plugin without
 	// it is healthy as long as it lives.
 	Health func(ctx context.Context, report func(error))

@@ -8,12 +8,10 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/errdef"
-	"github.com/openvic/vic/sdk/network"
+	"github.com/openvic/vic/sdk/kind"
 	pluginv1 "github.com/openvic/vic/sdk/proto/plugin/v1"
 	"github.com/openvic/vic/sdk/serve/strict"
-	"github.com/openvic/vic/sdk/storage"
 )
 
 // Server is a plugin's side of plugin.v1 and of the services of its components. Main makes one;
@@ -25,9 +23,9 @@ type Server[C any] struct {
 	life   context.Context
 	end    context.CancelFunc
 
-	mu      sync.RWMutex
-	state   state
-	drivers Drivers
+	mu       sync.RWMutex
+	state    state
+	instance Instance
 }
 
 type state int
@@ -51,25 +49,39 @@ func NewServer[C any](ctx context.Context, p Plugin[C]) *Server[C] {
 // Register adds plugin.v1 and the services of all components to a gRPC server.
 func (s *Server[C]) Register(r grpc.ServiceRegistrar) error {
 	pluginv1.RegisterPluginServiceServer(r, s)
+	seen := map[string]bool{}
 	for _, c := range s.plugin.Components {
-		switch c.Kind {
-		case KindCompute:
-			compute.Register(r, func() (compute.Driver, error) { return s.get().Compute, s.ready(c.Kind) })
-		case KindStorage:
-			storage.Register(r, func() (storage.Driver, error) { return s.get().Storage, s.ready(c.Kind) })
-		case KindNetwork:
-			network.Register(r, func() (network.Driver, error) { return s.get().Network, s.ready(c.Kind) })
-		default:
-			return fmt.Errorf("component %s: kind %q: %w", c.Name, c.Kind, errdef.ErrUnsupported)
+		if seen[c.Kind] {
+			return fmt.Errorf("plugin %s: %s is among Components twice: %w", s.plugin.Name, c.Kind, errdef.ErrInvalid)
 		}
+		seen[c.Kind] = true
+		c.Register(r, func() (kind.Driver, error) { return s.driver(c.Kind) })
 	}
 	return nil
 }
 
-func (s *Server[C]) get() Drivers {
+func (s *Server[C]) get() Instance {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.drivers
+	return s.instance
+}
+
+// driver finds the driver of a kind; ErrUnavailable until Configure has made it.
+func (s *Server[C]) driver(name string) (kind.Driver, error) {
+	if err := s.ready(name); err != nil {
+		return kind.Driver{}, err
+	}
+	d, _ := s.get().find(name)
+	return d, nil
+}
+
+func (i Instance) find(name string) (kind.Driver, bool) {
+	for _, d := range i.Drivers {
+		if d.Kind == name && d.Made() {
+			return d, true
+		}
+	}
+	return kind.Driver{}, false
 }
 
 func (s *Server[C]) ready(kind string) error {
@@ -99,7 +111,7 @@ func (s *Server[C]) Configure(_ context.Context, req *pluginv1.ConfigureRequest)
 	if err := s.move(fresh, configuring); err != nil {
 		return nil, errdef.ToGRPC(err)
 	}
-	drivers, err := s.make(req)
+	instance, err := s.make(req)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -107,10 +119,10 @@ func (s *Server[C]) Configure(_ context.Context, req *pluginv1.ConfigureRequest)
 		s.health.report(err)
 		return nil, errdef.ToGRPC(err)
 	}
-	s.drivers, s.state = drivers, configured
+	s.instance, s.state = instance, configured
 	s.health.report(nil)
-	if drivers.Health != nil {
-		go drivers.Health(s.life, s.health.report)
+	if instance.Health != nil {
+		go instance.Health(s.life, s.health.report)
 	}
 	return &pluginv1.ConfigureResponse{}, nil
 }
@@ -125,27 +137,27 @@ func (s *Server[C]) move(from, to state) error {
 	return nil
 }
 
-func (s *Server[C]) make(req *pluginv1.ConfigureRequest) (Drivers, error) {
+func (s *Server[C]) make(req *pluginv1.ConfigureRequest) (Instance, error) {
 	config := s.plugin.Defaults
 	if err := strict.Decode(req.GetSource(), req.GetToml(), &config); err != nil {
-		return Drivers{}, err
+		return Instance{}, err
 	}
-	drivers, err := s.plugin.Configure(s.life, config)
+	instance, err := s.plugin.Configure(s.life, config)
 	if err != nil {
-		return Drivers{}, err
+		return Instance{}, err
 	}
-	return drivers, s.complete(drivers)
+	return instance, s.complete(instance)
 }
 
-// complete finds a component that Configure forgot to make.
-func (s *Server[C]) complete(d Drivers) error {
-	have := map[string]bool{
-		KindCompute: d.Compute != nil, KindStorage: d.Storage != nil, KindNetwork: d.Network != nil,
-	}
+// complete finds a component that Configure forgot to make, and a driver that is none's.
+func (s *Server[C]) complete(i Instance) error {
 	for _, c := range s.plugin.Components {
-		if !have[c.Kind] {
+		if _, ok := i.find(c.Kind); !ok {
 			return fmt.Errorf("plugin %s: Configure made no %s driver: %w", s.plugin.Name, c.Kind, errdef.ErrInternal)
 		}
+	}
+	if have, want := len(i.Drivers), len(s.plugin.Components); have != want {
+		return fmt.Errorf("plugin %s: Configure made %d drivers for %d components: %w", s.plugin.Name, have, want, errdef.ErrInternal)
 	}
 	return nil
 }
@@ -174,12 +186,12 @@ func (s *Server[C]) WatchHealth(_ *pluginv1.WatchHealthRequest, stream grpc.Serv
 // Stop closes the drivers.
 func (s *Server[C]) Stop(ctx context.Context, _ *pluginv1.StopRequest) (*pluginv1.StopResponse, error) {
 	s.mu.Lock()
-	drivers, was := s.drivers, s.state
+	instance, was := s.instance, s.state
 	s.state = stopped
 	s.mu.Unlock()
 	var err error
-	if was == configured && drivers.Close != nil {
-		err = drivers.Close(ctx)
+	if was == configured && instance.Close != nil {
+		err = instance.Close(ctx)
 	}
 	s.end()
 	return &pluginv1.StopResponse{}, errdef.ToGRPC(err)

@@ -3,6 +3,7 @@ package serve_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/internal/wiretest"
+	"github.com/openvic/vic/sdk/kind"
 	"github.com/openvic/vic/sdk/network"
 	pluginv1 "github.com/openvic/vic/sdk/proto/plugin/v1"
 	"github.com/openvic/vic/sdk/serve"
@@ -21,11 +23,11 @@ type config struct {
 }
 
 // connect serves a plugin in memory.
-func connect(t *testing.T, configure func(context.Context, config) (serve.Drivers, error)) (pluginv1.PluginServiceClient, network.Driver) {
+func connect(t *testing.T, configure func(context.Context, config) (serve.Instance, error)) (pluginv1.PluginServiceClient, network.Driver) {
 	t.Helper()
 	s := serve.NewServer(t.Context(), serve.Plugin[config]{
 		Name: "p", Version: "1", Example: "# e\n", Defaults: config{Size: 8}, Configure: configure,
-		Components: []serve.Component{{Kind: serve.KindNetwork, Name: "n", Capabilities: []string{"makes-nic:x"}}},
+		Components: []kind.Component{network.Kind().Component("n", "makes-nic:x")},
 	})
 	conn := wiretest.TLS(t, func(r grpc.ServiceRegistrar) {
 		if err := s.Register(r); err != nil {
@@ -35,8 +37,8 @@ func connect(t *testing.T, configure func(context.Context, config) (serve.Driver
 	return pluginv1.NewPluginServiceClient(conn), network.NewClient(conn)
 }
 
-func good(context.Context, config) (serve.Drivers, error) {
-	return serve.Drivers{Network: network.NewFake()}, nil
+func good(context.Context, config) (serve.Instance, error) {
+	return serve.Instance{Drivers: []kind.Driver{network.Kind().Serve(network.NewFake())}}, nil
 }
 
 func configure(t *testing.T, api pluginv1.PluginServiceClient, toml string) error {
@@ -56,7 +58,7 @@ func TestDescribeNeedsNoConfiguration(t *testing.T) {
 
 func TestDriversServeAfterConfigureAlone(t *testing.T) {
 	var got config
-	api, driver := connect(t, func(ctx context.Context, c config) (serve.Drivers, error) {
+	api, driver := connect(t, func(ctx context.Context, c config) (serve.Instance, error) {
 		got = c
 		return good(ctx, c)
 	})
@@ -78,10 +80,10 @@ func TestDriversServeAfterConfigureAlone(t *testing.T) {
 }
 
 func TestConfigureFailsWithTheReason(t *testing.T) {
-	denied := func(context.Context, config) (serve.Drivers, error) { return serve.Drivers{}, errdef.ErrDenied }
-	none := func(context.Context, config) (serve.Drivers, error) { return serve.Drivers{}, nil }
+	denied := func(context.Context, config) (serve.Instance, error) { return serve.Instance{}, errdef.ErrDenied }
+	none := func(context.Context, config) (serve.Instance, error) { return serve.Instance{}, nil }
 	for name, tc := range map[string]struct {
-		configure func(context.Context, config) (serve.Drivers, error)
+		configure func(context.Context, config) (serve.Instance, error)
 		toml      string
 		class     error
 		text      string
@@ -104,7 +106,7 @@ func TestConfigureFailsWithTheReason(t *testing.T) {
 
 func TestHealthComesAtOnceAndWithEveryChange(t *testing.T) {
 	reports := make(chan error)
-	api, _ := connect(t, func(ctx context.Context, c config) (serve.Drivers, error) {
+	api, _ := connect(t, func(ctx context.Context, c config) (serve.Instance, error) {
 		d, err := good(ctx, c)
 		d.Health = func(ctx context.Context, report func(error)) {
 			for {
@@ -143,7 +145,7 @@ func TestHealthComesAtOnceAndWithEveryChange(t *testing.T) {
 func TestStopClosesTheDriversAndEndsTheirContext(t *testing.T) {
 	var life context.Context
 	closed := false
-	api, driver := connect(t, func(ctx context.Context, c config) (serve.Drivers, error) {
+	api, driver := connect(t, func(ctx context.Context, c config) (serve.Instance, error) {
 		life = ctx
 		d, err := good(ctx, c)
 		d.Close = func(context.Context) error { closed = true; return nil }
@@ -162,5 +164,13 @@ func TestStopClosesTheDriversAndEndsTheirContext(t *testing.T) {
 	}
 	if _, err := driver.List(t.Context()); !errors.Is(err, errdef.ErrUnavailable) {
 		t.Errorf("List after Stop: %v", err)
+	}
+}
+
+func TestEachKindIsOfferedOnce(t *testing.T) {
+	s := serve.NewServer(t.Context(), serve.Plugin[config]{Name: "p", Components: []kind.Component{
+		network.Kind().Component("a"), network.Kind().Component("b")}})
+	if err := s.Register(grpc.NewServer()); !errors.Is(err, errdef.ErrInvalid) || !strings.Contains(err.Error(), "network is among Components twice") {
+		t.Errorf("got %v", err)
 	}
 }

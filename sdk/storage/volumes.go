@@ -26,7 +26,7 @@ import (
 //   - CreateVolume is all or nothing: after a crash in its middle the volume is not there, and what
 //     is left of it goes with the next CreateVolume of that name or the driver's next start.
 //
-// A driver without volumes embeds NoVolumes; one that has them says serve.CapVolumes in its
+// A driver without volumes embeds NoVolumes; one that has them says CapVolumes in its
 // capabilities.
 type Volumes interface {
 	// CreateVolume makes an empty volume. A volume of that name that is there is returned as it is,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/openvic/vic/sdk/device"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/kind"
 	"github.com/openvic/vic/sdk/network"
 	"github.com/openvic/vic/sdk/serve"
 )
@@ -38,13 +39,11 @@ leases = "/var/lib/vic/static-leases.json"
 func main() {
 	serve.Main(serve.Plugin[Config]{
 		Name: "static", Version: "1.0.0", Example: example,
-		Components: []serve.Component{
-			{Kind: serve.KindNetwork, Name: "static", Capabilities: []string{serve.CapMakesNIC + device.KindPortgroup}},
-		},
-		Defaults: Config{Leases: "/var/lib/vic/static-leases.json"},
-		Configure: func(_ context.Context, c Config) (serve.Drivers, error) {
+		Components: []kind.Component{network.Kind().Component("static", device.CapMakesNIC+device.KindPortgroup)},
+		Defaults:   Config{Leases: "/var/lib/vic/static-leases.json"},
+		Configure: func(_ context.Context, c Config) (serve.Instance, error) {
 			d, err := newDriver(c)
-			return serve.Drivers{Network: d}, err
+			return serve.Instance{Drivers: []kind.Driver{network.Kind().Serve(d)}}, err
 		},
 	})
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/kind"
 	"github.com/openvic/vic/sdk/network"
 	"github.com/openvic/vic/sdk/serve"
 	"github.com/openvic/vic/sdk/storage"
@@ -38,12 +39,12 @@ func main() {
 	if strings.Contains(name, "zvol") {
 		disk = "zvol"
 	}
-	components := []serve.Component{
-		{Kind: serve.KindCompute, Name: name, Capabilities: []string{"disk:vmdk", "disk:vmdk-delta", "nic:portgroup"}},
-		{Kind: serve.KindStorage, Name: name, Capabilities: []string{"makes-disk:" + disk}},
-		{Kind: serve.KindNetwork, Name: name, Capabilities: []string{"makes-nic:portgroup"}},
+	components := []kind.Component{
+		compute.Kind().Component(name, "disk:vmdk", "disk:vmdk-delta", "nic:portgroup"),
+		storage.Kind().Component(name, "makes-disk:"+disk),
+		network.Kind().Component(name, "makes-nic:portgroup"),
 	}
-	if strings.Contains(name, "storage-only") {
+	if storageOnly() {
 		components = components[1:2]
 	}
 	serve.Main(serve.Plugin[config]{
@@ -52,7 +53,9 @@ func main() {
 	})
 }
 
-func configure(_ context.Context, c config) (serve.Drivers, error) {
+func storageOnly() bool { return strings.Contains(filepath.Base(os.Args[0]), "storage-only") }
+
+func configure(_ context.Context, c config) (serve.Instance, error) {
 	for _, line := range c.Stderr {
 		_, _ = syscall.Write(2, []byte(line+"\n"))
 	}
@@ -63,11 +66,11 @@ func configure(_ context.Context, c config) (serve.Drivers, error) {
 	time.Sleep(time.Duration(c.Slow) * time.Millisecond)
 	switch c.Fail {
 	case "invalid":
-		return serve.Drivers{}, fmt.Errorf("key \"fail\" says so: %w", errdef.ErrInvalid)
+		return serve.Instance{}, fmt.Errorf("key \"fail\" says so: %w", errdef.ErrInvalid)
 	case "denied":
-		return serve.Drivers{}, fmt.Errorf("wrong password: %w", errdef.ErrDenied)
+		return serve.Instance{}, fmt.Errorf("wrong password: %w", errdef.ErrDenied)
 	case "unavailable":
-		return serve.Drivers{}, fmt.Errorf("the platform does not answer: %w", errdef.ErrUnavailable)
+		return serve.Instance{}, fmt.Errorf("the platform does not answer: %w", errdef.ErrUnavailable)
 	case "panic":
 		var d *compute.Fake
 		d.OnStop("")
@@ -75,7 +78,11 @@ func configure(_ context.Context, c config) (serve.Drivers, error) {
 	vms := compute.NewFake()
 	vms.Sockets = !c.Memory
 	vms.OnStart = func(req compute.CreateRequest) { guest(vms, req.ID) }
-	d := serve.Drivers{Compute: vms, Storage: storage.NewFake(), Network: network.NewFake()}
+	disks := storage.Kind().Serve(storage.NewFake())
+	d := serve.Instance{Drivers: []kind.Driver{compute.Kind().Serve(vms), disks, network.Kind().Serve(network.NewFake())}}
+	if storageOnly() {
+		d.Drivers = []kind.Driver{disks}
+	}
 	if c.Sick != "" {
 		d.Health = func(ctx context.Context, report func(error)) {
 			report(errors.New(c.Sick))
