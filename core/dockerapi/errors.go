@@ -12,11 +12,14 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-// wrap gives an error of ours the class that Docker's server makes an HTTP status of. The text stays.
+// wrap gives an error of ours the class that Docker's server makes an HTTP status of, and dockerd's words
+// where it has a reason.
 func wrap(err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
+	}
+	err = inDockersWords(err)
+	switch {
 	case errors.Is(err, engine.ErrNotModified):
 		return errdefs.NotModified(err)
 	case errors.Is(err, errdef.ErrPluginDown), errors.Is(err, errdef.ErrUnavailable):

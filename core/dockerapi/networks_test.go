@@ -65,7 +65,7 @@ func TestPlacesOnNetworks(t *testing.T) {
 	h.refused("network zzz not found", "network", "connect", "zzz", "c1")
 	h.refused("user specified IP address is supported on user defined networks only", "create", "--ip", "172.16.0.9", "busybox")
 	h.refused("network-scoped aliases are only supported for user-defined networks", "create", "--network-alias", "x", "busybox")
-	h.refused("10.7.0.77 is taken", "run", "--rm", "--network", "front", "--ip", "10.7.0.77", "busybox", "true")
+	h.refused("Address already in use", "run", "--rm", "--network", "front", "--ip", "10.7.0.77", "busybox", "true")
 	h.refused("option --network host", "run", "--network", "host", "busybox", "true")
 	h.refused("option --network container:", "run", "--network", "container:c1", "busybox", "true")
 	if r := h.docker("create", "--network", "zzz", "busybox"); r.code == 0 || r.err != "Error response from daemon: network zzz not found\n" {

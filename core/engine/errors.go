@@ -15,10 +15,16 @@ var ErrNotModified = errors.New("not modified")
 type Error struct {
 	Class error
 	Text  string
+	// Cause is what the text holds already; nil if there is nothing. errors.As finds its reason
+	// (errdef.Error), errors.Is not its class.
+	Cause error
 }
 
 func (e *Error) Error() string { return e.Text }
 func (e *Error) Unwrap() error { return e.Class }
+
+// As finds what is in the cause.
+func (e *Error) As(target any) bool { return e.Cause != nil && errors.As(e.Cause, target) }
 
 func fail(class error, format string, args ...any) error {
 	return &Error{Class: class, Text: fmt.Sprintf(format, args...)}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -30,7 +31,11 @@ var classes = []struct {
 	{ErrInternal, codes.Internal},
 }
 
-// ToGRPC makes a status error of err: its class becomes the code, its text the message.
+// reasonDomain marks the reasons of this project's kinds in a status (google.rpc.ErrorInfo).
+const reasonDomain = "openvic.github.com"
+
+// ToGRPC makes a status error of err: its class becomes the code, its text the message, its reason a
+// detail.
 // An error of no class becomes codes.Unknown; nil and io.EOF stay as they are.
 func ToGRPC(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
@@ -41,20 +46,50 @@ func ToGRPC(err error) error {
 	}
 	for _, c := range classes {
 		if errors.Is(err, c.err) {
-			return status.Error(c.code, err.Error())
+			return withReason(status.New(c.code, err.Error()), err).Err()
 		}
 	}
 	return status.Error(codes.Unknown, err.Error())
 }
 
+// withReason adds the reason of err to a status, if it has one.
+func withReason(s *status.Status, err error) *status.Status {
+	var e *Error
+	if !errors.As(err, &e) || e.Reason == "" {
+		return s
+	}
+	with, err := s.WithDetails(&errdetails.ErrorInfo{Domain: reasonDomain, Reason: e.Reason, Metadata: e.toFields()})
+	if err != nil { // a text that is not UTF-8: the class and the message must do
+		return s
+	}
+	return with
+}
+
+// reasonOf reads what withReason added; nil if there is nothing.
+func reasonOf(s *status.Status, class error) *Error {
+	for _, d := range s.Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == reasonDomain {
+			return fromFields(class, info.GetReason(), info.GetMetadata())
+		}
+	}
+	return nil
+}
+
 // remote is an error that came over gRPC: its text is the other side's, its class ours.
 type remote struct {
-	class error
-	text  string
+	class  error
+	text   string
+	reason *Error // of the same class; nil if the other side gave none
 }
 
 func (r *remote) Error() string { return r.text }
-func (r *remote) Unwrap() error { return r.class }
+
+func (r *remote) Unwrap() error {
+	if r.reason != nil {
+		return r.reason
+	}
+	return r.class
+}
 
 // Is lets a cancelled call be recognised as one that was made in the same process.
 func (r *remote) Is(target error) bool {
@@ -73,7 +108,7 @@ func FromGRPC(err error) error {
 	}
 	for _, c := range classes {
 		if c.code == s.Code() {
-			return &remote{class: c.err, text: s.Message()}
+			return &remote{class: c.err, text: s.Message(), reason: reasonOf(s, c.err)}
 		}
 	}
 	return &remote{class: ErrInternal, text: fmt.Sprintf("%s: %s", s.Code(), s.Message())}

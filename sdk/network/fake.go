@@ -127,7 +127,7 @@ func (f *Fake) address(n Network, wanted netip.Addr) (netip.Addr, error) {
 			return netip.Addr{}, fmt.Errorf("address %s is not one of %s: %w", wanted, n.Subnet, errdef.ErrInvalid)
 		}
 		if f.taken(n, wanted) {
-			return netip.Addr{}, fmt.Errorf("address %s is taken: %w", wanted, errdef.ErrConflict)
+			return netip.Addr{}, AddressTaken(wanted)
 		}
 		return wanted, nil
 	}

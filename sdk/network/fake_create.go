@@ -33,7 +33,7 @@ func (f *Fake) Create(ctx context.Context, req CreateRequest) (Network, error) {
 		n.Subnet = f.freeSubnet()
 	}
 	if f.overlaps(n.Subnet) {
-		return Network{}, fmt.Errorf("subnet %s: Pool overlaps with other one on this address space: %w", n.Subnet, errdef.ErrConflict)
+		return Network{}, SubnetTaken(n.Subnet)
 	}
 	if !n.Gateway.IsValid() {
 		n.Gateway = n.Subnet.Addr().Next()
@@ -81,7 +81,7 @@ func (f *Fake) Remove(ctx context.Context, id string) error {
 	}
 	for e := range f.endpoints {
 		if e.Network == id {
-			return fmt.Errorf("network %s has active endpoints: %w", n.Name, errdef.ErrConflict)
+			return InUse(n.Name)
 		}
 	}
 	f.networks = slices.DeleteFunc(f.networks, func(n Network) bool { return n.ID == id })
@@ -104,7 +104,7 @@ func (f *Fake) Publish(ctx context.Context, req PublishRequest) ([]Port, error) 
 	var out []Port
 	for _, p := range req.Ports {
 		if p.HostPort != 0 && f.portTaken(req.Container, out, p) {
-			return nil, fmt.Errorf("Bind for %s:%d failed: port is already allocated%w", hostIP(p), p.HostPort, hidden{errdef.ErrConflict}) //nolint:staticcheck // Docker's text
+			return nil, PortTaken(p)
 		}
 		for next := uint16(32768); p.HostPort == 0; next++ {
 			try := p
@@ -141,12 +141,6 @@ func hostIP(p Port) netip.Addr {
 	}
 	return p.HostIP
 }
-
-// hidden is a class without a text.
-type hidden struct{ class error }
-
-func (hidden) Error() string   { return "" }
-func (h hidden) Unwrap() error { return h.class }
 
 // Unpublish ends what a container has published.
 func (f *Fake) Unpublish(ctx context.Context, req UnpublishRequest) error {

@@ -24,6 +24,9 @@
 // gateway neither; a host address is not the host's), ErrDenied (a network that the administrator
 // gave is not removed), ErrUnsupported (a network driver or an option that is not there),
 // ErrUnavailable.
+//
+// Those that a user meets are made by the functions of reasons.go, so that the host can tell them in
+// Docker's words; a driver's text is plain English and names no program of the user's.
 package network
 
 import (

@@ -94,23 +94,28 @@ type Volume struct {
 	Disk device.Disk
 }
 
-// VolumeNameRule is what Docker allows as the name of a volume.
+// VolumeNameRule is of what the name of a volume is: the first character, and the others.
 const VolumeNameRule = `[a-zA-Z0-9][a-zA-Z0-9_.-]`
+
+// ReasonVolumeName is the reason of an error (errdef.Error) about a name that does not follow
+// VolumeNameRule or has one character alone; the name is its FieldVolume.
+const (
+	ReasonVolumeName = "VOLUME_NAME"
+	FieldVolume      = "volume"
+)
 
 // maxVolumeName keeps names within what datastores take for a file, with a suffix.
 const maxVolumeName = 200
 
-// CheckVolumeName refuses names that are not Docker's or cannot be the name of a file; ErrInvalid.
+// CheckVolumeName refuses names that do not follow VolumeNameRule or cannot be the name of a file;
+// ErrInvalid.
 func CheckVolumeName(name string) error {
 	if len(name) > maxVolumeName {
 		return fmt.Errorf("volume name %.20q...: longer than %d characters: %w", name, maxVolumeName, errdef.ErrInvalid)
 	}
-	if len(name) == 1 {
-		return fmt.Errorf("volume name is too short, names should be at least two alphanumeric characters: %w", errdef.ErrInvalid)
-	}
 	if !regexp.MustCompile("^" + VolumeNameRule + "+$").MatchString(name) {
-		return fmt.Errorf("%q includes invalid characters for a local volume name, only %q are allowed. If you intended to pass a host directory, use absolute path: %w",
-			name, VolumeNameRule, errdef.ErrInvalid)
+		return &errdef.Error{Class: errdef.ErrInvalid, Reason: ReasonVolumeName, Fields: map[string]string{FieldVolume: name},
+			Text: fmt.Sprintf("volume name %q: two or more characters of %s", name, VolumeNameRule)}
 	}
 	return nil
 }

@@ -33,6 +33,7 @@ const (
 	goPlugin = "github.com/hashicorp/go-plugin"
 	grpc     = "google.golang.org/grpc"
 	protobuf = "google.golang.org/protobuf"
+	rpcTypes = "google.golang.org/genproto/googleapis/rpc" // the details of a gRPC status
 	docker   = "github.com/docker/docker"
 )
 
@@ -41,7 +42,7 @@ var engineMayNot = []string{"core/dockerapi", "core/plugin", "core/config", "cor
 // rules is DESIGN section 4.
 func rules() []rule {
 	return []rule{
-		{folder: "sdk", ours: []string{}, thirdParty: []string{grpc, protobuf, goPlugin, "github.com/hashicorp/go-hclog", "github.com/BurntSushi/toml"}},
+		{folder: "sdk", ours: []string{}, thirdParty: []string{grpc, protobuf, rpcTypes, goPlugin, "github.com/hashicorp/go-hclog", "github.com/BurntSushi/toml"}},
 		{folder: "tether", ours: []string{"sdk/guest", "sdk/errdef"}, deepDenied: []string{goPlugin, govmomi}},
 		{folder: "drivers", ours: []string{"sdk"}},
 		{folder: "plugins", ours: []string{"sdk"}, denied: []string{govmomi}},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/network"
 )
 
 // lease is a container's place on a network.
@@ -116,7 +117,7 @@ func (p *pool) choose(wanted netip.Addr) (netip.Addr, error) {
 		return wanted, fmt.Errorf("address %s is not one for containers of %s: %w", wanted, p.subnet, errdef.ErrInvalid)
 	}
 	if _, ok := p.taken[wanted]; ok {
-		return wanted, fmt.Errorf("Address already in use%w", hidden{errdef.ErrConflict}) //nolint:staticcheck // Docker's text
+		return wanted, network.AddressTaken(wanted)
 	}
 	return wanted, nil
 }
@@ -162,7 +163,7 @@ func (p *pool) give6(l *lease, wanted netip.Addr) error {
 			return fmt.Errorf("address %s is not one for containers of %s: %w", wanted, p.subnet6, errdef.ErrInvalid)
 		}
 		if !free(wanted) {
-			return fmt.Errorf("Address already in use%w", hidden{errdef.ErrConflict}) //nolint:staticcheck // Docker's text
+			return network.AddressTaken(wanted)
 		}
 		l.addr6 = wanted
 		return nil
@@ -234,9 +235,3 @@ func (p *pool) release(container string) {
 		delete(p.leases, container)
 	}
 }
-
-// hidden is a class without a text.
-type hidden struct{ class error }
-
-func (hidden) Error() string   { return "" }
-func (h hidden) Unwrap() error { return h.class }

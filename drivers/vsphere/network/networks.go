@@ -158,7 +158,7 @@ func (d *Driver) chooseSubnet(wanted netip.Prefix, pools []netip.Prefix, bits in
 		case !wanted.Addr().Is4() || wanted.Bits() > 30 || wanted.Bits() < 8:
 			return wanted, fmt.Errorf("subnet %s is not an IPv4 subnet of /8 to /30: %w", wanted, errdef.ErrInvalid)
 		case overlaps(wanted):
-			return wanted, fmt.Errorf("invalid pool request: Pool overlaps with other one on this address space%w", hidden{errdef.ErrConflict})
+			return wanted, network.SubnetTaken(wanted)
 		}
 		return wanted, nil
 	}
@@ -170,7 +170,7 @@ func (d *Driver) chooseSubnet(wanted netip.Prefix, pools []netip.Prefix, bits in
 			}
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("all predefined address pools have been fully subnetted%w", hidden{errdef.ErrExhausted})
+	return netip.Prefix{}, network.NoSubnet()
 }
 
 // usedSubnets are those of all networks, and those in which the endpoint VM itself lives.
@@ -205,7 +205,7 @@ func (d *Driver) chooseSubnet6(wanted netip.Prefix, id string) (netip.Prefix, er
 		return wanted, fmt.Errorf("subnet %s is not an IPv6 subnet of /16 to /112: %w", wanted, errdef.ErrInvalid)
 	}
 	if slices.ContainsFunc(d.usedSubnets(), wanted.Overlaps) {
-		return wanted, fmt.Errorf("invalid pool request: Pool overlaps with other one on this address space%w", hidden{errdef.ErrConflict})
+		return wanted, network.SubnetTaken(wanted)
 	}
 	return wanted, nil
 }
@@ -227,7 +227,7 @@ func (d *Driver) Remove(ctx context.Context, id string) error {
 	d.mu.Lock()
 	if len(m.pool.leases) > 0 {
 		d.mu.Unlock()
-		return fmt.Errorf("network %s has active endpoints: %w", m.Name, errdef.ErrConflict)
+		return network.InUse(m.Name)
 	}
 	delete(d.nets, id)
 	d.mu.Unlock()

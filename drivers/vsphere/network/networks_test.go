@@ -97,7 +97,7 @@ func TestPoolsRunOut(t *testing.T) {
 	}
 	// The endpoint VM's own subnet is nobody's.
 	_, err := r.Create(t.Context(), network.CreateRequest{ID: "z", Name: "z", Subnet: netip.MustParsePrefix("192.0.2.0/25")})
-	if !errors.Is(err, errdef.ErrConflict) || err.Error() != "invalid pool request: Pool overlaps with other one on this address space" {
+	if !errors.Is(err, errdef.ErrConflict) || reason(err) != network.ReasonSubnetTaken {
 		t.Error(err)
 	}
 }
@@ -148,7 +148,7 @@ func TestContainerNetworks(t *testing.T) {
 	}
 }
 
-func TestPortsAreRefusedWithDockersText(t *testing.T) {
+func TestPortsAreRefusedWithAReason(t *testing.T) {
 	r := newRig(t, vctest.New(t))
 	r.joined(t, network.JoinRequest{Network: r.bridge.ID, Container: "a"})
 	r.sys.busy[2376] = true
@@ -160,21 +160,22 @@ func TestPortsAreRefusedWithDockersText(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		port  network.Port
-		text  string
-		class error
+		port   network.Port
+		reason string
+		text   string
+		class  error
 	}{
-		{network.Port{Protocol: "tcp", HostPort: 8080}, "Bind for 0.0.0.0:8080 failed: port is already allocated", errdef.ErrConflict},
-		{network.Port{Protocol: "tcp", HostPort: 8080, HostIP: netip.MustParseAddr("192.0.2.5")}, "Bind for 192.0.2.5:8080 failed: port is already allocated", errdef.ErrConflict},
-		{network.Port{Protocol: "tcp", HostPort: 2376}, "failed to bind host port for 0.0.0.0:2376/tcp: address already in use", errdef.ErrConflict},
+		{network.Port{Protocol: "tcp", HostPort: 8080}, network.ReasonPortTaken, "host port 0.0.0.0:8080/tcp is published by another container", errdef.ErrConflict},
+		{network.Port{Protocol: "tcp", HostPort: 8080, HostIP: netip.MustParseAddr("192.0.2.5")}, network.ReasonPortTaken, "host port 192.0.2.5:8080/tcp is published by another container", errdef.ErrConflict},
+		{network.Port{Protocol: "tcp", HostPort: 2376}, network.ReasonPortBusy, "host port 0.0.0.0:2376/tcp is in use by a program of the host", errdef.ErrConflict},
 		{network.Port{Protocol: "tcp", HostPort: 1, HostIP: netip.MustParseAddr("192.0.2.6")},
-			"failed to bind host port for 192.0.2.6:1/tcp: cannot assign requested address: the virtual container host can be reached at 192.0.2.5", errdef.ErrInvalid},
+			network.ReasonNotHostAddress, "host port 192.0.2.6:1/tcp: the host has no such address, but 192.0.2.5", errdef.ErrInvalid},
 		{network.Port{Protocol: "tcp", HostPort: 1, HostIP: netip.MustParseAddr("127.0.0.1")},
-			"failed to bind host port for 127.0.0.1:1/tcp: cannot assign requested address: the virtual container host can be reached at 192.0.2.5", errdef.ErrInvalid},
+			network.ReasonNotHostAddress, "host port 127.0.0.1:1/tcp: the host has no such address, but 192.0.2.5", errdef.ErrInvalid},
 		{network.Port{Protocol: "tcp", HostPort: 1, HostIP: netip.MustParseAddr("198.51.100.5")}, // the management network's
-			"failed to bind host port for 198.51.100.5:1/tcp: cannot assign requested address: the virtual container host can be reached at 192.0.2.5", errdef.ErrInvalid},
+			network.ReasonNotHostAddress, "host port 198.51.100.5:1/tcp: the host has no such address, but 192.0.2.5", errdef.ErrInvalid},
 	} {
-		if err := publish("b", true, c.port); !errors.Is(err, c.class) || err.Error() != c.text {
+		if err := publish("b", true, c.port); !errors.Is(err, c.class) || reason(err) != c.reason || err.Error() != c.text {
 			t.Errorf("%+v: %v", c.port, err)
 		}
 	}
@@ -242,4 +243,13 @@ func TestAGuestCannotTakeAnAddressByItsKeys(t *testing.T) {
 	if l := d.bridge.pool.leases[id]; l == nil || l.addr.String() != "172.16.0.9" {
 		t.Errorf("%+v", l)
 	}
+}
+
+// reason is the reason of an error, or nothing.
+func reason(err error) string {
+	var e *errdef.Error
+	if errors.As(err, &e) {
+		return e.Reason
+	}
+	return ""
 }

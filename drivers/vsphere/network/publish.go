@@ -87,8 +87,7 @@ func (d *Driver) bind(req network.PublishRequest) (publication, error) {
 func publishedDirectly(m *member, ports []network.Port, p *publication) error {
 	for _, port := range ports {
 		if port.HostPort != 0 && port.HostPort != port.ContainerPort {
-			return fmt.Errorf("port %d cannot be published as %d on container network %s, where the container is reached at its own address: use -p %d: %w",
-				port.ContainerPort, port.HostPort, m.Name, port.ContainerPort, errdef.ErrInvalid)
+			return network.PortFixed(m.Name, port)
 		}
 		port.HostPort = port.ContainerPort
 		p.Ports = append(p.Ports, port)
@@ -106,11 +105,11 @@ func (d *Driver) bindPort(container string, more []network.Port, p network.Port)
 	}
 	if p.HostPort != 0 {
 		if d.bound(container, more, p) {
-			return p, fmt.Errorf("Bind for %s:%d failed: port is already allocated%w", ipText(p.HostIP), p.HostPort, hidden{errdef.ErrConflict}) //nolint:staticcheck // Docker's text
+			return p, network.PortTaken(p)
 		}
 		// What was bound by this container before is no conflict.
 		if !d.isOwn(container, p) && !d.sys.PortFree(p) {
-			return p, fmt.Errorf("failed to bind host port for %s:%d/%s: address already in use%w", ipText(p.HostIP), p.HostPort, p.Protocol, hidden{errdef.ErrConflict})
+			return p, network.PortBusy(p)
 		}
 		return p, nil
 	}
@@ -123,7 +122,7 @@ func (d *Driver) bindPort(container string, more []network.Port, p network.Port)
 			return p, nil
 		}
 	}
-	return p, fmt.Errorf("all ports are allocated%w", hidden{errdef.ErrExhausted})
+	return p, network.NoPort()
 }
 
 func (d *Driver) checkHostIP(p network.Port) error {
@@ -134,17 +133,16 @@ func (d *Driver) checkHostIP(p network.Port) error {
 	if !ip.Is4() {
 		return fmt.Errorf("host address %s of a published port: ports are published on IPv4 addresses: %w", ip, errdef.ErrUnsupported)
 	}
-	var own []string
+	var own []netip.Addr
 	for _, a := range d.sys.Addresses(d.cfg.Bridge.Uplink) {
 		if a.Addr() == ip {
 			return nil
 		}
 		if a.Addr().Is4() {
-			own = append(own, a.Addr().String())
+			own = append(own, a.Addr())
 		}
 	}
-	return fmt.Errorf("failed to bind host port for %s:%d/%s: cannot assign requested address: the virtual container host can be reached at %s%w",
-		ip, p.HostPort, p.Protocol, strings.Join(own, ", "), hidden{errdef.ErrInvalid})
+	return network.NotHostAddress(p, own)
 }
 
 // bound says that another container, or another port of this one, has the host port.

@@ -146,7 +146,7 @@ func (d *driver) choose(wanted netip.Addr) (netip.Addr, error) {
 	case !d.config.Subnet.Contains(wanted) || wanted == first:
 		return wanted, fmt.Errorf("address %s is not one of %s: %w", wanted, d.config.Subnet, errdef.ErrInvalid)
 	case taken[wanted]:
-		return wanted, fmt.Errorf("address %s is taken: %w", wanted, errdef.ErrConflict)
+		return wanted, network.AddressTaken(wanted)
 	default:
 		return wanted, nil
 	}
