@@ -24,6 +24,8 @@ need ca-certificates /etc/ssl/certs/ca-certificates.crt
 need git git
 if [[ ${1:-} == tests ]]; then
 	need chromium chromium
+	# The hub's tests start a cluster of their own; Debian's is not used.
+	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 	need fonts-dejavu-core /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
 fi
 # A busybox that needs no libraries: the guest has none.

@@ -1,0 +1,170 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	_ "modernc.org/sqlite" // the driver
+)
+
+// maxBatch is how many transactions share one commit at most.
+const maxBatch = 64
+
+// sqlite is a file: one connection that writes, and a pool that reads beside it (WAL).
+type sqlite struct {
+	w, r *sql.DB
+	conn *sql.Conn // the only one of w
+	read *statements
+
+	// Transactions that wait for one another share a commit, and with it the disk's flush: each runs in the turn that
+	// mu gives, inside a savepoint; who finds nobody waiting behind commits for all.
+	waiting atomic.Int64
+	mu      sync.Mutex
+	write   *statements // guarded by mu
+	open    *batch      // guarded by mu; nil: no transaction is open
+}
+
+// batch is one transaction of the database that several of ours share.
+type batch struct {
+	n      int
+	broken error
+	done   chan struct{} // closed when err is final
+	err    error
+}
+
+var sqliteDialect = dialect{name: "sqlite", words: strings.NewReplacer(
+	"@id", "INTEGER PRIMARY KEY AUTOINCREMENT", "@ascii", "TEXT", "@bytes", "BLOB", "@clustered", "WITHOUT ROWID")}
+
+func openSQLite(ctx context.Context, path string) (*sqlite, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("database %s: %w", path, err)
+	}
+	q := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(1)", "cache_size(-32768)"}}
+	name := url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}
+	s := &sqlite{}
+	if s.w, err = sql.Open("sqlite", name.String()); err != nil {
+		return nil, fmt.Errorf("database %s: %w", path, err)
+	}
+	s.w.SetMaxOpenConns(1)
+	if s.conn, err = s.w.Conn(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("database %s: %w", path, err), s.w.Close())
+	}
+	q.Add("_pragma", "query_only(1)")
+	name.RawQuery = q.Encode()
+	if s.r, err = sql.Open("sqlite", name.String()); err != nil {
+		return nil, errors.Join(fmt.Errorf("database %s: %w", path, err), s.conn.Close(), s.w.Close())
+	}
+	n := 4 + runtime.NumCPU()
+	s.r.SetMaxOpenConns(n)
+	s.r.SetMaxIdleConns(n)
+	s.read = &statements{db: s.r, kept: map[string]*sql.Stmt{}}
+	s.write = &statements{db: s.conn, kept: map[string]*sql.Stmt{}}
+	return s, nil
+}
+
+func (s *sqlite) reader() runner   { return s.read }
+func (s *sqlite) dialect() dialect { return sqliteDialect }
+
+func (s *sqlite) close() error {
+	return errors.Join(s.r.Close(), s.conn.Close(), s.w.Close())
+}
+
+func (s *sqlite) tx(ctx context.Context, f func(*Tx) error) error {
+	for range maxTries {
+		err := s.once(ctx, f)
+		if !errors.Is(err, ErrRetry) {
+			return err
+		}
+	}
+	return ErrRetry
+}
+
+func (s *sqlite) once(ctx context.Context, f func(*Tx) error) error {
+	b, err := s.turn(ctx, f)
+	if b == nil {
+		return err
+	}
+	<-b.done
+	if b.err != nil { // what f saw of the others did not come to be
+		return b.err
+	}
+	return err
+}
+
+// turn runs f when it is its turn, and commits if nobody waits behind. The batch is nil if f did not run.
+func (s *sqlite) turn(ctx context.Context, f func(*Tx) error) (*batch, error) {
+	s.waiting.Add(1)
+	s.mu.Lock()
+	s.waiting.Add(-1)
+	defer s.mu.Unlock()
+	b := s.open
+	if b == nil {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if _, err := s.conn.ExecContext(context.WithoutCancel(ctx), "BEGIN IMMEDIATE"); err != nil {
+			return nil, err
+		}
+		b = &batch{done: make(chan struct{})}
+		s.open = b
+	}
+	defer func() { // also when f panics
+		if s.waiting.Load() == 0 || b.n >= maxBatch || b.broken != nil {
+			s.finish(b)
+		}
+	}()
+	return b, s.run(ctx, b, f)
+}
+
+// run runs f so that it can be undone alone.
+func (s *sqlite) run(ctx context.Context, b *batch, f func(*Tx) error) (err error) {
+	b.n++
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	if _, err := s.conn.ExecContext(ctx, "SAVEPOINT one"); err != nil {
+		b.broken = err
+		return err
+	}
+	kept := false
+	defer func() {
+		if b.broken != nil {
+			return // all is rolled back
+		}
+		q := "RELEASE one"
+		if !kept {
+			q = "ROLLBACK TO one; RELEASE one"
+		}
+		if _, e := s.conn.ExecContext(ctx, q); e != nil {
+			b.broken = e
+		}
+	}()
+	err = f(&Tx{ctx: ctx, run: s.write, d: sqliteDialect, broken: &b.broken})
+	kept = err == nil
+	return err
+}
+
+// finish ends the open transaction and tells those who share it.
+func (s *sqlite) finish(b *batch) {
+	ctx := context.Background()
+	b.err = b.broken
+	if b.err == nil {
+		_, b.err = s.conn.ExecContext(ctx, "COMMIT")
+	}
+	if b.err != nil {
+		// It may have been rolled back by SQLite already; then this fails and means nothing.
+		_, _ = s.conn.ExecContext(ctx, "ROLLBACK")
+	}
+	s.open = nil
+	close(b.done)
+}

@@ -1,0 +1,218 @@
+// Package store is the hub's memory: one SQL database, SQLite in a file or PostgreSQL on a server, behind the same
+// few calls and the same statements.
+//
+//	s, err := store.Open(ctx, "sqlite:/var/lib/vic-hub/hub.db", registry.Schema())
+//	err = s.Tx(ctx, func(tx *store.Tx) error {
+//		_, err := tx.Exec(`UPDATE project SET used = used + $1 WHERE id = $2`, n, id)
+//		return err
+//	})
+//
+// Statements are written for both databases: numbered parameters ($1), BIGINT, TEXT and BOOLEAN columns, and in a
+// Schema the words that Schema tells. What a transaction has read may be changed by another one unless it locked it:
+// on PostgreSQL transactions are READ COMMITTED, so a transaction that decides by what it reads begins with Tx.Lock on
+// the row that guards it. SQLite has one writer, and there Lock only reads.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// ErrRetry is returned by the function of a transaction that wants to be run again from the start, since a row that it
+// relied on went in the meantime.
+var ErrRetry = errors.New("the transaction met another one")
+
+// Querier is what both a Store and a Tx can do.
+type Querier interface {
+	Query(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRow(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// runner is a connection, a pool or a transaction of database/sql.
+type runner interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// backend is one kind of database.
+type backend interface {
+	reader() runner
+	// tx runs f in a transaction that is durable when tx returns nil.
+	tx(ctx context.Context, f func(*Tx) error) error
+	dialect() dialect
+	close() error
+}
+
+// dialect is where the two databases differ in the text of statements.
+type dialect struct {
+	name  string
+	words *strings.Replacer // of a Schema
+	lock  string            // what locks the rows that a SELECT finds
+}
+
+// Store is an open database. It may be used by several goroutines.
+type Store struct{ b backend }
+
+// Open opens the database that url names, makes it if it is a file that is not there, and brings it to the version of
+// the schemas. It refuses a database that a newer version of the program wrote. A url is "sqlite:" and the path of a
+// file, or "postgres://..." as libpq knows it. The caller closes the Store.
+func Open(ctx context.Context, url string, schemas ...Schema) (*Store, error) {
+	var b backend
+	var err error
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		b, err = openSQLite(ctx, path)
+	} else if strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://") {
+		b, err = openPostgres(ctx, url)
+	} else {
+		// The url may hold a password and is not repeated.
+		return nil, errors.New("the database must be named sqlite:PATH or postgres://USER@HOST/NAME")
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{b: b}
+	if err := s.migrate(ctx, schemas); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Close closes the database. No transaction may be under way.
+func (s *Store) Close() error { return s.b.close() }
+
+// Kind is "sqlite" or "postgres".
+func (s *Store) Kind() string { return s.b.dialect().name }
+
+// Query reads what is committed. The caller closes the rows.
+func (s *Store) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return s.b.reader().QueryContext(ctx, query, args...)
+}
+
+// QueryRow reads one row of what is committed.
+func (s *Store) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	return s.b.reader().QueryRowContext(ctx, query, args...)
+}
+
+// Tx runs f in a transaction and commits it if f returns nil. What f does may be done again from the start when the
+// transaction met another one, so f changes nothing outside of the database before it knows that Tx returned nil.
+// f must not call Tx of the same Store, and must not keep the Tx. ctx is looked at before f runs; once it runs it is
+// carried through, since the end of one client's connection must not undo what shares its commit.
+func (s *Store) Tx(ctx context.Context, f func(*Tx) error) error { return s.b.tx(ctx, f) }
+
+// Ping asks the database for a sign of life.
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	if err := s.QueryRow(ctx, `SELECT 1`).Scan(&one); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	return nil
+}
+
+// Tx is a transaction under way. It belongs to the goroutine that runs the transaction's function.
+type Tx struct {
+	ctx    context.Context
+	run    runner
+	d      dialect
+	broken *error // a failure after which SQLite may have rolled back behind our back
+}
+
+// Context is the transaction's: without the caller's cancellation, with its values.
+func (t *Tx) Context() context.Context { return t.ctx }
+
+// Exec changes rows and says how many.
+func (t *Tx) Exec(query string, args ...any) (int64, error) {
+	if err := *t.broken; err != nil {
+		return 0, err
+	}
+	res, err := t.run.ExecContext(t.ctx, query, args...)
+	if err != nil {
+		if !isConstraint(err) {
+			*t.broken = err
+		}
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// Query reads rows, also what this transaction wrote. The caller closes the rows before the next call. ctx is not
+// looked at: see Tx of Store.
+func (t *Tx) Query(_ context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := *t.broken; err != nil {
+		return nil, err
+	}
+	return t.run.QueryContext(t.ctx, query, args...)
+}
+
+// QueryRow reads one row, also of what this transaction wrote. ctx is not looked at.
+func (t *Tx) QueryRow(_ context.Context, query string, args ...any) *sql.Row {
+	return t.run.QueryRowContext(t.ctx, query, args...)
+}
+
+// Row reads one row, also of what this transaction wrote.
+func (t *Tx) Row(query string, args ...any) *sql.Row { return t.QueryRow(t.ctx, query, args...) }
+
+// Lock is Row for a plain SELECT whose rows nobody else may change before this transaction ends.
+func (t *Tx) Lock(query string, args ...any) *sql.Row { return t.Row(query+t.d.lock, args...) }
+
+// statements keeps prepared statements by their text. SQLite would else parse each anew.
+type statements struct {
+	db interface {
+		PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+		runner
+	}
+	mu   sync.RWMutex
+	kept map[string]*sql.Stmt
+}
+
+// maxStatements bounds what is kept if somebody makes texts by hand.
+const maxStatements = 512
+
+// stmt is nil where the text is to be run as it is: one too many, or one that does not parse.
+func (s *statements) stmt(ctx context.Context, query string) *sql.Stmt {
+	s.mu.RLock()
+	st, full := s.kept[query], len(s.kept) >= maxStatements
+	s.mu.RUnlock()
+	if st != nil || full {
+		return st
+	}
+	st, err := s.db.PrepareContext(context.WithoutCancel(ctx), query)
+	if err != nil {
+		return nil // the same error comes from running it
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if other := s.kept[query]; other != nil {
+		_ = st.Close()
+		return other
+	}
+	s.kept[query] = st
+	return st
+}
+
+func (s *statements) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if len(args) > 0 { // several statements in one text have none
+		if st := s.stmt(ctx, query); st != nil {
+			return st.ExecContext(ctx, args...)
+		}
+	}
+	return s.db.ExecContext(ctx, query, args...)
+}
+
+func (s *statements) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if st := s.stmt(ctx, query); st != nil {
+		return st.QueryContext(ctx, args...)
+	}
+	return s.db.QueryContext(ctx, query, args...)
+}
+
+func (s *statements) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if st := s.stmt(ctx, query); st != nil {
+		return st.QueryRowContext(ctx, args...)
+	}
+	return s.db.QueryRowContext(ctx, query, args...)
+}
