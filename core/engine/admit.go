@@ -80,7 +80,7 @@ func (e *Engine) admit(ctx context.Context, c *container) (*run, error) {
 				c.definition().Name, need, max(free, 0), limit)
 		}
 	}
-	return e.newRun(ctx, c, false)
+	return e.newRun(ctx, c, startedHere)
 }
 
 // memoryOn is the memory of the VMs that are on or about to be.
@@ -93,7 +93,7 @@ func (e *Engine) memoryOn() (mb int64) {
 	e.mu.Unlock()
 	for _, c := range all {
 		c.mu.Lock()
-		if c.run != nil {
+		if c.life.hasRun() {
 			mb += c.def.MemoryMB
 		}
 		c.mu.Unlock()

@@ -170,3 +170,36 @@ func TestAVMThatIsPoweredOnDuringAStart(t *testing.T) {
 		t.Errorf("events %v", w.events.actions())
 	}
 }
+
+// A removal that fails because the platform is slow to say that the VM is no more leaves no container
+// behind that is nothing but a name.
+func TestARemovalThatFailsForAVMThatIsNoMore(t *testing.T) {
+	w := newWorld(t)
+	c := w.create("c1", []string{"true"})
+	w.At("remove", func(context.Context) error {
+		w.Compute.Delete(c.ID)
+		return errdef.ErrUnavailable
+	})
+	if err := w.Remove(ctx(t), "c1", engine.RemoveOptions{}); !errors.Is(err, errdef.ErrUnavailable) {
+		t.Errorf("remove: %v", err)
+	}
+	w.eventually("dropped", func() bool { return len(w.List()) == 0 })
+	w.create("c1", []string{"true"})
+}
+
+// A pause that comes while the container is being started waits for its process.
+func TestAPauseDuringAStartFollowsIt(t *testing.T) {
+	w := newWorld(t)
+	w.create("c1", []string{"sleep"})
+	reached, release := w.hold("start")
+	started, paused := make(chan error, 1), make(chan error, 1)
+	go func() { started <- w.Start(ctx(t), "c1") }()
+	<-reached
+	go func() { paused <- w.Pause(ctx(t), "c1") }()
+	close(release)
+	w.must(<-started)
+	w.must(<-paused)
+	if got, want := w.events.actions(), []string{"create", "start", "pause"}; !slices.Equal(got, want) || w.status("c1") != engine.StatusPaused {
+		t.Errorf("it is %s, events %v", w.status("c1"), got)
+	}
+}

@@ -56,13 +56,13 @@ func (e *Engine) register(c *container) (*Session, error) {
 		return nil, fail(errdef.ErrConflict, "container %s is restarting, wait until the container is running", c.id)
 	}
 	s := &Session{e: e, c: c, TTY: c.def.Process.TTY}
-	if r := c.run; r != nil && !r.over {
-		s.run, s.whole = r, !r.up && !r.adopted
-		r.readers++
+	if c.life.active() {
+		s.run, s.whole = c.run, c.run.contact == contactNone && c.run.origin != foundRunning
+		c.run.readers++
 		return s, nil
 	}
 	s.waiting, s.whole = make(chan *run, 1), true
-	c.pending = append(c.pending, s.waiting)
+	c.nextRun = append(c.nextRun, s.waiting)
 	return s, nil
 }
 
@@ -73,7 +73,7 @@ func (s *Session) Close() {
 			select {
 			case s.run = <-s.waiting: // was handed over just now
 			default:
-				s.c.pending = without(s.c.pending, s.waiting)
+				s.c.nextRun = without(s.c.nextRun, s.waiting)
 			}
 		}
 		if s.run != nil {
@@ -131,10 +131,10 @@ func (s *Session) rest(ctx context.Context, st Streams, offset int64) error {
 		return nil // it asked for what comes, and nothing came
 	}
 	r := s.run
-	r.c.update(func() { r.c.resting++ }) // a container of --rm stays until this is read
-	defer r.c.update(func() { r.c.resting-- })
+	r.c.update(func() { r.c.diskReaders++ }) // a container of --rm stays until this is read
+	defer r.c.update(func() { r.c.diskReaders-- })
 	s.Close() // the VM's disk is free only when nobody reads through the tether
-	err := s.e.keptFrom(ctx, r.c, offset, func(c link.Chunk) error {
+	err := s.e.outputFrom(ctx, r.c, offset, func(c link.Chunk) error {
 		return writeTo(st, c.Stream == link.Stderr, c.Data)
 	})
 	if isNotFound(err) || errors.Is(err, errdef.ErrConflict) {
@@ -152,7 +152,7 @@ func (s *Session) awaitRun(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return s.c.await(ctx, func() bool { return s.run.up || s.run.gone })
+	return s.c.await(ctx, func() bool { return s.run.answered() })
 }
 
 // outputRequest says where this client's output begins.
@@ -191,7 +191,7 @@ func (x stdio) copy(ctx context.Context, st Streams, req link.OutputRequest) err
 		go x.copyIn(ctx, st.Stdin, cancel)
 	}
 	err := x.run.link.Output(ctx, req, func(c link.Chunk) error {
-		x.run.taken.Add(1)
+		x.run.delivered.Add(1)
 		err := writeTo(st, c.Stream == link.Stderr, c.Data)
 		if err == nil && x.next != nil {
 			*x.next = c.Next
@@ -261,7 +261,7 @@ func (e *Engine) reader(c *container) (*run, func(), bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.run
-	if r == nil || r.closing {
+	if r == nil || r.readersShut {
 		return nil, nil, false
 	}
 	r.readers++
@@ -272,5 +272,5 @@ func (e *Engine) reader(c *container) (*run, func(), bool) {
 func (r *run) awaitLink(ctx context.Context, d time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	return r.c.await(ctx, func() bool { return r.up || r.gone })
+	return r.c.await(ctx, func() bool { return r.answered() })
 }

@@ -16,14 +16,14 @@ func (e *Engine) awaitAutoRemoval(ctx context.Context, c *container) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, autoRemovalPatience)
 	defer cancel()
-	_ = c.await(ctx, func() bool { return c.removed }) // the patience is the bound
+	_ = c.await(ctx, func() bool { return c.removal == removalDone }) // the patience is the bound
 }
 
 // autoRemoved says whether the container goes when its process has ended.
 func (c *container) autoRemoved() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.def.AutoRemove && !c.keep
+	return c.def.AutoRemove && !c.userRestart
 }
 
 // autoRemoveRead removes a container that was made with --rm and whose VM went off by itself, once
@@ -31,7 +31,7 @@ func (c *container) autoRemoved() bool {
 func (e *Engine) autoRemoveRead(r *run) {
 	ctx, cancel := e.background(drainPatience)
 	defer cancel()
-	_ = r.c.await(ctx, func() bool { return r.readers == 0 && r.c.resting == 0 }) // the patience is the bound
+	_ = r.c.await(ctx, func() bool { return r.readers == 0 && r.c.diskReaders == 0 }) // the patience is the bound
 	e.autoRemove(r.c)
 }
 
@@ -44,10 +44,7 @@ func (e *Engine) autoRemove(c *container) {
 		if err == nil || isNotFound(err) {
 			return
 		}
-		c.mu.Lock()
-		busy := c.removing
-		c.mu.Unlock()
-		if busy {
+		if c.isGoing() {
 			return // another is at it
 		}
 		e.log.Warn("container cannot be removed after its exit", "container", c.id, "err", err)

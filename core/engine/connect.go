@@ -130,10 +130,7 @@ func (e *Engine) hold(ctx context.Context, ref string) (*container, func(), erro
 	if err != nil {
 		return nil, nil, err
 	}
-	c.mu.Lock()
-	going := c.removing || c.removed
-	c.mu.Unlock()
-	if going {
+	if c.isGoing() {
 		unlock()
 		return nil, nil, fail(errdef.ErrConflict, "container is marked for removal and cannot be connected or disconnected to the network")
 	}

@@ -29,11 +29,11 @@ type CopyInRequest struct {
 // reach returns the run over whose link a container's files are reached, nil if its VM is off.
 func (c *container) reach(ctx context.Context) (*run, error) {
 	c.mu.Lock()
-	r, removing := c.run, c.removing || c.removed
-	closing := r != nil && (r.over || r.closing)
+	r, going := c.run, c.going()
+	closing := r != nil && (c.life.ended() || r.readersShut)
 	c.mu.Unlock()
 	switch {
-	case removing:
+	case going:
 		return nil, errRemoving(c.id)
 	case r == nil:
 		return nil, nil
@@ -41,7 +41,7 @@ func (c *container) reach(ctx context.Context) (*run, error) {
 	if closing { // the end of the run is near
 		ctx, cancel := context.WithTimeout(ctx, logPatience)
 		defer cancel()
-		if c.await(ctx, func() bool { return r.gone }) == nil {
+		if c.await(ctx, func() bool { return r.off() }) == nil {
 			return nil, nil
 		}
 		return nil, c.stillOn()
@@ -58,7 +58,7 @@ func (r *run) during(ctx context.Context) (context.Context, context.CancelFunc, 
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(r.ctx, cancel)
 	return ctx, func() { stop(); cancel() }, func(err error) error {
-		if err != nil && (r.ctx.Err() != nil || errors.Is(err, errdef.ErrUnavailable) && r.isOver()) {
+		if err != nil && (r.ctx.Err() != nil || errors.Is(err, errdef.ErrUnavailable) && r.hasEnded()) {
 			return fail(errdef.ErrConflict, "container %s has stopped while its files were in use", r.c.id)
 		}
 		return err

@@ -14,14 +14,14 @@ func (e *Engine) Kill(ctx context.Context, ref string, signal int) error {
 	if err != nil {
 		return err
 	}
-	if e.endWait(ctx, c) {
+	if e.endAwaiting(ctx, c) {
 		return nil
 	}
 	r, err := c.activeRun()
 	if err != nil {
 		return err
 	}
-	e.manually(ctx, c)
+	e.noteManualStop(ctx, c)
 	if signal == 0 || signal == sigKill {
 		if err := e.kill(ctx, r); err != nil {
 			return err
@@ -50,12 +50,12 @@ func (e *Engine) kill(ctx context.Context, r *run) error {
 	soft, done := context.WithTimeout(ctx, killPatience)
 	defer done()
 	if err := r.link.Stop(soft, sigKill); err == nil {
-		e.paused(r, false)
-		if awaitOver(soft, r, killPatience) == nil {
+		e.setFrozen(r, false)
+		if awaitEnd(soft, r, killPatience) == nil {
 			return nil
 		}
 	}
-	if r.isOver() {
+	if r.hasEnded() {
 		return nil
 	}
 	if err := r.c.call(func() error { return e.opts.Compute.Kill(ctx, r.c.id) }); err != nil {
@@ -75,12 +75,12 @@ func (e *Engine) signal(ctx context.Context, r *run, signal int, stop bool) erro
 	var err error
 	if stop {
 		if err = r.link.Stop(ctx, signal); err == nil {
-			e.paused(r, false)
+			e.setFrozen(r, false)
 		}
 	} else {
 		err = r.link.Signal(ctx, "", signal)
 	}
-	if err != nil && !errors.Is(err, errdef.ErrConflict) && r.isOver() {
+	if err != nil && !errors.Is(err, errdef.ErrConflict) && r.hasEnded() {
 		return nil // it ended before the answer came
 	}
 	return err

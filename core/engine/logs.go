@@ -17,9 +17,9 @@ import (
 const (
 	// maxLine is where a line without end is cut.
 	maxLine = 64 << 10
-	// maxKept bounds the output of an ended container that is kept in memory, so that "docker logs"
+	// maxRecent bounds the output of an ended container that is kept in memory, so that "docker logs"
 	// right after the end need not wait for its disk.
-	maxKept = 256 << 10
+	maxRecent = 256 << 10
 	// logPatience is how long reading a log waits for a VM that boots or goes off.
 	logPatience = 45 * time.Second
 )
@@ -38,6 +38,9 @@ type LogLine struct {
 	Time   time.Time
 	Data   []byte
 }
+
+// recentOutput is all output of a run that has ended. It is never changed.
+type recentOutput struct{ chunks []link.Chunk }
 
 // errEnough ends the reading of a log.
 var errEnough = errors.New("enough")
@@ -97,7 +100,7 @@ func (e *Engine) liveLog(ctx context.Context, r *run, o LogOptions, l *lines) er
 		req.Offset = -1
 	}
 	return r.link.Output(ctx, req, func(c link.Chunk) error {
-		r.taken.Add(1)
+		r.delivered.Add(1)
 		return l.add(c.Stream == link.Stderr, c.Time, c.Data)
 	})
 }
@@ -109,19 +112,19 @@ func (e *Engine) offlineLog(ctx context.Context, c *container, o LogOptions, l *
 	}
 	wait, cancel := context.WithTimeout(ctx, logPatience)
 	defer cancel()
-	var kept []link.Chunk
-	var have, started bool
+	var recent *recentOutput
+	var started bool
 	err := c.await(wait, func() bool {
-		kept, have = c.kept, c.keptWhole
+		recent = c.recent
 		started = !c.state.Started.IsZero() || !c.def.LastRun.Started.IsZero()
-		return have || c.run == nil
+		return recent != nil || c.run == nil
 	})
 	if err != nil {
 		return c.stillOn()
 	}
 	lim := tailer{n: o.Tail, to: l}
-	if have {
-		for _, k := range kept {
+	if recent != nil {
+		for _, k := range recent.chunks {
 			if err := lim.add(k.Stream == link.Stderr, k.Time, k.Data); err != nil {
 				return err
 			}
@@ -154,20 +157,19 @@ func (e *Engine) exportedLog(ctx context.Context, c *container, lim *tailer) err
 	return lim.flush()
 }
 
-// keptFrom calls fn with the output from an offset on, of a container whose VM goes off or is off.
-func (e *Engine) keptFrom(ctx context.Context, c *container, offset int64, fn func(link.Chunk) error) error {
+// outputFrom calls fn with the output from an offset on, of a container whose VM goes off or is off.
+func (e *Engine) outputFrom(ctx context.Context, c *container, offset int64, fn func(link.Chunk) error) error {
 	wait, cancel := context.WithTimeout(ctx, logPatience)
 	defer cancel()
-	var kept []link.Chunk
-	var have bool
+	var recent *recentOutput
 	if err := c.await(wait, func() bool {
-		kept, have = c.kept, c.keptWhole
-		return have || c.run == nil
+		recent = c.recent
+		return recent != nil || c.run == nil
 	}); err != nil {
 		return c.stillOn()
 	}
-	if have {
-		for _, k := range kept {
+	if recent != nil {
+		for _, k := range recent.chunks {
 			if k.Next <= offset {
 				continue
 			}
@@ -193,21 +195,21 @@ func (e *Engine) keptFrom(ctx context.Context, c *container, offset int64, fn fu
 	return nil
 }
 
-// keepLog keeps a short log in memory before the VM goes off.
-func (e *Engine) keepLog(r *run) {
+// keepRecent keeps the output of a short run in memory before its VM goes off.
+func (e *Engine) keepRecent(r *run) {
 	c := r.c
 	ctx, cancel := context.WithTimeout(r.ctx, killPatience)
 	defer cancel()
-	var kept []link.Chunk
+	recent := &recentOutput{}
 	size := 0
 	err := r.link.Output(ctx, link.OutputRequest{}, func(k link.Chunk) error {
-		if size += len(k.Data) + 64; size > maxKept {
+		if size += len(k.Data) + 64; size > maxRecent {
 			return errEnough
 		}
-		kept = append(kept, k)
+		recent.chunks = append(recent.chunks, k)
 		return nil
 	})
 	if err == nil {
-		c.update(func() { c.kept, c.keptWhole = kept, true })
+		c.update(func() { c.recent = recent })
 	}
 }

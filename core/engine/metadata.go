@@ -57,12 +57,12 @@ func (e *Engine) saveSize(ctx context.Context, c *container, size compute.Update
 	})
 }
 
-// mark notes in the metadata that the container was started once, so that a later vicd does not
+// noteFirstRun notes in the metadata that the container was started once, so that a later vicd does not
 // take it for one that never was.
-func (e *Engine) mark(r *run) {
+func (e *Engine) noteFirstRun(r *run) {
 	if r.c.definition().LastRun.Started.IsZero() {
 		select {
-		case <-time.After(markAfter):
+		case <-time.After(noteAfter):
 			e.saveRun(r.c)
 		case <-r.ctx.Done():
 		}
@@ -74,12 +74,12 @@ func (e *Engine) saveRun(c *container) {
 	ctx, cancel := e.background(time.Minute)
 	defer cancel()
 	c.mu.Lock()
-	if c.removing || c.removed {
+	if c.going() {
 		c.mu.Unlock()
 		return
 	}
 	c.def.LastRun = Run{Started: c.state.Started, Restarts: c.state.Restarts}
-	if c.state.Status == StatusExited {
+	if c.life == lifeExited || c.life == lifeEnding {
 		c.def.LastRun.Finished, c.def.LastRun.ExitCode = c.state.Finished, c.state.ExitCode
 	}
 	c.mu.Unlock()

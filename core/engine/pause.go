@@ -16,16 +16,19 @@ func (e *Engine) Pause(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
+	if err := r.awaitProcess(ctx); err != nil {
+		return fail(class(err), "cannot pause container %s: %v", c.id, err)
+	}
 	switch c.view().State.Status {
 	case StatusPaused:
 		return fail(errdef.ErrConflict, "Container %s is already paused", c.id)
 	case StatusRestarting:
 		return errRestarting(c.id)
 	}
-	if err := r.tell(ctx, r.link.Pause); err != nil {
+	if err := r.ask(ctx, r.link.Pause); err != nil {
 		return fail(class(err), "cannot pause container %s: %v", c.id, err)
 	}
-	e.paused(r, true)
+	e.setFrozen(r, true)
 	return nil
 }
 
@@ -40,33 +43,40 @@ func (e *Engine) Unpause(ctx context.Context, ref string) error {
 		return fail(errdef.ErrConflict, "Container %s is not paused", c.id)
 	}
 	c.mu.Lock()
-	frozen := r.paused
+	frozen := c.life == lifePaused
 	c.mu.Unlock()
 	if !frozen {
 		return fail(errdef.ErrConflict, "cannot unpause container %s: its VM is suspended; resume it in vSphere", c.id)
 	}
-	if err := r.tell(ctx, r.link.Resume); err != nil {
+	if err := r.ask(ctx, r.link.Resume); err != nil {
 		return fail(class(err), "cannot unpause container %s: %v", c.id, err)
 	}
-	e.paused(r, false)
+	e.setFrozen(r, false)
 	return nil
 }
 
-// paused notes that the processes are frozen, or go on, and tells it.
-func (e *Engine) paused(r *run, paused bool) {
-	word := "unpause"
-	r.c.update(func() {
-		if r.over || r.paused == paused {
-			word = ""
-			return
-		}
-		r.paused = paused
-		r.c.state.Status = StatusRunning
-		if paused {
-			r.c.state.Status, word = StatusPaused, "pause"
-		}
+// awaitProcess waits for the process of a run that is just being started, as long as for an answer of the
+// tether.
+func (r *run) awaitProcess(ctx context.Context) error {
+	return r.ask(ctx, func(ctx context.Context) error {
+		return r.c.await(ctx, func() bool { return r.off() || !r.c.life.starting() })
 	})
-	if word != "" {
+}
+
+// setFrozen notes that the tether has frozen the processes, or lets them go on, and tells it.
+func (e *Engine) setFrozen(r *run, frozen bool) {
+	o, word := onThaw, "unpause"
+	if frozen {
+		o, word = onFreeze, "pause"
+	}
+	r.step.Lock()
+	defer r.step.Unlock()
+	shown := false
+	r.c.update(func() {
+		before := r.c.state.Status
+		shown = r.move(o) && r.c.state.Status != before // a VM that is suspended is paused before and after
+	})
+	if shown {
 		e.emit(r.c, word)
 	}
 }

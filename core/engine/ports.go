@@ -144,7 +144,7 @@ func (e *Engine) republish(ctx context.Context, c *container) error {
 func (e *Engine) publishFound(r *run) {
 	for delay := time.Second; ; delay = min(2*delay, time.Minute) {
 		err := e.publish(r.ctx, r.c, true)
-		if err == nil || r.ctx.Err() != nil || r.isOver() {
+		if err == nil || r.ctx.Err() != nil || r.hasEnded() {
 			return
 		}
 		e.log.Error("ports of a running container cannot be published", "container", r.c.id, "err", err)

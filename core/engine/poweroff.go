@@ -10,8 +10,8 @@ import (
 	"github.com/openvic/vic/sdk/guest"
 )
 
-// wind lets attached clients take the rest of the output and has the VM go off.
-func (e *Engine) wind(r *run) {
+// closeDown lets attached clients take the rest of the output and has the VM go off.
+func (e *Engine) closeDown(r *run) {
 	if !e.drain(r) {
 		return
 	}
@@ -19,7 +19,7 @@ func (e *Engine) wind(r *run) {
 		e.autoRemove(r.c)
 		return
 	}
-	e.keepLog(r)
+	e.keepRecent(r)
 	ctx, cancel := context.WithTimeout(r.ctx, offPatience)
 	defer cancel()
 	err := r.link.Shutdown(ctx)
@@ -35,11 +35,11 @@ func (e *Engine) wind(r *run) {
 // drain waits for the attached clients; false when the VM went off meanwhile.
 func (e *Engine) drain(r *run) bool {
 	for {
-		before := r.taken.Load()
+		before := r.delivered.Load()
 		ctx, cancel := context.WithTimeout(r.ctx, drainPatience)
 		err := r.c.await(ctx, func() bool {
-			r.closing = r.closing || r.readers == 0 // who comes now reads elsewhere
-			return r.closing
+			r.readersShut = r.readersShut || r.readers == 0 // who comes now reads elsewhere
+			return r.readersShut
 		})
 		cancel()
 		if r.ctx.Err() != nil {
@@ -48,8 +48,8 @@ func (e *Engine) drain(r *run) bool {
 		if err == nil {
 			return true
 		}
-		if r.taken.Load() == before {
-			r.c.update(func() { r.closing = true })
+		if r.delivered.Load() == before {
+			r.c.update(func() { r.readersShut = true })
 			return true
 		}
 	}
@@ -99,20 +99,26 @@ func (e *Engine) vmOff(r *run, record *compute.Exit) {
 	if record != nil {
 		exit = guest.Exit{Code: record.Code, OOM: record.OOM, Error: record.Error, Started: record.Started, Finished: record.Finished}
 	}
-	r.c.mu.Lock()
-	over := r.over
-	r.c.mu.Unlock()
-	again := !over && record == nil && r.c.wantsAgain(exit.Code)
-	if !over {
-		if exit.Error == "" {
-			e.begin(r, link.Hello{Started: exit.Started})
+	if record == nil {
+		r.c.mu.Lock()
+		if s := r.c.state; !r.off() && r.c.life == lifeRestarting { // nothing has run since the end that was told
+			exit = guest.Exit{Code: int32(s.ExitCode), OOM: s.OOM, Started: s.Started, Finished: s.Finished}
 		}
-		e.finish(r, exit)
-		if record == nil && !again {
+		r.c.mu.Unlock()
+	}
+	if exit.Error == "" {
+		e.processRuns(r, link.Hello{Started: exit.Started})
+	}
+	again := false
+	if e.processEnded(r, exit) && record == nil { // with a record the tether's policy has had its say
+		r.c.mu.Lock()
+		again = r.c.policyWants(exit.Code, r.c.state.Restarts)
+		r.c.mu.Unlock()
+		if !again {
 			go e.saveRun(r.c)
 		}
 	}
-	r.end()
+	r.leave(onOff)
 	if again {
 		e.startAgain(r.c, exit.Code)
 		return
@@ -120,17 +126,4 @@ func (e *Engine) vmOff(r *run, record *compute.Exit) {
 	if r.c.autoRemoved() {
 		go e.autoRemoveRead(r)
 	}
-}
-
-// end closes a run whose VM is off.
-func (r *run) end() {
-	r.cancel()
-	r.link.Close()
-	r.c.update(func() {
-		r.gone, r.over = true, true
-		if r.c.run == r {
-			r.c.run, r.c.offAt = nil, time.Now()
-		}
-	})
-	r.ended()
 }

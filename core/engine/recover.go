@@ -34,7 +34,7 @@ func (e *Engine) recoverContainer(vm compute.VM) *container {
 	c := newContainer(def)
 	restoreState(c, vm)
 	e.names[def.Name], e.containers[def.ID] = def.ID, c
-	if def.AutoRemove && c.state.Status == StatusExited {
+	if def.AutoRemove && c.life == lifeExited {
 		go e.autoRemove(c)
 	}
 	return c
@@ -49,16 +49,26 @@ func restoreState(c *container, vm compute.VM) {
 	switch x := vm.Exit; {
 	case x != nil && !x.Finished.Before(own.Finished):
 		c.lastExit = &exitMark{x.Code, x.Finished}
-		c.setExit(guest.Exit{Code: x.Code, OOM: x.OOM, Error: x.Error, Started: x.Started, Finished: x.Finished})
+		c.restoreExit(guest.Exit{Code: x.Code, OOM: x.OOM, Error: x.Error, Started: x.Started, Finished: x.Finished})
 	case !own.Finished.IsZero():
-		c.setExit(guest.Exit{Code: int32(own.ExitCode), Started: own.Started, Finished: own.Finished})
+		c.restoreExit(guest.Exit{Code: int32(own.ExitCode), Started: own.Started, Finished: own.Finished})
 	case !own.Started.IsZero() || !vm.PoweredOn.IsZero():
-		c.setExit(guest.Exit{Code: codeKilled, Started: latest(own.Started, vm.PoweredOn)})
+		c.restoreExit(guest.Exit{Code: codeKilled, Started: latest(own.Started, vm.PoweredOn)})
 	}
 	c.exits = 0
 	if own.Finished.Equal(c.state.Finished) {
 		c.state.Restarts = own.Restarts
 	}
+}
+
+// restoreExit makes a container of whose end there is a record one that has ended: as created, if that
+// was its first process and could not be started.
+func (c *container) restoreExit(e guest.Exit) {
+	if e.Error == "" || !e.Started.IsZero() || !c.def.LastRun.Started.IsZero() {
+		c.life = lifeExited
+	}
+	c.noteExit(e)
+	c.showStatus()
 }
 
 func latest(a, b time.Time) time.Time {
@@ -70,7 +80,11 @@ func latest(a, b time.Time) time.Time {
 
 // adopt takes up a VM that is on and that this engine did not start.
 func (e *Engine) adopt(c *container, vm compute.VM, tell bool) {
-	r, err := e.newRun(e.ctx, c, true)
+	from := foundRunning
+	if tell {
+		from = startedBeside
+	}
+	r, err := e.newRun(e.ctx, c, from)
 	if errors.Is(err, errdef.ErrConflict) || errors.Is(err, ErrNotModified) {
 		return // its removal has begun, or it is being started just now
 	}
@@ -79,13 +93,14 @@ func (e *Engine) adopt(c *container, vm compute.VM, tell bool) {
 		return
 	}
 	c.update(func() {
-		r.powered, r.confirmed = time.Now(), true
+		r.powered, r.sighting = time.Now(), sightingSeenOn
+		c.suspended = !tell && vm.State == compute.StateSuspended // no news
+		c.showStatus()
 		c.state.Started = vm.PoweredOn
 		c.state.ExitCode, c.state.Error, c.state.Finished = 0, "", time.Time{}
 	})
-	r.adopted = !tell
+	e.processRuns(r, link.Hello{Started: vm.PoweredOn})
 	e.observeOn(c, r, vm)
-	e.begin(r, link.Hello{Started: vm.PoweredOn})
 	go e.follow(r)
 	go e.publishFound(r)
 }

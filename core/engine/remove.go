@@ -26,14 +26,9 @@ func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error 
 	}
 	ctx, cancel := e.detached(ctx)
 	defer cancel()
-	before := StatusExited
-	if err := e.destroy(ctx, c, &before); err != nil {
-		c.update(func() {
-			c.removing = false
-			if c.state.Status == StatusRemoving {
-				c.state.Status = before
-			}
-		})
+	if err := e.destroy(ctx, c); err != nil {
+		c.update(func() { c.moveRemoval(removalFails) })
+		go e.confirmGone(c.id) // news that the VM is no more were taken for this removal's doing
 		return err
 	}
 	if o.Volumes {
@@ -47,28 +42,27 @@ func (c *container) beginRemoval(ref string, force bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	const cannot = "cannot remove container %q: container is "
-	running := c.run != nil && !c.run.over && !force
+	running := c.life.active() && !force
 	switch {
-	case c.removing:
-		return errRemoving(ref)
-	case c.removed:
+	case c.removal == removalDone:
 		return errNoContainer(ref)
+	case c.going():
+		return errRemoving(ref)
 	case running && c.state.Status == StatusPaused:
 		return fail(errdef.ErrConflict, cannot+"paused and must be unpaused first", ref)
-	case c.again != nil && !force, running && c.state.Status == StatusRestarting:
+	case c.life == lifeAwaiting && !force, running && c.state.Status == StatusRestarting:
 		return fail(errdef.ErrConflict, cannot+"restarting: stop the container before removing or force remove", ref)
 	case running:
 		return fail(errdef.ErrConflict, cannot+"running: stop the container before removing or force remove", ref)
 	}
-	c.removing = true
+	c.moveRemoval(removalBegins)
 	c.stayOff()
 	c.notify()
 	return nil
 }
 
-// destroy powers the VM off and removes all that the container was. It sets before to the status
-// that the removal began with.
-func (e *Engine) destroy(ctx context.Context, c *container, before *Status) error {
+// destroy powers the VM off and removes all that the container was.
+func (e *Engine) destroy(ctx context.Context, c *container) error {
 	c.mu.Lock()
 	r := c.run
 	c.mu.Unlock()
@@ -87,18 +81,18 @@ func (e *Engine) destroy(ctx context.Context, c *container, before *Status) erro
 			return err
 		}
 	}
-	c.update(func() { *before, c.state.Status = c.state.Status, StatusRemoving })
+	c.update(func() { c.moveRemoval(removalDestroys) })
 	err = c.call(func() error { return e.removeVM(ctx, c.id) })
 	if err != nil && !isNotFound(err) {
 		return fmt.Errorf("container VM %s: %w", c.id, err)
 	}
 	e.giveBack(ctx, c.id, c.networkIDs()...)
-	e.gone(c)
+	e.drop(c)
 	return nil
 }
 
 func (e *Engine) destroyRun(ctx context.Context, c *container, r *run) error {
-	if !r.isOver() {
+	if !r.hasEnded() {
 		e.emit(c, "kill", "signal", itoa(sigKill))
 	}
 	if c.keepsVolumes() {
@@ -125,11 +119,11 @@ func (e *Engine) settle(ctx context.Context, r *run) {
 	ctx, cancel := context.WithTimeout(ctx, settlePatience)
 	defer cancel()
 	defer context.AfterFunc(r.ctx, cancel)()
-	if !r.isOver() {
+	if !r.hasEnded() {
 		if err := r.link.Stop(ctx, sigKill); err != nil {
 			return
 		}
-		if awaitOver(ctx, r, killPatience) != nil {
+		if awaitEnd(ctx, r, killPatience) != nil {
 			return
 		}
 	}
@@ -158,11 +152,11 @@ func networkIDsOf(list []Attachment) []string {
 	return ids
 }
 
-// gone drops a container whose VM is no more, and tells.
-func (e *Engine) gone(c *container) {
+// drop forgets a container whose VM is no more, and tells.
+func (e *Engine) drop(c *container) {
 	if !e.forget(c) {
 		return
 	}
-	c.update(func() { c.removed = true })
+	c.update(func() { c.moveRemoval(removalEnds) })
 	e.emit(c, "destroy")
 }

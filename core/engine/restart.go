@@ -16,12 +16,12 @@ func (e *Engine) Restart(ctx context.Context, ref string, o StopOptions) error {
 		return err
 	}
 	defer unlock()
-	c.update(func() { c.keep = true })
-	defer c.update(func() { c.keep = false })
+	c.update(func() { c.userRestart = true })
+	defer c.update(func() { c.userRestart = false })
 	if err := e.stop(ctx, c, o); err != nil && !errors.Is(err, ErrNotModified) {
 		return err
 	}
-	if err := e.fresh(ctx, c); err != nil {
+	if err := e.resetPolicy(ctx, c); err != nil {
 		return err
 	}
 	if err := e.start(ctx, c); err != nil && !errors.Is(err, ErrNotModified) {

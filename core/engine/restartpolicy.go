@@ -14,31 +14,25 @@ import (
 // failed, somebody switched it off) is started again, as Docker starts a process again that was
 // killed; and when the engine itself starts it starts what should run.
 
-// wantsAgain says whether the policy starts a container whose VM went off just now.
-func (c *container) wantsAgain(code int32) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.wantsAgainNow(code)
-}
-
-// wantsAgainNow is wantsAgain with mu held.
-func (c *container) wantsAgainNow(code int32) bool {
-	return !c.removing && !c.removed && !c.keep && !c.def.ManuallyStopped && c.def.Restart.Wants(code, c.state.Restarts)
+// policyWants says whether the policy starts a container again whose process ended with a code, after so
+// many restarts; called with mu held.
+func (c *container) policyWants(code int32, restarts int) bool {
+	return !c.going() && !c.userRestart && !c.def.ManuallyStopped && c.def.Restart.Wants(code, restarts)
 }
 
 // startAgain starts the VM of a container after a pause, unless a user has ended the container since
-// its VM went off.
+// its VM went off. The pause and the start are a goroutine's, which ends when the container is started,
+// when cancelAwaiting is called, and with the engine.
 func (e *Engine) startAgain(c *container, code int32) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	var pause time.Duration
 	wanted := false
 	c.update(func() {
-		if wanted = c.run == nil && c.wantsAgainNow(code); !wanted {
+		if wanted = c.policyWants(code, c.state.Restarts) && c.move(onStartAgain); !wanted {
 			return
 		}
-		c.again = cancel
+		c.cancelAwaiting = cancel
 		c.state.Restarts++
-		c.state.Status = StatusRestarting
 		pause = c.backoff.Next(c.state.Finished.Sub(c.state.Started))
 	})
 	if !wanted {
@@ -54,7 +48,7 @@ func (e *Engine) startAgain(c *container, code int32) {
 			case <-ctx.Done():
 				return
 			}
-			err := e.tryAgain(ctx, c, cancel, code)
+			err := e.tryAgain(ctx, c)
 			if err == nil || ctx.Err() != nil {
 				return
 			}
@@ -74,8 +68,8 @@ func passing(err error) bool {
 }
 
 // tryAgain starts the VM, which goes on counting restarts where they were. Until there is a run, and
-// when it came to nothing, the container still waits: whoever ends it ends ctx.
-func (e *Engine) tryAgain(ctx context.Context, c *container, again context.CancelFunc, code int32) error {
+// when it came to nothing, the container still awaits its start: whoever ends that ends ctx.
+func (e *Engine) tryAgain(ctx context.Context, c *container) error {
 	unlock, err := c.lock(ctx)
 	if err != nil {
 		return err
@@ -94,44 +88,25 @@ func (e *Engine) tryAgain(ctx context.Context, c *container, again context.Cance
 	if errors.Is(err, ErrNotModified) {
 		return nil
 	}
-	if err == nil || ctx.Err() != nil {
-		return err
-	}
-	c.update(func() {
-		if c.run != nil || c.again != nil {
-			return
-		}
-		c.state.Restarts-- // which the question whether it may counts
-		if c.wantsAgainNow(code) {
-			c.again, c.state.Status = again, StatusRestarting
-		} else {
-			again()
-			c.state.Status = StatusExited
-		}
-		c.state.Restarts++
-	})
 	return err
 }
 
-// stayOff ends the wait for the next start of the VM; called with mu held.
+// stayOff ends the policy's wait for the next start of the VM; false if it does not wait. Called with mu
+// held.
 func (c *container) stayOff() bool {
-	if c.again == nil {
+	if !c.move(onStayOff) {
 		return false
 	}
-	c.again()
-	c.again = nil
-	if c.state.Status == StatusRestarting {
-		c.state.Status = StatusExited
-	}
+	c.cancelAwaiting()
 	return true
 }
 
-// fresh forgets what a policy has counted, before a user starts a container.
-func (e *Engine) fresh(ctx context.Context, c *container) error {
+// resetPolicy forgets what a policy has counted, before a user starts a container.
+func (e *Engine) resetPolicy(ctx context.Context, c *container) error {
 	var save, rewrite bool
 	var policy guest.Restart
 	c.update(func() {
-		if c.run != nil && !c.run.over || c.again != nil {
+		if c.life.active() || c.life == lifeAwaiting {
 			return // it runs: nothing is started
 		}
 		save = c.def.ManuallyStopped && c.def.Restart.Policy == guest.PolicyUnlessStopped
@@ -151,11 +126,11 @@ func (e *Engine) fresh(ctx context.Context, c *container) error {
 	return nil
 }
 
-// manually notes that a user ends a container.
-func (e *Engine) manually(ctx context.Context, c *container) {
+// noteManualStop notes that a user ends a container.
+func (e *Engine) noteManualStop(ctx context.Context, c *container) {
 	var save bool
 	c.update(func() {
-		save = !c.def.ManuallyStopped && c.def.Restart.Policy == guest.PolicyUnlessStopped && !c.keep
+		save = !c.def.ManuallyStopped && c.def.Restart.Policy == guest.PolicyUnlessStopped && !c.userRestart
 		c.def.ManuallyStopped = true
 	})
 	if !save {
@@ -190,7 +165,7 @@ func (c *container) wantedAtStart() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.state
-	if c.run != nil || c.removing || s.Status != StatusExited || s.Error != "" || s.Started.IsZero() {
+	if c.life != lifeExited || c.going() || s.Error != "" || s.Started.IsZero() {
 		return false
 	}
 	if c.def.Restart.Policy == guest.PolicyUnlessStopped && c.def.ManuallyStopped {

@@ -25,7 +25,7 @@ func (e *Engine) Start(ctx context.Context, ref string) error {
 		return err
 	}
 	defer unlock()
-	if err := e.fresh(ctx, c); err != nil {
+	if err := e.resetPolicy(ctx, c); err != nil {
 		return fmt.Errorf("start of container %s: %w", c.id, err)
 	}
 	return e.start(ctx, c)
@@ -85,12 +85,12 @@ func (e *Engine) power(ctx context.Context, c *container) (*run, error) {
 	defer cancel()
 	e.emitMounts(c, "mount")
 	if err := e.publish(ctx, c, false); err != nil {
-		r.end()
+		r.bootFailed()
 		return nil, err
 	}
 	if err := c.call(func() error { return e.opts.Compute.Start(ctx, c.id) }); err != nil {
 		e.unpublish(c)
-		r.end()
+		r.bootFailed()
 		return nil, fmt.Errorf("start of container %s: %w", c.id, err)
 	}
 	c.update(func() { r.powered = time.Now() })
@@ -101,31 +101,28 @@ func (e *Engine) power(ctx context.Context, c *container) (*run, error) {
 // before has just ended.
 func (e *Engine) awaitOff(ctx context.Context, c *container) error {
 	c.mu.Lock()
-	r, removing, status := c.run, c.removing || c.removed, c.state.Status
-	over, waits := r != nil && r.over, r == nil && c.again != nil
+	r, life, going, shown := c.run, c.life, c.going(), c.state.Status
 	c.mu.Unlock()
 	switch {
-	case removing:
+	case going:
 		return errMarked()
-	case status == StatusPaused:
+	case shown == StatusPaused:
 		return fail(errdef.ErrConflict, "cannot start a paused container, try unpause instead")
-	case waits:
+	case life == lifeAwaiting:
 		return ErrNotModified // it will be started anyway
-	case r == nil:
+	case !life.hasRun():
 		return nil
-	case !over:
+	case life.active():
 		return ErrNotModified
 	}
 	wait, cancel := context.WithTimeout(ctx, 2*offPatience+drainPatience)
 	defer cancel()
-	err := c.await(wait, func() bool { return r.gone || r.offErr != nil })
+	off := false
+	err := c.await(wait, func() bool { off = r.off(); return off || r.offErr != nil })
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	c.mu.Lock()
-	gone := r.gone
-	c.mu.Unlock()
-	if err != nil || !gone {
+	if err != nil || !off {
 		return c.stillOn()
 	}
 	return nil
@@ -136,20 +133,20 @@ func (e *Engine) awaitUp(ctx context.Context, r *run) error {
 	ctx, cancel := context.WithTimeout(ctx, linkPatience)
 	defer cancel()
 	c := r.c
-	err := c.await(ctx, func() bool { return r.started || r.gone })
+	err := c.await(ctx, func() bool { return r.contact == contactSettled || r.off() })
 	if err != nil && e.ctx.Err() == nil {
 		e.log.Warn("the tether of a container does not answer", "container", c.id)
-		e.begin(r, link.Hello{})
+		e.processRuns(r, link.Hello{})
 		return nil
 	}
 	c.mu.Lock()
-	h, up, s := r.hello, r.started, c.state
+	failure := r.failure
+	if h := r.hello; h.Exit != nil && h.Exit.Error != "" {
+		failure = h.Exit.Error
+	}
 	c.mu.Unlock()
-	switch {
-	case up && h.Exit != nil && h.Exit.Error != "":
-		return fail(errdef.ErrInvalid, "failed to start the container's process: %s", h.Exit.Error)
-	case !up && s.Status == StatusCreated && s.Error != "":
-		return fail(errdef.ErrInvalid, "failed to start the container's process: %s", s.Error)
+	if failure != "" {
+		return fail(errdef.ErrInvalid, "failed to start the container's process: %s", failure)
 	}
 	return nil
 }

@@ -28,5 +28,5 @@ func (e *Engine) Stats(ctx context.Context, ref string, stream bool, fn func(lin
 	if stream {
 		return endOfRun(r, r.link.Stats(ctx, StatsInterval, fn))
 	}
-	return r.tell(ctx, func(ctx context.Context) error { return r.link.Stats(ctx, 0, fn) })
+	return r.ask(ctx, func(ctx context.Context) error { return r.link.Stats(ctx, 0, fn) })
 }

@@ -40,7 +40,7 @@ func (e *Engine) Stop(ctx context.Context, ref string, o StopOptions) error {
 }
 
 func (e *Engine) stop(ctx context.Context, c *container, o StopOptions) error {
-	if e.endWait(ctx, c) {
+	if e.endAwaiting(ctx, c) {
 		e.emit(c, "stop")
 		return nil
 	}
@@ -48,7 +48,7 @@ func (e *Engine) stop(ctx context.Context, c *container, o StopOptions) error {
 	if err != nil {
 		return e.stopEnding(ctx, c)
 	}
-	e.manually(ctx, c)
+	e.noteManualStop(ctx, c)
 	d := c.definition()
 	signal := first(o.Signal, d.StopSignal, sigTerm)
 	err = e.signal(ctx, r, signal, true)
@@ -58,7 +58,7 @@ func (e *Engine) stop(ctx context.Context, c *container, o StopOptions) error {
 			e.log.Info("stop: the guest cannot be asked to shut down", "container", c.id, "err", err)
 		}
 	}
-	if err := awaitOver(ctx, r, stopTimeout(o.Timeout, d.StopTimeout)); err != nil {
+	if err := awaitEnd(ctx, r, stopTimeout(o.Timeout, d.StopTimeout)); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err() // the client has left: Docker leaves the rest as well
 		}
@@ -74,11 +74,11 @@ func (e *Engine) stop(ctx context.Context, c *container, o StopOptions) error {
 // that is just going off.
 func (e *Engine) stopEnding(ctx context.Context, c *container) error {
 	c.mu.Lock()
-	ending := c.run != nil && !c.def.Restart.None()
+	ending := c.life.ended() && !c.def.Restart.None()
 	c.mu.Unlock()
 	if ending {
-		e.manually(ctx, c)
-		if e.endWait(ctx, c) {
+		e.noteManualStop(ctx, c)
+		if e.endAwaiting(ctx, c) {
 			e.emit(c, "stop")
 			return nil
 		}
@@ -106,29 +106,23 @@ func stopTimeout(asked, own *int) time.Duration {
 	return time.Duration(*asked) * time.Second
 }
 
-// awaitOver returns when the process has ended, or the error of a context.
-func awaitOver(ctx context.Context, r *run, d time.Duration) error {
+// awaitEnd returns when the process has ended, or the error of a context.
+func awaitEnd(ctx context.Context, r *run, d time.Duration) error {
 	if d >= 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	return r.c.await(ctx, func() bool { return r.over })
+	return r.c.await(ctx, r.ended)
 }
 
-// endWait ends the wait of a container for the next start of its VM, if it waits.
-func (e *Engine) endWait(ctx context.Context, c *container) bool {
+// endAwaiting ends the policy's wait for the next start of a container's VM, if it waits.
+func (e *Engine) endAwaiting(ctx context.Context, c *container) bool {
 	waited := false
 	c.update(func() { waited = c.stayOff() })
 	if waited {
-		e.manually(ctx, c)
+		e.noteManualStop(ctx, c)
 		go e.saveRun(c)
 	}
 	return waited
-}
-
-func (r *run) isOver() bool {
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
-	return r.over
 }

@@ -16,7 +16,7 @@ func (d *Definition) watched() bool { return !d.Restart.None() || d.HealthCheck 
 func (e *Engine) watch(r *run) {
 	var done chan struct{}
 	r.c.update(func() {
-		if r.watching == nil && !r.over {
+		if r.watching == nil && !r.ended() {
 			done = make(chan struct{})
 			r.watching = done
 		}
@@ -51,7 +51,7 @@ func (r *run) awaitWatch() {
 func (e *Engine) apply(r *run, s link.State) {
 	r.step.Lock()
 	defer r.step.Unlock()
-	if r.isOver() {
+	if r.hasEnded() {
 		return
 	}
 	e.applyRestart(r, s)
@@ -83,17 +83,18 @@ func (e *Engine) applyRestart(r *run, s link.State) {
 	var exit guest.Exit
 	c.update(func() {
 		st := &c.state
-		if total := r.base + s.Restarts; total > st.Restarts && s.Exit != nil {
-			deaths, exit, waiting = total-st.Restarts, *s.Exit, st.Status == StatusRestarting
-			if s.Phase != link.PhaseEnded { // else this is the end after the last restart, which finish tells
-				r.told = exit.Finished
+		between := c.life == lifeRestarting
+		if total := r.base + s.Restarts; total > st.Restarts && s.Exit != nil && r.move(onEndsForNow) {
+			deaths, exit, waiting = total-st.Restarts, *s.Exit, between
+			if s.Phase != link.PhaseEnded { // else this is the end after the last restart, which processEnded tells
+				r.lastTold = exit.Finished
 			}
-			c.setExit(exit)
-			st.Restarts, st.Status, r.paused = total, StatusRestarting, false
+			c.noteExit(exit)
+			st.Restarts = total
 		}
-		if s.Phase == link.PhaseRunning && st.Status == StatusRestarting {
+		if s.Phase == link.PhaseRunning && r.move(onRunsAgain) {
 			started = true
-			st.Status, st.Pid, st.Started, st.ExitCode, st.OOM = StatusRunning, s.Pid, s.Started, 0, false
+			st.Pid, st.Started, st.ExitCode, st.OOM = s.Pid, s.Started, 0, false
 			r.stdin = r.link.Stdin("", false)
 		}
 	})
@@ -109,15 +110,15 @@ func (e *Engine) applyRestart(r *run, s link.State) {
 	}
 }
 
-// tell makes a call to the tether that it answers soon, or not at all.
-func (r *run) tell(ctx context.Context, call func(context.Context) error) error {
+// ask makes a call to the tether that it answers soon, or not at all.
+func (r *run) ask(ctx context.Context, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, signalPatience)
 	defer cancel()
 	stop := context.AfterFunc(r.ctx, cancel)
 	defer stop()
 	err := call(ctx)
 	switch {
-	case err != nil && (r.ctx.Err() != nil || r.isOver()):
+	case err != nil && (r.ctx.Err() != nil || r.hasEnded()):
 		return errNotRunning(r.c.id) // it ended meanwhile
 	case errors.Is(err, context.DeadlineExceeded):
 		return fail(errdef.ErrUnavailable, "its VM does not answer")
@@ -126,27 +127,30 @@ func (r *run) tell(ctx context.Context, call func(context.Context) error) error 
 }
 
 // adoptState takes the state in which a tether is found, without telling of it: it came about
-// before.
+// before. Called with c.mu held.
 func (r *run) adoptState(s *link.State) {
 	if s == nil {
 		return
 	}
 	st := &r.c.state
 	st.Health = s.Health
-	if !r.adopted {
+	if r.origin != foundRunning {
 		return
 	}
 	st.Restarts = r.base + s.Restarts
 	switch {
 	case s.Phase == link.PhaseRestarting && s.Exit != nil:
-		st.Status, st.Pid, st.ExitCode, st.Finished = StatusRestarting, 0, int(s.Exit.Code), s.Exit.Finished
+		if r.move(onEndsForNow) {
+			st.Pid, st.ExitCode, st.Finished = 0, int(s.Exit.Code), s.Exit.Finished
+			r.lastTold = s.Exit.Finished
+		}
 	case s.Paused:
-		st.Status, r.paused = StatusPaused, true
+		r.move(onFreeze)
 	}
 }
 
-// begun says whether the first process has run, or could not.
-func begun(h link.Hello) bool {
+// settled says whether the first process has run, or could not.
+func settled(h link.Hello) bool {
 	if h.Running || h.Exit != nil {
 		return true
 	}

@@ -20,7 +20,7 @@ func (e *Engine) Processes(ctx context.Context, ref string) (link.Processes, err
 	if c.view().State.Status == StatusRestarting {
 		return out, errRestarting(c.id)
 	}
-	err = r.tell(ctx, func(ctx context.Context) (err error) {
+	err = r.ask(ctx, func(ctx context.Context) (err error) {
 		out, err = r.link.Processes(ctx)
 		return err
 	})

@@ -146,5 +146,5 @@ func (r *run) limit(ctx context.Context, req UpdateRequest) error {
 	if l == (link.Limits{}) {
 		return nil
 	}
-	return r.tell(ctx, func(ctx context.Context) error { return r.link.Update(ctx, l) })
+	return r.ask(ctx, func(ctx context.Context) error { return r.link.Update(ctx, l) })
 }

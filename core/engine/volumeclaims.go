@@ -71,9 +71,9 @@ func (e *Engine) claim(ctx context.Context, c *container) error {
 func (e *Engine) awaitUnclaim(ctx context.Context, holder *container) bool {
 	holder.mu.Lock()
 	r := holder.run
-	ending := r == nil || r.over
+	ending := !holder.life.active()
 	holder.mu.Unlock()
-	if !ending || holder.await(ctx, func() bool { return r == nil || r.gone }) != nil {
+	if !ending || holder.await(ctx, func() bool { return r == nil || r.off() }) != nil {
 		return false
 	}
 	// Between its power off and the end of its claim lie microseconds.

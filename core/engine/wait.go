@@ -39,12 +39,12 @@ func (e *Engine) Wait(ctx context.Context, ref string, cond WaitCondition) (<-ch
 			}
 			switch cond {
 			case WaitNextExit:
-				return c.exits > before || c.removed
+				return c.exits > before || c.removal == removalDone
 			case WaitRemoved:
-				return c.removed
+				return c.removal == removalDone
 			default:
 				// Docker tells of an end that is followed by a restart, too.
-				return c.removed || c.exits > before || (!c.state.Running() && (c.run == nil || c.run.over))
+				return c.removal == removalDone || c.exits > before || (!c.life.active() && c.life != lifeAwaiting)
 			}
 		})
 		out <- WaitResult{State: state, Err: err}

@@ -17,7 +17,7 @@ const (
 func (e *Engine) Run() {
 	const least, most = 50 * time.Millisecond, 5 * time.Second
 	for delay := least; ; delay = min(2*delay, most) {
-		begun := time.Now()
+		watching := time.Now()
 		err := e.opts.Compute.Watch(e.ctx, func(ev compute.Event) error {
 			e.observe(ev)
 			return e.ctx.Err()
@@ -25,7 +25,7 @@ func (e *Engine) Run() {
 		if e.ctx.Err() != nil {
 			return
 		}
-		if time.Since(begun) > most {
+		if time.Since(watching) > most {
 			delay = least
 		}
 		e.log.Warn("watch of the container VMs broke off", "err", err)
@@ -92,11 +92,13 @@ func (e *Engine) observeGone(id string) {
 	if c == nil {
 		return
 	}
-	c.mu.Lock()
-	ours, r := c.removing, c.run
-	c.removing = true
-	c.stayOff()
-	c.mu.Unlock()
+	var ours bool
+	var r *run
+	c.update(func() {
+		r = c.run
+		ours = !c.moveRemoval(removalBegins)
+		c.stayOff()
+	})
 	if ours {
 		return
 	}
@@ -104,7 +106,7 @@ func (e *Engine) observeGone(id string) {
 		e.vmOff(r, nil)
 	}
 	networks := c.networkIDs()
-	e.gone(c)
+	e.drop(c)
 	go func() {
 		ctx, cancel := e.background(undoTimeout)
 		defer cancel()
@@ -124,12 +126,12 @@ func (e *Engine) observeVM(vm compute.VM) {
 	}
 	c.mu.Lock()
 	c.locator, c.addresses = vm.Locator, vm.Addresses
-	r, removing, offAt := c.run, c.removing, c.offAt
+	r, going, offAt := c.run, c.going(), c.offAt
 	c.mu.Unlock()
 	switch {
 	case vm.State == compute.StateOff && r != nil:
 		e.observeOff(c, r, vm)
-	case removing:
+	case going:
 	case vm.State != compute.StateOff && r == nil && time.Since(offAt) < staleFor:
 		go e.confirmOn(c)
 	case vm.State != compute.StateOff && r == nil:
@@ -159,7 +161,7 @@ func (e *Engine) confirmOn(c *container) {
 		return
 	}
 	c.mu.Lock()
-	free := c.run == nil && !c.removing
+	free := !c.life.hasRun() && !c.going()
 	c.mu.Unlock()
 	if free {
 		e.adopt(c, vm, true)
@@ -170,13 +172,19 @@ func (e *Engine) confirmOn(c *container) {
 func (e *Engine) observeOn(c *container, r *run, vm compute.VM) {
 	var word string
 	c.update(func() {
-		r.confirmed = true
-		switch {
-		case r.over:
-		case vm.State == compute.StateSuspended && c.state.Status != StatusPaused:
-			c.state.Status, word = StatusPaused, "pause"
-		case vm.State == compute.StateRunning && c.state.Status == StatusPaused && !r.paused:
-			c.state.Status, word = StatusRunning, "unpause"
+		r.sighting = sightingSeenOn
+		if r.off() {
+			return
+		}
+		before := c.state.Status
+		c.suspended = vm.State == compute.StateSuspended
+		c.showStatus()
+		switch after := c.state.Status; {
+		case before == after || c.life.starting(): // processRuns tells of it
+		case after == StatusPaused:
+			word = "pause"
+		case before == StatusPaused:
+			word = "unpause"
 		}
 	})
 	if word != "" {
@@ -188,13 +196,15 @@ func (e *Engine) observeOn(c *container, r *run, vm compute.VM) {
 // is asked again.
 func (e *Engine) observeOff(c *container, r *run, vm compute.VM) {
 	c.mu.Lock()
-	sure := r.confirmed
+	sure := r.sighting == sightingSeenOn
 	if x := vm.Exit; x != nil && !r.powered.IsZero() {
 		last := c.lastExit
-		sure = sure || last == nil || r.over || last.code != x.Code || !last.finished.Equal(x.Finished)
+		sure = sure || last == nil || r.ended() || last.code != x.Code || !last.finished.Equal(x.Finished)
 	}
-	asked := r.rechecking
-	r.rechecking = r.rechecking || !sure
+	asked := r.sighting == sightingDoubt
+	if !sure {
+		r.sighting = sightingDoubt
+	}
 	c.mu.Unlock()
 	switch {
 	case sure:
@@ -214,7 +224,7 @@ func (e *Engine) recheck(r *run) {
 			return
 		}
 		r.c.mu.Lock()
-		done, powered := r.confirmed || r.gone, r.powered
+		done, powered := r.sighting == sightingSeenOn || r.off(), r.powered
 		r.c.mu.Unlock()
 		if done {
 			return
@@ -229,7 +239,7 @@ func (e *Engine) recheck(r *run) {
 			e.vmOff(r, vm.Exit)
 			return
 		default:
-			r.c.update(func() { r.confirmed = true })
+			r.c.update(func() { r.sighting = sightingSeenOn })
 			return
 		}
 	}

@@ -90,6 +90,23 @@ func (l *Link) WatchState(ctx context.Context, fn func(State)) error {
 	})
 }
 
+// AwaitStart returns when the container's first process has been started, or could not be.
+func (l *Link) AwaitStart(ctx context.Context) error {
+	watch, enough := context.WithCancel(ctx)
+	defer enough()
+	started := false
+	err := l.WatchState(watch, func(s State) {
+		if s.Phase != PhaseStarting {
+			started = true
+			enough()
+		}
+	})
+	if started {
+		return nil
+	}
+	return err
+}
+
 // Stop sends a signal that is meant as the end of the container: its restart policy does not start
 // it again. ErrConflict if no process runs.
 func (l *Link) Stop(ctx context.Context, signal int) error {
