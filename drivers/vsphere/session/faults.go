@@ -56,17 +56,36 @@ func Error(what string, err error) error {
 		}
 		return fmt.Errorf("%s: %w: %w", what, errdef.ErrInternal, err)
 	}
-	class := errdef.ErrInternal
-	for _, c := range classes() {
-		if anyFault(err, c.faults) {
-			class = c.class
-			break
-		}
+	class := classOf(err)
+	if class == nil {
+		class = errdef.ErrInternal
 	}
 	if f, ok := Find[*types.NoPermission](err); ok && name == "NoPermission" {
 		text = Denied(missing(f))
 	}
 	return &apiError{text: what + ": " + text + " (" + name + ")", class: class, err: err}
+}
+
+// Classify gives err, which came from the API, the class of the fault that it carries, for callers who
+// say themselves what was tried. An error that has a class, or none that is known, stays as it is.
+func Classify(err error) error {
+	if err == nil || hasClass(err) {
+		return err
+	}
+	if class := classOf(err); class != nil {
+		return fmt.Errorf("%w: %w", class, err)
+	}
+	return err
+}
+
+// classOf returns the class of the fault that err carries, or nil.
+func classOf(err error) error {
+	for _, c := range classes() {
+		if anyFault(err, c.faults) {
+			return c.class
+		}
+	}
+	return nil
 }
 
 // missing lists the privileges that a fault names, each with its object: "X on VirtualMachine vm-7".
@@ -84,12 +103,15 @@ func missing(f *types.NoPermission) string {
 	return strings.Join(l, "; ")
 }
 
+// lacks begins what Denied says.
+const lacks = "the vSphere account of this VCH lacks "
+
 // Denied says which privileges the driver's account lacks and how it gets them.
 func Denied(privileges string) string {
 	if privileges == "" {
 		privileges = "a privilege"
 	}
-	return "the vSphere account of this VCH lacks " + privileges +
+	return lacks + privileges +
 		"; an administrator can grant it, or all that is needed with vic-machine and --ops-grant-perms"
 }
 
@@ -124,8 +146,21 @@ func Find[T types.BaseMethodFault](err error) (T, bool) {
 	if err == nil {
 		return t, false
 	}
-	_, ok := fault.As(err, &t)
-	return t, ok
+	if _, ok := fault.As(err, &t); ok {
+		return t, true
+	}
+	// fault.As looks at the first alone of several errors that one wraps; that may be the class.
+	switch x := err.(type) { //nolint:errorlint // this is a walk
+	case interface{ Unwrap() []error }:
+		for _, e := range x.Unwrap() {
+			if t, ok := Find[T](e); ok {
+				return t, true
+			}
+		}
+	case interface{ Unwrap() error }:
+		return Find[T](x.Unwrap())
+	}
+	return t, false
 }
 
 func anyFault(err error, wants []types.BaseMethodFault) bool {

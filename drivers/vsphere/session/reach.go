@@ -9,10 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/openvic/vic/sdk/errdef"
 )
@@ -33,20 +30,13 @@ func bounded(tr *http.Transport, t *tls.Config) {
 	d := &net.Dialer{
 		Timeout:         dialTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
-		Control: func(_, _ string, c syscall.RawConn) error {
-			var err error
-			if cerr := c.Control(func(fd uintptr) {
-				err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(ackTimeout.Milliseconds()))
-			}); cerr != nil {
-				return cerr
-			}
-			return err
-		},
+		Control:         boundAcks,
 	}
 	tr.MaxIdleConnsPerHost = 32
 	tr.DialContext = d.DialContext
 	tr.ResponseHeaderTimeout = answerTimeout
 	if t != nil {
+		tr.TLSClientConfig = t // for a connection through a proxy; the others are the dialer's
 		tr.DialTLSContext = (&tls.Dialer{NetDialer: d, Config: t}).DialContext
 	}
 }

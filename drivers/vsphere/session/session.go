@@ -4,7 +4,6 @@ package session
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -36,13 +35,13 @@ const (
 
 // Session is a logged-in client. All methods may be called concurrently.
 type Session struct {
-	client *vim25.Client // calls go through Session.RoundTrip
-	soap   *soap.Client
-	user   *url.Userinfo
-	log    *slog.Logger
-	bg     context.Context // ends with the session
-	stop   context.CancelFunc
-	reach  reach
+	client       *vim25.Client // calls go through Session.RoundTrip
+	soap         *soap.Client
+	authenticate Login
+	log          *slog.Logger
+	bg           context.Context // ends with the session
+	stop         context.CancelFunc
+	reach        reach
 
 	loginMu sync.Mutex
 	closed  atomic.Bool
@@ -53,49 +52,89 @@ type Session struct {
 	tasks   chan struct{} // holds one token for each task under way
 }
 
-// Open connects and logs in. The session is kept alive until Close.
-func Open(ctx context.Context, c config.VCenter, log *slog.Logger) (_ *Session, err error) {
-	u, err := soap.ParseURL(c.URL)
-	if err != nil {
-		return nil, fmt.Errorf("vcenter.url: %w: %w", errdef.ErrInvalid, err)
+// Login logs in to the client of m, which nobody is logged in to. It is called again when vCenter has
+// ended the session.
+type Login func(ctx context.Context, m *session.Manager) error
+
+// ByPassword logs in as a user.
+func ByPassword(user, password string) Login {
+	return func(ctx context.Context, m *session.Manager) error {
+		return m.Login(ctx, url.UserPassword(user, password))
 	}
-	s := &Session{user: url.UserPassword(c.User, c.Password), log: log, renewed: make(chan struct{}), tasks: make(chan struct{}, maxTasks)}
-	u.User = nil
-	s.soap = soap.NewClient(u, false)
-	bounded(s.soap.DefaultTransport(), pinned(c.Thumbprint))
-	s.bg, s.stop = context.WithCancel(context.Background())
-	defer func() {
-		if err != nil {
-			s.stop()
-		}
-	}()
-	s.reach = reach{host: u.Host, probe: s.probe, log: log}
-	s.client, err = vim25.NewClient(ctx, s.soap)
+}
+
+// Options are what differs between the programs that open sessions.
+type Options struct {
+	Login     Login
+	UserAgent string // how vCenter's list of sessions names the program; empty: as govmomi names itself
+	Log       *slog.Logger
+}
+
+// Open connects with the account of the driver's configuration and logs in. The session is kept alive
+// until Close.
+func Open(ctx context.Context, c config.VCenter, log *slog.Logger) (*Session, error) {
+	s, err := Dial(ctx, c, Options{Login: ByPassword(c.User, c.Password), Log: log})
 	if err != nil {
-		return nil, connectError(u.Host, err)
+		return nil, err
 	}
-	s.client.RoundTripper = s
-	if err = s.login(ctx, 0); err != nil {
-		err = Error("log in to "+u.Host+" as "+c.User, err)
+	if err = s.Login(ctx); err != nil {
+		err = Error("log in to "+s.reach.host+" as "+c.User, err)
 		if _, ok := Find[*types.InvalidLogin](err); ok {
 			err = fmt.Errorf("%w (if the account has a new password, vic-machine configure --ops-user, --ops-password tells it to the endpoint)", err)
 		}
 		return nil, err
 	}
-	go s.keepAlive(s.bg)
 	return s, nil
+}
+
+// Dial connects and leaves the login to Login. Of c it takes the address and the thumbprint; the errors
+// are ErrDenied for a certificate that is not trusted and ErrUnavailable if nobody answers.
+func Dial(ctx context.Context, c config.VCenter, o Options) (*Session, error) {
+	vc, err := connect(ctx, c, o.UserAgent)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{client: vc, soap: vc.Client, authenticate: o.Login, log: o.Log,
+		renewed: make(chan struct{}), tasks: make(chan struct{}, maxTasks)}
+	s.bg, s.stop = context.WithCancel(context.Background())
+	s.reach = reach{host: vc.URL().Host, probe: s.probe, log: o.Log}
+	s.client.RoundTripper = s
+	return s, nil
+}
+
+// Login logs in and keeps the session alive until Close. The error is the API's own: Error or Classify
+// finds its class. A session whose login failed holds nothing and need not be closed.
+func (s *Session) Login(ctx context.Context) error {
+	if err := s.login(ctx, 0); err != nil {
+		s.stop()
+		s.soap.CloseIdleConnections()
+		return err
+	}
+	go s.keepAlive(s.bg)
+	return nil
 }
 
 // Connect makes a client that nobody is logged in to, with the certificate check that the
 // configuration asks for.
 func Connect(ctx context.Context, c config.VCenter) (*vim25.Client, error) {
+	return connect(ctx, c, "")
+}
+
+func connect(ctx context.Context, c config.VCenter, userAgent string) (*vim25.Client, error) {
 	u, err := soap.ParseURL(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("vcenter.url: %w: %w", errdef.ErrInvalid, err)
 	}
+	trusted, err := pinned(c.Thumbprint)
+	if err != nil {
+		return nil, fmt.Errorf("vcenter.thumbprint: %w", err)
+	}
 	u.User = nil
 	sc := soap.NewClient(u, false)
-	bounded(sc.DefaultTransport(), pinned(c.Thumbprint))
+	if userAgent != "" {
+		sc.UserAgent = userAgent
+	}
+	bounded(sc.DefaultTransport(), trusted)
 	vc, err := vim25.NewClient(ctx, sc)
 	if err != nil {
 		return nil, connectError(u.Host, err)
@@ -109,27 +148,6 @@ func connectError(host string, err error) error {
 		return fmt.Errorf("the certificate of %s is not signed by a known authority; set vcenter.thumbprint: %w: %w", host, errdef.ErrDenied, err)
 	}
 	return Error("connect to "+host, err)
-}
-
-// pinned accepts exactly the certificate with this thumbprint; nil for none.
-func pinned(thumbprint string) *tls.Config {
-	if thumbprint == "" {
-		return nil
-	}
-	for _, p := range []string{"SHA-1", "SHA-256", "SHA1", "SHA256"} {
-		thumbprint = strings.TrimSpace(strings.TrimPrefix(thumbprint, p+" "))
-	}
-	return &tls.Config{
-		InsecureSkipVerify: true, // VerifyConnection does it
-		ClientSessionCache: tls.NewLRUClientSessionCache(0),
-		VerifyConnection: func(cs tls.ConnectionState) error {
-			cert := cs.PeerCertificates[0]
-			if strings.EqualFold(thumbprint, soap.ThumbprintSHA1(cert)) || strings.EqualFold(thumbprint, soap.ThumbprintSHA256(cert)) {
-				return nil
-			}
-			return fmt.Errorf("the server's certificate has the thumbprint %s, not %s: %w", soap.ThumbprintSHA1(cert), thumbprint, errdef.ErrDenied)
-		},
-	}
 }
 
 // Client is the client to make govmomi objects with.
@@ -179,7 +197,7 @@ func (s *Session) login(ctx context.Context, seen uint64) error {
 	}
 	raw := *s.client
 	raw.RoundTripper = s.soap
-	if err := session.NewManager(&raw).Login(ctx, s.user); err != nil {
+	if err := s.authenticate(ctx, session.NewManager(&raw)); err != nil {
 		return err
 	}
 	s.gen.Add(1)

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,13 +54,24 @@ func TestFaultsBecomeClassesWithTheirText(t *testing.T) {
 			if !errors.Is(err, tc.class) || !strings.Contains(err.Error(), tc.text) || !strings.HasPrefix(err.Error(), "do it: ") {
 				t.Errorf("got %q, want %v and %q in it", err, tc.class, tc.text)
 			}
+			if classified := ours.Classify(tc.err); tc.class != errdef.ErrInternal && !errors.Is(classified, tc.class) {
+				t.Errorf("classified it is %v", classified)
+			}
 			if again := ours.Error("outer", err); !errors.Is(again, tc.class) {
 				t.Errorf("wrapped again it is %v", again)
 			}
 		})
 	}
-	if ours.Error("x", nil) != nil {
+	if ours.Error("x", nil) != nil || ours.Classify(nil) != nil {
 		t.Error("nil became an error")
+	}
+	unknown := taskFault(&types.CannotMoveVmWithDeltaDisk{}, "no")
+	if err := ours.Classify(unknown); err.Error() != unknown.Error() {
+		t.Errorf("a fault without a class became %v", err)
+	}
+	off := fmt.Errorf("power off: %w", ours.Classify(taskFault(&types.InvalidPowerState{}, "")))
+	if !ours.Is(off, &types.InvalidPowerState{}) || ours.Is(off, &types.TaskInProgress{}) {
+		t.Errorf("the fault is not found in %v any more", off)
 	}
 }
 
@@ -74,9 +86,13 @@ func TestWrongPasswordAndThumbprintAreDenied(t *testing.T) {
 	if c.Thumbprint == "" {
 		t.Fatal("the simulator has no TLS")
 	}
-	c.Thumbprint = "SHA-1 00:11:22"
+	c.Thumbprint = "SHA-1 " + strings.Repeat("00:11:22:33:", 5)
 	if _, err := ours.Open(t.Context(), c, v.Log); !errors.Is(err, errdef.ErrDenied) || !strings.Contains(err.Error(), "00:11:22") {
 		t.Errorf("wrong thumbprint: %v", err)
+	}
+	c.Thumbprint = "SHA-1 00:11:22"
+	if _, err := ours.Open(t.Context(), c, v.Log); !errors.Is(err, errdef.ErrInvalid) || !strings.Contains(err.Error(), "vcenter.thumbprint") {
+		t.Errorf("no thumbprint at all: %v", err)
 	}
 	c.Thumbprint = ""
 	if _, err := ours.Open(t.Context(), c, v.Log); !errors.Is(err, errdef.ErrDenied) {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 )
 
 // Limits of what is collected.
@@ -141,10 +142,10 @@ func (b *writer) events(ctx context.Context, s Source) error {
 		return nil
 	}
 	return b.try("vsphere/events.txt", func() ([]byte, error) {
-		all, err := event.NewManager(s.Session.Client).QueryEvents(ctx, types.EventFilterSpec{MaxCount: maxEvents,
+		all, err := event.NewManager(s.Session.Client()).QueryEvents(ctx, types.EventFilterSpec{MaxCount: maxEvents,
 			Entity: &types.EventFilterSpecByEntity{Entity: ref, Recursion: types.EventFilterSpecRecursionOptionAll}})
 		if err != nil {
-			return nil, session.Classify(err)
+			return nil, vsphere.Classify(err)
 		}
 		var text strings.Builder
 		for _, e := range all {

@@ -74,7 +74,7 @@ func (a *app) target(c option.Values) (session.Target, error) {
 	if t.User == "" {
 		return t, advice.Wrap(fmt.Errorf("no user: %w", errdef.ErrInvalid), "give --user, or VIC_MACHINE_USER")
 	}
-	if t.Thumbprint, err = session.NormalThumbprint(c.String("thumbprint")); err != nil {
+	if err = t.SetThumbprint(c.String("thumbprint")); err != nil {
 		return t, err
 	}
 	t.Force = c.Bool("force")

@@ -15,6 +15,7 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
 	ops "github.com/openvic/vic/drivers/vsphere/privileges"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -25,13 +26,13 @@ const (
 
 // checkAccount asks for each privilege that the account needs to make the VCH.
 func (c *checker) checkAccount(ctx context.Context) {
-	user, err := vsession.NewManager(c.Session.Client).UserSession(ctx)
+	user, err := vsession.NewManager(c.Session.Client()).UserSession(ctx)
 	if err != nil || user == nil {
 		c.warn(checkAccountName, "make sure that it has the privileges that --dry-run lists", "its privileges could not be read: %v", err)
 		return
 	}
 	r := c.out.Resources
-	objects := map[privileges.Object][]types.ManagedObjectReference{privileges.Root: {c.Session.Client.ServiceContent.RootFolder}}
+	objects := map[privileges.Object][]types.ManagedObjectReference{privileges.Root: {c.Session.Client().ServiceContent.RootFolder}}
 	if r.Folder != nil {
 		objects[privileges.Folder] = []types.ManagedObjectReference{r.Folder.Reference()}
 	}
@@ -85,9 +86,9 @@ func (c *checker) lacking(ctx context.Context, user string, objects []types.Mana
 	if len(objects) == 0 || len(ids) == 0 {
 		return nil, nil
 	}
-	answers, err := object.NewAuthorizationManager(c.Session.Client).HasUserPrivilegeOnEntities(ctx, objects, user, ids)
+	answers, err := object.NewAuthorizationManager(c.Session.Client()).HasUserPrivilegeOnEntities(ctx, objects, user, ids)
 	if err != nil {
-		return nil, session.Classify(err)
+		return nil, vsphere.Classify(err)
 	}
 	var out []string
 	for _, a := range answers {

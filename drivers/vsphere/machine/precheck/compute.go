@@ -16,8 +16,8 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
-	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -32,7 +32,7 @@ func (c *checker) checkCompute(ctx context.Context) {
 	}
 	owner, err := pool.Owner(ctx)
 	if err != nil {
-		c.fail(checkComputeName, session.Classify(err), "check the account's privileges on the compute resource")
+		c.fail(checkComputeName, vsphere.Classify(err), "check the account's privileges on the compute resource")
 		return
 	}
 	if c.compute, err = c.describe(ctx, owner.Reference()); err != nil {
@@ -59,12 +59,12 @@ func (c *checker) findPool(ctx context.Context) (*object.ResourcePool, error) {
 	}
 	found, err := c.finder.ComputeResourceList(ctx, pattern)
 	if err != nil && !isNotFound(err) {
-		return nil, session.Classify(err)
+		return nil, vsphere.Classify(err)
 	}
 	if len(found) == 1 {
 		pool, err := found[0].ResourcePool(ctx)
 		if err != nil {
-			return nil, session.Classify(err)
+			return nil, vsphere.Classify(err)
 		}
 		pool.InventoryPath = path.Join(found[0].InventoryPath, "Resources")
 		return pool, nil
@@ -104,7 +104,7 @@ func (c *checker) poolsNamed(ctx context.Context, name string) ([]*object.Resour
 	for _, p := range patterns {
 		pools, err := c.finder.ResourcePoolList(ctx, p)
 		if err != nil && !isNotFound(err) {
-			return nil, session.Classify(err)
+			return nil, vsphere.Classify(err)
 		}
 		if len(pools) > 0 {
 			return pools, nil
@@ -154,10 +154,10 @@ func (c *checker) candidates(ctx context.Context) []string {
 
 // describe reads the hosts and the DRS state.
 func (c *checker) describe(ctx context.Context, ref types.ManagedObjectReference) (*compute, error) {
-	pc := property.DefaultCollector(c.Session.Client)
+	pc := property.DefaultCollector(c.Session.Client())
 	var r mo.ComputeResource
 	if err := pc.RetrieveOne(ctx, ref, []string{"name", "host", "configurationEx"}, &r); err != nil {
-		return nil, fmt.Errorf("read the compute resource: %w", session.Classify(err))
+		return nil, fmt.Errorf("read the compute resource: %w", vsphere.Classify(err))
 	}
 	out := &compute{name: r.Name, cluster: ref.Type == "ClusterComputeResource"}
 	out.groups = vch.Groups(r.ConfigurationEx)
@@ -169,7 +169,7 @@ func (c *checker) describe(ctx context.Context, ref types.ManagedObjectReference
 	}
 	var hosts []mo.HostSystem
 	if err := pc.Retrieve(ctx, r.Host, []string{"name", "runtime.connectionState", "runtime.inMaintenanceMode"}, &hosts); err != nil {
-		return nil, fmt.Errorf("read the hosts of %s: %w", r.Name, session.Classify(err))
+		return nil, fmt.Errorf("read the hosts of %s: %w", r.Name, vsphere.Classify(err))
 	}
 	for _, h := range hosts {
 		if h.Runtime.ConnectionState == types.HostSystemConnectionStateConnected && !h.Runtime.InMaintenanceMode {
@@ -219,7 +219,7 @@ func (c *checker) checkLicence(ctx context.Context) {
 
 // licences returns those of the hosts, or if none is assigned to a host, all.
 func (c *checker) licences(ctx context.Context) ([]types.LicenseManagerLicenseInfo, error) {
-	m := license.NewManager(c.Session.Client)
+	m := license.NewManager(c.Session.Client())
 	var out []types.LicenseManagerLicenseInfo
 	if am, err := m.AssignmentManager(ctx); err == nil && c.compute != nil {
 		for _, h := range c.compute.hosts {
@@ -236,7 +236,7 @@ func (c *checker) licences(ctx context.Context) ([]types.LicenseManagerLicenseIn
 		return out, nil
 	}
 	all, err := m.List(ctx)
-	return all, session.Classify(err)
+	return all, vsphere.Classify(err)
 }
 
 func isNotFound(err error) bool {

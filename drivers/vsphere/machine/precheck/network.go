@@ -12,8 +12,8 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
-	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -145,7 +145,7 @@ func nameOf(n object.NetworkReference) string {
 func (c *checker) findNetwork(ctx context.Context, option, name string) (object.NetworkReference, error) {
 	all, err := c.finder.NetworkList(ctx, "*")
 	if err != nil && !isNotFound(err) {
-		return nil, session.Classify(err)
+		return nil, vsphere.Classify(err)
 	}
 	var found []object.NetworkReference
 	var names []string
@@ -200,8 +200,8 @@ func (c *checker) checkPublic(ctx context.Context, check string, n object.Networ
 		return c.checkPortgroup(ctx, check, pg)
 	}
 	var m mo.Network
-	if err := property.DefaultCollector(c.Session.Client).RetrieveOne(ctx, n.Reference(), []string{"host"}, &m); err != nil {
-		c.fail(check, session.Classify(err), "check the account's privileges on the network")
+	if err := property.DefaultCollector(c.Session.Client()).RetrieveOne(ctx, n.Reference(), []string{"host"}, &m); err != nil {
+		c.fail(check, vsphere.Classify(err), "check the account's privileges on the network")
 		return false
 	}
 	if missing := c.without(m.Host); len(missing) > 0 {
@@ -216,9 +216,9 @@ func (c *checker) checkPublic(ctx context.Context, check string, n object.Networ
 // checkPortgroup refuses uplinks and port groups that not all hosts have.
 func (c *checker) checkPortgroup(ctx context.Context, check string, pg *object.DistributedVirtualPortgroup) bool {
 	var m mo.DistributedVirtualPortgroup
-	pc := property.DefaultCollector(c.Session.Client)
+	pc := property.DefaultCollector(c.Session.Client())
 	if err := pc.RetrieveOne(ctx, pg.Reference(), []string{"config", "host", "tag"}, &m); err != nil {
-		c.fail(check, session.Classify(err), "check the account's privileges on the port group")
+		c.fail(check, vsphere.Classify(err), "check the account's privileges on the port group")
 		return false
 	}
 	if isUplink(m) {

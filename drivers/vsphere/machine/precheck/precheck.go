@@ -12,6 +12,7 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/machine/certs"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 )
 
 // Input is what the administrator gave. Names are as on the command line.
@@ -56,7 +57,7 @@ func Run(ctx context.Context, in Input) *Output {
 		}
 		return c.out
 	}
-	about := in.Session.Client.ServiceContent.About
+	about := in.Session.Client().ServiceContent.About
 	c.ok("credentials", "%s on %s", in.Session.Target.User, about.FullName)
 	c.checkTarget()
 	if !c.checkDatacenter(ctx) {
@@ -188,10 +189,10 @@ func (c *checker) checkDatacenter(ctx context.Context) bool {
 		c.fail("datacenter", fmt.Errorf("there are %d: %s", len(dcs), list(names)), "name one in --target host/datacenter")
 		return false
 	}
-	c.finder = find.NewFinder(c.Session.Client, true).SetDatacenter(dcs[0])
+	c.finder = find.NewFinder(c.Session.Client(), true).SetDatacenter(dcs[0])
 	folders, err := dcs[0].Folders(ctx)
 	if err != nil {
-		c.fail("datacenter", session.Classify(err), "check the account's privileges on the datacenter")
+		c.fail("datacenter", vsphere.Classify(err), "check the account's privileges on the datacenter")
 		return false
 	}
 	c.out.Resources.Datacenter, c.out.Resources.Folder = dcs[0], folders.VmFolder

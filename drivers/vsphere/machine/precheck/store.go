@@ -17,6 +17,7 @@ import (
 
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -39,9 +40,9 @@ func (c *checker) checkStore(ctx context.Context) {
 		return
 	}
 	var m mo.Datastore
-	_, _ = methods.RefreshDatastore(ctx, c.Session.Client, &types.RefreshDatastore{This: ds.Reference()}) // else the figures are old
-	if err := property.DefaultCollector(c.Session.Client).RetrieveOne(ctx, ds.Reference(), []string{"summary", "host"}, &m); err != nil {
-		c.fail(checkStoreName, session.Classify(err), "check the account's privileges on the datastore")
+	_, _ = methods.RefreshDatastore(ctx, c.Session.Client(), &types.RefreshDatastore{This: ds.Reference()}) // else the figures are old
+	if err := property.DefaultCollector(c.Session.Client()).RetrieveOne(ctx, ds.Reference(), []string{"summary", "host"}, &m); err != nil {
+		c.fail(checkStoreName, vsphere.Classify(err), "check the account's privileges on the datastore")
 		return
 	}
 	if err := c.usable(ds.Name(), m); err != nil {
@@ -84,7 +85,7 @@ func splitStore(s string) (name, dir string, err error) {
 func (c *checker) findStore(ctx context.Context, name string) (*object.Datastore, error) {
 	all, err := c.finder.DatastoreList(ctx, "*")
 	if err != nil && !isNotFound(err) {
-		return nil, session.Classify(err)
+		return nil, vsphere.Classify(err)
 	}
 	var names []string
 	for _, ds := range all {

@@ -11,7 +11,7 @@ import (
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 
-	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 )
 
 // Bounds of what is asked of the surroundings.
@@ -25,7 +25,7 @@ const (
 func (c *checker) checkClocks(ctx context.Context) {
 	const check = "clocks"
 	begun := time.Now()
-	now, err := methods.GetCurrentTime(ctx, c.Session.Client)
+	now, err := methods.GetCurrentTime(ctx, c.Session.Client())
 	if err != nil {
 		c.warn(check, "see that the clock of vCenter is right", "the time of the target could not be read: %v", err)
 		return
@@ -54,7 +54,7 @@ func (c *checker) checkClocks(ctx context.Context) {
 
 // hostSkew is how far a host's clock is before ours; hosts that do not tell are left out.
 func (c *checker) hostSkew(ctx context.Context, h host) (time.Duration, bool) {
-	dts, err := object.NewHostSystem(c.Session.Client, h.ref).ConfigManager().DateTimeSystem(ctx)
+	dts, err := object.NewHostSystem(c.Session.Client(), h.ref).ConfigManager().DateTimeSystem(ctx)
 	if err != nil {
 		return 0, false
 	}
@@ -162,7 +162,7 @@ func (c *checker) unreserved(ctx context.Context) (unreserved, error) {
 	var m mo.ResourcePool
 	pool := c.out.Resources.Pool
 	if err := pool.Properties(ctx, pool.Reference(), []string{"runtime"}, &m); err != nil {
-		return unreserved{}, session.Classify(err)
+		return unreserved{}, vsphere.Classify(err)
 	}
 	return unreserved{memory: m.Runtime.Memory.UnreservedForPool >> 20, cpu: m.Runtime.Cpu.UnreservedForPool}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -94,8 +95,8 @@ func (c *checker) volumeFiles(ctx context.Context, name string) (session.Files, 
 		return session.Files{}, err
 	}
 	var m mo.Datastore
-	if err := property.DefaultCollector(c.Session.Client).RetrieveOne(ctx, ds.Reference(), []string{"summary", "host"}, &m); err != nil {
-		return session.Files{}, session.Classify(err)
+	if err := property.DefaultCollector(c.Session.Client()).RetrieveOne(ctx, ds.Reference(), []string{"summary", "host"}, &m); err != nil {
+		return session.Files{}, vsphere.Classify(err)
 	}
 	if err := c.usable(ds.Name(), m); err != nil {
 		return session.Files{}, err

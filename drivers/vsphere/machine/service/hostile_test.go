@@ -173,7 +173,7 @@ func TestATaskBelongsToItsAccount(t *testing.T) {
 		{"the token", simtest.User, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+acc.Token) }, 200},
 		{"another token", simtest.User, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+acc.Token+"x") }, 401},
 		{"a ticket of the owner", simtest.User, func(r *http.Request) {
-			ticket, err := vsession.NewManager(a.sim.Session.Client).AcquireCloneTicket(t.Context())
+			ticket, err := vsession.NewManager(a.sim.Session.Client()).AcquireCloneTicket(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -199,7 +199,7 @@ func TestATicketIsAnAccountButNotTheEndpoints(t *testing.T) {
 	a := newAPI(t, nil)
 	a.user = ""
 	ticket := func(r *http.Request) {
-		s, err := vsession.NewManager(a.sim.Session.Client).AcquireCloneTicket(t.Context())
+		s, err := vsession.NewManager(a.sim.Session.Client()).AcquireCloneTicket(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

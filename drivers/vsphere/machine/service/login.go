@@ -36,7 +36,7 @@ func (c *call) target() (session.Target, error) {
 	if thumbprint == "" {
 		thumbprint = c.r.Header.Get(headerThumbprint)
 	}
-	if t.Thumbprint, err = session.NormalThumbprint(thumbprint); err != nil {
+	if err = t.SetThumbprint(thumbprint); err != nil {
 		return t, err
 	}
 	return t, readAccount(c.r, &t)

@@ -14,6 +14,7 @@ import (
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -32,7 +33,7 @@ func (f Files) MakeDir(ctx context.Context, p string) error {
 	defer cancel()
 	fm := object.NewFileManager(f.Datastore.Client())
 	if err := fm.MakeDirectory(ctx, f.Path(p), f.Datacenter, false); err != nil {
-		return fmt.Errorf("make directory %s: %w", f.Path(p), Classify(err))
+		return fmt.Errorf("make directory %s: %w", f.Path(p), vsphere.Classify(err))
 	}
 	return nil
 }
@@ -80,7 +81,7 @@ func (f Files) Get(ctx context.Context, p string, limit int64) ([]byte, error) {
 func (f Files) Tail(ctx context.Context, p string, limit int64) ([]byte, error) {
 	r, err := f.Datastore.Open(ctx, p)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", f.Path(p), Classify(err))
+		return nil, fmt.Errorf("open %s: %w", f.Path(p), vsphere.Classify(err))
 	}
 	defer r.Close()
 	st, err := r.Stat()
@@ -121,7 +122,7 @@ func httpClass(err error) error {
 func (f Files) List(ctx context.Context, p string) ([]string, error) {
 	b, err := f.Datastore.Browser(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("browse %s: %w", f.Path(p), Classify(err))
+		return nil, fmt.Errorf("browse %s: %w", f.Path(p), vsphere.Classify(err))
 	}
 	spec := types.HostDatastoreBrowserSearchSpec{MatchPattern: []string{"*"}}
 	task, err := b.SearchDatastore(ctx, f.Path(p), &spec)

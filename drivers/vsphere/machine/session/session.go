@@ -6,30 +6,29 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/url"
+	"log/slog"
 	"strings"
 	"time"
 
-	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/object"
 	vsession "github.com/vmware/govmomi/session"
-	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-// Session is a logged-in client.
+// Session is a logged-in client: the driver's, with what vic-machine asks people for.
 type Session struct {
-	Client *vim25.Client
+	*vsphere.Session
 	// Target is the one that was asked for; Thumbprint is set if the certificate is trusted by it.
 	Target Target
 	// UserName is the account as vSphere writes it, whatever way of writing it logged in.
 	UserName string
-	manager  *vsession.Manager
 }
 
 // dialTimeout bounds the first contact, so that a wrong address is told within seconds.
@@ -43,27 +42,20 @@ func Connect(ctx context.Context, t Target) (*Session, error) {
 			return nil, err
 		}
 	}
-	sc := soap.NewClient(&t.URL, false)
-	sc.UserAgent = "vic-machine"
-	if t.Thumbprint != "" {
-		t.pin(sc.DefaultTransport().TLSClientConfig)
-	}
-	vc, err := vim25.NewClient(ctx, sc)
-	if err != nil {
-		return nil, advice.Wrap(fmt.Errorf("connect to %s: %w: %w", t.URL.Host, errdef.ErrUnavailable, err),
-			"check that --target is the address of vCenter or an ESXi host and that it runs")
-	}
-	m := vsession.NewManager(vc)
+	login := vsphere.ByPassword(t.User, t.Password)
 	if t.Ticket != "" {
-		err = m.CloneSession(ctx, t.Ticket)
-	} else {
-		err = m.Login(ctx, url.UserPassword(t.User, t.Password))
+		login = func(ctx context.Context, m *vsession.Manager) error { return m.CloneSession(ctx, t.Ticket) }
 	}
+	vs, err := vsphere.Dial(ctx, config.VCenter{URL: t.URL.String(), Thumbprint: t.Thumbprint},
+		vsphere.Options{Login: login, UserAgent: "vic-machine", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
+		return nil, advice.Wrap(err, "check that --target is the address of vCenter or an ESXi host and that it runs")
+	}
+	if err := vs.Login(ctx); err != nil {
 		return nil, loginError(t, err)
 	}
-	s := &Session{Client: vc, Target: t, manager: m, UserName: t.User}
-	if us, err := m.UserSession(ctx); err == nil && us != nil && us.UserName != "" {
+	s := &Session{Session: vs, Target: t, UserName: t.User}
+	if us, err := vsession.NewManager(vs.Client()).UserSession(ctx); err == nil && us != nil && us.UserName != "" {
 		s.UserName = us.UserName
 	} else if t.Ticket != "" {
 		s.Close(ctx)
@@ -76,13 +68,13 @@ func Connect(ctx context.Context, t Target) (*Session, error) {
 }
 
 // IsVC tells vCenter from ESXi.
-func (s *Session) IsVC() bool { return s.Client.IsVC() }
+func (s *Session) IsVC() bool { return s.Client().IsVC() }
 
 // Close logs out, even if ctx has ended.
 func (s *Session) Close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	_ = s.manager.Logout(ctx) // the session ends by itself too
+	_ = s.Session.Close(ctx) // the session ends by itself too
 }
 
 // ErrNoAccess is the refusal of a login whose user and password are right: the account has no
@@ -101,15 +93,15 @@ func (e CertificateError) Error() string { return e.text }
 func (e CertificateError) Unwrap() error { return errdef.ErrDenied }
 
 func loginError(t Target, err error) error {
-	if t.Ticket != "" && fault.Is(err, &types.InvalidLogin{}) {
+	if t.Ticket != "" && vsphere.Is(err, &types.InvalidLogin{}) {
 		return advice.Wrap(fmt.Errorf("log in to %s: the session ticket is not good, or was used: %w: %w", t.URL.Host, ErrCredentials, errdef.ErrDenied),
 			"acquire a clone ticket for each request, or give user and password")
 	}
-	if fault.Is(err, &types.InvalidLogin{}) {
+	if vsphere.Is(err, &types.InvalidLogin{}) {
 		return advice.Wrap(fmt.Errorf("log in to %s as %q: %w: %w", t.URL.Host, t.User, ErrCredentials, errdef.ErrDenied),
 			"check --user (with its domain, as in administrator@vsphere.local) and --password")
 	}
-	if fault.Is(err, &types.NoPermission{}) {
+	if vsphere.Is(err, &types.NoPermission{}) {
 		return advice.Wrap(fmt.Errorf("log in to %s as %q: %w: %w", t.URL.Host, t.User, ErrNoAccess, errdef.ErrDenied),
 			"give the account a role on the vCenter")
 	}
@@ -135,7 +127,7 @@ func (t *Target) trust(ctx context.Context) error {
 	}
 	sha1 := soap.ThumbprintSHA1(cert)
 	switch {
-	case t.matches(cert):
+	case vsphere.Matches(t.Thumbprint, cert):
 		return nil
 	case t.Force:
 		t.Thumbprint = sha1
@@ -148,22 +140,6 @@ func (t *Target) trust(ctx context.Context) error {
 	return advice.Wrap(CertificateError{fmt.Sprintf("%v: the thumbprint of %s is not %s: it presents a certificate with the thumbprint (SHA-1) %s",
 		errdef.ErrDenied, t.address(), t.Thumbprint, sha1)},
 		"if the certificate was replaced on purpose, use --thumbprint=%s; otherwise somebody may be in between", sha1)
-}
-
-// pin makes cfg trust the certificate with the thumbprint and no other. soap.Client.SetThumbprint
-// would do too, but dials twice for every connection.
-func (t Target) pin(cfg *tls.Config) {
-	cfg.InsecureSkipVerify = true // VerifyConnection verifies
-	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
-		if len(cs.PeerCertificates) > 0 && t.matches(cs.PeerCertificates[0]) {
-			return nil
-		}
-		return fmt.Errorf("the certificate is not the one with the thumbprint %s: %w", t.Thumbprint, errdef.ErrDenied)
-	}
-}
-
-func (t Target) matches(c *x509.Certificate) bool {
-	return t.Thumbprint == soap.ThumbprintSHA1(c) || t.Thumbprint == soap.ThumbprintSHA256(c)
 }
 
 // presented returns the certificate that the server at addr shows.
@@ -191,7 +167,7 @@ func (s *Session) Datacenters(ctx context.Context) ([]*object.Datacenter, error)
 	if pattern == "" {
 		pattern = "*"
 	}
-	f := find.NewFinder(s.Client, true)
+	f := find.NewFinder(s.Client(), true)
 	dcs, err := f.DatacenterList(ctx, pattern)
 	if err == nil {
 		return dcs, nil

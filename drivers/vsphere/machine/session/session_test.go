@@ -45,15 +45,16 @@ func TestLoopbackTargets(t *testing.T) {
 	}
 }
 
-func TestNormalThumbprint(t *testing.T) {
+func TestAThumbprintIsTakenAsPeopleWriteIt(t *testing.T) {
 	sha1 := strings.TrimSuffix(strings.Repeat("AB:", 20), ":")
 	for _, in := range []string{sha1, strings.ToLower(sha1), strings.ReplaceAll(sha1, ":", ""), "SHA-1 " + sha1, " sha1=" + sha1} {
-		if got, err := session.NormalThumbprint(in); err != nil || got != sha1 {
-			t.Errorf("%s: %s %v", in, got, err)
+		var x session.Target
+		if err := x.SetThumbprint(in); err != nil || x.Thumbprint != sha1 {
+			t.Errorf("%s: %s %v", in, x.Thumbprint, err)
 		}
 	}
 	for _, in := range []string{"00:11", "xy", strings.Repeat("Z", 40)} {
-		if _, err := session.NormalThumbprint(in); !errors.Is(err, errdef.ErrInvalid) {
+		if err := new(session.Target).SetThumbprint(in); !errors.Is(err, errdef.ErrInvalid) || advice.Of(err) == "" {
 			t.Errorf("%s: %v", in, err)
 		}
 	}

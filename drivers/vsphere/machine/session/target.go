@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -81,27 +82,8 @@ func (t Target) address() string {
 	return net.JoinHostPort(t.URL.Hostname(), port)
 }
 
-// NormalThumbprint brings a thumbprint to the form that vSphere writes: upper case, colons, no
-// prefix. SHA-1 and SHA-256 are told apart by their length.
-func NormalThumbprint(s string) (string, error) {
-	if s == "" {
-		return "", nil
-	}
-	hex := strings.ToUpper(strings.TrimSpace(s))
-	for _, p := range []string{"SHA-256", "SHA-1", "SHA256", "SHA1"} {
-		hex = strings.TrimPrefix(hex, p)
-	}
-	hex = strings.NewReplacer(":", "", " ", "", "=", "").Replace(hex)
-	if (len(hex) != 40 && len(hex) != 64) || strings.Trim(hex, "0123456789ABCDEF") != "" {
-		return "", advice.Wrap(fmt.Errorf("thumbprint %q: %w: want 20 (SHA-1) or 32 (SHA-256) bytes in hexadecimal",
-			s, errdef.ErrInvalid), "run again without --thumbprint to be shown the one that the target presents")
-	}
-	var b strings.Builder
-	for i := 0; i < len(hex); i += 2 {
-		if i > 0 {
-			b.WriteByte(':')
-		}
-		b.WriteString(hex[i : i+2])
-	}
-	return b.String(), nil
+// SetThumbprint takes a thumbprint as people and browsers write it; ErrInvalid for what is none.
+func (t *Target) SetThumbprint(s string) (err error) {
+	t.Thumbprint, err = vsphere.NormalThumbprint(s)
+	return advice.Wrap(err, "run again without --thumbprint to be shown the one that the target presents")
 }

@@ -2,14 +2,12 @@ package session
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 
-	"github.com/openvic/vic/sdk/errdef"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 )
 
 // grace is how long a task that was asked to stop may take to say how it ended.
@@ -20,7 +18,7 @@ const grace = time.Minute
 // the result (if there is one) and ctx's error are returned.
 func Await(ctx context.Context, t *object.Task, err error) (types.AnyType, error) {
 	if err != nil {
-		return nil, Classify(err)
+		return nil, vsphere.Classify(err)
 	}
 	after, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -33,9 +31,9 @@ func Await(ctx context.Context, t *object.Task, err error) (types.AnyType, error
 		err = context.Cause(ctx)
 	}
 	if info == nil {
-		return nil, Classify(err)
+		return nil, vsphere.Classify(err)
 	}
-	return info.Result, Classify(err)
+	return info.Result, vsphere.Classify(err)
 }
 
 // Wait is Await for tasks without a result.
@@ -48,28 +46,4 @@ func Wait(ctx context.Context, t *object.Task, err error) error {
 // is known and what was made can be removed.
 func Detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), grace)
-}
-
-// Classify gives the faults that callers tell apart their class.
-func Classify(err error) error {
-	if err == nil {
-		return nil
-	}
-	for _, c := range []struct {
-		fault types.BaseMethodFault
-		class error
-	}{
-		{&types.FileNotFound{}, errdef.ErrNotFound},
-		{&types.ManagedObjectNotFound{}, errdef.ErrNotFound},
-		{&types.FileAlreadyExists{}, errdef.ErrExists},
-		{&types.DuplicateName{}, errdef.ErrExists},
-		{&types.NoPermission{}, errdef.ErrDenied},
-		{&types.NoDiskSpace{}, errdef.ErrExhausted},
-		{&types.InvalidPowerState{}, errdef.ErrConflict},
-	} {
-		if fault.Is(err, c.fault) {
-			return fmt.Errorf("%w: %w", c.class, err)
-		}
-	}
-	return err
 }

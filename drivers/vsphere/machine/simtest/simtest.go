@@ -64,7 +64,7 @@ func NewESX(t testing.TB) *Sim {
 // Features gives the licences these features and no others.
 func (s *Sim) Features(keys ...string) {
 	s.T.Helper()
-	m, ok := s.Model.Map().Get(*s.Session.Client.ServiceContent.LicenseManager).(*simulator.LicenseManager)
+	m, ok := s.Model.Map().Get(*s.Session.Client().ServiceContent.LicenseManager).(*simulator.LicenseManager)
 	if !ok {
 		s.T.Fatal("the simulator has no licence manager")
 	}
@@ -95,6 +95,7 @@ func start(t testing.TB, m *simulator.Model, vc bool) *Sim {
 	if s.Session, err = session.Connect(t.Context(), s.Target); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { s.Session.Close(context.Background()) })
 	if vc {
 		s.portgroups("bridge", "bridge2", "public", "client", "management", "backend", "frontend")
 	}
@@ -103,7 +104,7 @@ func start(t testing.TB, m *simulator.Model, vc bool) *Sim {
 
 // Finder looks in the only datacenter.
 func (s *Sim) Finder() *find.Finder {
-	f := find.NewFinder(s.Session.Client, true)
+	f := find.NewFinder(s.Session.Client(), true)
 	dc, err := f.DefaultDatacenter(context.Background())
 	s.must(err)
 	return f.SetDatacenter(dc)
@@ -142,7 +143,7 @@ func (s *Sim) Inventory() string {
 	s.T.Helper()
 	ctx := context.Background()
 	var lines []string
-	c := s.Session.Client
+	c := s.Session.Client()
 	v, err := view.NewManager(c).CreateContainerView(ctx, c.ServiceContent.RootFolder, nil, true)
 	s.must(err)
 	defer func() { _ = v.Destroy(ctx) }()

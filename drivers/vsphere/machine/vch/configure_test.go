@@ -242,7 +242,7 @@ func TestAnInterruptedUpgradeIsFinishedByTheNext(t *testing.T) {
 	made(t, s, ready)
 	vm, err := s.Find("vch1")
 	must(t, err)
-	task, err := object.NewVirtualMachine(s.Session.Client, vm.Reference()).PowerOff(t.Context())
+	task, err := object.NewVirtualMachine(s.Session.Client(), vm.Reference()).PowerOff(t.Context())
 	must(t, err)
 	must(t, task.Wait(t.Context()))
 	if r, err := open(t, s).Upgrade(t.Context(), images(t, "1")); err != nil || r == nil {

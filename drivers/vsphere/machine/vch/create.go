@@ -116,7 +116,7 @@ func (c *creator) cleanup(ctx context.Context) error {
 	r := c.remover()
 	r.grants(ctx, &c.Record)
 	if c.pool != nil {
-		vms, err := poolVMs(ctx, c.Res.Session.Client, c.pool.Reference())
+		vms, err := poolVMs(ctx, c.Res.Session.Client(), c.pool.Reference())
 		r.keep(err)
 		c.showConsole(ctx, vms)
 		r.vms(ctx, vms, c.Record.Folder)
@@ -289,7 +289,7 @@ func (c *creator) makeVM(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("the task's result is a %T: %w", res, errdef.ErrInternal)
 	}
-	c.vm = object.NewVirtualMachine(c.Res.Session.Client, ref)
+	c.vm = object.NewVirtualMachine(c.Res.Session.Client(), ref)
 	c.log.Printf("made the endpoint VM %s: %d CPU, %d MiB, %d GiB state disk", ref.Value, c.Spec.EndpointCPU, c.Spec.EndpointMemoryMB, c.Spec.StateGB)
 	return nil
 }
@@ -326,12 +326,21 @@ func (c *creator) powerOn(ctx context.Context) error {
 }
 
 func (c *creator) waitReady(ctx context.Context) (err error) {
-	w := &waiter{client: c.Res.Session.Client, vm: c.vm, log: c.log, port: c.Record.DockerPort, iface: c.Record.clientInterface(), asks: c.Record.asks()}
+	w := &waiter{client: c.Res.Session.Client(), vm: c.vm, log: c.log, port: c.Record.DockerPort, iface: c.Record.clientInterface(), asks: c.Record.asks(),
+		look: c.whereToLook()}
 	if c.ready, err = w.wait(ctx); err != nil {
 		return err
 	}
 	c.Record.Unfinished = false
 	return c.Record.writeMarker(ctx, c.Res.Files)
+}
+
+// whereToLook names what there is to look at after a create that failed.
+func (c *creator) whereToLook() string {
+	if c.Spec.Debug > 0 {
+		return "look at the endpoint's console, " + c.path(c.Spec.Name, consoleLog)
+	}
+	return "the last lines of the endpoint's console are above; --debug 1 keeps the endpoint VM to look at"
 }
 
 // showConsole prints the end of the endpoint's console if it was powered on, before it is removed.

@@ -13,6 +13,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -21,7 +22,7 @@ import (
 func detach(ctx context.Context, vm *object.VirtualMachine) error {
 	var m mo.VirtualMachine
 	err := property.DefaultCollector(vm.Client()).RetrieveOne(ctx, vm.Reference(), []string{"config.hardware.device", "config.files.vmPathName"}, &m)
-	if err = session.Classify(err); errors.Is(err, errdef.ErrNotFound) || err == nil && m.Config == nil {
+	if err = vsphere.Classify(err); errors.Is(err, errdef.ErrNotFound) || err == nil && m.Config == nil {
 		return nil
 	}
 	if err != nil {

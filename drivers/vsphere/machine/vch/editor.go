@@ -13,6 +13,7 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/progress"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 )
@@ -47,7 +48,7 @@ func Open(ctx context.Context, s *session.Session, q Query, log *progress.Log) (
 	if e.VM.Config != nil {
 		extra = e.VM.Config.ExtraConfig
 	}
-	ed := &Editor{sess: s, log: log, vm: object.NewVirtualMachine(s.Client, e.VM.Self),
+	ed := &Editor{sess: s, log: log, vm: object.NewVirtualMachine(s.Client(), e.VM.Self),
 		on: e.VM.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn}
 	ed.config, _ = extra.GetString(keyConfig)
 	ed.record, _ = extra.GetString(RecordKey)
@@ -131,8 +132,8 @@ func (e *Editor) limit(ctx context.Context) (bool, error) {
 	}
 	short, cancel := session.Detached(ctx)
 	defer cancel()
-	if err := object.NewResourcePool(e.sess.Client, ref).UpdateConfig(short, "", &res); err != nil {
-		return false, advice.Wrap(fmt.Errorf("change the limits: %w", session.Classify(err)), "check what the compute resource can still give, and the account's privilege VApp.ResourceConfig")
+	if err := object.NewResourcePool(e.sess.Client(), ref).UpdateConfig(short, "", &res); err != nil {
+		return false, advice.Wrap(fmt.Errorf("change the limits: %w", vsphere.Classify(err)), "check what the compute resource can still give, and the account's privilege VApp.ResourceConfig")
 	}
 	e.log.Printf("the limits are: %s", want.limits())
 	return true, nil
@@ -158,9 +159,14 @@ func (e *Editor) give(ctx context.Context, config, record string, may func(conte
 		return nil
 	}
 	e.log.Printf("the endpoint is told")
-	w := &waiter{client: e.sess.Client, vm: e.vm, log: e.log, port: e.ep.DockerPort, iface: e.ep.clientInterface(), revision: revision}
+	w := &waiter{client: e.sess.Client(), vm: e.vm, log: e.log, port: e.ep.DockerPort, iface: e.ep.clientInterface(), revision: revision, look: e.whereToLook()}
 	_, err := w.wait(ctx)
 	return err
+}
+
+// whereToLook names what there is to look at of an endpoint that is there.
+func (e *Editor) whereToLook() string {
+	return fmt.Sprintf("look at console.log of the VM %s, or collect all logs with: vic-machine debug --bundle", e.ep.Name)
 }
 
 // restore puts the old configuration back after the endpoint refused the new one.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -111,7 +112,7 @@ func runsOn(ctx context.Context, s *session.Session, r *Record, compute string) 
 
 // parentPath is the inventory path of the pool around the VCH's own.
 func parentPath(ctx context.Context, s *session.Session, r *Record) (string, error) {
-	return find.InventoryPath(ctx, s.Client, types.ManagedObjectReference{Type: ResourcePool, Value: r.ParentPool})
+	return find.InventoryPath(ctx, s.Client(), types.ManagedObjectReference{Type: ResourcePool, Value: r.ParentPool})
 }
 
 // byMarker looks for the VCH's folder on every datastore.
@@ -121,10 +122,10 @@ func (f *found) byMarker(ctx context.Context, s *session.Session, name string) e
 		return err
 	}
 	for _, dc := range dcs {
-		stores, err := find.NewFinder(s.Client, true).SetDatacenter(dc).DatastoreList(ctx, "*")
+		stores, err := find.NewFinder(s.Client(), true).SetDatacenter(dc).DatastoreList(ctx, "*")
 		var none *find.NotFoundError
 		if err != nil && !errors.As(err, &none) {
-			return fmt.Errorf("list datastores: %w", session.Classify(err))
+			return fmt.Errorf("list datastores: %w", vsphere.Classify(err))
 		}
 		for _, ds := range stores {
 			files := session.Files{Datacenter: dc, Datastore: ds}
@@ -166,14 +167,14 @@ func (f *found) findPool(ctx context.Context, s *session.Session, name string) e
 			return f.poolByParent(ctx, s)
 		}
 	}
-	v, err := view.NewManager(s.Client).CreateContainerView(ctx, s.Client.ServiceContent.RootFolder, []string{VirtualApp}, true)
+	v, err := view.NewManager(s.Client()).CreateContainerView(ctx, s.Client().ServiceContent.RootFolder, []string{VirtualApp}, true)
 	if err != nil {
-		return fmt.Errorf("list vApps: %w", session.Classify(err))
+		return fmt.Errorf("list vApps: %w", vsphere.Classify(err))
 	}
 	defer func() { _ = v.Destroy(context.WithoutCancel(ctx)) }()
 	var apps []mo.VirtualApp
 	if err := v.Retrieve(ctx, []string{VirtualApp}, []string{"name", "vAppConfig"}, &apps); err != nil {
-		return fmt.Errorf("list vApps: %w", session.Classify(err))
+		return fmt.Errorf("list vApps: %w", vsphere.Classify(err))
 	}
 	for _, a := range apps {
 		if a.Name == name && a.VAppConfig != nil && f.ours(a.VAppConfig.Annotation) {
@@ -193,7 +194,7 @@ func (f *found) ours(annotation string) bool {
 // checkPool keeps ref if it is still there.
 func (f *found) checkPool(ctx context.Context, s *session.Session, ref types.ManagedObjectReference) error {
 	var p mo.ResourcePool
-	err := session.Classify(property.DefaultCollector(s.Client).RetrieveOne(ctx, ref, []string{"name"}, &p))
+	err := vsphere.Classify(property.DefaultCollector(s.Client()).RetrieveOne(ctx, ref, []string{"name"}, &p))
 	if errors.Is(err, errdef.ErrNotFound) {
 		return nil
 	}
@@ -221,16 +222,16 @@ func (f *found) poolByParent(ctx context.Context, s *session.Session) error {
 
 // poolChildren lists the pools and vApps right below a pool, with their names.
 func poolChildren(ctx context.Context, s *session.Session, parent types.ManagedObjectReference) ([]mo.ResourcePool, error) {
-	pc := property.DefaultCollector(s.Client)
+	pc := property.DefaultCollector(s.Client())
 	var p mo.ResourcePool
 	if err := pc.RetrieveOne(ctx, parent, []string{"resourcePool"}, &p); err != nil {
-		return nil, fmt.Errorf("read the pool %s: %w", parent.Value, session.Classify(err))
+		return nil, fmt.Errorf("read the pool %s: %w", parent.Value, vsphere.Classify(err))
 	}
 	var out []mo.ResourcePool
 	for _, ref := range p.ResourcePool {
 		var c mo.ResourcePool
 		if err := pc.RetrieveOne(ctx, ref, []string{"name"}, &c); err != nil {
-			return nil, fmt.Errorf("read the pool %s: %w", ref.Value, session.Classify(err))
+			return nil, fmt.Errorf("read the pool %s: %w", ref.Value, vsphere.Classify(err))
 		}
 		c.Self = ref
 		out = append(out, c)
@@ -242,7 +243,7 @@ func poolChildren(ctx context.Context, s *session.Session, parent types.ManagedO
 func (f *found) findVMs(ctx context.Context, s *session.Session, e *endpoint) error {
 	var err error
 	if f.pool != nil {
-		if f.vms, err = poolVMs(ctx, s.Client, *f.pool); err != nil {
+		if f.vms, err = poolVMs(ctx, s.Client(), *f.pool); err != nil {
 			return err
 		}
 	}
@@ -250,8 +251,8 @@ func (f *found) findVMs(ctx context.Context, s *session.Session, e *endpoint) er
 		return nil
 	}
 	var m mo.VirtualMachine
-	if err := property.DefaultCollector(s.Client).RetrieveOne(ctx, e.VM.Self, vmProperties, &m); err != nil {
-		return fmt.Errorf("read the endpoint VM: %w", session.Classify(err))
+	if err := property.DefaultCollector(s.Client()).RetrieveOne(ctx, e.VM.Self, vmProperties, &m); err != nil {
+		return fmt.Errorf("read the endpoint VM: %w", vsphere.Classify(err))
 	}
 	f.vms = append(f.vms, vmOf(m))
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/privileges"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -70,8 +71,8 @@ func (r Resources) OpsObjects(ctx context.Context) (map[privileges.Place][]types
 			continue
 		}
 		var pg mo.DistributedVirtualPortgroup
-		if err := property.DefaultCollector(r.Session.Client).RetrieveOne(ctx, n, []string{"config.distributedVirtualSwitch"}, &pg); err != nil {
-			return nil, fmt.Errorf("read the port group %s: %w", n.Value, session.Classify(err))
+		if err := property.DefaultCollector(r.Session.Client()).RetrieveOne(ctx, n, []string{"config.distributedVirtualSwitch"}, &pg); err != nil {
+			return nil, fmt.Errorf("read the port group %s: %w", n.Value, vsphere.Classify(err))
 		}
 		if s := pg.Config.DistributedVirtualSwitch; s != nil {
 			add(privileges.Switch, *s)
@@ -108,7 +109,7 @@ func (r Resources) grant(ctx context.Context, record *Record, user string) error
 	if pool, ok := record.poolRef(); ok {
 		places[own] = []types.ManagedObjectReference{pool}
 	}
-	m := object.NewAuthorizationManager(r.Session.Client)
+	m := object.NewAuthorizationManager(r.Session.Client())
 	if record.Cluster == "" {
 		delete(places, privileges.Cluster)
 	}
@@ -133,15 +134,15 @@ func (r Resources) grant(ctx context.Context, record *Record, user string) error
 func ensureRole(ctx context.Context, m *object.AuthorizationManager, p privileges.Place) (int32, error) {
 	roles, err := m.RoleList(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("list roles: %w", session.Classify(err))
+		return 0, fmt.Errorf("list roles: %w", vsphere.Classify(err))
 	}
 	have := roles.ByName(roleName(p))
 	if have == nil {
 		if _, err := m.AddRole(ctx, roleName(p), privileges.Role(p)); err != nil {
-			return 0, fmt.Errorf("make the role %q: %w", roleName(p), session.Classify(err))
+			return 0, fmt.Errorf("make the role %q: %w", roleName(p), vsphere.Classify(err))
 		}
 		if roles, err = m.RoleList(ctx); err != nil {
-			return 0, fmt.Errorf("list roles: %w", session.Classify(err))
+			return 0, fmt.Errorf("list roles: %w", vsphere.Classify(err))
 		}
 		if have = roles.ByName(roleName(p)); have == nil {
 			return 0, fmt.Errorf("the role %q was made and is not there: %w", roleName(p), errdef.ErrInternal)
@@ -158,7 +159,7 @@ func ensureRole(ctx context.Context, m *object.AuthorizationManager, p privilege
 		return have.RoleId, nil
 	}
 	if err := m.UpdateRole(ctx, have.RoleId, roleName(p), all); err != nil {
-		return 0, fmt.Errorf("change the role %q: %w", roleName(p), session.Classify(err))
+		return 0, fmt.Errorf("change the role %q: %w", roleName(p), vsphere.Classify(err))
 	}
 	return have.RoleId, nil
 }
@@ -169,7 +170,7 @@ func grantOn(ctx context.Context, m *object.AuthorizationManager, f session.File
 	g := Grant{Type: ref.Type, Object: ref.Value, Principal: Principal(user), Role: roleName(p)}
 	there, err := m.RetrieveEntityPermissions(ctx, ref, false)
 	if err != nil {
-		return fmt.Errorf("read the permissions on %s %s: %w", ref.Type, ref.Value, session.Classify(err))
+		return fmt.Errorf("read the permissions on %s %s: %w", ref.Type, ref.Value, vsphere.Classify(err))
 	}
 	for _, t := range there {
 		if strings.EqualFold(t.Principal, g.Principal) && t.RoleId != role {
@@ -184,7 +185,7 @@ func grantOn(ctx context.Context, m *object.AuthorizationManager, f session.File
 		return err
 	}
 	if err := m.SetEntityPermissions(ctx, ref, []types.Permission{{Principal: g.Principal, RoleId: role, Propagate: p.Propagates()}}); err != nil {
-		return fmt.Errorf("give %s the role %q on %s %s: %w", user, roleName(p), ref.Type, ref.Value, session.Classify(err))
+		return fmt.Errorf("give %s the role %q on %s %s: %w", user, roleName(p), ref.Type, ref.Value, vsphere.Classify(err))
 	}
 	return nil
 }
@@ -204,7 +205,7 @@ func (e *Editor) grant(ctx context.Context, user string) error {
 
 // resources are those of the record on which an operations user needs privileges.
 func (e *Editor) resources(ctx context.Context) (Resources, error) {
-	r, c := e.ep.Record, e.sess.Client
+	r, c := e.ep.Record, e.sess.Client()
 	res := Resources{Session: e.sess, Datacenter: e.files.Datacenter, Files: e.files, Containers: r.Settings.ContainerNetworks, Cluster: r.Cluster}
 	res.Folder = object.NewFolder(c, types.ManagedObjectReference{Type: "Folder", Value: r.VMFolder})
 	var ok bool
@@ -237,13 +238,13 @@ func (r *remover) grants(ctx context.Context, record *Record) {
 		r.keep(err)
 		return
 	}
-	m := object.NewAuthorizationManager(r.sess.Client)
+	m := object.NewAuthorizationManager(r.sess.Client())
 	for _, g := range record.Grants {
 		if slices.ContainsFunc(all, func(e endpoint) bool { return e.Record.ID != record.ID && slices.Contains(e.Record.Grants, g) }) {
 			continue
 		}
 		if err := m.RemoveEntityPermission(ctx, g.ref(), g.Principal, false); err != nil && !gone(err) {
-			r.keep(fmt.Errorf("take the permission of %s on %s back: %w", g.Principal, g.Object, session.Classify(err)))
+			r.keep(fmt.Errorf("take the permission of %s on %s back: %w", g.Principal, g.Object, vsphere.Classify(err)))
 		}
 	}
 	r.roles(ctx, m, record)
@@ -257,7 +258,7 @@ func gone(err error) bool {
 func (r *remover) roles(ctx context.Context, m *object.AuthorizationManager, record *Record) {
 	roles, err := m.RoleList(ctx)
 	if err != nil {
-		r.keep(fmt.Errorf("list roles: %w", session.Classify(err)))
+		r.keep(fmt.Errorf("list roles: %w", vsphere.Classify(err)))
 		return
 	}
 	done := map[string]bool{}
@@ -272,7 +273,7 @@ func (r *remover) roles(ctx context.Context, m *object.AuthorizationManager, rec
 			continue // another VCH's, or not ours to see
 		}
 		if err := m.RemoveRole(ctx, role.RoleId, true); err != nil && !fault.Is(err, &types.ResourceInUse{}) {
-			r.keep(fmt.Errorf("remove the role %q: %w", g.Role, session.Classify(err)))
+			r.keep(fmt.Errorf("remove the role %q: %w", g.Role, vsphere.Classify(err)))
 		}
 	}
 }

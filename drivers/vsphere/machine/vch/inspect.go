@@ -161,7 +161,7 @@ func (d *Details) countContainers(ctx context.Context, s *session.Session, r *Re
 	if !ok {
 		return nil
 	}
-	vms, err := poolVMs(ctx, s.Client, ref)
+	vms, err := poolVMs(ctx, s.Client(), ref)
 	if err != nil {
 		return err
 	}

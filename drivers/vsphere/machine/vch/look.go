@@ -12,6 +12,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 )
@@ -40,14 +41,14 @@ func (e *Editor) VMs(ctx context.Context) ([]VM, error) {
 	if !ok {
 		return nil, nil
 	}
-	all, err := poolVMs(ctx, e.sess.Client, ref)
+	all, err := poolVMs(ctx, e.sess.Client(), ref)
 	if err != nil {
 		return nil, err
 	}
 	if !slices.ContainsFunc(all, func(v VM) bool { return v.Ref == e.vm.Reference() }) {
 		var m mo.VirtualMachine
-		if err := property.DefaultCollector(e.sess.Client).RetrieveOne(ctx, e.vm.Reference(), vmProperties, &m); err != nil {
-			return nil, fmt.Errorf("read the endpoint VM: %w", session.Classify(err))
+		if err := property.DefaultCollector(e.sess.Client()).RetrieveOne(ctx, e.vm.Reference(), vmProperties, &m); err != nil {
+			return nil, fmt.Errorf("read the endpoint VM: %w", vsphere.Classify(err))
 		}
 		all = append(all, vmOf(m))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -61,8 +62,8 @@ func live(ctx context.Context, s *session.Session, e *endpoint, options map[stri
 		set(a.name+"-shares", a.Shares)
 	}
 	var m mo.VirtualMachine
-	if err := property.DefaultCollector(s.Client).RetrieveOne(ctx, e.VM.Self, []string{"config.hardware.numCPU", "config.hardware.memoryMB"}, &m); err != nil {
-		return fmt.Errorf("read the endpoint VM: %w", session.Classify(err))
+	if err := property.DefaultCollector(s.Client()).RetrieveOne(ctx, e.VM.Self, []string{"config.hardware.numCPU", "config.hardware.memoryMB"}, &m); err != nil {
+		return fmt.Errorf("read the endpoint VM: %w", vsphere.Classify(err))
 	}
 	if m.Config != nil {
 		set("endpoint-cpu", strconv.Itoa(int(m.Config.Hardware.NumCPU)))
@@ -74,8 +75,8 @@ func live(ctx context.Context, s *session.Session, e *endpoint, options map[stri
 // allocations reads the limits of a pool.
 func allocations(ctx context.Context, s *session.Session, ref types.ManagedObjectReference) (memory, cpu Allocation, err error) {
 	var p mo.ResourcePool
-	if err := property.DefaultCollector(s.Client).RetrieveOne(ctx, ref, []string{"config"}, &p); err != nil {
-		return memory, cpu, fmt.Errorf("read the limits of %s: %w", ref.Value, session.Classify(err))
+	if err := property.DefaultCollector(s.Client()).RetrieveOne(ctx, ref, []string{"config"}, &p); err != nil {
+		return memory, cpu, fmt.Errorf("read the limits of %s: %w", ref.Value, vsphere.Classify(err))
 	}
 	return allocationOf(p.Config.MemoryAllocation), allocationOf(p.Config.CpuAllocation), nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/openvic/vic/drivers/vsphere/machine/progress"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -49,7 +50,7 @@ func (r *remover) each(vms []VM, f func(VM, *object.VirtualMachine) error) {
 	g.SetLimit(parallel)
 	for _, v := range vms {
 		g.Go(func() error {
-			r.keep(f(v, object.NewVirtualMachine(r.sess.Client, v.Ref)))
+			r.keep(f(v, object.NewVirtualMachine(r.sess.Client(), v.Ref)))
 			return nil
 		})
 	}
@@ -59,7 +60,7 @@ func (r *remover) each(vms []VM, f func(VM, *object.VirtualMachine) error) {
 func (r *remover) powerOff(ctx context.Context, vms []VM) {
 	r.each(vms, func(v VM, vm *object.VirtualMachine) error {
 		task, err := vm.PowerOff(ctx)
-		if err = session.Wait(ctx, task, err); errors.Is(err, errdef.ErrConflict) {
+		if err = session.Wait(ctx, task, err); vsphere.Is(err, &types.InvalidPowerState{}) {
 			return nil // it is off
 		}
 		if err != nil {
@@ -108,7 +109,7 @@ func filesByName(ctx context.Context, s *session.Session, datacenter, name strin
 		if datacenter != "" && dc.Reference().Value != datacenter {
 			continue
 		}
-		ds, err := find.NewFinder(s.Client, true).SetDatacenter(dc).Datastore(ctx, name)
+		ds, err := find.NewFinder(s.Client(), true).SetDatacenter(dc).Datastore(ctx, name)
 		if err == nil {
 			return session.Files{Datacenter: dc, Datastore: ds}, nil
 		}
@@ -118,7 +119,7 @@ func filesByName(ctx context.Context, s *session.Session, datacenter, name strin
 
 // pool destroys a vApp or resource pool, which must be empty.
 func (r *remover) pool(ctx context.Context, ref types.ManagedObjectReference) {
-	task, err := object.NewResourcePool(r.sess.Client, ref).Destroy(ctx)
+	task, err := object.NewResourcePool(r.sess.Client(), ref).Destroy(ctx)
 	if err := session.Wait(ctx, task, err); err != nil {
 		r.keep(fmt.Errorf("remove %s %s: %w", ref.Type, ref.Value, err))
 		return

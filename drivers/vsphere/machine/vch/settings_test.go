@@ -94,7 +94,7 @@ func TestWhatWasWrittenCanBeReadAndWrittenAgain(t *testing.T) {
 func TestTheOperationsUserGetsItsPrivilegesAndLosesThem(t *testing.T) {
 	s := simtest.New(t)
 	ctx := t.Context()
-	m := object.NewAuthorizationManager(s.Session.Client)
+	m := object.NewAuthorizationManager(s.Session.Client())
 	state := func() string {
 		all, err := m.RetrieveAllPermissions(ctx)
 		must(t, err)

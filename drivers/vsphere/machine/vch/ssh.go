@@ -16,6 +16,7 @@ import (
 
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 )
@@ -127,8 +128,8 @@ func (e *Editor) debugged(ctx context.Context, id, want string) (s snapshot, err
 	filter.Options = &types.WaitOptions{MaxWaitSeconds: types.NewInt32(round)}
 	for done := false; !done; {
 		var failed error
-		err := property.WaitForUpdatesEx(ctx, property.DefaultCollector(e.sess.Client), filter, func([]types.ObjectUpdate) bool {
-			s, failed = readSnapshot(ctx, e.sess.Client, e.vm.Reference(), e.ep.managementInterface())
+		err := property.WaitForUpdatesEx(ctx, property.DefaultCollector(e.sess.Client()), filter, func([]types.ObjectUpdate) bool {
+			s, failed = readSnapshot(ctx, e.sess.Client(), e.vm.Reference(), e.ep.managementInterface())
 			if d := s.status.Debug; failed == nil && d != nil && d.ID == id {
 				done = d.State == want
 				if strings.HasPrefix(d.State, "exited") || strings.HasPrefix(d.State, "failed") {
@@ -143,7 +144,7 @@ func (e *Editor) debugged(ctx context.Context, id, want string) (s snapshot, err
 		case ctx.Err() != nil:
 			return s, advice.Wrap(fmt.Errorf("the endpoint has not answered: %w", context.Cause(ctx)), "endpoints of versions before this one have no SSH server: upgrade it")
 		case err != nil && !done:
-			return s, fmt.Errorf("wait for the endpoint VM: %w", session.Classify(err))
+			return s, fmt.Errorf("wait for the endpoint VM: %w", vsphere.Classify(err))
 		}
 	}
 	return s, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/vmware/govmomi/object"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -68,13 +69,13 @@ func takenVM(ctx context.Context, s *session.Session, name string, res Resources
 	if res.Datacenter == nil {
 		return "", nil
 	}
-	vms, err := find.NewFinder(s.Client, true).SetDatacenter(res.Datacenter).VirtualMachineList(ctx, name)
+	vms, err := find.NewFinder(s.Client(), true).SetDatacenter(res.Datacenter).VirtualMachineList(ctx, name)
 	var none *find.NotFoundError
 	if errors.As(err, &none) || (err == nil && len(vms) == 0) {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("look for VMs named %s: %w", name, session.Classify(err))
+		return "", fmt.Errorf("look for VMs named %s: %w", name, vsphere.Classify(err))
 	}
 	return "a VM " + vms[0].InventoryPath, nil
 }

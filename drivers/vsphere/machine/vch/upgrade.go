@@ -16,6 +16,7 @@ import (
 
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -217,7 +218,7 @@ func (e *Editor) powerOn(ctx context.Context, patience time.Duration) (*Ready, e
 	e.log.Printf("the endpoint VM is powered on, with version %s", e.ep.Version)
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no success within %s: %w", patience, errdef.ErrUnavailable))
 	defer cancel()
-	w := &waiter{client: e.sess.Client, vm: e.vm, log: e.log, port: e.ep.DockerPort, iface: e.ep.clientInterface()}
+	w := &waiter{client: e.sess.Client(), vm: e.vm, log: e.log, port: e.ep.DockerPort, iface: e.ep.clientInterface(), look: e.whereToLook()}
 	ready, err := w.wait(ctx)
 	if ready != nil {
 		ready.Took = time.Since(begun)
@@ -229,7 +230,7 @@ func (e *Editor) powerOn(ctx context.Context, patience time.Duration) (*Ready, e
 func (e *Editor) shutdown(ctx context.Context) error {
 	state, err := e.vm.PowerState(ctx)
 	if err != nil {
-		return fmt.Errorf("read the endpoint VM: %w", session.Classify(err))
+		return fmt.Errorf("read the endpoint VM: %w", vsphere.Classify(err))
 	}
 	if state == types.VirtualMachinePowerStatePoweredOff {
 		return nil
@@ -243,7 +244,7 @@ func (e *Editor) shutdown(ctx context.Context) error {
 		}
 	}
 	task, err := e.vm.PowerOff(ctx)
-	if err := session.Wait(ctx, task, err); err != nil && !errors.Is(err, errdef.ErrConflict) {
+	if err := session.Wait(ctx, task, err); err != nil && !vsphere.Is(err, &types.InvalidPowerState{}) {
 		return fmt.Errorf("power off the endpoint VM: %w", err)
 	}
 	return nil
@@ -253,7 +254,7 @@ func (e *Editor) shutdown(ctx context.Context) error {
 func (e *Editor) cdrom(ctx context.Context) (types.BaseVirtualDevice, error) {
 	devices, err := e.vm.Device(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the devices of the endpoint VM: %w", session.Classify(err))
+		return nil, fmt.Errorf("read the devices of the endpoint VM: %w", vsphere.Classify(err))
 	}
 	all := devices.SelectByType((*types.VirtualCdrom)(nil))
 	if len(all) == 0 {
@@ -324,14 +325,14 @@ func (e *Editor) imagesInUse(ctx context.Context) ([]string, error) {
 		keep = append(keep, r.ApplianceISO, r.BootstrapISO)
 	}
 	ref, _ := e.ep.poolRef()
-	vms, err := poolVMs(ctx, e.sess.Client, ref)
+	vms, err := poolVMs(ctx, e.sess.Client(), ref)
 	if err != nil {
 		return nil, err
 	}
 	for _, v := range vms {
-		devices, err := object.NewVirtualMachine(e.sess.Client, v.Ref).Device(ctx)
+		devices, err := object.NewVirtualMachine(e.sess.Client(), v.Ref).Device(ctx)
 		if err != nil {
-			return nil, session.Classify(err)
+			return nil, vsphere.Classify(err)
 		}
 		for _, d := range devices.SelectByType((*types.VirtualCdrom)(nil)) {
 			if b, ok := d.GetVirtualDevice().Backing.(*types.VirtualCdromIsoBackingInfo); ok {

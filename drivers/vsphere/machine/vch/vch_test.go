@@ -102,7 +102,7 @@ func TestCreateMakesAnEndpointAndDeleteTakesItAway(t *testing.T) {
 // checkEndpoint reads back what the endpoint's tether and driver will rely on.
 func checkEndpoint(t *testing.T, s *simtest.Sim, p *Plan, ready *Ready) {
 	t.Helper()
-	vm := object.NewVirtualMachine(s.Session.Client, types.ManagedObjectReference{Type: "VirtualMachine", Value: ready.VM})
+	vm := object.NewVirtualMachine(s.Session.Client(), types.ManagedObjectReference{Type: "VirtualMachine", Value: ready.VM})
 	var m mo.VirtualMachine
 	must(t, vm.Properties(t.Context(), vm.Reference(), []string{"config"}, &m))
 	s1, _ := object.OptionValueList(m.Config.ExtraConfig).GetString(keyConfig)
@@ -291,7 +291,7 @@ func TestDeleteFindsWhatIsLeft(t *testing.T) {
 		return func(t *testing.T, s *simtest.Sim) {
 			p, ready := created(t, s, nil)
 			r := &remover{sess: s.Session}
-			vms, err := poolVMs(t.Context(), s.Session.Client, types.ManagedObjectReference{Type: VirtualApp, Value: p.Record.Pool})
+			vms, err := poolVMs(t.Context(), s.Session.Client(), types.ManagedObjectReference{Type: VirtualApp, Value: p.Record.Pool})
 			must(t, err)
 			switch what {
 			case "endpoint VM", "vApp":
@@ -369,14 +369,14 @@ func TestDeleteOfANameThatNoVCHCanHaveFindsNothing(t *testing.T) {
 // container makes a container VM in the VCH's vApp.
 func container(t *testing.T, s *simtest.Sim, p *Plan, name string, on bool, extra ...types.BaseOptionValue) {
 	t.Helper()
-	app := object.NewVirtualApp(s.Session.Client, types.ManagedObjectReference{Type: VirtualApp, Value: p.Record.Pool})
+	app := object.NewVirtualApp(s.Session.Client(), types.ManagedObjectReference{Type: VirtualApp, Value: p.Record.Pool})
 	task, err := app.CreateChildVM(t.Context(), types.VirtualMachineConfigSpec{Name: name, ExtraConfig: extra,
 		Files: &types.VirtualMachineFileInfo{VmPathName: "[LocalDS_0] " + name + "/" + name + ".vmx"}}, nil)
 	res, err := session.Await(t.Context(), task, err)
 	must(t, err)
 	must(t, p.Res.Files.Put(t.Context(), []byte("x"), name+"/console.log"))
 	if on {
-		task, err := object.NewVirtualMachine(s.Session.Client, res.(types.ManagedObjectReference)).PowerOn(t.Context())
+		task, err := object.NewVirtualMachine(s.Session.Client(), res.(types.ManagedObjectReference)).PowerOn(t.Context())
 		must(t, session.Wait(t.Context(), task, err))
 	}
 }

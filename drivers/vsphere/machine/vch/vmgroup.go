@@ -14,6 +14,7 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/privileges"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -38,8 +39,8 @@ func Groups(c types.BaseComputeResourceConfigInfo) []string {
 
 func groupsOf(ctx context.Context, s *session.Session, cluster types.ManagedObjectReference) ([]string, error) {
 	var c mo.ClusterComputeResource
-	if err := property.DefaultCollector(s.Client).RetrieveOne(ctx, cluster, []string{"configurationEx"}, &c); err != nil {
-		return nil, fmt.Errorf("read the groups of the cluster: %w", session.Classify(err))
+	if err := property.DefaultCollector(s.Client()).RetrieveOne(ctx, cluster, []string{"configurationEx"}, &c); err != nil {
+		return nil, fmt.Errorf("read the groups of the cluster: %w", vsphere.Classify(err))
 	}
 	return Groups(c.ConfigurationEx), nil
 }
@@ -51,7 +52,7 @@ func changeGroup(ctx context.Context, s *session.Session, cluster types.ManagedO
 	if spec.Info = (&types.ClusterVmGroup{ClusterGroupInfo: info, Vm: vms}); op == types.ArrayUpdateOperationRemove {
 		spec.Info, spec.RemoveKey = nil, name
 	}
-	task, err := object.NewClusterComputeResource(s.Client, cluster).Reconfigure(ctx, &types.ClusterConfigSpecEx{GroupSpec: []types.ClusterGroupSpec{spec}}, true)
+	task, err := object.NewClusterComputeResource(s.Client(), cluster).Reconfigure(ctx, &types.ClusterConfigSpecEx{GroupSpec: []types.ClusterGroupSpec{spec}}, true)
 	if err := session.Wait(ctx, task, err); err != nil {
 		return fmt.Errorf("%s the DRS VM group %s: %w", op, name, err)
 	}
@@ -108,10 +109,10 @@ func (r *remover) group(ctx context.Context, record *Record) {
 // groupOn makes the group of a VCH that is there, with all its VMs.
 func (e *Editor) groupOn(ctx context.Context) error {
 	r := e.ep.Record
-	parent := object.NewResourcePool(e.sess.Client, types.ManagedObjectReference{Type: ResourcePool, Value: r.ParentPool})
+	parent := object.NewResourcePool(e.sess.Client(), types.ManagedObjectReference{Type: ResourcePool, Value: r.ParentPool})
 	owner, err := parent.Owner(ctx)
 	if err != nil {
-		return fmt.Errorf("find the cluster: %w", session.Classify(err))
+		return fmt.Errorf("find the cluster: %w", vsphere.Classify(err))
 	}
 	if owner.Reference().Type != kindCluster {
 		return fmt.Errorf("the VCH is on a single host: %w", errdef.ErrUnsupported)

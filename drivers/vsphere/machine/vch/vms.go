@@ -14,6 +14,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 )
@@ -51,7 +52,7 @@ func listPool(ctx context.Context, c *vim25.Client, pool types.ManagedObjectRefe
 	pc := property.DefaultCollector(c)
 	var p mo.ResourcePool
 	if err := pc.RetrieveOne(ctx, pool, []string{"vm"}, &p); err != nil {
-		if err = session.Classify(err); errors.Is(err, errdef.ErrNotFound) {
+		if err = vsphere.Classify(err); errors.Is(err, errdef.ErrNotFound) {
 			return nil, nil
 		}
 		return nil, fmt.Errorf("list the VMs of %s: %w", pool.Value, err)
@@ -61,7 +62,7 @@ func listPool(ctx context.Context, c *vim25.Client, pool types.ManagedObjectRefe
 	}
 	var vms []mo.VirtualMachine
 	if err := pc.Retrieve(ctx, p.Vm, vmProperties, &vms); err != nil {
-		return nil, fmt.Errorf("read the VMs of %s: %w", pool.Value, session.Classify(err))
+		return nil, fmt.Errorf("read the VMs of %s: %w", pool.Value, vsphere.Classify(err))
 	}
 	out := make([]VM, 0, len(vms))
 	for _, m := range vms {
@@ -91,8 +92,8 @@ func vmOf(m mo.VirtualMachine) VM {
 // readExtra reads a VM's extraConfig.
 func readExtra(ctx context.Context, s *session.Session, vm types.ManagedObjectReference) (object.OptionValueList, error) {
 	var m mo.VirtualMachine
-	if err := property.DefaultCollector(s.Client).RetrieveOne(ctx, vm, []string{"config.extraConfig"}, &m); err != nil {
-		return nil, fmt.Errorf("read the endpoint VM: %w", session.Classify(err))
+	if err := property.DefaultCollector(s.Client()).RetrieveOne(ctx, vm, []string{"config.extraConfig"}, &m); err != nil {
+		return nil, fmt.Errorf("read the endpoint VM: %w", vsphere.Classify(err))
 	}
 	if m.Config == nil {
 		return nil, nil
@@ -113,7 +114,7 @@ func endpoints(ctx context.Context, s *session.Session) ([]endpoint, error) {
 }
 
 func listEndpoints(ctx context.Context, s *session.Session) ([]endpoint, error) {
-	c := s.Client
+	c := s.Client()
 	root := c.ServiceContent.RootFolder
 	if s.Target.Datacenter != "" {
 		dcs, err := s.Datacenters(ctx)
@@ -124,12 +125,12 @@ func listEndpoints(ctx context.Context, s *session.Session) ([]endpoint, error) 
 	}
 	v, err := view.NewManager(c).CreateContainerView(ctx, root, []string{"VirtualMachine"}, true)
 	if err != nil {
-		return nil, fmt.Errorf("list VMs: %w", session.Classify(err))
+		return nil, fmt.Errorf("list VMs: %w", vsphere.Classify(err))
 	}
 	defer func() { _ = v.Destroy(context.WithoutCancel(ctx)) }()
 	var content []types.ObjectContent
 	if err := v.Retrieve(ctx, []string{"VirtualMachine"}, []string{`config.extraConfig["` + RecordKey + `"]`}, &content); err != nil {
-		return nil, fmt.Errorf("list VMs: %w", session.Classify(err))
+		return nil, fmt.Errorf("list VMs: %w", vsphere.Classify(err))
 	}
 	records := map[types.ManagedObjectReference]*Record{}
 	var refs []types.ManagedObjectReference
@@ -147,7 +148,7 @@ func listEndpoints(ctx context.Context, s *session.Session) ([]endpoint, error) 
 	var vms []mo.VirtualMachine
 	props := []string{"name", "runtime.powerState", "guest.ipAddress", "resourcePool", "config.extraConfig"}
 	if err := property.DefaultCollector(c).Retrieve(ctx, refs, props, &vms); err != nil {
-		return nil, fmt.Errorf("read the endpoint VMs: %w", session.Classify(err))
+		return nil, fmt.Errorf("read the endpoint VMs: %w", vsphere.Classify(err))
 	}
 	var out []endpoint
 	for _, m := range vms {

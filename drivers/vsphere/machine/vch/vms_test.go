@@ -42,11 +42,11 @@ func TestAVCHThatIsRemovedWhileOthersAreListedIsNoError(t *testing.T) {
 	must(t, err)
 	info, err := task.WaitForResult(t.Context())
 	must(t, err)
-	other := object.NewVirtualMachine(s.Session.Client, info.Result.(types.ManagedObjectReference))
+	other := object.NewVirtualMachine(s.Session.Client(), info.Result.(types.ManagedObjectReference))
 	if all, err := endpoints(t.Context(), s.Session); err != nil || len(all) != 2 {
 		t.Fatalf("%d VCHs, %v", len(all), err)
 	}
-	s.Session.Client.RoundTripper = &leaving{s.Session.Client.RoundTripper, func() { destroy(t, other) }}
+	s.Session.Client().RoundTripper = &leaving{s.Session.Client().RoundTripper, func() { destroy(t, other) }}
 	if all, err := endpoints(t.Context(), s.Session); err != nil || len(all) != 1 || all[0].Record.Name != "vch1" {
 		t.Errorf("%d VCHs, %v", len(all), err)
 	}

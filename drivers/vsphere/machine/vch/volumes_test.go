@@ -88,10 +88,10 @@ func attachVolume(t *testing.T, s *simtest.Sim, p *Plan, file string) {
 	disk := p.Res.Files.Path(file)
 	spec := &types.FileBackedVirtualDiskSpec{CapacityKb: 1 << 10, VirtualDiskSpec: types.VirtualDiskSpec{
 		AdapterType: string(types.VirtualDiskAdapterTypeLsiLogic), DiskType: string(types.VirtualDiskTypeThin)}}
-	task, err := object.NewVirtualDiskManager(s.Session.Client).CreateVirtualDisk(t.Context(), disk, p.Res.Datacenter, spec)
+	task, err := object.NewVirtualDiskManager(s.Session.Client()).CreateVirtualDisk(t.Context(), disk, p.Res.Datacenter, spec)
 	must(t, session.Wait(t.Context(), task, err))
 	container(t, s, p, "db", false, &types.OptionValue{Key: "vic.id", Value: "abc"}, &types.OptionValue{Key: RecordKey, Value: "vch1"})
-	vm, err := find.NewFinder(s.Session.Client, true).SetDatacenter(p.Res.Datacenter).VirtualMachine(t.Context(), "db")
+	vm, err := find.NewFinder(s.Session.Client(), true).SetDatacenter(p.Res.Datacenter).VirtualMachine(t.Context(), "db")
 	must(t, err)
 	scsi := &types.ParaVirtualSCSIController{}
 	scsi.Key, scsi.SharedBus = -1, types.VirtualSCSISharingNoSharing

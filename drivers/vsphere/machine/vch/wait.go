@@ -48,9 +48,14 @@ type waiter struct {
 	// revision, if set, is the configuration that the endpoint must have taken.
 	revision string
 
-	said    []string // what was printed already
-	failing time.Time
-	why     string
+	// look says where people find out more about this endpoint: a part of a sentence.
+	look string
+
+	said    []string  // what was printed already
+	last    snapshot  // the newest
+	failing time.Time // since when it has reported failures; zero: it has not
+	why     string    // the first of them
+	failed  snapshot  // in which it was
 }
 
 // snapshot is what matters of the endpoint VM's state.
@@ -67,7 +72,11 @@ func (w *waiter) wait(ctx context.Context) (*Ready, error) {
 	for {
 		ready, err := w.follow(ctx)
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("the endpoint does not serve yet; %s: %w", w.last(), context.Cause(ctx))
+			err := fmt.Errorf("the endpoint does not serve yet; %s: %w", w.lastSaid(), context.Cause(ctx))
+			if known := w.cause(w.last).advice(); known != "" {
+				err = advice.Wrap(err, "%s", known)
+			}
+			return nil, err
 		}
 		if ready != nil || err != nil {
 			return ready, err
@@ -99,6 +108,7 @@ func (w *waiter) follow(ctx context.Context) (ready *Ready, err error) {
 
 // judge returns the answer if s gives one, and prints what is new.
 func (w *waiter) judge(s snapshot) (*Ready, error) {
+	w.last = s
 	if s.power != types.VirtualMachinePowerStatePoweredOn {
 		return nil, fmt.Errorf("the endpoint VM is %s: its kernel did not start, or somebody switched it off: %w", s.power, errdef.ErrUnavailable)
 	}
@@ -130,13 +140,27 @@ func (w *waiter) judge(s snapshot) (*Ready, error) {
 		return nil, advice.Wrap(fmt.Errorf("the endpoint refuses its new configuration: %s: %w", why, errdef.ErrUnavailable), "change what it complains of")
 	}
 	if why := failure(s.status, w.revision != ""); why != "" && w.failing.IsZero() {
-		w.failing, w.why = time.Now(), why // only being ready clears it: a service that ends again and again looks well in between
+		w.failing, w.why, w.failed = time.Now(), why, s // only being ready clears it: a service that ends again and again looks well in between
 	}
 	if !w.failing.IsZero() && time.Since(w.failing) > patience {
-		return nil, advice.Wrap(fmt.Errorf("the endpoint does not get over a failure: %s: %w", w.why, errdef.ErrUnavailable),
-			"the endpoint's console, above, tells more; most often the endpoint cannot reach vCenter over the public network, or its name does not resolve there")
+		return nil, advice.Wrap(fmt.Errorf("the endpoint does not get over a failure: %s: %w", w.why, errdef.ErrUnavailable), "%s", w.failureAdvice())
 	}
 	return nil, nil
+}
+
+// cause is what a state of the endpoint tells of why it does not serve.
+func (w *waiter) cause(s snapshot) cause {
+	return cause{status: s.status, iface: w.iface, address: s.address.IsValid(), look: w.look}
+}
+
+// failureAdvice is about the first failure; what the endpoint reports now may be about one that followed.
+func (w *waiter) failureAdvice() string {
+	for _, s := range []snapshot{w.failed, w.last} {
+		if known := w.cause(s).advice(); known != "" {
+			return known
+		}
+	}
+	return w.cause(w.last).neutral()
 }
 
 // tellMissing warns of interfaces that nobody gave an address; the endpoint goes on asking.
@@ -184,7 +208,7 @@ func (w *waiter) say(format string, args ...any) {
 	}
 }
 
-func (w *waiter) last() string {
+func (w *waiter) lastSaid() string {
 	if len(w.said) == 0 {
 		return "the endpoint's guest said nothing at all"
 	}

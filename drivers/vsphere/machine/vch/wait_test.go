@@ -38,7 +38,7 @@ func TestAnEndpointIsJudgedByWhatItReports(t *testing.T) {
 		{"went off", snapshot{power: off}, 0, false, "poweredOff"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := &waiter{vm: object.NewVirtualMachine(nil, types.ManagedObjectReference{Value: "vm-1"}), port: 2376, iface: RolePublic}
+			w := &waiter{vm: object.NewVirtualMachine(nil, types.ManagedObjectReference{Value: "vm-1"}), port: 2376, iface: RolePublic, look: "look here"}
 			if c.failing > 0 {
 				w.failing, w.why = time.Now().Add(-c.failing), "no vCenter"
 			}
@@ -46,8 +46,8 @@ func TestAnEndpointIsJudgedByWhatItReports(t *testing.T) {
 			if (ready != nil) != c.ready || (err != nil) != (c.err != "") || (err != nil && !strings.Contains(err.Error(), c.err)) {
 				t.Errorf("ready %v, error %v", ready, err)
 			}
-			if c.name == "fails for long" && advice.Of(err) == "" {
-				t.Error("no remedy")
+			if c.name == "fails for long" && !strings.Contains(advice.Of(err), "look here") {
+				t.Errorf("remedy %q", advice.Of(err))
 			}
 		})
 	}
