@@ -1,0 +1,140 @@
+package token
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// Claims are what a token says.
+type Claims struct {
+	// Subject is the ID of a principal ("vsphere.local/dev") or the name of a robot; empty: nobody has signed in.
+	Subject string
+	// Kind is what the subject is.
+	Kind    Kind
+	Access  []Access
+	ID      string
+	Issued  time.Time
+	Expires time.Time
+}
+
+// Kind is what a token's subject is.
+type Kind string
+
+// The kinds of subjects.
+const (
+	User    Kind = "user"
+	Robot   Kind = "robot"
+	Job     Kind = "job" // of the hub itself: a scan, a replication
+	Nobody  Kind = "nobody"
+	Refresh Kind = "refresh" // a refresh token: it gets other tokens and opens nothing itself
+)
+
+// Options are what an Issuer is made of.
+type Options struct {
+	// Issuer and Service are the "iss" and "aud" of tokens. Service is what clients are told to ask for.
+	Issuer, Service string
+	// Lifetime is how long a token is good for; 0: 5 min. A client that comes without one gets what it needs in one
+	// round trip, so that a short life costs little.
+	Lifetime time.Duration
+	Keys     Keys
+	Now      func() time.Time // nil: time.Now
+}
+
+// Issuer makes and checks tokens. It may be used by several goroutines.
+type Issuer struct {
+	o    Options
+	ring *keyring
+}
+
+// New makes an Issuer.
+func New(o Options) *Issuer {
+	o.Lifetime = cmp.Or(o.Lifetime, 5*time.Minute)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Issuer{o: o, ring: &keyring{store: o.Keys, now: o.Now}}
+}
+
+// wire is the token's body. Docker's clients read "access"; "knd" is ours.
+type wire struct {
+	jwt.Claims
+	Access []Access `json:"access"`
+	Kind   Kind     `json:"knd"`
+}
+
+// maxToken bounds what is looked at: 100 scopes of the longest names fit.
+const maxToken = 64 << 10
+
+// leeway is how far the clocks of a hub's nodes may be apart.
+const leeway = 10 * time.Second
+
+// Issue makes a token of c, whose ID, Issued and Expires it sets. A zero lifetime is the issuer's own.
+func (i *Issuer) Issue(ctx context.Context, c Claims, lifetime time.Duration) (string, Claims, error) {
+	k, err := i.ring.signing(ctx)
+	if err != nil {
+		return "", Claims{}, err
+	}
+	now := i.o.Now().Truncate(time.Second)
+	c.ID, c.Issued, c.Expires = rand.Text(), now, now.Add(cmp.Or(lifetime, i.o.Lifetime))
+	if c.Access == nil {
+		c.Access = []Access{} // clients read a list
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: k.Private, KeyID: k.ID}}, (&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		return "", Claims{}, err
+	}
+	raw, err := jwt.Signed(signer).Claims(wire{
+		Claims: jwt.Claims{Issuer: i.o.Issuer, Subject: c.Subject, Audience: jwt.Audience{i.o.Service}, ID: c.ID,
+			Expiry: jwt.NewNumericDate(c.Expires), NotBefore: jwt.NewNumericDate(now), IssuedAt: jwt.NewNumericDate(now)},
+		Access: c.Access, Kind: c.Kind,
+	}).Serialize()
+	return raw, c, err
+}
+
+// ErrInvalid is the class of what Verify refuses. The text says why, and nothing of the token.
+var ErrInvalid = errors.New("the token is not accepted")
+
+// Verify checks a token: the signature by a key of this hub, ES256 alone, the issuer, the service and the time. An
+// error that is not ErrInvalid means that it could not be checked.
+func (i *Issuer) Verify(ctx context.Context, raw string) (Claims, error) {
+	if len(raw) > maxToken {
+		return Claims{}, fmt.Errorf("%w: it is too long", ErrInvalid)
+	}
+	t, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil || len(t.Headers) != 1 {
+		return Claims{}, fmt.Errorf("%w: it is no token of this hub", ErrInvalid)
+	}
+	k, err := i.ring.find(ctx, t.Headers[0].KeyID)
+	if errors.Is(err, errUnknownKey) {
+		return Claims{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err != nil {
+		return Claims{}, err
+	}
+	var w wire
+	if err := t.Claims(&k.Private.PublicKey, &w); err != nil {
+		return Claims{}, fmt.Errorf("%w: its signature is wrong", ErrInvalid)
+	}
+	err = w.ValidateWithLeeway(jwt.Expected{Issuer: i.o.Issuer, AnyAudience: jwt.Audience{i.o.Service}, Time: i.o.Now()}, leeway)
+	if err != nil || w.Expiry == nil || w.IssuedAt == nil {
+		return Claims{}, fmt.Errorf("%w: it is of another time or for another service", ErrInvalid)
+	}
+	return Claims{Subject: w.Subject, Kind: w.Kind, Access: w.Access, ID: w.ID, Issued: w.IssuedAt.Time(), Expires: w.Expiry.Time()}, nil
+}
+
+// PublicKeys is the JWK set (RFC 7517) with which others check tokens.
+func (i *Issuer) PublicKeys(ctx context.Context) (jose.JSONWebKeySet, error) {
+	keys, err := i.ring.all(ctx)
+	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	for _, k := range keys {
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: &k.Private.PublicKey, KeyID: k.ID, Algorithm: string(jose.ES256), Use: "sig"})
+	}
+	return set, err
+}
