@@ -50,7 +50,7 @@ func (b *containers) ContainerCreate(ctx context.Context, cc backend.ContainerCr
 		return none, wrap(err)
 	}
 	mergeConfig(cc.Config, &img.Config)
-	req, err := b.request(ctx, cc, img)
+	req, err := b.request(cc, img)
 	if err != nil {
 		return none, err
 	}
@@ -64,6 +64,9 @@ func (b *containers) ContainerCreate(ctx context.Context, cc backend.ContainerCr
 
 // checkCPUs refuses, as dockerd does, more processors than docker info shows.
 func (b *containers) checkCPUs(ctx context.Context, r *container.Resources) error {
+	if r.NanoCPUs <= 0 {
+		return nil
+	}
 	most := b.opts.Engine.Capacity(ctx).CPUs
 	if most <= 0 || r.NanoCPUs <= int64(most)*1e9 {
 		return nil
@@ -78,11 +81,12 @@ func checkPlatform(p *ocispec.Platform) error {
 	return unsupported(fmt.Sprintf("option --platform %s/%s (container VMs are linux/amd64)", p.OS, p.Architecture))
 }
 
-func (b *containers) request(ctx context.Context, cc backend.ContainerCreateConfig, img Image) (engine.CreateRequest, error) {
+// request says in the engine's words what a client asks for. Names stay names.
+func (b *containers) request(cc backend.ContainerCreateConfig, img Image) (engine.CreateRequest, error) {
 	cfg, hc := cc.Config, cc.HostConfig
-	req := engine.CreateRequest{Name: cc.Name, Image: img.Image, Hostname: cfg.Hostname, Domainname: cfg.Domainname,
-		ReadOnly: hc.ReadonlyRootfs, Labels: cfg.Labels, AutoRemove: hc.AutoRemove, StopTimeout: cfg.StopTimeout,
-		CPUs: float64(hc.NanoCPUs) / 1e9, Memory: hc.Memory}
+	req := engine.CreateRequest{Name: cc.Name, CPUs: float64(hc.NanoCPUs) / 1e9, Memory: hc.Memory,
+		Spec: engine.Spec{Image: img.Image, Hostname: cfg.Hostname, Domainname: cfg.Domainname, ReadOnly: hc.ReadonlyRootfs,
+			Labels: cfg.Labels, AutoRemove: hc.AutoRemove, StopTimeout: cfg.StopTimeout}}
 	var err error
 	if req.Process, err = process(cfg, hc); err != nil {
 		return req, err
@@ -90,7 +94,7 @@ func (b *containers) request(ctx context.Context, cc backend.ContainerCreateConf
 	if req.StopSignal, err = stopSignal(cfg.StopSignal); err != nil {
 		return req, err
 	}
-	if req.Log, err = logOptions(hc.LogConfig); err != nil {
+	if req.Guest.Log, err = logOptions(hc.LogConfig); err != nil {
 		return req, err
 	}
 	defaults(hc)
@@ -100,13 +104,10 @@ func (b *containers) request(ctx context.Context, cc backend.ContainerCreateConf
 	if err := resolver(hc, &req); err != nil {
 		return req, err
 	}
-	if err := b.places(ctx, cfg, hc, cc.NetworkingConfig, &req); err != nil {
+	if err := b.networksOf(cfg, hc, cc.NetworkingConfig, &req); err != nil {
 		return req, err
 	}
-	if err := b.hostGateway(ctx, hc, &req); err != nil {
-		return req, err
-	}
-	if req.Mounts, err = b.mountsOf(cfg, hc); err != nil {
+	if err := mountsOf(cfg, hc, &req); err != nil {
 		return req, err
 	}
 	req.API = func(id, name string) (json.RawMessage, error) {
@@ -224,6 +225,9 @@ func setEnv(base, set []string) []string {
 	return out
 }
 
+// hostGateway is what --add-host takes for the address of the host, which is the endpoint VM.
+const hostGateway = "host-gateway"
+
 // resolver reads --dns*, and --add-host.
 func resolver(hc *container.HostConfig, req *engine.CreateRequest) error {
 	for _, s := range hc.DNS {
@@ -238,7 +242,8 @@ func resolver(hc *container.HostConfig, req *engine.CreateRequest) error {
 		name, addr, ok := strings.Cut(h, ":")
 		a, err := netip.ParseAddr(strings.Trim(addr, "[]"))
 		if ok && name != "" && addr == hostGateway {
-			continue // when the networks are known
+			req.GatewayNames = append(req.GatewayNames, name)
+			continue
 		}
 		if !ok || name == "" || err != nil {
 			return invalid("bad format for add-host: %q", h)

@@ -19,43 +19,43 @@ import (
 const whyNoBinds = "bind mounts (host paths) are not possible, since containers are VMs of their own: " +
 	"use a volume (docker volume create), or docker cp"
 
-// mountReader gathers a container's mounts by target, in the order in which dockerd does: later ones
-// take the place of those from other containers.
+// mountReader gathers a container's mounts.
 type mountReader struct {
 	parser volumemounts.Parser
-	engine *engine.Engine
 	tmpfs  map[string]string
-	taken  map[string]bool // targets of the request's own mounts
-	all    []engine.MountRequest
+	taken  map[string]bool // targets
+	req    *engine.CreateRequest
 }
 
 // mountsOf reads -v, --mount, --volumes-from and the volumes of the image.
-func (b *containers) mountsOf(cfg *container.Config, hc *container.HostConfig) ([]engine.MountRequest, error) {
-	m := &mountReader{parser: volumemounts.NewLinuxParser(), engine: b.opts.Engine, tmpfs: hc.Tmpfs, taken: map[string]bool{}}
+func mountsOf(cfg *container.Config, hc *container.HostConfig, req *engine.CreateRequest) error {
+	m := &mountReader{parser: volumemounts.NewLinuxParser(), tmpfs: hc.Tmpfs, taken: map[string]bool{}, req: req}
 	for _, spec := range hc.VolumesFrom {
-		if err := m.from(spec); err != nil {
-			return nil, err
+		ref, mode, err := m.parser.ParseVolumesFrom(spec)
+		if err != nil {
+			return invalid("%v", err)
 		}
+		req.VolumesFrom = append(req.VolumesFrom, engine.VolumesFrom{Container: ref, ReadOnly: !m.parser.ReadWrite(mode)})
 	}
 	for _, spec := range hc.Binds {
 		p, err := m.parser.ParseMountRaw(spec, hc.VolumeDriver)
 		if err != nil {
-			return nil, invalid("%v", err)
+			return invalid("%v", err)
 		}
 		if err := m.add(p, "-v "+spec); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, spec := range hc.Mounts {
 		if err := m.spec(spec); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := checkVolumeDriver(hc.VolumeDriver); err != nil {
-		return nil, err
+		return err
 	}
 	m.image(cfg.Volumes)
-	return m.all, nil
+	return nil
 }
 
 // spec reads one --mount.
@@ -107,32 +107,11 @@ func (m *mountReader) add(p *volumemounts.MountPoint, option string) error {
 	if p.Name == "" {
 		r.Labels = withLabel(r.Labels, anonymousLabel)
 	}
-	m.put(r)
+	m.req.Mounts = append(m.req.Mounts, r)
 	return nil
 }
 
-// put adds a mount in the place of one with the same target.
-func (m *mountReader) put(r engine.MountRequest) {
-	m.all = append(slices.DeleteFunc(m.all, func(o engine.MountRequest) bool { return o.Target == r.Target }), r)
-}
-
-// from takes over the volumes of another container.
-func (m *mountReader) from(spec string) error {
-	ref, mode, err := m.parser.ParseVolumesFrom(spec)
-	if err != nil {
-		return invalid("%v", err)
-	}
-	c, err := m.engine.Get(ref)
-	if err != nil {
-		return invalid("%v", err)
-	}
-	for _, p := range c.Mounts {
-		m.put(engine.MountRequest{Volume: p.Volume, Target: p.Target, ReadOnly: p.ReadOnly || !m.parser.ReadWrite(mode), NoCopy: true, Anonymous: p.Anonymous})
-	}
-	return nil
-}
-
-// image gives the volumes that an image declares a place, unless there is something already.
+// image adds the volumes that an image declares.
 func (m *mountReader) image(declared map[string]struct{}) {
 	var targets []string
 	for t := range declared {
@@ -140,11 +119,9 @@ func (m *mountReader) image(declared map[string]struct{}) {
 	}
 	slices.Sort(targets)
 	for _, t := range targets {
-		_, tmpfs := m.tmpfs[t]
-		if tmpfs || m.taken[t] || slices.ContainsFunc(m.all, func(r engine.MountRequest) bool { return r.Target == t }) {
-			continue
+		if _, tmpfs := m.tmpfs[t]; !tmpfs && !m.taken[t] {
+			m.req.Mounts = append(m.req.Mounts, engine.MountRequest{Target: t, Labels: withLabel(nil, anonymousLabel), Declared: true})
 		}
-		m.put(engine.MountRequest{Target: t, Labels: withLabel(nil, anonymousLabel)})
 	}
 }
 

@@ -1,8 +1,6 @@
 package dockerapi
 
 import (
-	"context"
-	"errors"
 	"maps"
 	"net/netip"
 	"path"
@@ -14,17 +12,16 @@ import (
 	"github.com/docker/docker/daemon/links"
 
 	"github.com/openvic/vic/core/engine"
-	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
-	driver "github.com/openvic/vic/sdk/network"
 )
 
 // replaceLabel is what docker compose gives a container that it makes in the place of another, which
 // it stops before it starts this one.
 const replaceLabel = "com.docker.compose.replace"
 
-// places reads what a request says of networks, --link and ports.
-func (b *containers) places(ctx context.Context, cfg *container.Config, hc *container.HostConfig, nc *network.NetworkingConfig, req *engine.CreateRequest) error {
+// networksOf reads --network, --link, --add-host and -p. The networks are names here: what they are, the
+// engine finds out.
+func (b *containers) networksOf(cfg *container.Config, hc *container.HostConfig, nc *network.NetworkingConfig, req *engine.CreateRequest) error {
 	ports, err := portRequests(hc, cfg)
 	if err != nil {
 		return err
@@ -40,23 +37,13 @@ func (b *containers) places(ctx context.Context, cfg *container.Config, hc *cont
 		return noOthers(nc)
 	}
 	for _, e := range endpointsOf(hc, nc) {
-		w, err := place(e.name, e.settings)
+		w, err := networkRequest(e.name, e.settings)
 		if err != nil {
-			return err
-		}
-		n, err := b.opts.Engine.FindNetwork(ctx, networkName(e.name))
-		if errors.Is(err, errdef.ErrNotFound) {
-			return invalid("%v", err) // with 404 the CLI would take it for the image that is missing
-		}
-		if err != nil {
-			return wrap(err)
-		}
-		if err := checkPlace(n, w); err != nil {
 			return err
 		}
 		req.Networks = append(req.Networks, w)
 	}
-	return b.legacyLinks(ctx, hc, req)
+	return b.legacyLinks(hc, req)
 }
 
 func networkName(name string) string {
@@ -109,8 +96,8 @@ func endpointsOf(hc *container.HostConfig, nc *network.NetworkingConfig) []endpo
 	return out
 }
 
-// place reads --ip, --ip6, --mac-address, --network-alias and --link of one network.
-func place(name string, ep *network.EndpointSettings) (engine.NetworkRequest, error) {
+// networkRequest reads --ip, --ip6, --mac-address, --network-alias and --link of one network.
+func networkRequest(name string, ep *network.EndpointSettings) (engine.NetworkRequest, error) {
 	r := engine.NetworkRequest{Name: name, MAC: ep.MacAddress, Aliases: ep.Aliases, Priority: ep.GwPriority}
 	if len(ep.DriverOpts) > 0 {
 		return r, unsupported("option --network driver-opt")
@@ -141,28 +128,6 @@ func place(name string, ep *network.EndpointSettings) (engine.NetworkRequest, er
 	return r, nil
 }
 
-// checkPlace refuses what there is on networks of users alone, with Docker's texts.
-func checkPlace(n driver.Network, w engine.NetworkRequest) error {
-	if !n.Given || n.Driver != driver.DriverBridge {
-		return checkAddress(n, w.Address)
-	}
-	switch {
-	case w.Address.IsValid() || w.Address6.IsValid():
-		return invalid("invalid config for network %s: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only", n.Name)
-	case len(w.Aliases) > 0:
-		return invalid("invalid config for network %s: invalid endpoint settings:\nnetwork-scoped aliases are only supported for user-defined networks", n.Name)
-	}
-	return nil
-}
-
-// checkAddress refuses an address that cannot be one of a network's, with Docker's text.
-func checkAddress(n driver.Network, a netip.Addr) error {
-	if !a.IsValid() || !n.Subnet.IsValid() || n.Subnet.Contains(a) {
-		return nil
-	}
-	return invalid("invalid config for network %s: invalid endpoint settings:\nno configured subnet or ip-range contain the IP address %s", n.Name, a)
-}
-
 // parseLink reads "name:alias"; without an alias the name is it.
 func parseLink(s string) (target, alias string, err error) {
 	target, alias, two := strings.Cut(s, ":")
@@ -179,7 +144,7 @@ func parseLink(s string) (target, alias string, err error) {
 
 // legacyLinks reads --link: on a network of a user's it is a name in DNS, on the default one it is a
 // line in /etc/hosts and variables in the environment.
-func (b *containers) legacyLinks(_ context.Context, hc *container.HostConfig, req *engine.CreateRequest) error {
+func (b *containers) legacyLinks(hc *container.HostConfig, req *engine.CreateRequest) error {
 	for _, l := range hc.Links {
 		target, alias, err := parseLink(l)
 		if err != nil {
@@ -242,31 +207,6 @@ func (b *containers) checkLinks(name string) error {
 		if err != nil || !t.State.Running() {
 			return invalid("Cannot link to a non running container: /%s AS /%s/%s", target, c.Name, alias)
 		}
-	}
-	return nil
-}
-
-// hostGateway is what --add-host takes for the address of the host, which is the endpoint VM.
-const hostGateway = "host-gateway"
-
-// hostGateway adds the names that stand for the host: it is at the gateway of the first network.
-func (b *containers) hostGateway(ctx context.Context, hc *container.HostConfig, req *engine.CreateRequest) error {
-	for _, h := range hc.ExtraHosts {
-		name, addr, _ := strings.Cut(h, ":")
-		if addr != hostGateway {
-			continue
-		}
-		if len(req.Networks) == 0 {
-			return invalid("option --add-host %s: the container is on no network", h)
-		}
-		n, err := b.opts.Engine.FindNetwork(ctx, networkName(req.Networks[0].Name))
-		if err != nil {
-			return wrap(err)
-		}
-		if n.Driver != driver.DriverBridge {
-			return unsupported("option --add-host with host-gateway on a container network")
-		}
-		req.Hosts = append(req.Hosts, guest.Host{Address: n.Gateway, Names: []string{name}})
 	}
 	return nil
 }

@@ -14,19 +14,19 @@ import (
 // confine reads what a container's processes may do, and what surrounds them.
 func confine(cfg *container.Config, hc *container.HostConfig, req *engine.CreateRequest) error {
 	var err error
-	if req.Security, err = security(hc); err != nil {
+	if req.Guest.Security, err = security(hc); err != nil {
 		return err
 	}
-	if req.Tmpfs, err = tmpfs(hc); err != nil {
+	if req.Guest.Tmpfs, err = tmpfs(hc); err != nil {
 		return err
 	}
 	if req.Process.Rlimits, err = rlimits(hc.Ulimits); err != nil {
 		return err
 	}
-	if req.Health, err = healthCheck(cfg); err != nil {
+	if req.Guest.Health, err = healthCheck(cfg); err != nil {
 		return err
 	}
-	req.Sysctl, req.ShmSize = hc.Sysctls, hc.ShmSize
+	req.Guest.Sysctl, req.Guest.ShmSize = hc.Sysctls, hc.ShmSize
 	req.Process.Init = hc.Init != nil && *hc.Init
 	req.Restart = policy(hc.RestartPolicy)
 	req.Limits = limits(&hc.Resources)

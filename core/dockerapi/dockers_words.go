@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/openvic/vic/core/engine"
 	"github.com/openvic/vic/sdk/errdef"
 	driver "github.com/openvic/vic/sdk/network"
 	"github.com/openvic/vic/sdk/storage"
@@ -56,6 +57,14 @@ func dockersWords(reason string, f map[string]string) string {
 	case driver.ReasonPortFixed:
 		return fmt.Sprintf("port %[1]s cannot be published as %[2]s on container network %[3]s, where the container is reached at its own address: use -p %[1]s",
 			f[driver.FieldContainerPort], f[driver.FieldHostPort], f[driver.FieldNetwork])
+	case engine.ReasonDefaultAddress:
+		return badEndpoint(f) + "user specified IP address is supported on user defined networks only"
+	case engine.ReasonDefaultAlias:
+		return badEndpoint(f) + "network-scoped aliases are only supported for user-defined networks"
+	case engine.ReasonForeignAddress:
+		return badEndpoint(f) + "no configured subnet or ip-range contain the IP address " + f[driver.FieldAddress]
+	case engine.ReasonNoGateway:
+		return "option --add-host with host-gateway on a container network is not supported by this version of the virtual container host"
 	case storage.ReasonVolumeName:
 		return badVolumeName(f[storage.FieldVolume])
 	}
@@ -64,6 +73,10 @@ func dockersWords(reason string, f map[string]string) string {
 
 func cannotBind(f map[string]string) string {
 	return fmt.Sprintf("failed to bind host port for %s:%s/%s: ", f[driver.FieldHostIP], f[driver.FieldHostPort], f[driver.FieldProtocol])
+}
+
+func badEndpoint(f map[string]string) string {
+	return fmt.Sprintf("invalid config for network %s: invalid endpoint settings:\n", f[driver.FieldNetwork])
 }
 
 func badVolumeName(name string) string {

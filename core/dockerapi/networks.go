@@ -212,18 +212,11 @@ func (b networks) ConnectContainerToNetwork(ctx context.Context, name, networkNa
 	if ep == nil {
 		ep = &network.EndpointSettings{}
 	}
-	n, err := b.engine.FindNetwork(ctx, networkName)
-	if err != nil {
-		return wrap(err)
-	}
-	w, err := place(n.Name, ep)
-	if err == nil {
-		err = checkPlace(n, w)
-	}
+	w, err := networkRequest(networkName, ep)
 	if err != nil {
 		return err
 	}
-	return wrap(b.engine.Connect(ctx, n.ID, name, w))
+	return wrap(b.engine.Connect(ctx, networkName, name, w))
 }
 
 // DisconnectContainerFromNetwork takes a container off a network.

@@ -144,8 +144,8 @@ func (a *api) container(name string, run bool) engine.Container {
 	a.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	c, err := a.engine.Create(ctx, engine.CreateRequest{Name: name, Image: engine.Image{ID: imageID, Ref: "busybox", Layer: enginetest.Layer},
-		Process: guest.Process{Args: []string{"sleep"}}})
+	c, err := a.engine.Create(ctx, engine.CreateRequest{Name: name, Spec: engine.Spec{
+		Image: engine.Image{ID: imageID, Ref: "busybox", Layer: enginetest.Layer}, Process: guest.Process{Args: []string{"sleep"}}}})
 	if err == nil && run {
 		err = a.engine.Start(ctx, name)
 	}

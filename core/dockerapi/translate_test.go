@@ -59,11 +59,11 @@ func TestConfinementOfARequest(t *testing.T) {
 	if err := confine(cfg, hc, &req); err != nil {
 		t.Fatal(err)
 	}
-	if !req.Security.Confined || !req.Security.NoNewPrivileges || len(req.Security.Masked) == 0 || !slices.Contains(req.Security.ReadOnly, "/proc/sys") {
-		t.Errorf("security %+v", req.Security)
+	if !req.Guest.Security.Confined || !req.Guest.Security.NoNewPrivileges || len(req.Guest.Security.Masked) == 0 || !slices.Contains(req.Guest.Security.ReadOnly, "/proc/sys") {
+		t.Errorf("security %+v", req.Guest.Security)
 	}
-	if len(req.Tmpfs) != 2 || strings.Join(req.Tmpfs[0].Options, ",") != "nosuid,nodev,size=1m,exec" || req.Tmpfs[1].Target != "/cache" || !slices.Contains(req.Tmpfs[1].Options, "size=1m") {
-		t.Errorf("tmpfs %+v", req.Tmpfs)
+	if len(req.Guest.Tmpfs) != 2 || strings.Join(req.Guest.Tmpfs[0].Options, ",") != "nosuid,nodev,size=1m,exec" || req.Guest.Tmpfs[1].Target != "/cache" || !slices.Contains(req.Guest.Tmpfs[1].Options, "size=1m") {
+		t.Errorf("tmpfs %+v", req.Guest.Tmpfs)
 	}
 	if l := req.Process.Rlimits; len(l) != 1 || l[0].Resource != 7 || l[0].Soft != 10 || l[0].Hard != 1<<64-1 {
 		t.Errorf("rlimits %+v", l)
@@ -74,7 +74,7 @@ func TestConfinementOfARequest(t *testing.T) {
 	if req.Restart != (guest.Restart{Policy: guest.PolicyOnFailure, Max: 3}) {
 		t.Errorf("policy %+v", req.Restart)
 	}
-	if h := req.Health; h == nil || strings.Join(h.Args, " ") != "/bin/sh -c true" || h.Retries != 2 {
+	if h := req.Guest.Health; h == nil || strings.Join(h.Args, " ") != "/bin/sh -c true" || h.Retries != 2 {
 		t.Errorf("health %+v", h)
 	}
 }

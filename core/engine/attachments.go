@@ -16,34 +16,6 @@ import (
 // configureTimeout bounds what a running guest takes to bring its networks up.
 const configureTimeout = time.Minute
 
-// findNetworks returns the networks that a container asks for; none is the default one, unless it
-// wants none.
-func (e *Engine) findNetworks(ctx context.Context, req CreateRequest) ([]network.Network, []NetworkRequest, error) {
-	wanted := req.Networks
-	if req.NoNetwork {
-		return nil, nil, nil
-	}
-	if len(wanted) == 0 {
-		wanted = []NetworkRequest{{}}
-	}
-	all, err := e.opts.Network.List(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("networks: %w", err)
-	}
-	var found []network.Network
-	for _, w := range wanted {
-		n, err := pickNetwork(all, e.networkName(w.Name))
-		if err != nil {
-			return nil, nil, err
-		}
-		if slices.ContainsFunc(found, func(o network.Network) bool { return o.ID == n.ID }) {
-			return nil, nil, fail(errdef.ErrInvalid, "network %s is specified multiple times", n.Name)
-		}
-		found = append(found, n)
-	}
-	return found, wanted, nil
-}
-
 func (e *Engine) networkName(name string) string {
 	if name == "" || name == "default" {
 		return e.opts.BridgeNetwork

@@ -23,6 +23,9 @@ func (e *Engine) Connect(ctx context.Context, networkRef, containerRef string, w
 	if err != nil {
 		return err
 	}
+	if err := e.checkWanted(n, w); err != nil {
+		return err
+	}
 	d := c.definition()
 	if slices.ContainsFunc(d.Networks, func(a Attachment) bool { return a.NetworkID == n.ID }) {
 		return fail(errdef.ErrDenied, "endpoint with name %s already exists in network %s", d.Name, n.Name)

@@ -33,7 +33,8 @@ const (
 // nameChars are the names that Docker allows.
 const nameChars = `[a-zA-Z0-9][a-zA-Z0-9_.-]`
 
-// Create makes a container; it does not start it. Nothing is left behind if it fails.
+// Create makes a container; it does not start it. Nothing is left behind if it fails. ErrNotFound: the
+// image's layer is gone; whatever else the request names and is not there, is ErrInvalid.
 func (e *Engine) Create(ctx context.Context, req CreateRequest) (Container, error) {
 	id, err := newID()
 	if err != nil {
@@ -45,18 +46,13 @@ func (e *Engine) Create(ctx context.Context, req CreateRequest) (Container, erro
 	}
 	ctx, cancel := e.bounded(ctx)
 	defer cancel()
-	c, m, err := e.build(ctx, id, name, req)
-	if err == nil && ctx.Err() != nil { // whoever wanted it has left and will never know its name
-		e.undo(id, c.networkIDs()...)
-		e.abandon(m)
-		err = ctx.Err()
-	}
+	c, release, err := e.build(ctx, id, name, req)
 	if err != nil {
 		e.release(name, id)
 		return Container{}, err
 	}
 	e.add(c)
-	m.release()
+	release()
 	e.emit(c, "create")
 	return c.view(), nil
 }
@@ -92,47 +88,42 @@ func (e *Engine) checkAndReserve(name, id string) error {
 // parts are what a VM is made of, gathered side by side.
 type parts struct {
 	root      storage.Root
-	networks  []Attachment
-	endpoints []network.Endpoint
+	endpoints []network.Endpoint // in the order of the definition's networks
 	identity  guest.Identity
 	mounting  mounting
 }
 
-// build makes the container's VM. Its volumes are held until they are released.
-func (e *Engine) build(ctx context.Context, id, name string, req CreateRequest) (c *container, m mounting, err error) {
-	p, err := e.gather(ctx, id, name, req)
+// build makes the container's VM. Its volumes are held until release is called.
+func (e *Engine) build(ctx context.Context, id, name string, req CreateRequest) (c *container, release func(), err error) {
+	d, mounts, err := e.resolve(ctx, id, name, req)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := e.gather(ctx, &d, mounts)
 	if err == nil {
-		c, err = e.createVM(ctx, id, name, req, p)
+		c, err = e.createVM(ctx, &d, req, p)
+	}
+	if err == nil {
+		err = ctx.Err() // whoever wanted it has left and will never know its name
 	}
 	if err != nil {
-		e.undo(id, networkIDsOf(p.networks)...)
+		e.undo(id, networkIDsOf(d.Networks)...)
 		e.abandon(p.mounting)
+		return nil, nil, err
 	}
-	return c, p.mounting, err
+	return c, p.mounting.release, nil
 }
 
-// gather does what does not depend on one another at the same time.
-func (e *Engine) gather(ctx context.Context, id, name string, req CreateRequest) (p parts, err error) {
+// gather takes what a definition needs and completes it with the places that its networks gave; what does
+// not depend on one another goes at the same time.
+func (e *Engine) gather(ctx context.Context, d *Definition, mounts []MountRequest) (p parts, err error) {
 	p.mounting.release = func() {}
-	found, wanted, err := e.findNetworks(ctx, req)
-	if err != nil {
-		return p, err
-	}
-	d := Definition{ID: id, Name: name, Hostname: req.Hostname, Ports: req.Ports, DNS: req.DNS}
-	for i, n := range found {
-		p.networks = append(p.networks, e.attachment(n, wanted[i]))
-		p.networks[i].Gateway = n.Gateway
-	}
-	d.Networks = p.networks
-	if err := e.checkPorts(ctx, &d, req.Replaces); err != nil {
-		return p, err
-	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		if err := e.opts.Images.Hold(gctx, id, req.Image.Layer); err != nil {
-			return fmt.Errorf("image %s: %w", req.Image.Ref, err)
+		if err := e.opts.Images.Hold(gctx, d.ID, d.Image.Layer); err != nil {
+			return fmt.Errorf("image %s: %w", d.Image.Ref, err)
 		}
-		root, err := e.opts.Storage.PrepareDisk(gctx, storage.PrepareDiskRequest{ID: id, Layer: req.Image.Layer})
+		root, err := e.opts.Storage.PrepareDisk(gctx, storage.PrepareDiskRequest{ID: d.ID, Layer: d.Image.Layer})
 		if err != nil {
 			return fmt.Errorf("disk of the container: %w", err)
 		}
@@ -141,17 +132,17 @@ func (e *Engine) gather(ctx context.Context, id, name string, req CreateRequest)
 	})
 	g.Go(func() error {
 		var err error
-		p.endpoints, err = e.joinAll(gctx, &d)
+		p.endpoints, err = e.joinAll(gctx, d)
+		return notTheImage(err)
+	})
+	g.Go(func() error {
+		var err error
+		p.mounting, err = e.mountVolumes(gctx, mounts)
 		return err
 	})
 	g.Go(func() error {
 		var err error
-		p.mounting, err = e.mountVolumes(gctx, req.Mounts)
-		return err
-	})
-	g.Go(func() error {
-		var err error
-		p.identity, err = e.opts.Authority.Issue(id)
+		p.identity, err = e.opts.Authority.Issue(d.ID)
 		return err
 	})
 	if err := g.Wait(); err != nil {
@@ -160,35 +151,35 @@ func (e *Engine) gather(ctx context.Context, id, name string, req CreateRequest)
 	return p, p.mounting.place(p.root)
 }
 
-func (e *Engine) createVM(ctx context.Context, id, name string, req CreateRequest, p parts) (*container, error) {
-	if req.Hostname == "" {
-		req.Hostname = id[:12]
+// createVM finishes the definition and makes the VM that holds it.
+func (e *Engine) createVM(ctx context.Context, d *Definition, req CreateRequest, p parts) (*container, error) {
+	d.Created, d.Mounts = time.Now().UTC(), p.mounting.points
+	if req.API != nil {
+		api, err := req.API(d.ID, d.Name)
+		if err != nil {
+			return nil, fmt.Errorf("container %s: %w", d.ID, err)
+		}
+		d.API = api
 	}
-	req.Process.Env = withHostname(req.Process.Env, req.Hostname)
-	def, err := e.define(id, name, req, p)
+	metadata, err := json.Marshal(d)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("container %s: %w", d.ID, err)
 	}
-	metadata, err := json.Marshal(def)
+	g, err := guestConfig(d, req.Guest, p)
 	if err != nil {
-		return nil, fmt.Errorf("container %s: %w", id, err)
-	}
-	g := guestConfig(def, req, p)
-	if g.Mounts, err = guestMounts(def.Mounts); err != nil {
 		return nil, err
 	}
 	config, err := json.Marshal(g)
 	if err != nil {
-		return nil, fmt.Errorf("container %s: %w", id, err)
+		return nil, fmt.Errorf("container %s: %w", d.ID, err)
 	}
-	create := compute.CreateRequest{ID: id, Name: name, CPUs: def.CPUs, MemoryMB: def.MemoryMB, Disks: slices.Concat(p.root.Disks, p.mounting.disks),
-		Guest: map[string]string{guest.KeyConfig: string(config)}, Metadata: metadata}
-	create.NICs = nicsOf(p.endpoints)
-	vm, err := e.opts.Compute.Create(ctx, create)
+	vm, err := e.opts.Compute.Create(ctx, compute.CreateRequest{ID: d.ID, Name: d.Name, CPUs: d.CPUs, MemoryMB: d.MemoryMB,
+		Disks: slices.Concat(p.root.Disks, p.mounting.disks), NICs: nicsOf(p.endpoints),
+		Guest: map[string]string{guest.KeyConfig: string(config)}, Metadata: metadata})
 	if err != nil {
 		return nil, fmt.Errorf("container VM: %w", err)
 	}
-	c := newContainer(def)
+	c := newContainer(*d)
 	c.locator = vm.Locator
 	return c, nil
 }
@@ -199,23 +190,6 @@ func withHostname(env []string, host string) []string {
 		return env
 	}
 	return append(slices.Clone(env), "HOSTNAME="+host)
-}
-
-func (e *Engine) define(id, name string, req CreateRequest, p parts) (Definition, error) {
-	d := Definition{Version: 1, ID: id, Name: name, Created: time.Now().UTC(), Image: req.Image, Process: req.Process,
-		Labels: req.Labels, AutoRemove: req.AutoRemove, StopSignal: req.StopSignal, StopTimeout: req.StopTimeout,
-		CPUs: e.cpus(req.CPUs), MemoryMB: e.memory(req.Memory), Mounts: p.mounting.points, ReadOnly: req.ReadOnly,
-		Restart: req.Restart, HealthCheck: req.Health != nil, Limits: req.Limits}
-	d.Networks, d.NoNetwork, d.Ports = p.networks, req.NoNetwork, req.Ports
-	d.Hostname, d.Domainname, d.Hosts, d.DNS = req.Hostname, req.Domainname, req.Hosts, req.DNS
-	if req.API != nil {
-		api, err := req.API(id, name)
-		if err != nil {
-			return d, fmt.Errorf("container %s: %w", id, err)
-		}
-		d.API = api
-	}
-	return d, nil
 }
 
 func (e *Engine) cpus(want float64) int32 {
@@ -235,19 +209,18 @@ func (e *Engine) memory(want int64) int64 {
 	return max(mb, minMemoryMB)
 }
 
-// guestConfig is what the tether will find.
-func guestConfig(d Definition, req CreateRequest, p parts) guest.Config {
-	host := req.Hostname
-	g := guest.Config{Version: 1, ID: d.ID, Name: d.Name, Hostname: host, Domainname: req.Domainname, Hosts: req.Hosts,
-		DNS: req.DNS, Process: req.Process, Log: req.Log, Identity: p.identity,
-		Restart: req.Restart, Health: req.Health, Limits: req.Limits, Security: req.Security, Tmpfs: req.Tmpfs,
-		Sysctl: req.Sysctl, ShmSize: req.ShmSize}
-	g.Root = guest.Root{Kind: string(p.root.Kind), ReadOnly: req.ReadOnly}
+// guestConfig is what the tether will find: what is for the guest alone, and what the definition says.
+func guestConfig(d *Definition, g guest.Config, p parts) (guest.Config, error) {
+	g.Version, g.ID, g.Name, g.Hostname, g.Domainname = 1, d.ID, d.Name, d.Hostname, d.Domainname
+	g.Process, g.Restart, g.Limits, g.Identity = d.Process, d.Restart, d.Limits, p.identity
+	g.Root = guest.Root{Kind: string(p.root.Kind), ReadOnly: d.ReadOnly}
 	for i := range p.root.Disks {
 		g.Root.Disks = append(g.Root.Disks, i)
 	}
-	g.SetNetwork(guestNetwork(&d, p.endpoints))
-	return g
+	g.SetNetwork(guestNetwork(d, p.endpoints))
+	var err error
+	g.Mounts, err = guestMounts(d.Mounts)
+	return g, err
 }
 
 // undo gives back what a failed create took. All of it may be given back though it was not taken.

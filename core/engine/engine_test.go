@@ -192,7 +192,7 @@ func TestFailedCreateIsUndone(t *testing.T) {
 			case "vm":
 				w.Compute.Fail("Create", errdef.ErrExhausted)
 			}
-			req := engine.CreateRequest{Name: "c1", Image: engine.Image{Layer: enginetest.Layer}, Process: guest.Process{Args: []string{"true"}}}
+			req := engine.CreateRequest{Name: "c1", Spec: engine.Spec{Image: engine.Image{Layer: enginetest.Layer}, Process: guest.Process{Args: []string{"true"}}}}
 			if _, err := w.Create(ctx(t), req); !errors.Is(err, errdef.ErrExhausted) {
 				t.Fatalf("err %v", err)
 			}

@@ -142,7 +142,7 @@ func TestPauseOverARestartOfTheEngine(t *testing.T) {
 
 func TestHealthIsToldAndCaughtUp(t *testing.T) {
 	w := newWorld(t)
-	c := w.create("c1", []string{"sleep"}, func(r *engine.CreateRequest) { r.Health = &guest.Health{Args: []string{"true"}} })
+	c := w.create("c1", []string{"sleep"}, func(r *engine.CreateRequest) { r.Guest.Health = &guest.Health{Args: []string{"true"}} })
 	w.must(w.Start(ctx(t), "c1"))
 	health := func() string {
 		c, _ := w.Get("c1")

@@ -30,6 +30,12 @@ type MountPoint struct {
 // Shared says that several running containers may have the volume.
 func (m MountPoint) Shared() bool { return m.Disk.Kind == device.KindNFS }
 
+// VolumesFrom takes over the volumes of another container.
+type VolumesFrom struct {
+	Container string // name or ID
+	ReadOnly  bool
+}
+
 // MountRequest asks for a volume in a container.
 type MountRequest struct {
 	Volume    string // made if it is not there; empty: an anonymous one is made
@@ -37,6 +43,8 @@ type MountRequest struct {
 	ReadOnly  bool
 	NoCopy    bool
 	Anonymous bool // for a volume of another container that has no name of the user's
+	// Declared: it is the image's, and comes only where nothing else is mounted.
+	Declared bool
 	// Options and Labels are for a volume that has to be made.
 	Options map[string]string
 	Labels  map[string]string
@@ -70,7 +78,7 @@ func (e *Engine) mountVolumes(ctx context.Context, reqs []MountRequest) (mountin
 	for i, r := range reqs {
 		v, made, err := e.ensureVolume(ctx, VolumeRequest{Name: r.Volume, Options: r.Options, Labels: r.Labels, fresh: fresh[i]})
 		if err != nil {
-			return m, fmt.Errorf("create %s: %w", r.Volume, err)
+			return m, notTheImage(fmt.Errorf("create %s: %w", r.Volume, err))
 		}
 		if made && r.Anonymous {
 			m.made = append(m.made, v.Name)

@@ -147,7 +147,7 @@ func TestPortsOfARangeAndOfTheDriver(t *testing.T) {
 			t.Errorf("%s has %v, want %v", name, got, want)
 		}
 	}
-	req := engine.CreateRequest{Ports: []engine.Port{tcp(7000, 7002, 80)}}
+	req := engine.CreateRequest{Spec: engine.Spec{Ports: []engine.Port{tcp(7000, 7002, 80)}}}
 	if _, err := w.Create(ctx(t), req); !errors.Is(err, errdef.ErrConflict) {
 		t.Errorf("a range without a free port: %v", err)
 	}

@@ -26,39 +26,6 @@ func publisher(list []Attachment) (Attachment, bool) {
 	return Attachment{}, false
 }
 
-// checkPorts tells, before anything is made, whether the wanted ports are free. Where a container
-// stands in for another, that one's ports are free by the time it starts.
-func (e *Engine) checkPorts(ctx context.Context, d *Definition, replaces bool) error {
-	a, ok := publisher(d.Networks)
-	if len(d.Ports) == 0 || !ok || replaces {
-		return nil
-	}
-	if _, err := e.choosePorts(ctx, d.ID, a.NetworkID, d.Ports); err != nil {
-		return publishError(d, a, err)
-	}
-	return nil
-}
-
-// choosePorts makes of ranges the first port in each that is free.
-func (e *Engine) choosePorts(ctx context.Context, id, networkID string, ports []Port) ([]network.Port, error) {
-	check := network.PublishRequest{Network: networkID, Container: id, CheckOnly: true}
-	for _, p := range ports {
-		for {
-			_, err := e.opts.Network.Publish(ctx, network.PublishRequest{Network: networkID, Container: id, CheckOnly: true,
-				Ports: append(slices.Clone(check.Ports), p.Port)})
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, errdef.ErrConflict) || p.HostPort >= p.HostPortEnd {
-				return nil, err
-			}
-			p.HostPort++
-		}
-		check.Ports = append(check.Ports, p.Port)
-	}
-	return check.Ports, nil
-}
-
 // publish makes a container's ports reachable. A container that is found running keeps the ports that
 // it had.
 func (e *Engine) publish(ctx context.Context, c *container, found bool) error {
@@ -70,10 +37,14 @@ func (e *Engine) publish(ctx context.Context, c *container, found bool) error {
 	c.ports.Lock()
 	defer c.ports.Unlock()
 	want, err := d.Published, error(nil)
-	if !found || len(want) != len(d.Ports) {
+	switch {
+	case found && len(want) == len(d.Ports):
+	case anyRange(d.Ports):
 		if want, err = e.choosePorts(ctx, c.id, a.NetworkID, d.Ports); err != nil {
 			return publishError(&d, a, err)
 		}
+	default:
+		want = firstPorts(d.Ports)
 	}
 	got, err := e.opts.Network.Publish(ctx, network.PublishRequest{Network: a.NetworkID, Container: c.id, Ports: want})
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 )
 
 func request(name string, args ...string) engine.CreateRequest {
-	return engine.CreateRequest{Name: name, Image: engine.Image{ID: "sha256:aa", Ref: "busybox", Layer: enginetest.Layer}, Process: guest.Process{Args: args}}
+	return engine.CreateRequest{Name: name, Spec: engine.Spec{Image: engine.Image{ID: "sha256:aa", Ref: "busybox", Layer: enginetest.Layer}, Process: guest.Process{Args: args}}}
 }
 
 // leftovers lists what is there of no container: VMs, disks, held images, leases, names.

@@ -68,38 +68,43 @@ type Run struct {
 	Restarts int       `json:"restarts,omitempty"`
 }
 
-// Definition is all that the engine knows of a container apart from its state. It is kept with the
-// VM as its metadata.
-type Definition struct {
-	Version     int               `json:"version"`
-	ID          string            `json:"id"`
-	Name        string            `json:"name"`
-	Created     time.Time         `json:"created"`
+// Spec is what the maker of a container decides and its definition keeps as it was given.
+type Spec struct {
 	Image       Image             `json:"image"`
 	Process     guest.Process     `json:"process"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	AutoRemove  bool              `json:"autoRemove,omitempty"`
 	StopSignal  int               `json:"stopSignal,omitempty"`
 	StopTimeout *int              `json:"stopTimeout,omitempty"` // seconds
-	CPUs        int32             `json:"cpus"`
-	MemoryMB    int64             `json:"memoryMB"`
-	Networks    []Attachment      `json:"networks,omitempty"`
-	NoNetwork   bool              `json:"noNetwork,omitempty"`
-	Hostname    string            `json:"hostname,omitempty"`
+	NoNetwork   bool              `json:"noNetwork,omitempty"`   // it is on none and can never be
+	Hostname    string            `json:"hostname,omitempty"`    // empty in a request: the short ID
 	Domainname  string            `json:"domainname,omitempty"`
-	Hosts       []guest.Host      `json:"hosts,omitempty"` // as the user gave them
-	DNS         guest.DNS         `json:"dns,omitzero"`    // likewise
+	Hosts       []guest.Host      `json:"hosts,omitempty"`
+	DNS         guest.DNS         `json:"dns,omitzero"` // empty: the network's
 	Ports       []Port            `json:"ports,omitempty"`
+	ReadOnly    bool              `json:"readOnly,omitempty"` // the root file system
+	Restart     guest.Restart     `json:"restart,omitzero"`
+	Limits      guest.Limits      `json:"limits,omitzero"`
+}
+
+// Definition is all that the engine knows of a container apart from its state. It is kept with the
+// VM as its metadata.
+type Definition struct {
+	Version int       `json:"version"`
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Created time.Time `json:"created"`
+	Spec
+	CPUs     int32        `json:"cpus"`
+	MemoryMB int64        `json:"memoryMB"`
+	Networks []Attachment `json:"networks,omitempty"`
 	// Published are Ports as they were bound at the last start.
 	Published []network.Port `json:"published,omitempty"`
 	Mounts    []MountPoint   `json:"mounts,omitempty"`
-	ReadOnly  bool           `json:"readOnly,omitempty"` // the root file system
 	LastRun   Run            `json:"lastRun,omitzero"`
-	Restart   guest.Restart  `json:"restart,omitzero"`
 	// ManuallyStopped: a user ended it, so that the policy unless-stopped leaves it alone.
-	ManuallyStopped bool         `json:"manuallyStopped,omitempty"`
-	HealthCheck     bool         `json:"healthCheck,omitempty"`
-	Limits          guest.Limits `json:"limits,omitzero"`
+	ManuallyStopped bool `json:"manuallyStopped,omitempty"`
+	HealthCheck     bool `json:"healthCheck,omitempty"`
 	// Update is what was last written to the guest's KeyUpdate.
 	Update guest.Update `json:"update,omitzero"`
 	// API is the API layer's own: the request that made the container.
@@ -116,39 +121,24 @@ type Container struct {
 	Addresses []netip.Addr
 }
 
-// CreateRequest describes a container to make.
+// CreateRequest describes a container to make. What else there is, it names: see Create.
 type CreateRequest struct {
-	Name        string // empty: one is made up
-	Image       Image
-	Process     guest.Process
-	Hostname    string // empty: the short ID
-	Domainname  string
-	Hosts       []guest.Host
-	DNS         guest.DNS // empty: the network's
-	Log         guest.Log
-	ReadOnly    bool
-	Labels      map[string]string
-	AutoRemove  bool
-	StopSignal  int
-	StopTimeout *int
-	CPUs        float64 // rounded up; 0: the default
-	Memory      int64   // bytes, rounded up; 0: the default
-	// Networks are those to be on, the default one if there are none; with NoNetwork the container is
-	// on none and can never be.
-	Networks  []NetworkRequest
-	NoNetwork bool
-	Ports     []Port
+	Name string // empty: one is made up
+	Spec
+	// Guest is what the guest alone is told: Log, Health, Security, Tmpfs, Sysctl and ShmSize. The rest of
+	// it is the engine's to fill in.
+	Guest  guest.Config
+	CPUs   float64 // rounded up; 0: the default
+	Memory int64   // bytes, rounded up; 0: the default
+	// Networks are those to be on, the default one if there are none, unless NoNetwork is set.
+	Networks []NetworkRequest
+	// GatewayNames stand for the host, which is the gateway of the first network.
+	GatewayNames []string
 	// Replaces: the container will be started in the place of another, whose ports it may ask for
 	// though that one still has them.
-	Replaces bool
-	Mounts   []MountRequest
-	Restart  guest.Restart
-	Health   *guest.Health
-	Limits   guest.Limits
-	Security guest.Security
-	Tmpfs    []guest.Tmpfs
-	Sysctl   map[string]string
-	ShmSize  int64
+	Replaces    bool
+	Mounts      []MountRequest
+	VolumesFrom []VolumesFrom
 	// API makes the API layer's part of the definition, with the final name and ID.
 	API func(id, name string) (json.RawMessage, error)
 }

@@ -195,7 +195,7 @@ func TestAnonymousVolumesGoWithTheirContainer(t *testing.T) {
 func TestAFailedCreateGivesItsVolumesBack(t *testing.T) {
 	w := newWorld(t)
 	w.Compute.Fail("Create", errdef.ErrExhausted)
-	req := engine.CreateRequest{Name: "c1", Process: guest.Process{Args: []string{"true"}},
+	req := engine.CreateRequest{Name: "c1", Spec: engine.Spec{Process: guest.Process{Args: []string{"true"}}},
 		Mounts: []engine.MountRequest{{Target: "/a"}, {Volume: "named", Target: "/b"}}}
 	if _, err := w.Create(ctx(t), req); !errors.Is(err, errdef.ErrExhausted) {
 		t.Fatal(err)

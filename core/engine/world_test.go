@@ -83,7 +83,7 @@ type option func(*engine.CreateRequest)
 
 func (w *world) create(name string, args []string, opts ...option) engine.Container {
 	w.t.Helper()
-	req := engine.CreateRequest{Name: name, Image: engine.Image{ID: "sha256:aa", Ref: "busybox", Layer: enginetest.Layer}, Process: guest.Process{Args: args}}
+	req := engine.CreateRequest{Name: name, Spec: engine.Spec{Image: engine.Image{ID: "sha256:aa", Ref: "busybox", Layer: enginetest.Layer}, Process: guest.Process{Args: args}}}
 	for _, o := range opts {
 		o(&req)
 	}
