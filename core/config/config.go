@@ -1,4 +1,4 @@
-// Package config reads vicd.toml, its drop-ins and the files of plugin_dir. It is strict: a key that nobody knows,
+// Package config reads vicd.toml, its drop-ins and the files that name the plugins. It is strict: a key that nobody knows,
 // or a value that cannot be, is an error that names the file, the line or the key, and what to do.
 package config
 
@@ -9,18 +9,34 @@ import (
 	"os"
 	"strings"
 
+	"github.com/openvic/vic/core/kinds"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/serve/strict"
 )
 
 // Config is vicd.toml; conf/vicd.toml explains every key.
 type Config struct {
-	Name   string `toml:"name"`
+	Name    string  `toml:"name"`
+	TLS     TLS     `toml:"tls"`
+	Admin   Admin   `toml:"admin"`
+	Plugins Plugins `toml:"plugins"`
+	Roles   Roles   `toml:"roles"`
+	// What follows is for a host with an engine.
 	Docker Docker `toml:"docker"`
-	Admin  Admin  `toml:"admin"`
 	Link   Link   `toml:"link"`
 	Images Images `toml:"images"`
 	Engine Engine `toml:"engine"`
+}
+
+// TLS is what the host shows to the clients of all its listeners.
+type TLS struct {
+	Cert string `toml:"cert"`
+	Key  string `toml:"key"`
+}
+
+// Plugins says where the plugins are named.
+type Plugins struct {
+	Dir string `toml:"dir"`
 }
 
 // Docker is the Docker API's listener.
@@ -30,8 +46,6 @@ type Docker struct {
 	Interface string `toml:"interface"`
 	TLSCA     string `toml:"tls_ca"`
 	TLSCRL    string `toml:"tls_crl"`
-	TLSCert   string `toml:"tls_cert"`
-	TLSKey    string `toml:"tls_key"`
 }
 
 // Admin is the administrator's API.
@@ -60,15 +74,11 @@ type Images struct {
 	DenyRegistries     []string `toml:"deny_registries"`
 }
 
-// Engine says which plugins run the containers and what a container is given by default.
+// Engine says what a container is given by default, and how many there may be.
 type Engine struct {
-	Compute         string `toml:"compute"`
-	Storage         string `toml:"storage"`
-	Network         string `toml:"network"`
-	DefaultCPUs     int32  `toml:"default_cpus"`
-	DefaultMemoryMB int64  `toml:"default_memory_mb"`
-	MaxContainers   int    `toml:"max_containers"`
-	PluginDir       string `toml:"plugin_dir"`
+	DefaultCPUs     int32 `toml:"default_cpus"`
+	DefaultMemoryMB int64 `toml:"default_memory_mb"`
+	MaxContainers   int   `toml:"max_containers"`
 }
 
 // MinMemoryMB is the least memory that a container VM boots with.
@@ -77,61 +87,91 @@ const MinMemoryMB = 64
 // Default holds the values of keys that vicd.toml leaves out.
 func Default() Config {
 	return Config{
-		Docker: Docker{Listen: []string{"tcp://0.0.0.0:2376"}},
-		Admin:  Admin{Socket: "/run/vic/admin.sock"},
-		Link:   Link{CACert: "/etc/vic/tls/link-ca.pem", CAKey: "/etc/vic/tls/link-ca-key.pem"},
-		Images: Images{Root: "/var/lib/vic/images"},
-		Engine: Engine{
-			Compute: "vsphere", Storage: "vsphere", Network: "vsphere",
-			DefaultCPUs: 1, DefaultMemoryMB: 256, PluginDir: "/etc/vic/plugins.d",
-		},
+		Admin:   Admin{Socket: "/run/vic/admin.sock"},
+		Plugins: Plugins{Dir: "/etc/vic/plugins.d"},
+		Docker:  Docker{Listen: []string{"tcp://0.0.0.0:2376"}},
+		Link:    Link{CACert: "/etc/vic/tls/link-ca.pem", CAKey: "/etc/vic/tls/link-ca-key.pem"},
+		Images:  Images{Root: "/var/lib/vic/images"},
+		Engine:  Engine{DefaultCPUs: 1, DefaultMemoryMB: 256},
 	}
 }
 
-// Load reads and checks vicd.toml and its drop-ins.
+// Load reads vicd.toml and its drop-ins and checks what comes of them.
 func Load(path string) (Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
-	c, err := Parse(path, string(text))
+	c, err := decode(path, string(text))
 	if err != nil {
 		return Config{}, err
 	}
 	files, err := DropIns(DropInDir(path))
 	if err == nil {
-		err = c.Engine.Apply(files)
+		err = c.Roles.Apply(files)
 	}
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
-	return c, nil
+	return c, c.checked(path)
 }
 
-// Parse reads and checks the text of a vicd.toml; path is for messages.
+// Parse reads and checks the text of a vicd.toml without drop-ins; path is for messages.
 func Parse(path, text string) (Config, error) {
+	c, err := decode(path, text)
+	if err != nil {
+		return Config{}, err
+	}
+	return c, c.checked(path)
+}
+
+func decode(path, text string) (Config, error) {
 	c := Default()
 	if err := strict.Decode(path, text, &c); err != nil {
 		return Config{}, err
 	}
-	if err := c.validate(); err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
-	}
 	return c, nil
 }
 
+func (c Config) checked(path string) error {
+	if err := c.validate(); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// HasEngine tells whether the host runs containers: its engine's roles are named. Otherwise it serves
+// what its other plugins are for, and the tables docker, link, images and engine mean nothing.
+func (c Config) HasEngine() bool { return len(c.Roles[kinds.Engine()[0]]) > 0 }
+
 func (c Config) validate() error {
-	return errors.Join(
-		required("name", c.Name, "the VCH's name"),
-		c.Docker.validate(), c.Admin.validate(c.Docker),
+	errs := []error{
+		required("name", c.Name, "the host's name"),
+		c.TLS.validate(), c.Admin.validate(c.TLS),
+		required("plugins.dir", c.Plugins.Dir, "the directory with one TOML file for each plugin"),
+		c.Roles.validate(), c.Roles.whole(),
+	}
+	if !c.HasEngine() {
+		if c.Admin.Socket == "" && c.Admin.Listen == "" {
+			errs = append(errs, invalid("admin.socket and admin.listen", "are empty, and no role needs the Docker API: nobody could reach this host; set one of them"))
+		}
+		return errors.Join(errs...)
+	}
+	return errors.Join(append(errs, c.Docker.validate(c.TLS),
 		required("link.ca_cert", c.Link.CACert, "the file with the certificate of the links' authority"),
 		required("link.ca_key", c.Link.CAKey, "the file with the key of the links' authority"),
 		required("images.root", c.Images.Root, "a directory on the state disk"),
-		c.Engine.validate(),
-	)
+		c.Engine.validate())...)
 }
 
-func (d Docker) validate() error {
+func (t TLS) validate() error {
+	if (t.Cert == "") != (t.Key == "") {
+		return invalid("tls.cert and tls.key", "belong together: set both, or neither for no TLS")
+	}
+	return nil
+}
+
+func (d Docker) validate(t TLS) error {
 	var errs []error
 	if len(d.Listen) == 0 {
 		errs = append(errs, invalid("docker.listen", "is empty: nobody could reach the Docker API; for example [\"tcp://0.0.0.0:2376\"]"))
@@ -139,11 +179,8 @@ func (d Docker) validate() error {
 	for _, l := range d.Listen {
 		errs = append(errs, address("docker.listen", l))
 	}
-	if (d.TLSCert == "") != (d.TLSKey == "") {
-		errs = append(errs, invalid("docker.tls_cert and docker.tls_key", "belong together: set both, or neither for no TLS"))
-	}
-	if d.TLSCA != "" && d.TLSCert == "" {
-		errs = append(errs, invalid("docker.tls_ca", "verifies clients and needs TLS: set docker.tls_cert and docker.tls_key too"))
+	if d.TLSCA != "" && t.Cert == "" {
+		errs = append(errs, invalid("docker.tls_ca", "verifies clients and needs TLS: set tls.cert and tls.key too"))
 	}
 	if d.TLSCRL != "" && d.TLSCA == "" {
 		errs = append(errs, invalid("docker.tls_crl", "lists revoked certificates of docker.tls_ca: set that too"))
@@ -151,15 +188,15 @@ func (d Docker) validate() error {
 	return errors.Join(errs...)
 }
 
-func (a Admin) validate(d Docker) error {
+func (a Admin) validate(t TLS) error {
 	if a.TLSCRL != "" && a.TLSCA == "" {
 		return invalid("admin.tls_crl", "lists revoked certificates of admin.tls_ca: set that too")
 	}
 	if a.Listen == "" {
 		return nil
 	}
-	if a.TLSCA == "" || d.TLSCert == "" {
-		return invalid("admin.listen", "needs admin.tls_ca, docker.tls_cert and docker.tls_key: administrators are known by their certificate; leave it empty to have the socket alone")
+	if a.TLSCA == "" || t.Cert == "" {
+		return invalid("admin.listen", "needs admin.tls_ca, tls.cert and tls.key: administrators are known by their certificate; leave it empty to have the socket alone")
 	}
 	return address("admin.listen", a.Listen)
 }
@@ -175,16 +212,7 @@ func (e Engine) validate() error {
 	if e.MaxContainers < 0 {
 		errs = append(errs, invalid("engine.max_containers", "is %d: give a number, or 0 for no limit", e.MaxContainers))
 	}
-	errs = append(errs, e.validateRoles(),
-		required("engine.plugin_dir", e.PluginDir, "the directory with one TOML file for each plugin"))
 	return errors.Join(errs...)
-}
-
-func (e Engine) validateRoles() error {
-	return errors.Join(
-		required("engine.compute", e.Compute, "the name of a plugin in engine.plugin_dir"),
-		required("engine.storage", e.Storage, "the name of a plugin in engine.plugin_dir"),
-		required("engine.network", e.Network, "the name of a plugin in engine.plugin_dir"))
 }
 
 func address(key, s string) error {

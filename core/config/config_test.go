@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/core/kinds"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -19,6 +20,10 @@ func TestTheAnnotatedFileShowsTheDefaults(t *testing.T) {
 	}
 	want := config.Default()
 	want.Name = "vch1"
+	want.Roles = config.Roles{} // examples, as the name is
+	for _, name := range kinds.Roles() {
+		want.Roles[name] = []string{"vsphere"}
+	}
 	if got.Images.RegistryMirrors != nil && len(got.Images.RegistryMirrors) == 0 {
 		got.Images.RegistryMirrors, got.Images.InsecureRegistries = nil, nil
 		got.Admin.Interfaces = nil
@@ -38,11 +43,13 @@ func TestTheAnnotatedFileShowsEveryKey(t *testing.T) {
 	walk = func(typ reflect.Type) {
 		for i := range typ.NumField() {
 			key := typ.Field(i).Tag.Get("toml")
-			if typ.Field(i).Type.Kind() == reflect.Struct {
+			if kind := typ.Field(i).Type.Kind(); kind == reflect.Struct || kind == reflect.Map {
 				if !strings.Contains(string(text), "["+key+"]\n") {
 					t.Errorf("table %s is missing", key)
 				}
-				walk(typ.Field(i).Type)
+				if kind == reflect.Struct {
+					walk(typ.Field(i).Type)
+				}
 			} else if !strings.Contains(string(text), "\n"+key+" = ") {
 				t.Errorf("key %s is missing", key)
 			}
@@ -58,18 +65,30 @@ func TestTheAnnotatedPluginFileLoads(t *testing.T) {
 	}
 }
 
+// engine begins a vicd.toml of a host that runs containers.
+const engine = "name='a'\nroles={compute='x', storage='x', network='x'}\n"
+
+func TestAHostWithoutAnEngineNeedsNothingOfIt(t *testing.T) {
+	c, err := config.Parse("vicd.toml", "name='a'\n[roles]\nauth='people'\n[docker]\nlisten=[]\n[images]\nroot=''\n[link]\nca_key=''\n")
+	if err != nil || c.HasEngine() || !reflect.DeepEqual(c.Roles, config.Roles{"auth": {"people"}}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 func TestMistakesSayWhereAndWhatToDo(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"no name":           {``, "name is empty: give the VCH's name"},
+		"no name":           {``, "name is empty: give the host's name"},
 		"unknown key":       {"name='a'\n[engine]\ndefault_memory = 3\n", `vicd.toml:3: unknown key "engine.default_memory"`},
 		"wrong type":        {"name='a'\n[engine]\ndefault_cpus = \"two\"\n", `vicd.toml:3: key "engine.default_cpus"`},
-		"bad address":       {"name='a'\n[docker]\nlisten=['0.0.0.0:2376']\n", `docker.listen "0.0.0.0:2376" is neither`},
-		"nobody listens":    {"name='a'\n[docker]\nlisten=[]\n", `docker.listen is empty`},
-		"half a TLS":        {"name='a'\n[docker]\ntls_cert='c'\n", `belong together`},
-		"CA without TLS":    {"name='a'\n[docker]\ntls_ca='c'\n", `docker.tls_ca verifies clients and needs TLS`},
+		"bad address":       {engine + "[docker]\nlisten=['0.0.0.0:2376']\n", `docker.listen "0.0.0.0:2376" is neither`},
+		"nobody listens":    {engine + "[docker]\nlisten=[]\n", `docker.listen is empty`},
+		"half a TLS":        {"name='a'\n[tls]\ncert='c'\n", `tls.cert and tls.key belong together`},
+		"CA without TLS":    {engine + "[docker]\ntls_ca='c'\n", `docker.tls_ca verifies clients and needs TLS: set tls.cert`},
 		"admin without TLS": {"name='a'\n[admin]\nlisten='tcp://0.0.0.0:2378'\n", `admin.listen needs admin.tls_ca`},
-		"too little memory": {"name='a'\n[engine]\ndefault_memory_mb=16\n", `engine.default_memory_mb is 16`},
-		"no compute":        {"name='a'\n[engine]\ncompute=''\n", `engine.compute is empty`},
+		"too little memory": {engine + "[engine]\ndefault_memory_mb=16\n", `engine.default_memory_mb is 16`},
+		"half an engine":    {"name='a'\n[roles]\nnetwork='x'\n", `roles.compute and roles.storage must be named too`},
+		"unknown role":      {"name='a'\n[roles]\n\nscanner='x'\n", `vicd.toml: roles.scanner is no role; there is compute`},
+		"unreachable":       {"name='a'\n[admin]\nsocket=''\n", `nobody could reach this host`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := config.Parse("vicd.toml", tc.text)

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sort"
@@ -14,13 +15,7 @@ import (
 // dropIn is what a file of vicd.d may say: what the author of an appliance decides. The rest of
 // vicd.toml are the options of the administrator, which vic-machine writes.
 type dropIn struct {
-	Engine roles `toml:"engine"`
-}
-
-type roles struct {
-	Compute string `toml:"compute"`
-	Storage string `toml:"storage"`
-	Network string `toml:"network"`
+	Roles Roles `toml:"roles"`
 }
 
 // DropInDir is the directory of the drop-ins of a vicd.toml: vicd.d beside it.
@@ -36,21 +31,21 @@ func DropIns(dir string) ([]string, error) {
 	return files, err
 }
 
-// Apply puts drop-ins over the engine's settings.
-func (e *Engine) Apply(files []string) error {
+// Apply puts drop-ins over the roles: a role that one names is replaced.
+func (r *Roles) Apply(files []string) error {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return fmt.Errorf("drop-in: %w", err)
 		}
-		d := dropIn{roles{e.Compute, e.Storage, e.Network}}
+		d := dropIn{maps.Clone(*r)} // the decoder writes into the map
 		if err := strict.Decode(file, string(text), &d); err != nil {
-			return fmt.Errorf("%w (a drop-in says engine.compute, engine.storage and engine.network, the rest is vicd.toml's)", err)
+			return fmt.Errorf("%w (a drop-in has the table roles alone, the rest is vicd.toml's)", err)
 		}
-		e.Compute, e.Storage, e.Network = d.Engine.Compute, d.Engine.Storage, d.Engine.Network
-		if err := e.validateRoles(); err != nil {
+		if err := d.Roles.validate(); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
+		*r = d.Roles
 	}
 	return nil
 }

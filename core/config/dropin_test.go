@@ -4,10 +4,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/core/kinds"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -20,7 +22,7 @@ func loadWith(t *testing.T, dropIns map[string]string) (config.Config, error) {
 			t.Fatal(err)
 		}
 	}
-	write("vicd.toml", "name='a'\n[engine]\nmax_containers=7\nnetwork='generated'\n")
+	write("vicd.toml", "name='a'\n[engine]\nmax_containers=7\n[roles]\ncompute='vsphere'\nstorage='vsphere'\nnetwork='generated'\nauth=['a','b']\n")
 	if err := os.Mkdir(filepath.Join(dir, "vicd.d"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -32,25 +34,31 @@ func loadWith(t *testing.T, dropIns map[string]string) (config.Config, error) {
 
 func TestDropInsCountInTheOrderOfTheirNames(t *testing.T) {
 	c, err := loadWith(t, map[string]string{
-		"20-b.toml": "[engine]\nnetwork='second'\n", "10-a.toml": "[engine]\nnetwork='first'\nstorage='disks'\n",
+		"20-b.toml": "[roles]\nnetwork='second'\n", "10-a.toml": "[roles]\nnetwork='first'\nstorage='disks'\nauth=['b','c']\n",
 		".hidden.toml": "rubbish", "note.txt": "rubbish", "30-empty.toml": "",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e := c.Engine; e.Network != "second" || e.Storage != "disks" || e.Compute != "vsphere" || e.MaxContainers != 7 {
-		t.Errorf("%+v", e)
+	want := config.Roles{"compute": {"vsphere"}, "storage": {"disks"}, "network": {"second"}, "auth": {"b", "c"}}
+	if !reflect.DeepEqual(c.Roles, want) || c.Engine.MaxContainers != 7 || !c.HasEngine() {
+		t.Errorf("%+v", c)
 	}
 }
 
 func TestAMistakeInADropInNamesItsFileAndLine(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"unknown key":           {"[engine]\nnetwrk='x'\n", `vicd.d/x.toml:2: unknown key "engine.netwrk" (did you mean "engine.network"?)`},
-		"the administrator's":   {"[engine]\nnetwork='x'\nmax_containers=3\n", `vicd.d/x.toml:3: unknown key "engine.max_containers"`},
+		"unknown role":          {"[roles]\nnetwrk='x'\n", `vicd.d/x.toml: roles.netwrk is no role; there is compute, storage, network, auth`},
+		"the administrator's":   {"[roles]\nnetwork='x'\n[engine]\nmax_containers=3\n", `vicd.d/x.toml:3: unknown key "engine"`},
 		"the VCH's name":        {"name='b'\n", `vicd.d/x.toml:1: unknown key "name"`},
-		"what may be said":      {"name='b'\n", `engine.compute, engine.storage and engine.network`},
-		"a plugin without name": {"[engine]\nnetwork=''\n", `vicd.d/x.toml: engine.network is empty`},
-		"not TOML":              {"[engine]\nnetwork = = 1\n", `vicd.d/x.toml:2: `},
+		"what may be said":      {"name='b'\n", `a drop-in has the table roles alone`},
+		"a plugin without name": {"[roles]\nnetwork=''\n", `vicd.d/x.toml: roles.network is empty`},
+		"no name at all":        {"[roles]\nauth=['a', 3]\n", `vicd.d/x.toml:2: key "roles.auth": 3 is not the name of a plugin`},
+		"two for one":           {"[roles]\nnetwork=['x', 'y']\n", `roles.network lists 2 plugins: this role takes one`},
+		"twice":                 {"[roles]\nauth=['x', 'x']\n", `roles.auth names "x" twice`},
+		"no engine any more":    {"[roles]\nnetwork=[]\n", `roles.network must be named too, because roles.compute and roles.storage is: the engine needs all of compute, storage, network`},
+		"no table":              {"roles='x'\n", `vicd.d/x.toml:1: key "roles" is no table`},
+		"not TOML":              {"[roles]\nnetwork = = 1\n", `vicd.d/x.toml:2: `},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := loadWith(t, map[string]string{"x.toml": tc.text})
@@ -62,12 +70,16 @@ func TestAMistakeInADropInNamesItsFileAndLine(t *testing.T) {
 }
 
 func TestTheAnnotatedDropInShowsEveryKey(t *testing.T) {
-	e := config.Engine{Compute: "other", Storage: "other", Network: "other"}
+	var roles config.Roles
 	files, err := config.DropIns("../../conf/vicd.d")
 	if err != nil || len(files) != 1 {
 		t.Fatal(files, err)
 	}
-	if err := e.Apply(files); err != nil || e != (config.Engine{Compute: "vsphere", Storage: "vsphere", Network: "vsphere"}) {
-		t.Errorf("%+v, %v", e, err)
+	want := config.Roles{}
+	for _, name := range kinds.Roles() {
+		want[name] = []string{"vsphere"}
+	}
+	if err := roles.Apply(files); err != nil || !reflect.DeepEqual(roles, want) {
+		t.Errorf("%+v, %v", roles, err)
 	}
 }

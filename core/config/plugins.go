@@ -11,7 +11,7 @@ import (
 	"github.com/openvic/vic/sdk/serve/strict"
 )
 
-// Plugin is one file of plugin_dir; conf/plugins.d/vsphere.toml explains every key.
+// Plugin is one file of plugins.dir; conf/plugins.d/vsphere.toml explains every key.
 type Plugin struct {
 	Name   string `toml:"name"`
 	Path   string `toml:"path"`
@@ -29,7 +29,7 @@ type Plugin struct {
 func LoadPlugins(dir string) ([]Plugin, error) {
 	all, err := tomlFiles(dir)
 	if err != nil {
-		return nil, fmt.Errorf("engine.plugin_dir: %w", err)
+		return nil, fmt.Errorf("plugins.dir: %w", err)
 	}
 	var plugins []Plugin
 	files := map[string]string{}
@@ -67,7 +67,7 @@ func loadPlugin(file string) Plugin {
 
 func (p Plugin) validate() error {
 	var errs []error
-	errs = append(errs, required("name", p.Name, "the name that engine.compute and the like refer to"))
+	errs = append(errs, required("name", p.Name, "the name that the table roles refers to"))
 	if !filepath.IsAbs(p.Path) {
 		errs = append(errs, invalid("path", "%q is not absolute", p.Path))
 	}

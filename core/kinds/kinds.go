@@ -4,8 +4,7 @@
 package kinds
 
 import (
-	"strings"
-
+	"github.com/openvic/vic/sdk/auth"
 	"github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/kind"
 	"github.com/openvic/vic/sdk/network"
@@ -15,9 +14,10 @@ import (
 // All lists the kinds. The order is that in which people are shown them.
 func All() []kind.Info {
 	return []kind.Info{
-		compute.Kind().Info,
-		storage.Kind().Info,
-		network.Kind().Info,
+		compute.Plugin().Info,
+		storage.Plugin().Info,
+		network.Plugin().Info,
+		auth.Plugin().Info,
 	}
 }
 
@@ -31,13 +31,19 @@ func Find(name string) (kind.Info, bool) {
 	return kind.Info{}, false
 }
 
-// Roles lists the names of the kinds that roles are named after, for messages.
-func Roles() string {
+// Roles lists the names of the kinds that roles are named after.
+func Roles() []string {
 	var names []string
 	for _, k := range All() {
 		if k.Takes != kind.Beside {
 			names = append(names, k.Name)
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
+}
+
+// Engine lists the names of the kinds that the engine works with: a host that runs containers has a
+// plugin for each.
+func Engine() [3]string {
+	return [3]string{compute.Plugin().Name, storage.Plugin().Name, network.Plugin().Name}
 }

@@ -15,7 +15,7 @@ import (
 
 func benchHost(b *testing.B, toml string) compute.Driver {
 	h, _ := start(b, plugin.Options{Plugins: []config.Plugin{spec(b, "one", toml)}})
-	d, err := plugin.Driver(h, compute.Kind(), "one")
+	d, err := plugin.Driver(h, compute.Plugin(), "one")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func (h *Host) fits(ctx context.Context, name string, components []Component) er
 		}
 		own := find(components, k.Name)
 		if own == nil {
-			return fmt.Errorf("engine.%s = %q, but this plugin has no %s driver (it has %s): %w",
+			return fmt.Errorf("roles.%s = %q, but this plugin has no %s driver (it has %s): %w",
 				k.Name, name, k.Name, kindsOf(components), errdef.ErrInvalid)
 		}
 		for _, word := range own.Capabilities {
@@ -88,7 +88,7 @@ func (h *Host) meets(ctx context.Context, k kind.Info, word string) error {
 			continue // a plugin without such a driver is told so itself
 		}
 		return fmt.Errorf("its %s driver says %q, which needs %q of the %s driver of plugin %q (which says: %s); "+
-			"choose another plugin for engine.%s or engine.%s: %w",
+			"choose another plugin for roles.%s or roles.%s: %w",
 			k.Name, word, needs, c.NeedsOf, other, said(driver, c.Needs), k.Name, c.NeedsOf, errdef.ErrInvalid)
 	}
 	return nil

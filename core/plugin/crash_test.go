@@ -25,7 +25,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 func TestAKilledPluginFailsItsCallsAndComesBack(t *testing.T) {
 	h, _ := start(t, plugin.Options{Plugins: []config.Plugin{spec(t, "one", "memory = true\n")}})
-	d, err := plugin.Driver(h, compute.Kind(), "one")
+	d, err := plugin.Driver(h, compute.Plugin(), "one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestAKilledPluginFailsItsCallsAndComesBack(t *testing.T) {
 
 func TestAnAnswerOfThePluginIsNotTakenForItsEnd(t *testing.T) {
 	h, _ := start(t, plugin.Options{Plugins: []config.Plugin{spec(t, "one", "")}})
-	d, err := plugin.Driver(h, compute.Kind(), "one")
+	d, err := plugin.Driver(h, compute.Plugin(), "one")
 	if err != nil {
 		t.Fatal(err)
 	}

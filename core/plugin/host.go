@@ -22,13 +22,10 @@ import (
 	"github.com/openvic/vic/sdk/kind"
 )
 
-// Roles names the plugins that play each kind's role, in their order.
-type Roles map[string][]string
-
 // Options are what a Host is made of.
 type Options struct {
 	Plugins []config.Plugin
-	Roles   Roles
+	Roles   config.Roles
 	Log     *slog.Logger
 	// RunDir holds the plugins' sockets; "" means the system's directory for temporary files.
 	RunDir string
@@ -71,7 +68,7 @@ func New(o Options) (*Host, error) {
 	for _, k := range kinds.All() {
 		for _, name := range o.Roles[k.Name] {
 			if _, err := h.find(name); err != nil {
-				return nil, fmt.Errorf("engine.%s: %w", k.Name, err)
+				return nil, fmt.Errorf("roles.%s: %w", k.Name, err)
 			}
 		}
 	}
@@ -103,7 +100,7 @@ func (h *Host) find(name string) (*supervisor, error) {
 	if len(names) > 0 {
 		have = "there is " + strings.Join(names, ", ")
 	}
-	return nil, fmt.Errorf("plugin %q is not named by any file in plugin_dir; %s: %w", name, have, errdef.ErrNotFound)
+	return nil, fmt.Errorf("plugin %q is not named by any file in plugins.dir; %s: %w", name, have, errdef.ErrNotFound)
 }
 
 // Driver returns the driver of one kind in a plugin. It stays valid for the life of the host: a call

@@ -25,7 +25,7 @@ func TestAPluginComesUpAndTellsWhatItIs(t *testing.T) {
 	up := make(chan string, 1)
 	s := spec(t, "one", "greet = \"hello\"\n")
 	h, l := start(t, plugin.Options{
-		Plugins: []config.Plugin{s}, Roles: plugin.Roles{"compute": {"one"}, "storage": {"one"}, "network": {"one"}},
+		Plugins: []config.Plugin{s}, Roles: config.Roles{"compute": {"one"}, "storage": {"one"}, "network": {"one"}},
 		OnUp: func(_ context.Context, name string) { up <- name },
 	})
 	if name := <-up; name != "one" {
@@ -54,7 +54,7 @@ func conforms(t *testing.T) *plugin.Host {
 
 func TestComputeConformsInAProcessOfItsOwn(t *testing.T) {
 	h := conforms(t)
-	d, err := plugin.Driver(h, compute.Kind(), "one")
+	d, err := plugin.Driver(h, compute.Plugin(), "one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestComputeConformsInAProcessOfItsOwn(t *testing.T) {
 
 func TestStorageConformsInAProcessOfItsOwn(t *testing.T) {
 	h := conforms(t)
-	d, err := plugin.Driver(h, storage.Kind(), "one")
+	d, err := plugin.Driver(h, storage.Plugin(), "one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestStorageConformsInAProcessOfItsOwn(t *testing.T) {
 
 func TestNetworkConformsInAProcessOfItsOwn(t *testing.T) {
 	h := conforms(t)
-	d, err := plugin.Driver(h, network.Kind(), "one")
+	d, err := plugin.Driver(h, network.Plugin(), "one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func running(t testing.TB, d compute.Driver) (string, io.ReadWriteCloser) {
 
 func TestConnectReachesAGuestBehindAProcess(t *testing.T) {
 	h := conforms(t)
-	d, err := plugin.Driver(h, compute.Kind(), "one")
+	d, err := plugin.Driver(h, compute.Plugin(), "one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestWhatNoRestartMendsIsRefusedWithTheReason(t *testing.T) {
 
 	for _, tc := range []struct {
 		spec  config.Plugin
-		roles plugin.Roles
+		roles config.Roles
 		want  []string
 	}{
 		{spec: wrongSum, want: []string{wrongSum.File, wrongSum.Path, actual, wrongSum.SHA256}},
@@ -143,9 +143,9 @@ func TestWhatNoRestartMendsIsRefusedWithTheReason(t *testing.T) {
 		{spec: unknownKey, want: []string{unknownKey.Config + `:2: unknown key "fial" (did you mean "fail"?)`}},
 		{spec: spec(t, "invalid", "fail = \"invalid\"\n"), want: []string{`key "fail" says so`}},
 		{spec: noConfig, want: []string{noConfig.File, "config", noConfig.Config}},
-		{spec: spec(t, "storage-only", ""), roles: plugin.Roles{"compute": {"storage-only"}},
-			want: []string{`engine.compute = "storage-only", but this plugin has no compute driver (it has storage)`}},
-		{spec: spec(t, "zvol", ""), roles: plugin.Roles{"compute": {"zvol"}, "storage": {"zvol"}},
+		{spec: spec(t, "storage-only", ""), roles: config.Roles{"compute": {"storage-only"}},
+			want: []string{`roles.compute = "storage-only", but this plugin has no compute driver (it has storage)`}},
+		{spec: spec(t, "zvol", ""), roles: config.Roles{"compute": {"zvol"}, "storage": {"zvol"}},
 			want: []string{`storage driver says "makes-disk:zvol"`, `needs "disk:zvol" of the compute driver of plugin "zvol"`, "disk:vmdk, disk:vmdk-delta", "zvol.toml"}},
 	} {
 		t.Run(tc.spec.Name, func(t *testing.T) {
@@ -156,7 +156,7 @@ func TestWhatNoRestartMendsIsRefusedWithTheReason(t *testing.T) {
 					t.Errorf("%q does not say %q", st.LastError, want)
 				}
 			}
-			d, err := plugin.Driver(h, compute.Kind(), tc.spec.Name)
+			d, err := plugin.Driver(h, compute.Plugin(), tc.spec.Name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -169,10 +169,10 @@ func TestWhatNoRestartMendsIsRefusedWithTheReason(t *testing.T) {
 func TestADriverThatDoesNotFitTheOtherPluginIsRefusedByName(t *testing.T) {
 	h, _ := start(t, plugin.Options{
 		Plugins: []config.Plugin{spec(t, "zvol", ""), spec(t, "vms", "slow = 100\n")},
-		Roles:   plugin.Roles{"compute": {"vms"}, "storage": {"zvol"}, "network": {"vms"}},
+		Roles:   config.Roles{"compute": {"vms"}, "storage": {"zvol"}, "network": {"vms"}},
 	})
 	st := until(t, h, "zvol", "refused", is(plugin.StateRefused))
-	for _, want := range []string{`"makes-disk:zvol"`, `the compute driver of plugin "vms"`, "engine.storage"} {
+	for _, want := range []string{`"makes-disk:zvol"`, `the compute driver of plugin "vms"`, "roles.storage"} {
 		if !strings.Contains(st.LastError, want) {
 			t.Errorf("%q does not say %q", st.LastError, want)
 		}
@@ -226,9 +226,9 @@ func TestHealthIsReported(t *testing.T) {
 
 func TestARoleThatNamesNoPluginIsAnError(t *testing.T) {
 	_, err := plugin.New(plugin.Options{
-		Plugins: []config.Plugin{{Name: "vsphere"}}, Roles: plugin.Roles{"compute": {"vspere"}},
+		Plugins: []config.Plugin{{Name: "vsphere"}}, Roles: config.Roles{"compute": {"vspere"}},
 	})
-	wantError(t, "New", err, errdef.ErrNotFound, "engine.compute", `"vspere"`, "there is vsphere")
+	wantError(t, "New", err, errdef.ErrNotFound, "roles.compute", `"vspere"`, "there is vsphere")
 }
 
 func TestTheSocketIsInAPrivateDirectory(t *testing.T) {

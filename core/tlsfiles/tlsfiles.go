@@ -61,7 +61,7 @@ func (s *Server) Config() *tls.Config {
 func (f Files) load() (*tls.Config, error) {
 	cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 	if err != nil {
-		return nil, fmt.Errorf("tls_cert %s, tls_key %s: %w: %w", f.Cert, f.Key, errdef.ErrInvalid, err)
+		return nil, fmt.Errorf("tls.cert %s, tls.key %s: %w: %w", f.Cert, f.Key, errdef.ErrInvalid, err)
 	}
 	// Attach and exec take the connection over, which HTTP/2 does not allow.
 	c := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}

@@ -135,7 +135,7 @@ func TestReloadKeepsConnectionsAndRefusesWhoIsRevoked(t *testing.T) {
 		t.Errorf("the server shows %q", got)
 	}
 
-	for name, spoil := range map[string]string{"tls_crl": f.CRL, "tls_cert": f.Cert, "tls_key": f.Key, "tls_ca": f.CA} {
+	for name, spoil := range map[string]string{"tls_crl": f.CRL, "tls.cert": f.Cert, "tls.key": f.Key, "tls_ca": f.CA} {
 		t.Run(name, func(t *testing.T) {
 			before, err := os.ReadFile(spoil)
 			must(t, err)

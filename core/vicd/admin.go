@@ -28,7 +28,11 @@ func (d *daemon) serveAdmin(ctx context.Context, logs *admin.Ring) (<-chan error
 	if err != nil {
 		return nil, err
 	}
-	api := admin.New(admin.Options{Plugins: d.host, Volumes: volumes{d.engine}, Name: d.cfg.Name, Version: d.version, Log: d.log, Logs: logs, Site: pages})
+	o := admin.Options{Plugins: d.host, Name: d.cfg.Name, Version: d.version, Log: d.log, Logs: logs, Site: pages}
+	if d.docker != nil {
+		o.Volumes = volumes{d.docker.engine}
+	}
+	api := admin.New(o)
 	served := make(chan error, 1)
 	go func() { served <- admin.Serve(ctx, api, listeners, d.log) }()
 	return served, nil

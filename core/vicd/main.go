@@ -1,5 +1,6 @@
-// Package vicd puts the daemon together: configuration, plugins, image service, engine and the
-// Docker API, in this order, each started as soon as what it needs is there.
+// Package vicd puts the daemon together: the host (configuration, certificates, plugins, metrics, admin
+// API) and, where the engine's roles are named, image service, engine and Docker API, each started as
+// soon as what it needs is there.
 package vicd
 
 import (

@@ -21,22 +21,23 @@ import (
 // restartPatience is how long a plugin may take to come up with its new configuration.
 const restartPatience = time.Minute
 
-// openTLS reads the certificates.
-func (d *daemon) openTLS() (err error) {
-	c, a := d.cfg.Docker, d.cfg.Admin
-	if c.TLSCert == "" {
-		return nil
+// openTLS reads the certificates of the two APIs; nil for one that is not encrypted.
+func openTLS(cfg config.Config) (docker, admin *tlsfiles.Server, err error) {
+	c, d, a := cfg.TLS, cfg.Docker, cfg.Admin
+	if c.Cert == "" {
+		return nil, nil, nil
 	}
-	if d.dockerTLS, err = tlsfiles.Open(tlsfiles.Files{Cert: c.TLSCert, Key: c.TLSKey, CA: c.TLSCA, CRL: c.TLSCRL}); err != nil {
-		return fmt.Errorf("docker.%w", err)
+	if cfg.HasEngine() {
+		if docker, err = tlsfiles.Open(tlsfiles.Files{Cert: c.Cert, Key: c.Key, CA: d.TLSCA, CRL: d.TLSCRL}); err != nil {
+			return nil, nil, fmt.Errorf("TLS of [docker]: %w", err)
+		}
 	}
-	if a.Listen == "" {
-		return nil
+	if a.Listen != "" {
+		if admin, err = tlsfiles.Open(tlsfiles.Files{Cert: c.Cert, Key: c.Key, CA: a.TLSCA, CRL: a.TLSCRL, Optional: true}); err != nil {
+			return nil, nil, fmt.Errorf("TLS of [admin]: %w", err)
+		}
 	}
-	if d.adminTLS, err = tlsfiles.Open(tlsfiles.Files{Cert: c.TLSCert, Key: c.TLSKey, CA: a.TLSCA, CRL: a.TLSCRL, Optional: true}); err != nil {
-		return fmt.Errorf("admin.%w", err)
-	}
-	return nil
+	return docker, admin, nil
 }
 
 // reloadOnHangup puts changed files into effect at every SIGHUP, until ctx ends. What the daemon
@@ -92,19 +93,19 @@ func (d *daemon) reload(ctx context.Context, path string) (restart bool, err err
 	if err != nil {
 		return false, err
 	}
-	next := &daemon{cfg: cfg}
-	if err := next.openTLS(); err != nil { // so that no bad file ends the daemon
+	if _, _, err := openTLS(cfg); err != nil { // so that no bad file ends the daemon
 		return false, err
 	}
-	useRegistries, err := d.images.PrepareRegistries(registries(cfg.Images))
-	if err != nil {
-		return false, err
+	use := func() {}
+	if d.docker != nil {
+		if use, err = d.docker.prepare(cfg); err != nil {
+			return false, err
+		}
 	}
 	if !reflect.DeepEqual(lasting(cfg), lasting(d.cfg)) {
 		return true, nil
 	}
-	useRegistries()
-	d.engine.SetLimits(limits(cfg.Engine))
+	use()
 	for _, s := range []*tlsfiles.Server{d.dockerTLS, d.adminTLS} {
 		if s != nil {
 			err = errors.Join(err, s.Reload())
@@ -114,6 +115,15 @@ func (d *daemon) reload(ctx context.Context, path string) (restart bool, err err
 		return false, err
 	}
 	return false, d.restartPlugins(ctx)
+}
+
+// prepare checks what can change while the engine runs and returns what puts it into effect.
+func (e *docker) prepare(cfg config.Config) (use func(), err error) {
+	useRegistries, err := e.images.PrepareRegistries(registries(cfg.Images))
+	return func() {
+		useRegistries()
+		e.engine.SetLimits(limits(cfg.Engine))
+	}, err
 }
 
 // registries are the settings of [images] that can change while the daemon runs.
@@ -136,7 +146,7 @@ func lasting(c config.Config) config.Config {
 // restartPlugins starts those plugins anew whose configuration files have changed. The links to the
 // containers are dialled again and lose nothing.
 func (d *daemon) restartPlugins(ctx context.Context) error {
-	plugins, err := config.LoadPlugins(d.cfg.Engine.PluginDir)
+	plugins, err := config.LoadPlugins(d.cfg.Plugins.Dir)
 	if err != nil {
 		return err
 	}

@@ -76,8 +76,8 @@ func TestAReloadTellsWhatItDid(t *testing.T) {
 		t.Errorf("%q", s)
 	}
 	bad = cfg
-	bad.Docker.TLSCert, bad.Docker.TLSKey = filepath.Join(dir, "no"), filepath.Join(dir, "no")
-	if d.reloaded(ctx, written(t, bad)) || !strings.Contains(told(), "tls_cert") {
+	bad.TLS.Cert, bad.TLS.Key = filepath.Join(dir, "no"), filepath.Join(dir, "no")
+	if d.reloaded(ctx, written(t, bad)) || !strings.Contains(told(), "tls.cert") {
 		t.Error("a certificate that cannot be read ends the daemon")
 	}
 	other := cfg
@@ -86,10 +86,10 @@ func TestAReloadTellsWhatItDid(t *testing.T) {
 	if d.reloaded(ctx, written(t, other)) || told() != "READY=1\nSTATUS=reloaded" {
 		t.Error("registries and limits do not change while the daemon runs")
 	}
-	if c := d.images.RegistryConfig(); c.IndexConfigs["reg.example.com:5000"] == nil {
+	if c := d.docker.images.RegistryConfig(); c.IndexConfigs["reg.example.com:5000"] == nil {
 		t.Errorf("docker info shows %+v", c)
 	}
-	if d.reloaded(ctx, same) || told() != "READY=1\nSTATUS=reloaded" || d.images.RegistryConfig().IndexConfigs["reg.example.com:5000"] != nil {
+	if d.reloaded(ctx, same) || told() != "READY=1\nSTATUS=reloaded" || d.docker.images.RegistryConfig().IndexConfigs["reg.example.com:5000"] != nil {
 		t.Error("the way back")
 	}
 	bad = cfg
@@ -110,7 +110,7 @@ func TestAReloadTellsWhatItDid(t *testing.T) {
 	if d.reloaded(ctx, dropIn("nonsense = 1")) || !strings.Contains(told(), "x.toml:1") {
 		t.Error("a wrong drop-in ends the daemon")
 	}
-	if !d.reloaded(ctx, dropIn("[engine]\nnetwork = \"other\"\n")) {
+	if !d.reloaded(ctx, dropIn("[roles]\nnetwork = \"other\"\n")) {
 		t.Error("a drop-in with another plugin needs a new start")
 	}
 	moved := cfg

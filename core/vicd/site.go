@@ -16,8 +16,15 @@ import (
 // certificates are the files whose end is watched, by what they are for.
 func (d *daemon) certificates() map[string]string {
 	all := map[string]string{}
-	for name, file := range map[string]string{"server": d.cfg.Docker.TLSCert, "docker-ca": d.cfg.Docker.TLSCA, "admin-ca": d.cfg.Admin.TLSCA,
-		"link-ca": d.cfg.Link.CACert} {
+	for name, file := range map[string]string{"server": d.cfg.TLS.Cert, "admin-ca": d.cfg.Admin.TLSCA} {
+		if file != "" {
+			all[name] = file
+		}
+	}
+	if !d.cfg.HasEngine() {
+		return all
+	}
+	for name, file := range map[string]string{"docker-ca": d.cfg.Docker.TLSCA, "link-ca": d.cfg.Link.CACert} {
 		if file != "" {
 			all[name] = file
 		}
@@ -54,11 +61,11 @@ func (d *daemon) containerStates() map[string]int {
 
 // containers lists the containers for administrators: nothing of what may be secret.
 func (d *daemon) containers() []site.Container {
-	if d.engine == nil {
+	if d.docker == nil {
 		return nil
 	}
 	all := []site.Container{}
-	for _, c := range d.engine.List() {
+	for _, c := range d.docker.engine.List() {
 		row := site.Container{ID: c.ID, Name: c.Name, Image: c.Image.Ref, Status: string(c.State.Status), ExitCode: c.State.ExitCode,
 			Created: c.Created, Started: c.State.Started, CPUs: c.CPUs, MemoryMB: c.MemoryMB, VM: c.Locator}
 		for _, n := range c.Networks {
@@ -91,10 +98,10 @@ func (d *daemon) whyNotReady() string {
 func (d *daemon) newSite(logs *admin.Ring) (http.Handler, error) {
 	return site.New(site.Options{Name: d.cfg.Name, Version: d.version, Plugins: d.host, WaitingFor: d.whyNotReady, Containers: d.containers,
 		Platform: func(ctx context.Context, events int) (platform.Report, error) {
-			return d.host.Platform(ctx, d.cfg.Engine.Compute, events)
+			return d.host.Platform(ctx, d.cfg.Roles.One("compute"), events)
 		},
 		Authenticate: func(ctx context.Context, user, password string) error {
-			return d.host.Authenticate(ctx, d.cfg.Engine.Compute, user, password)
+			return d.host.Authenticate(ctx, d.cfg.Roles.One("compute"), user, password)
 		},
 		Metrics: d.metrics, Logs: logs, Certificates: d.certificates(), Files: d.configFiles, Log: d.log})
 }
@@ -105,7 +112,7 @@ func (d *daemon) configFiles() []string {
 	if d.path != "" {
 		all = append(all, d.path)
 	}
-	plugins, err := config.LoadPlugins(d.cfg.Engine.PluginDir)
+	plugins, err := config.LoadPlugins(d.cfg.Plugins.Dir)
 	if err != nil {
 		d.log.Warn("the plugins' files are not in the log bundle", "err", err)
 	}

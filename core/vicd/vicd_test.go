@@ -3,6 +3,7 @@ package vicd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -14,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openvic/vic/core/admin"
+	"github.com/openvic/vic/core/admin/client"
 	"github.com/openvic/vic/core/config"
 	"github.com/openvic/vic/core/engine/enginetest"
 )
@@ -64,7 +67,8 @@ func setup(t *testing.T) config.Config {
 	c.Admin.Socket = filepath.Join(dir, "admin.sock")
 	c.Link.CACert, c.Link.CAKey = file("ca.pem", string(cert)), file("key.pem", string(key))
 	c.Images.Root = filepath.Join(dir, "images")
-	c.Engine.PluginDir = filepath.Join(dir, "plugins.d")
+	c.Roles = config.Roles{"compute": {"vsphere"}, "storage": {"vsphere"}, "network": {"vsphere"}}
+	c.Plugins.Dir = filepath.Join(dir, "plugins.d")
 	return c
 }
 
@@ -138,5 +142,47 @@ func TestATakenPortIsNamed(t *testing.T) {
 	_, err = newDaemon(context.Background(), c, "test", slog.Default(), slog.LevelInfo)
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()+" is in use by another program") {
 		t.Errorf("err %v", err)
+	}
+}
+
+// A host whose roles name no engine, such as one for a registry alone, serves its admin API.
+func TestAHostWithoutAnEngineServesItsAdminAPI(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c := setup(t)
+	c.Roles = nil
+	c.Link, c.Images, c.Docker = config.Link{}, config.Images{}, config.Docker{}
+	logs := admin.NewRing(1 << 16)
+	d, err := newDaemon(ctx, c, "test", slog.New(slog.NewTextHandler(logs, nil)), slog.LevelInfo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served, err := d.serveAdmin(ctx, logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- d.run(ctx, cancel) }()
+	<-d.ready
+	remote := client.Socket(c.Admin.Socket)
+	if v, err := remote.Version(ctx); err != nil || v.Name != "vch1" {
+		t.Errorf("version %+v, %v", v, err)
+	}
+	if all, err := remote.Plugins(ctx); err != nil || len(all) != 1 || all[0].Name != "vsphere" {
+		t.Errorf("plugins %+v, %v", all, err)
+	}
+	if _, err := remote.Volumes(ctx); err == nil {
+		t.Error("there are volumes without an engine")
+	}
+	if d.docker != nil || d.containers() != nil {
+		t.Error("there is an engine")
+	}
+	c.Name = "other"
+	if !d.reloaded(ctx, written(t, c)) {
+		t.Error("another name needs a new start")
+	}
+	cancel()
+	if err := errors.Join(<-done, <-served); err != nil {
+		t.Error(err)
 	}
 }

@@ -71,7 +71,7 @@ func configure(parent context.Context, c config.Config) (_ serve.Instance, err e
 	go serveLinks(ctx, router, c.Link.Listen, log)
 	go serveDNS(ctx, nets, c.Network.Bridge.Interface, log)
 	about := platform.New(s, &c)
-	drivers := []kind.Driver{sdkcompute.Kind().Serve(vms), sdkstorage.Kind().Serve(disks), sdknetwork.Kind().Serve(nets)}
+	drivers := []kind.Driver{sdkcompute.Plugin().Serve(vms), sdkstorage.Plugin().Serve(disks), sdknetwork.Plugin().Serve(nets)}
 	return serve.Instance{Drivers: drivers, Health: inv.Health,
 		Authenticate: about.Authenticate, Platform: about.Report, Close: func(end context.Context) error {
 			cancel()

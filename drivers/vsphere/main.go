@@ -26,9 +26,9 @@ func main() {
 		Name:    "vsphere",
 		Version: version,
 		Components: []kind.Component{
-			compute.Kind().Component("vsphere", device.CapDisk+device.KindVMDK, device.CapDisk+device.KindVMDKDelta, device.CapNIC+device.KindPortgroup),
-			storage.Kind().Component("vsphere", device.CapMakesDisk+device.KindVMDKDelta, device.CapMakesDisk+device.KindVMDK, storage.CapVolumes),
-			network.Kind().Component("vsphere", device.CapMakesNIC+device.KindPortgroup),
+			compute.Plugin().Component("vsphere", device.CapDisk+device.KindVMDK, device.CapDisk+device.KindVMDKDelta, device.CapNIC+device.KindPortgroup),
+			storage.Plugin().Component("vsphere", device.CapMakesDisk+device.KindVMDKDelta, device.CapMakesDisk+device.KindVMDK, storage.CapVolumes),
+			network.Plugin().Component("vsphere", device.CapMakesNIC+device.KindPortgroup),
 		},
 		Example:   example(),
 		Configure: configure,

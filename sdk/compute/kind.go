@@ -6,8 +6,8 @@ import (
 	"github.com/openvic/vic/sdk/kind"
 )
 
-// Kind is this kind, as data.
-func Kind() kind.Of[Driver] {
+// Plugin is this kind of plugin, as data.
+func Plugin() kind.Of[Driver] {
 	return kind.Of[Driver]{
 		Info: kind.Info{
 			Name: "compute", Doc: "runs the container VMs", Takes: kind.One, Suite: "computetest",

@@ -1,5 +1,5 @@
 // Package kind says what a kind of plugin is: data. Each folder of a kind (compute, storage, network,
-// auth, ...) offers its own as a function Kind, and all who deal with plugins - serve, the host, its
+// auth, ...) offers its own as a function Plugin, and all who deal with plugins - serve, the host, its
 // configuration, its commands - know kinds through that alone.
 //
 // A plugin names what it offers with Of.Component and hands its drivers over with Of.Serve. So its

@@ -5,8 +5,8 @@ import (
 	"github.com/openvic/vic/sdk/kind"
 )
 
-// Kind is this kind, as data.
-func Kind() kind.Of[Driver] {
+// Plugin is this kind of plugin, as data.
+func Plugin() kind.Of[Driver] {
 	return kind.Of[Driver]{
 		Info: kind.Info{
 			Name: "network", Doc: "connects the VMs", Takes: kind.One, Suite: "networktest",

@@ -5,12 +5,12 @@
 //			Name:    "acme",
 //			Version: "1.0.0",
 //			Components: []kind.Component{
-//				compute.Kind().Component("acme", device.CapDisk+device.KindVMDK, device.CapNIC+device.KindPortgroup),
+//				compute.Plugin().Component("acme", device.CapDisk+device.KindVMDK, device.CapNIC+device.KindPortgroup),
 //			},
 //			Example: exampleTOML,
 //			Configure: func(ctx context.Context, c Config) (serve.Instance, error) {
 //				d, err := acme.New(ctx, c)
-//				return serve.Instance{Drivers: []kind.Driver{compute.Kind().Serve(d)}}, err
+//				return serve.Instance{Drivers: []kind.Driver{compute.Plugin().Serve(d)}}, err
 //			},
 //		})
 //	}

@@ -27,7 +27,7 @@ func connect(t *testing.T, configure func(context.Context, config) (serve.Instan
 	t.Helper()
 	s := serve.NewServer(t.Context(), serve.Plugin[config]{
 		Name: "p", Version: "1", Example: "# e\n", Defaults: config{Size: 8}, Configure: configure,
-		Components: []kind.Component{network.Kind().Component("n", "makes-nic:x")},
+		Components: []kind.Component{network.Plugin().Component("n", "makes-nic:x")},
 	})
 	conn := wiretest.TLS(t, func(r grpc.ServiceRegistrar) {
 		if err := s.Register(r); err != nil {
@@ -38,7 +38,7 @@ func connect(t *testing.T, configure func(context.Context, config) (serve.Instan
 }
 
 func good(context.Context, config) (serve.Instance, error) {
-	return serve.Instance{Drivers: []kind.Driver{network.Kind().Serve(network.NewFake())}}, nil
+	return serve.Instance{Drivers: []kind.Driver{network.Plugin().Serve(network.NewFake())}}, nil
 }
 
 func configure(t *testing.T, api pluginv1.PluginServiceClient, toml string) error {
@@ -169,7 +169,7 @@ func TestStopClosesTheDriversAndEndsTheirContext(t *testing.T) {
 
 func TestEachKindIsOfferedOnce(t *testing.T) {
 	s := serve.NewServer(t.Context(), serve.Plugin[config]{Name: "p", Components: []kind.Component{
-		network.Kind().Component("a"), network.Kind().Component("b")}})
+		network.Plugin().Component("a"), network.Plugin().Component("b")}})
 	if err := s.Register(grpc.NewServer()); !errors.Is(err, errdef.ErrInvalid) || !strings.Contains(err.Error(), "network is among Components twice") {
 		t.Errorf("got %v", err)
 	}

@@ -9,8 +9,8 @@ import (
 // CapVolumes is the capability of a driver that keeps volumes (Volumes).
 const CapVolumes = "volumes"
 
-// Kind is this kind, as data.
-func Kind() kind.Of[Driver] {
+// Plugin is this kind of plugin, as data.
+func Plugin() kind.Of[Driver] {
 	return kind.Of[Driver]{
 		Info: kind.Info{
 			Name: "storage", Doc: "keeps image layers, container disks and volumes", Takes: kind.One, Suite: "storagetest",

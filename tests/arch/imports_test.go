@@ -61,7 +61,7 @@ func rules() []rule {
 		// where administrators sit and links no plugin.
 		{folder: "drivers/vsphere/machine", deepDenied: []string{goPlugin}},
 		// The appliance is built with what vicd says of the plugins in it.
-		{folder: "contrib", ours: []string{"sdk/guest", "core/config"}},
+		{folder: "contrib", ours: []string{"sdk/guest", "core/config", "core/kinds"}},
 	}
 }
 

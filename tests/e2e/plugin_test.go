@@ -43,7 +43,7 @@ func applianceWithStatic(t *testing.T, portgroup string) string {
 	for name, text := range map[string]string{
 		"etc/vic/plugins.d/static.toml": fmt.Sprintf("name = \"static\"\npath = %q\nsha256 = %q\nconfig = \"/etc/vic/static.toml\"\n", path, hex.EncodeToString(sum[:])),
 		"etc/vic/static.toml":           fmt.Sprintf("portgroup = %q\nsubnet = \"10.20.0.0/24\"\ngateway = \"10.20.0.1\"\n", portgroup),
-		"etc/vic/vicd.d/static.toml":    "[engine]\nnetwork = \"static\"\n",
+		"etc/vic/vicd.d/static.toml":    "[roles]\nnetwork = \"static\"\n",
 	} {
 		file := filepath.Join(plugins, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {

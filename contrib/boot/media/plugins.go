@@ -15,6 +15,7 @@ import (
 
 	"github.com/openvic/vic/contrib/boot/initramfs"
 	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/core/kinds"
 )
 
 const (
@@ -148,16 +149,18 @@ func runs(tree *initramfs.Tree, program []byte) error {
 // checkDropIns sees that only plugins that are there are used.
 func checkDropIns(dir string, names []string) error {
 	files, err := config.DropIns(dir)
-	e := config.Default().Engine
+	roles := config.Roles{}
 	if err == nil {
-		err = e.Apply(files)
+		err = roles.Apply(files)
 	}
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
-	for _, name := range []string{e.Compute, e.Storage, e.Network} {
-		if !slices.Contains(names, name) {
-			return fmt.Errorf("media: %s: there is no plugin %q; there is %s", dir, name, strings.Join(names, ", "))
+	for _, role := range kinds.Roles() {
+		for _, name := range roles[role] {
+			if !slices.Contains(names, name) {
+				return fmt.Errorf("media: %s: roles.%s: there is no plugin %q; there is %s", dir, role, name, strings.Join(names, ", "))
+			}
 		}
 	}
 	return nil

@@ -23,7 +23,7 @@ func pluginTree(t *testing.T, more map[string]string) string {
 		"etc/vic/plugins.d/mine.toml": fmt.Sprintf("name='mine'\npath='/usr/lib/vic/plugins/vic-driver-mine'\nsha256='%s'\nconfig='/etc/vic/mine.toml'\n",
 			hex.EncodeToString(sum[:])),
 		"etc/vic/mine.toml":        "a = 1\n",
-		"etc/vic/vicd.d/mine.toml": "[engine]\nnetwork='mine'\n",
+		"etc/vic/vicd.d/mine.toml": "[roles]\nnetwork='mine'\n",
 	}
 	for name, text := range more {
 		files[name] = text
@@ -91,8 +91,8 @@ func TestPluginsThatVicdWouldRefuseGiveNoImage(t *testing.T) {
 		"not executable":        {map[string]string{program: "x"}, "is not executable"},
 		"no configuration":      {map[string]string{"etc/vic/mine.toml": ""}, "config /etc/vic/mine.toml is not among"},
 		"the own plugin's name": {map[string]string{toml: spec("vsphere", "/"+program, right)}, "that of the appliance's own plugin"},
-		"no such plugin":        {map[string]string{dropIn: "[engine]\nnetwork='other'\n"}, `there is no plugin "other"; there is vsphere, mine`},
-		"drop-in's key":         {map[string]string{dropIn: "[engine]\nmax_containers=1\n"}, `vicd.d/mine.toml:2: unknown key "engine.max_containers"`},
+		"no such plugin":        {map[string]string{dropIn: "[roles]\nnetwork='other'\n"}, `there is no plugin "other"; there is vsphere, mine`},
+		"drop-in's key":         {map[string]string{dropIn: "[engine]\nmax_containers=1\n"}, `vicd.d/mine.toml:1: unknown key "engine"`},
 		"a file of ours":        {map[string]string{"usr/bin/vicd": "mine"}, "the appliance has a file /usr/bin/vicd of its own"},
 		"vic-machine's file":    {map[string]string{"etc/vic/vicd.toml": "mine"}, "vic-machine writes /etc/vic/vicd.toml"},
 		"vic-machine's folder":  {map[string]string{"etc/vic/tls/x.pem": "mine"}, "vic-machine writes /etc/vic/tls"},

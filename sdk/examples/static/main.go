@@ -39,11 +39,11 @@ leases = "/var/lib/vic/static-leases.json"
 func main() {
 	serve.Main(serve.Plugin[Config]{
 		Name: "static", Version: "1.0.0", Example: example,
-		Components: []kind.Component{network.Kind().Component("static", device.CapMakesNIC+device.KindPortgroup)},
+		Components: []kind.Component{network.Plugin().Component("static", device.CapMakesNIC+device.KindPortgroup)},
 		Defaults:   Config{Leases: "/var/lib/vic/static-leases.json"},
 		Configure: func(_ context.Context, c Config) (serve.Instance, error) {
 			d, err := newDriver(c)
-			return serve.Instance{Drivers: []kind.Driver{network.Kind().Serve(d)}}, err
+			return serve.Instance{Drivers: []kind.Driver{network.Plugin().Serve(d)}}, err
 		},
 	})
 }

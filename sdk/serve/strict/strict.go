@@ -21,12 +21,17 @@ func Decode(source, text string, v any) error {
 	if err != nil {
 		return decodeError(source, err)
 	}
+	known, tables := knownKeys(reflect.TypeOf(v), nil)
+	var errs []error
+	for _, key := range tables { // the decoder takes anything for an empty map
+		if typ := md.Type(key...); typ != "" && !strings.HasSuffix(typ, "Hash") {
+			errs = append(errs, fmt.Errorf("%s:%d: key %q is no table: %w", source, lineOf(text, key), toml.Key(key).String(), errdef.ErrInvalid))
+		}
+	}
 	unknown := md.Undecoded()
 	if len(unknown) == 0 {
-		return nil
+		return errors.Join(errs...)
 	}
-	var errs []error
-	known := knownKeys(reflect.TypeOf(v), nil)
 	for _, key := range topmost(unknown) {
 		text := fmt.Sprintf("%s:%d: unknown key %q", source, lineOf(text, key), key.String())
 		if hint := nearest(key.String(), known); hint != "" {
@@ -82,15 +87,20 @@ func hasPrefix(key, prefix []string) bool {
 	return true
 }
 
-// knownKeys lists the keys that a struct takes, as dotted paths.
-func knownKeys(t reflect.Type, path []string) []string {
+// knownKeys lists the keys that a type has, and those of its maps. Keys in lists are not looked into for
+// maps: the decoder's metadata does not tell one element from another.
+func knownKeys(t reflect.Type, path []string) (known []string, tables [][]string) {
+	inList := false
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		inList = inList || t.Kind() == reflect.Slice
 		t = t.Elem()
 	}
-	if t.Kind() != reflect.Struct || len(path) > 8 {
-		return nil
+	if t.Kind() == reflect.Map && !inList {
+		return nil, [][]string{path}
 	}
-	var out []string
+	if t.Kind() != reflect.Struct || len(path) > 8 {
+		return nil, nil
+	}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
@@ -101,8 +111,11 @@ func knownKeys(t reflect.Type, path []string) []string {
 			name = f.Name
 		}
 		p := append(append([]string(nil), path...), name)
-		out = append(out, strings.Join(p, "."))
-		out = append(out, knownKeys(f.Type, p)...)
+		below, maps := knownKeys(f.Type, p)
+		known = append(append(known, strings.Join(p, ".")), below...)
+		if !inList {
+			tables = append(tables, maps...)
+		}
 	}
-	return out
+	return known, tables
 }

@@ -36,6 +36,7 @@ func TestDecodeKeepsWhatTheTextDoesNotName(t *testing.T) {
 
 func TestMistakesNameFileLineAndKey(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
+		"no table":                 {"network = 3\n", `f.toml:1: key "network" is no table`},
 		"unknown key":              {"name = \"a\"\nnmae = \"b\"\n", `f.toml:2: unknown key "nmae" (did you mean "name"?)`},
 		"unknown key in a table":   {"# c\n\n[storage]\nsize_gb = 1\nimage_stroe = \"x\"\n", `f.toml:5: unknown key "storage.image_stroe" (did you mean "storage.image_store"?)`},
 		"unknown table":            {"name = \"a\"\n[other]\nx = 1\ny = 2\n", `f.toml:2: unknown key "other"`},

@@ -40,9 +40,9 @@ func main() {
 		disk = "zvol"
 	}
 	components := []kind.Component{
-		compute.Kind().Component(name, "disk:vmdk", "disk:vmdk-delta", "nic:portgroup"),
-		storage.Kind().Component(name, "makes-disk:"+disk),
-		network.Kind().Component(name, "makes-nic:portgroup"),
+		compute.Plugin().Component(name, "disk:vmdk", "disk:vmdk-delta", "nic:portgroup"),
+		storage.Plugin().Component(name, "makes-disk:"+disk),
+		network.Plugin().Component(name, "makes-nic:portgroup"),
 	}
 	if storageOnly() {
 		components = components[1:2]
@@ -78,8 +78,8 @@ func configure(_ context.Context, c config) (serve.Instance, error) {
 	vms := compute.NewFake()
 	vms.Sockets = !c.Memory
 	vms.OnStart = func(req compute.CreateRequest) { guest(vms, req.ID) }
-	disks := storage.Kind().Serve(storage.NewFake())
-	d := serve.Instance{Drivers: []kind.Driver{compute.Kind().Serve(vms), disks, network.Kind().Serve(network.NewFake())}}
+	disks := storage.Plugin().Serve(storage.NewFake())
+	d := serve.Instance{Drivers: []kind.Driver{compute.Plugin().Serve(vms), disks, network.Plugin().Serve(network.NewFake())}}
 	if storageOnly() {
 		d.Drivers = []kind.Driver{disks}
 	}

@@ -28,14 +28,16 @@ const (
 
 // vicdConfig is vicd.toml; conf/vicd.toml explains it.
 type vicdConfig struct {
-	Name   string `toml:"name"`
+	Name string `toml:"name"`
+	TLS  struct {
+		Cert string `toml:"cert"`
+		Key  string `toml:"key"`
+	} `toml:"tls"`
 	Docker struct {
 		Listen []string `toml:"listen"`
 		Iface  string   `toml:"interface"`
 		TLSCA  string   `toml:"tls_ca"`
 		TLSCRL string   `toml:"tls_crl"`
-		Cert   string   `toml:"tls_cert"`
-		Key    string   `toml:"tls_key"`
 	} `toml:"docker"`
 	Admin struct {
 		Socket string   `toml:"socket"`
@@ -44,6 +46,14 @@ type vicdConfig struct {
 		TLSCA  string   `toml:"tls_ca"`
 		TLSCRL string   `toml:"tls_crl"`
 	} `toml:"admin"`
+	Plugins struct {
+		Dir string `toml:"dir"`
+	} `toml:"plugins"`
+	Roles struct {
+		Compute string `toml:"compute"`
+		Storage string `toml:"storage"`
+		Network string `toml:"network"`
+	} `toml:"roles"`
 	Link struct {
 		Cert string `toml:"ca_cert"`
 		Key  string `toml:"ca_key"`
@@ -56,13 +66,9 @@ type vicdConfig struct {
 		Allow    []string `toml:"allow_registries,omitempty"`
 	} `toml:"images"`
 	Engine struct {
-		Compute   string `toml:"compute"`
-		Storage   string `toml:"storage"`
-		Network   string `toml:"network"`
-		CPUs      int    `toml:"default_cpus"`
-		MemoryMB  int64  `toml:"default_memory_mb"`
-		Max       int    `toml:"max_containers"`
-		PluginDir string `toml:"plugin_dir"`
+		CPUs     int   `toml:"default_cpus"`
+		MemoryMB int64 `toml:"default_memory_mb"`
+		Max      int   `toml:"max_containers"`
 	} `toml:"engine"`
 }
 
@@ -78,7 +84,7 @@ func (e *endpointConfig) vicd() ([]byte, error) {
 	}
 	c.Admin.Socket = "/run/vic/admin.sock"
 	if !s.NoTLS {
-		c.Docker.Cert, c.Docker.Key = fileCert, fileKey
+		c.TLS.Cert, c.TLS.Key = fileCert, fileKey
 		c.Admin.Listen, c.Admin.TLSCA, c.Admin.TLSCRL = fmt.Sprintf("tcp://0.0.0.0:%d", PortAdmin), fileAdminCA, fileAdminCR
 		c.Admin.Ifaces = e.adminInterfaces()
 		if !s.NoVerify {
@@ -95,9 +101,9 @@ func (e *endpointConfig) vicd() ([]byte, error) {
 			c.Images.CAs = append(c.Images.CAs, f.Path)
 		}
 	}
-	c.Engine.Compute, c.Engine.Storage, c.Engine.Network = "vsphere", "vsphere", "vsphere"
+	c.Roles.Compute, c.Roles.Storage, c.Roles.Network = "vsphere", "vsphere", "vsphere"
 	c.Engine.CPUs, c.Engine.MemoryMB, c.Engine.Max = 1, s.ContainerMemoryMB, s.MaxContainers
-	c.Engine.PluginDir = "/etc/vic/plugins.d"
+	c.Plugins.Dir = "/etc/vic/plugins.d"
 	return encode(c)
 }
 
