@@ -1,0 +1,230 @@
+// Package people is who the hub has seen and what they are: users and groups by the word of the auth plugins, the groups
+// that a user is in, and the roles that they were given in projects and everywhere.
+//
+// Plugins say who somebody is; roles are the hub's alone. A role is given to the ID of a user or group, also to one who
+// has not been seen yet. What a user may do is asked at every request, from the rows of that moment.
+package people
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/store"
+	"github.com/openvic/vic/sdk/auth"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// everywhere is the project number of roles that hold in the whole hub. Projects' numbers begin at 1.
+const everywhere = 0
+
+// Schema is the tables. The row of guard is what two changes of the last cloud administrators wait for.
+func Schema() store.Schema {
+	return store.Schema{Name: "people", Steps: []string{`
+CREATE TABLE principal (
+	num @id,
+	id @ascii NOT NULL UNIQUE,
+	is_group BOOLEAN NOT NULL,
+	name TEXT NOT NULL,
+	full_name TEXT NOT NULL,
+	email TEXT NOT NULL,
+	disabled BOOLEAN NOT NULL,
+	source @ascii NOT NULL,
+	checked BIGINT NOT NULL,
+	expires BIGINT NOT NULL,
+	session @bytes NOT NULL
+);
+CREATE TABLE principal_group (
+	member @ascii NOT NULL,
+	principal_group @ascii NOT NULL,
+	PRIMARY KEY (member, principal_group)
+) @clustered;
+CREATE TABLE role_grant (
+	id @id,
+	project BIGINT NOT NULL,
+	principal @ascii NOT NULL,
+	is_group BOOLEAN NOT NULL,
+	role BIGINT NOT NULL,
+	made BIGINT NOT NULL,
+	UNIQUE (project, principal)
+);
+CREATE INDEX role_grant_principal ON role_grant (principal, project);
+CREATE TABLE people_guard (id BIGINT PRIMARY KEY);
+INSERT INTO people_guard (id) VALUES (1)`}}
+}
+
+// People keeps them. It may be used by several goroutines.
+type People struct {
+	db  *store.Store
+	now func() time.Time
+}
+
+// New makes a People over a store that was opened with Schema. now nil means time.Now.
+func New(db *store.Store, now func() time.Time) *People {
+	if now == nil {
+		now = time.Now
+	}
+	return &People{db: db, now: now}
+}
+
+// Person is a user or group as they were last seen.
+type Person struct {
+	// Number is the row's, which Harbor's API shows as user_id; 0 for who has not been seen.
+	Number int64
+	auth.Principal
+	// Source is the auth plugin that knows them.
+	Source string
+	// Checked is when the plugin last spoke for them.
+	Checked time.Time
+	// Expires is when the plugin's word ends; zero: the hub decides.
+	Expires time.Time
+	// Session is what the plugin wants back at the next check, sealed by the caller.
+	Session []byte
+}
+
+const personColumns = `num, id, is_group, name, full_name, email, disabled, source, checked, expires, session`
+
+type scanner interface{ Scan(dest ...any) error }
+
+func scanPerson(row scanner) (Person, error) {
+	var p Person
+	var group bool
+	var checked, expires int64
+	err := row.Scan(&p.Number, &p.ID, &group, &p.Name, &p.FullName, &p.Email, &p.Disabled, &p.Source, &checked, &expires, &p.Session)
+	p.Kind, p.Checked = kindOf(group), time.Unix(checked, 0)
+	if expires != 0 {
+		p.Expires = time.Unix(expires, 0)
+	}
+	return p, err
+}
+
+func kindOf(group bool) auth.Kind {
+	if group {
+		return auth.Group
+	}
+	return auth.User
+}
+
+// Seen keeps what a plugin says of a user who signed in or was checked: the principal, all their groups, and the sealed
+// session. It returns the person with their number.
+func (p *People) Seen(ctx context.Context, source string, id auth.Identity, sealed []byte) (Person, error) {
+	if sealed == nil {
+		sealed = []byte{}
+	}
+	var out Person
+	err := p.db.Tx(ctx, func(tx *store.Tx) error {
+		if err := p.put(tx, source, id.Principal); err != nil {
+			return err
+		}
+		expires := int64(0)
+		if !id.Expires.IsZero() {
+			expires = id.Expires.Unix()
+		}
+		_, err := tx.Exec(`UPDATE principal SET checked = $1, expires = $2, session = $3 WHERE id = $4`, p.now().Unix(), expires, sealed, id.Principal.ID)
+		if err != nil {
+			return err
+		}
+		if err := setGroups(tx, id.Principal.ID, id.Groups); err != nil {
+			return err
+		}
+		out, err = scanPerson(tx.Row(`SELECT `+personColumns+` FROM principal WHERE id = $1`, id.Principal.ID))
+		return err
+	})
+	return out, err
+}
+
+func (p *People) put(tx *store.Tx, source string, x auth.Principal) error {
+	_, err := tx.Exec(`INSERT INTO principal (id, is_group, name, full_name, email, disabled, source, checked, expires, session)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8)
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, full_name = excluded.full_name, email = excluded.email, disabled = excluded.disabled, source = excluded.source`,
+		x.ID, x.Kind == auth.Group, x.Name, x.FullName, x.Email, x.Disabled, source, []byte{})
+	return err
+}
+
+func setGroups(tx *store.Tx, member string, groups []string) error {
+	if _, err := tx.Exec(`DELETE FROM principal_group WHERE member = $1`, member); err != nil {
+		return err
+	}
+	for _, g := range groups {
+		if _, err := tx.Exec(`INSERT INTO principal_group (member, principal_group) VALUES ($1, $2)`, member, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Found keeps what a plugin says of principals that a search found, so that their names can be shown later.
+func (p *People) Found(ctx context.Context, source string, all []auth.Principal) error {
+	return p.db.Tx(ctx, func(tx *store.Tx) error {
+		for _, x := range all {
+			if err := p.put(tx, source, x); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Gone forgets what a user was: the plugin says that they may not come in any more. Their roles stay, for the day that
+// they come back, and give nothing until then.
+func (p *People) Gone(ctx context.Context, id string) error {
+	return p.db.Tx(ctx, func(tx *store.Tx) error {
+		if _, err := tx.Exec(`DELETE FROM principal_group WHERE member = $1`, id); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`UPDATE principal SET disabled = TRUE, session = $1 WHERE id = $2`, []byte{}, id)
+		return err
+	})
+}
+
+// Get returns a person by ID; errdef.ErrNotFound.
+func (p *People) Get(ctx context.Context, id string) (Person, error) {
+	return p.one(ctx, id, `SELECT `+personColumns+` FROM principal WHERE id = $1`, id)
+}
+
+// ByNumber returns a person by number; errdef.ErrNotFound.
+func (p *People) ByNumber(ctx context.Context, n int64) (Person, error) {
+	return p.one(ctx, fmt.Sprint(n), `SELECT `+personColumns+` FROM principal WHERE num = $1`, n)
+}
+
+// ByName returns the user whom people write so, whatever the case; errdef.ErrNotFound.
+func (p *People) ByName(ctx context.Context, name string) (Person, error) {
+	return p.one(ctx, name, `SELECT `+personColumns+` FROM principal WHERE lower(name) = lower($1) AND is_group = FALSE ORDER BY num LIMIT 1`, name)
+}
+
+func (p *People) one(ctx context.Context, what, query string, args ...any) (Person, error) {
+	x, err := scanPerson(p.db.QueryRow(ctx, query, args...))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Person{}, fmt.Errorf("%q has not been seen here: %w", what, errdef.ErrNotFound)
+	}
+	return x, err
+}
+
+// Users returns a page of the users that have been seen, by number, after one.
+func (p *People) Users(ctx context.Context, after int64, limit int) (list []Person, more bool, err error) {
+	return store.List(ctx, p.db, limit, func(r *sql.Rows) (Person, error) { return scanPerson(r) },
+		`SELECT `+personColumns+` FROM principal WHERE num > $1 AND is_group = FALSE ORDER BY num LIMIT $2`, after)
+}
+
+// Role is what a user is in a project: the highest role that they, or a group of theirs, were given there or everywhere.
+// Who is disabled, or has never been seen, is nothing. project 0 asks for roles that hold everywhere alone.
+func (p *People) Role(ctx context.Context, user string, project int64) (role.Role, error) {
+	return p.highest(ctx, `AND g.project IN (0, $2)`, user, project)
+}
+
+// Highest is the highest role that a user has anywhere.
+func (p *People) Highest(ctx context.Context, user string) (role.Role, error) {
+	return p.highest(ctx, ``, user)
+}
+
+func (p *People) highest(ctx context.Context, where string, user string, args ...any) (role.Role, error) {
+	var r int64
+	err := p.db.QueryRow(ctx, `SELECT COALESCE(MAX(g.role), 0) FROM role_grant g
+		WHERE EXISTS (SELECT 1 FROM principal p WHERE p.id = $1 AND p.disabled = FALSE)
+		AND g.principal IN (SELECT $1 UNION ALL SELECT principal_group FROM principal_group WHERE member = $1) `+where,
+		append([]any{user}, args...)...).Scan(&r)
+	return role.Role(r), err
+}
