@@ -146,7 +146,7 @@ func (s *sqlite) run(ctx context.Context, b *batch, f func(*Tx) error) (err erro
 			q = "ROLLBACK TO one; RELEASE one"
 		}
 		if _, e := s.conn.ExecContext(ctx, q); e != nil {
-			b.broken = e
+			b.broken = errors.Join(err, e)
 		}
 	}()
 	err = f(&Tx{ctx: ctx, run: s.write, d: sqliteDialect, broken: &b.broken})

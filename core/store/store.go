@@ -153,11 +153,34 @@ func (t *Tx) QueryRow(_ context.Context, query string, args ...any) *sql.Row {
 	return t.run.QueryRowContext(t.ctx, query, args...)
 }
 
+// Row is one row that a transaction reads, or writes and reads (RETURNING).
+type Row struct {
+	row *sql.Row
+	t   *Tx
+}
+
+// Scan reads the columns; sql.ErrNoRows if there is no row.
+func (r *Row) Scan(dest ...any) error {
+	if err := *r.t.broken; err != nil {
+		return err
+	}
+	err := r.row.Scan(dest...)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) && !isConstraint(err) {
+		*r.t.broken = err
+	}
+	return err
+}
+
 // Row reads one row, also of what this transaction wrote.
-func (t *Tx) Row(query string, args ...any) *sql.Row { return t.QueryRow(t.ctx, query, args...) }
+func (t *Tx) Row(query string, args ...any) *Row {
+	if *t.broken != nil {
+		return &Row{t: t}
+	}
+	return &Row{row: t.QueryRow(t.ctx, query, args...), t: t}
+}
 
 // Lock is Row for a plain SELECT whose rows nobody else may change before this transaction ends.
-func (t *Tx) Lock(query string, args ...any) *sql.Row { return t.Row(query+t.d.lock, args...) }
+func (t *Tx) Lock(query string, args ...any) *Row { return t.Row(query+t.d.lock, args...) }
 
 // statements keeps prepared statements by their text. SQLite would else parse each anew.
 type statements struct {

@@ -1,0 +1,134 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"syscall"
+
+	"github.com/distribution/distribution/v3"
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
+
+	"github.com/openvic/vic/core/store"
+)
+
+// Error is an error as clients of registries know it: a code, with its status, a message and a detail.
+type Error = errcode.Error
+
+// Codes that distribution does not have. They are the words of Harbor, whose clients know them.
+var (
+	codePrecondition = errcode.Register("vic", errcode.ErrorDescriptor{Value: "PRECONDITION",
+		Message: "precondition failed", HTTPStatusCode: http.StatusPreconditionFailed})
+	codePolicy = errcode.Register("vic", errcode.ErrorDescriptor{Value: "PROJECTPOLICYVIOLATION",
+		Message: "the project's policy does not allow it", HTTPStatusCode: http.StatusPreconditionFailed})
+	codeStorage = errcode.Register("vic", errcode.ErrorDescriptor{Value: "INSUFFICIENT_STORAGE",
+		Message: "the registry has no room left", HTTPStatusCode: http.StatusInsufficientStorage})
+	codeTooLarge = errcode.Register("vic", errcode.ErrorDescriptor{Value: "REQUEST_ENTITY_TOO_LARGE",
+		Message: "too large", HTTPStatusCode: http.StatusRequestEntityTooLarge})
+)
+
+// Violation is what a Policy returns for a manifest that must not be pulled: status 412.
+func Violation(message string) error { return codePolicy.WithMessage(message) }
+
+// answer makes an error that a client may see of any error. What the client cannot act on is kept for the log.
+func answer(err error) error {
+	var several errcode.Errors
+	var one errcode.Error
+	var code errcode.ErrorCode
+	switch {
+	case errors.As(err, &several):
+		return several
+	case errors.As(err, &one):
+		return one
+	case errors.As(err, &code):
+		return code
+	case isFull(err):
+		return codeStorage.WithMessage("the registry's storage is full; nothing was lost: try again when the administrator has made room")
+	case store.IsUnavailable(err):
+		return errcode.ErrorCodeUnavailable.WithMessage("the registry's database does not answer; try again later")
+	case errors.Is(err, distribution.ErrBlobUploadUnknown):
+		return errcode.ErrorCodeBlobUploadUnknown
+	case errors.Is(err, distribution.ErrBlobUnknown):
+		return errcode.ErrorCodeBlobUnknown
+	case errors.As(err, &distribution.ErrBlobInvalidDigest{}):
+		return errcode.ErrorCodeDigestInvalid.WithDetail(err.Error())
+	case errors.Is(err, distribution.ErrBlobDigestUnsupported):
+		return errcode.ErrorCodeDigestInvalid.WithDetail("the registry knows sha256, sha384 and sha512")
+	}
+	return errcode.ErrorCodeUnknown.WithMessage("the registry failed; its log says why")
+}
+
+// isFull says whether a disk or the database has no room left.
+func isFull(err error) bool {
+	var d storagedriver.Error // does not unwrap
+	if errors.As(err, &d) && d.Detail != nil && isFull(d.Detail) {
+		return true
+	}
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || store.IsFull(err)
+}
+
+// status is what an error of answer is sent with.
+func status(err error) int {
+	var several errcode.Errors
+	if errors.As(err, &several) && len(several) > 0 {
+		err = several[0]
+	}
+	var coder errcode.ErrorCoder
+	if errors.As(err, &coder) {
+		return coder.ErrorCode().Descriptor().HTTPStatusCode
+	}
+	return http.StatusInternalServerError
+}
+
+// fail answers a request with an error and logs what is the registry's fault.
+func (g *Registry) fail(w http.ResponseWriter, r *http.Request, err error) {
+	out := answer(err)
+	if code := status(out); code >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+		g.log.LogAttrs(r.Context(), slog.LevelError, "registry request failed", slog.String("method", r.Method),
+			slog.String("path", r.URL.Path), slog.Int("status", code), slog.Any("err", err))
+	}
+	h := w.Header()
+	h.Del("ETag")
+	h.Del("Content-Length")
+	_ = errcode.ServeJSON(w, out)
+}
+
+// guard lets distribution's handlers answer, but for failures: they know only "unknown error" with the text of ours.
+type guard struct {
+	http.ResponseWriter
+	g        *Registry
+	r        *http.Request
+	q        *request
+	replaced bool
+	begun    bool
+}
+
+func (x *guard) WriteHeader(code int) {
+	if x.begun || x.replaced {
+		return
+	}
+	if code < http.StatusInternalServerError {
+		x.begun = true
+		x.ResponseWriter.WriteHeader(code)
+		return
+	}
+	x.replaced = true
+	err := x.q.failure
+	if err == nil {
+		err = errors.New("distribution's handler failed")
+	}
+	x.g.fail(x.ResponseWriter, x.r, err)
+}
+
+func (x *guard) Write(p []byte) (int, error) {
+	if x.replaced {
+		return len(p), nil
+	}
+	x.begun = true
+	return x.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (x *guard) Unwrap() http.ResponseWriter { return x.ResponseWriter }

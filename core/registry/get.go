@@ -1,0 +1,122 @@
+package registry
+
+import (
+	"database/sql"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/openvic/vic/core/store"
+)
+
+// serveManifest answers for one manifest or tag.
+func (g *Registry) serveManifest(w http.ResponseWriter, r *http.Request, q *request) error {
+	d, tag, err := reading(q.ref)
+	if err != nil {
+		return err
+	}
+	switch r.Method {
+	case http.MethodPut:
+		return g.putManifest(w, r, q, d, tag)
+	case http.MethodDelete:
+		return g.deleteManifest(w, r, q, d, tag)
+	}
+	return g.getManifest(w, r, q, d, tag)
+}
+
+// reading tells a digest from a tag.
+func reading(ref string) (digest.Digest, string, error) {
+	if strings.Contains(ref, ":") {
+		d, err := digest.Parse(ref)
+		if err != nil {
+			return "", "", errcode.ErrorCodeDigestInvalid.WithDetail(ref)
+		}
+		return d, "", nil
+	}
+	if !tagPattern.MatchString(ref) {
+		return "", "", errcode.ErrorCodeTagInvalid.WithMessage("a tag has 1 to 128 letters, digits, underscores, dots and hyphens, and begins with none of the last two")
+	}
+	return "", ref, nil
+}
+
+const artifactColumns = `m.digest, m.media_type, m.artifact_type, m.subject, m.size, m.total`
+
+// scanArtifact scans artifactColumns, and more behind them.
+func scanArtifact(scan func(...any) error, repo string, more ...any) (Artifact, error) {
+	a := Artifact{Project: projectOf(repo), Repository: repo}
+	var subject sql.NullString
+	err := scan(append([]any{&a.Digest, &a.MediaType, &a.ArtifactType, &subject, &a.Size, &a.Total}, more...)...)
+	a.Subject = digest.Digest(subject.String)
+	return a, err
+}
+
+func (g *Registry) getManifest(w http.ResponseWriter, r *http.Request, q *request, d digest.Digest, tag string) error {
+	var row *sql.Row
+	if tag != "" {
+		row = g.store.QueryRow(r.Context(), `SELECT `+artifactColumns+`, b.payload FROM repo r JOIN tag t ON t.repo_id = r.id JOIN manifest m ON m.id = t.manifest_id
+			JOIN manifest_payload b ON b.manifest_id = m.id WHERE r.name = $1 AND t.name = $2`, q.name, tag)
+	} else {
+		row = g.store.QueryRow(r.Context(), `SELECT `+artifactColumns+`, b.payload FROM repo r JOIN manifest m ON m.repo_id = r.id
+			JOIN manifest_payload b ON b.manifest_id = m.id WHERE r.name = $1 AND m.digest = $2`, q.name, d.String())
+	}
+	var payload []byte
+	a, err := scanArtifact(row.Scan, q.name, &payload)
+	if errors.Is(err, sql.ErrNoRows) {
+		return g.unknownManifest(r, q)
+	}
+	if err != nil {
+		return err
+	}
+	if err := g.policy.MayPull(r.Context(), q.caller, a, tag); err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("ETag", `"`+a.Digest.String()+`"`)
+	h.Set("Docker-Content-Digest", a.Digest.String())
+	h.Set("Content-Type", a.MediaType)
+	if d != "" {
+		h.Set("Cache-Control", "max-age=31536000, immutable")
+	}
+	if m := strings.Trim(r.Header.Get("If-None-Match"), `"`); m == a.Digest.String() {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h.Set("Content-Length", strconv.Itoa(len(payload)))
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(payload)
+		g.watch.Happened(r.Context(), g.event(q, EventPull, a, tag))
+	}
+	return nil
+}
+
+// unknownManifest tells a repository that is not there from a manifest that is not.
+func (g *Registry) unknownManifest(r *http.Request, q *request) error {
+	var one int
+	err := g.store.QueryRow(r.Context(), `SELECT 1 FROM repo WHERE name = $1`, q.name).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return unknownName(q.name)
+	}
+	if err != nil {
+		return err
+	}
+	return errcode.ErrorCodeManifestUnknown.WithDetail(q.ref)
+}
+
+func (g *Registry) event(q *request, kind EventKind, a Artifact, tags ...string) Event {
+	e := Event{Kind: kind, Time: g.o.Now(), Caller: q.caller.Name(), Address: address(q.r), Agent: q.r.UserAgent(), Artifact: a}
+	for _, t := range tags {
+		if t != "" {
+			e.Tags = append(e.Tags, t)
+		}
+	}
+	return e
+}
+
+// changing tells the observer of a change within its transaction.
+func (g *Registry) changing(tx *store.Tx, e Event) (Event, error) {
+	return e, g.watch.Changing(tx, e)
+}

@@ -1,0 +1,137 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/openvic/vic/core/store"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// projectPattern is Harbor's rule for names, which is a path component of a repository's name.
+var projectPattern = regexp.MustCompile(`^[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
+
+// maxProjectName is the most characters of a project's name.
+const maxProjectName = 63
+
+// Project is what repositories belong to: the first part of their names.
+type Project struct {
+	ID        int64
+	Name      string
+	Public    bool
+	Quota     int64 // bytes; below 0: no bound
+	Used      int64 // bytes of its blobs, each once, and of its manifests
+	RepoQuota int64 // repositories; below 0: no bound
+	Repos     int64
+	Created   time.Time
+}
+
+const projectColumns = `id, name, public, quota, used, repo_quota, repos, created`
+
+func scanProject(scan func(...any) error) (p Project, err error) {
+	var created int64
+	err = scan(&p.ID, &p.Name, &p.Public, &p.Quota, &p.Used, &p.RepoQuota, &p.Repos, &created)
+	p.Created = time.UnixMilli(created)
+	return p, err
+}
+
+// CreateProject makes a project of p's name, publicity and quotas, within a transaction of the caller's: what else
+// belongs to a project comes with it. errdef.ErrInvalid for a name that cannot be, errdef.ErrExists for one that is.
+func (g *Registry) CreateProject(tx *store.Tx, p Project) (Project, error) {
+	if len(p.Name) > maxProjectName || !projectPattern.MatchString(p.Name) {
+		return p, fmt.Errorf("project %q: a name has 1 to %d lower-case letters and digits, with single dots, hyphens or underscores between them: %w",
+			p.Name, maxProjectName, errdef.ErrInvalid)
+	}
+	row := tx.Row(`INSERT INTO project (name, public, quota, repo_quota, created) VALUES ($1, $2, $3, $4, $5) RETURNING `+projectColumns,
+		p.Name, p.Public, max(p.Quota, -1), max(p.RepoQuota, -1), g.now())
+	made, err := scanProject(row.Scan)
+	if store.IsTaken(err) {
+		return p, fmt.Errorf("project %q: %w", p.Name, errdef.ErrExists)
+	}
+	return made, err
+}
+
+// FindProject finds a project by its name; errdef.ErrNotFound.
+func (g *Registry) FindProject(ctx context.Context, q store.Querier, name string) (Project, error) {
+	p, err := scanProject(q.QueryRow(ctx, `SELECT `+projectColumns+` FROM project WHERE name = $1`, name).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, fmt.Errorf("project %q: %w", name, errdef.ErrNotFound)
+	}
+	return p, err
+}
+
+// ListProjects lists projects by name, those after the name last, limit at most.
+func (g *Registry) ListProjects(ctx context.Context, last string, limit int) ([]Project, bool, error) {
+	return store.List(ctx, g.store, limit, func(r *sql.Rows) (Project, error) { return scanProject(r.Scan) },
+		`SELECT `+projectColumns+` FROM project WHERE name > $1 ORDER BY name LIMIT $2`, last)
+}
+
+// UpdateProject sets a project's publicity and quotas; errdef.ErrNotFound. A quota below what is used takes nothing
+// away, but lets nothing in.
+func (g *Registry) UpdateProject(tx *store.Tx, p Project) error {
+	n, err := tx.Exec(`UPDATE project SET public = $1, quota = $2, repo_quota = $3 WHERE id = $4`, p.Public, max(p.Quota, -1), max(p.RepoQuota, -1), p.ID)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("project %q: %w", p.Name, errdef.ErrNotFound)
+	}
+	return err
+}
+
+// projectOf is the name of the project that a repository belongs to.
+func projectOf(repo string) string {
+	name, _, _ := strings.Cut(repo, "/")
+	return name
+}
+
+// place is where a transaction works: a repository and its project, whose row it has locked.
+type place struct{ project, repo int64 }
+
+// lockProject begins a transaction that changes what a project has.
+func lockProject(tx *store.Tx, repo string) (place, error) {
+	var p place
+	err := tx.Lock(`SELECT id FROM project WHERE name = $1`, projectOf(repo)).Scan(&p.project)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = codeNameUnknown.WithMessage(fmt.Sprintf("there is no project %q", projectOf(repo)))
+	}
+	return p, err
+}
+
+// lockRepo locks the project of a repository that must be there.
+func lockRepo(tx *store.Tx, name string) (place, error) {
+	p, err := lockProject(tx, name)
+	if err != nil {
+		return p, err
+	}
+	err = tx.Row(`SELECT id FROM repo WHERE name = $1`, name).Scan(&p.repo)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = unknownName(name)
+	}
+	return p, err
+}
+
+// ensureRepo locks the project of a repository and makes the repository if it is not there.
+func (g *Registry) ensureRepo(tx *store.Tx, name string) (place, error) {
+	p, err := lockProject(tx, name)
+	if err != nil {
+		return p, err
+	}
+	err = tx.Row(`SELECT id FROM repo WHERE name = $1`, name).Scan(&p.repo)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return p, err
+	}
+	n, err := tx.Exec(`UPDATE project SET repos = repos + 1 WHERE id = $1 AND (repo_quota < 0 OR repos + 1 <= repo_quota)`, p.project)
+	if err != nil {
+		return p, err
+	}
+	if n == 0 {
+		return p, codeDenied.WithMessage(fmt.Sprintf("project %s may have no more repositories: its quota is reached", projectOf(name)))
+	}
+	if err := tx.Row(`INSERT INTO repo (project_id, name, created, updated) VALUES ($1, $2, $3, $3) RETURNING id`, p.project, name, g.now()).Scan(&p.repo); err != nil {
+		return p, err
+	}
+	return p, g.review(tx, p, reviewRepo, "", "", g.after(g.o.Grace))
+}

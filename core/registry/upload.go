@@ -1,0 +1,393 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/distribution/distribution/v3"
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
+	"github.com/google/uuid"
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/openvic/vic/core/store"
+)
+
+const (
+	// root is the folder of our objects in the storage. A plain registry's may lie beside it.
+	root = "/vic-hub/objects/"
+	// bufferSize is what an upload holds in memory.
+	bufferSize = 256 << 10
+	// claimLife is how long a request that writes an upload keeps others away when its process dies. It renews the
+	// claim after a third of it.
+	claimLife = time.Minute
+)
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }}
+
+// busyUploads are the uploads that a request of this process writes at the moment. Two that wrote one object at once
+// could leave content in it that nobody has hashed.
+type busyUploads struct {
+	mu  sync.Mutex
+	ids map[string]struct{}
+}
+
+func (b *busyUploads) take(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.ids[id]; ok {
+		return false
+	}
+	if b.ids == nil {
+		b.ids = map[string]struct{}{}
+	}
+	b.ids[id] = struct{}{}
+	return true
+}
+
+func (b *busyUploads) give(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.ids, id)
+}
+
+// writer is one request's part of writing a blob.
+type writer struct {
+	g        *Registry
+	ctx      context.Context // of the request, without its cancellation: what came is kept
+	q        *request
+	id       string
+	location string
+	started  time.Time
+	quota    int64 // of the project; below 0: none
+
+	size    int64
+	saved   int64 // the size in the database
+	hash    hash.Hash
+	file    storagedriver.FileWriter // nil: not open
+	claimed bool
+	claim   string    // in the database; "": none
+	renew   time.Time // when to renew it
+	done    bool
+}
+
+var _ distribution.BlobWriter = (*writer)(nil)
+
+// newUpload begins an upload into the request's repository.
+func (g *Registry) newUpload(ctx context.Context, q *request) (*writer, error) {
+	id := uuid.NewString()
+	u := &writer{g: g, ctx: context.WithoutCancel(ctx), q: q, id: id, location: root + id[:2] + "/" + id, started: g.o.Now(), hash: sha256.New()}
+	err := g.store.Tx(ctx, func(tx *store.Tx) error {
+		var project int64
+		err := tx.Row(`SELECT id, quota FROM project WHERE name = $1`, projectOf(q.name)).Scan(&project, &u.quota)
+		if errors.Is(err, sql.ErrNoRows) {
+			return codeNameUnknown.WithMessage(fmt.Sprintf("there is no project %q", projectOf(q.name)))
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`INSERT INTO upload (id, project_id, repo, location, size, started, touched) VALUES ($1, $2, $3, $4, 0, $5, $5)`,
+			id, project, q.name, u.location, u.started.UnixMilli())
+		return err
+	})
+	return u, err
+}
+
+// findUpload finds one that has begun; distribution.ErrBlobUploadUnknown.
+func (g *Registry) findUpload(ctx context.Context, q *request, id string) (*writer, error) {
+	u := &writer{g: g, ctx: context.WithoutCancel(ctx), q: q, id: id, hash: sha256.New()}
+	var state []byte
+	var started int64
+	err := g.store.QueryRow(ctx, `SELECT u.location, u.size, u.hash, u.started, p.quota FROM upload u JOIN project p ON p.id = u.project_id WHERE u.id = $1 AND u.repo = $2`,
+		id, q.name).Scan(&u.location, &u.size, &state, &started, &u.quota)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, distribution.ErrBlobUploadUnknown
+	}
+	if err == nil && state != nil {
+		err = u.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(state)
+	}
+	u.saved, u.started = u.size, time.UnixMilli(started)
+	return u, err
+}
+
+func (u *writer) Size() int64          { return u.size }
+func (u *writer) ID() string           { return u.id }
+func (u *writer) StartedAt() time.Time { return u.started }
+
+// hold keeps other requests away from the upload until Close, Commit or Cancel.
+func (u *writer) hold() error {
+	if u.claimed {
+		return nil
+	}
+	taken := errcode.ErrorCodeRangeInvalid.WithMessage("another request is writing to this upload, or has gone on with it; ask for its status")
+	if !u.g.busy.take(u.id) {
+		return taken
+	}
+	err := u.take()
+	if errors.Is(err, sql.ErrNoRows) {
+		err = taken
+	}
+	if err != nil {
+		u.g.busy.give(u.id)
+		return err
+	}
+	u.claimed = true
+	return nil
+}
+
+// take makes sure that nothing has changed since the upload was found, sql.ErrNoRows, and where other processes share
+// the database takes it from them.
+func (u *writer) take() error {
+	if u.g.store.Kind() == "sqlite" {
+		var one int
+		return u.g.store.QueryRow(u.ctx, `SELECT 1 FROM upload WHERE id = $1 AND size = $2`, u.id, u.saved).Scan(&one)
+	}
+	claim := uuid.NewString()
+	err := u.g.store.Tx(u.ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`UPDATE upload SET claim = $1, claimed_until = $2 WHERE id = $3 AND size = $4 AND (claim = '' OR claimed_until < $5)`,
+			claim, u.g.after(claimLife), u.id, u.saved, u.g.now())
+		if err == nil && n == 0 {
+			err = sql.ErrNoRows
+		}
+		return err
+	})
+	u.claim, u.renew = claim, u.g.o.Now().Add(claimLife/3)
+	return err
+}
+
+// keep renews the claim of an upload that takes long.
+func (u *writer) keep() error {
+	if u.claim == "" || u.g.o.Now().Before(u.renew) {
+		return nil
+	}
+	u.renew = u.g.o.Now().Add(claimLife / 3)
+	return u.g.store.Tx(u.ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`UPDATE upload SET claimed_until = $1, touched = $2 WHERE id = $3 AND claim = $4`, u.g.after(claimLife), u.g.now(), u.id, u.claim)
+		if err == nil && n == 0 {
+			err = distribution.ErrBlobUploadUnknown
+		}
+		return err
+	})
+}
+
+func (u *writer) open() error {
+	if err := u.hold(); err != nil || u.file != nil {
+		return err
+	}
+	file, err := u.g.driver.Writer(u.ctx, u.location, u.size > 0)
+	if errors.As(err, &storagedriver.PathNotFoundError{}) || (err == nil && file.Size() != u.size) {
+		// The process died between writing the object and saying how much of it there is, or the storage lost it.
+		if err == nil {
+			_ = file.Close()
+		}
+		return errors.Join(distribution.ErrBlobUploadUnknown, u.abandon())
+	}
+	u.file = file
+	return err
+}
+
+// Write takes content. When the storage does not, the upload is over: what it took of the disk is given back.
+func (u *writer) Write(p []byte) (int, error) {
+	n, err := u.write(p)
+	if err != nil {
+		if u.file != nil {
+			err = errors.Join(err, u.Cancel(u.ctx))
+		}
+		_ = u.q.note(err)
+	}
+	return n, err
+}
+
+func (u *writer) write(p []byte) (int, error) {
+	if u.quota >= 0 && u.size+int64(len(p)) > u.quota {
+		return 0, codeDenied.WithMessage(fmt.Sprintf("the blob alone is larger than the project's quota of %d bytes", u.quota))
+	}
+	if err := u.open(); err != nil {
+		return 0, err
+	}
+	if err := u.keep(); err != nil {
+		return 0, err
+	}
+	n, err := u.file.Write(p)
+	u.hash.Write(p[:n])
+	u.size += int64(n)
+	return n, err
+}
+
+// ReadFrom takes content in pieces of the buffer's size, whatever the network gives at a time.
+func (u *writer) ReadFrom(r io.Reader) (int64, error) {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	var total int64
+	for {
+		n, err := io.ReadFull(r, *buf)
+		if n > 0 {
+			if _, werr := u.Write((*buf)[:n]); werr != nil {
+				return total, werr
+			}
+			total += int64(n)
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return total, nil
+		case err != nil:
+			return total, err
+		}
+	}
+}
+
+// Close keeps what came, so that a later request goes on from there.
+func (u *writer) Close() error {
+	if !u.claimed {
+		return nil
+	}
+	defer u.release()
+	if u.done {
+		return nil
+	}
+	if u.file != nil {
+		err := u.file.Close()
+		u.file = nil
+		if err != nil {
+			return errors.Join(u.q.note(err), u.abandon())
+		}
+	}
+	if u.size == u.saved && u.claim == "" {
+		return nil
+	}
+	state, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		return err
+	}
+	err = u.g.store.Tx(u.ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`UPDATE upload SET size = $1, hash = $2, touched = $3, claim = '' WHERE id = $4 AND claim = $5`, u.size, state, u.g.now(), u.id, u.claim)
+		if err == nil && n == 0 {
+			err = distribution.ErrBlobUploadUnknown
+		}
+		return err
+	})
+	u.saved = u.size
+	return u.q.note(err)
+}
+
+func (u *writer) release() {
+	u.claimed = false
+	u.g.busy.give(u.id)
+}
+
+// Commit checks the content and makes it a blob of the repository, in one transaction.
+func (u *writer) Commit(ctx context.Context, want v1.Descriptor) (v1.Descriptor, error) {
+	got, err := u.complete(want.Digest.Algorithm())
+	if err != nil {
+		return v1.Descriptor{}, u.q.note(err)
+	}
+	if got != want.Digest {
+		return v1.Descriptor{}, distribution.ErrBlobInvalidDigest{Digest: want.Digest, Reason: fmt.Errorf("content has %s", got)}
+	}
+	if err := u.g.store.Tx(ctx, func(tx *store.Tx) error { return u.publish(tx, got) }); err != nil {
+		return v1.Descriptor{}, u.q.note(err)
+	}
+	u.done = true
+	return v1.Descriptor{MediaType: octets, Digest: got, Size: u.size}, nil
+}
+
+// complete ends the object and tells its digest. Another algorithm than SHA-256 costs reading it once more.
+func (u *writer) complete(a digest.Algorithm) (digest.Digest, error) {
+	if !a.Available() {
+		return "", distribution.ErrBlobDigestUnsupported
+	}
+	if err := u.hold(); err != nil {
+		return "", err
+	}
+	if u.size == 0 {
+		return a.FromBytes(nil), nil
+	}
+	if err := u.open(); err != nil {
+		return "", err
+	}
+	err := u.file.Commit(u.ctx)
+	err = errors.Join(err, u.file.Close())
+	u.file = nil
+	if err != nil {
+		return "", err
+	}
+	if a == digest.SHA256 {
+		return digest.NewDigest(a, u.hash), nil
+	}
+	f, err := u.g.driver.Reader(u.ctx, u.location, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return a.FromReader(f)
+}
+
+// publish moves the object from upload to blob, or to the trash if the registry has the content already.
+func (u *writer) publish(tx *store.Tx, d digest.Digest) error {
+	p, err := u.g.ensureRepo(tx, u.q.name)
+	if err != nil {
+		return err
+	}
+	n, err := tx.Exec(`DELETE FROM upload WHERE id = $1 AND claim = $2`, u.id, u.claim)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return distribution.ErrBlobUploadUnknown
+	}
+	if n, err = tx.Exec(`INSERT INTO blob (digest, size, location) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, d.String(), u.size, u.location); err != nil {
+		return err
+	}
+	if n == 0 {
+		var size int64
+		err := tx.Lock(`SELECT size FROM blob WHERE digest = $1`, d.String()).Scan(&size)
+		if errors.Is(err, sql.ErrNoRows) {
+			return store.ErrRetry // it was there, and the collector took it in between
+		}
+		if err != nil {
+			return err
+		}
+		if err := trash(tx, u.location, u.size, u.g.now(), false); err != nil {
+			return err
+		}
+	}
+	return u.g.link(tx, p, d, u.size)
+}
+
+// Cancel gives the upload up.
+func (u *writer) Cancel(context.Context) error {
+	if u.done {
+		return u.Close()
+	}
+	if err := u.hold(); err != nil {
+		return u.q.note(err)
+	}
+	defer u.release()
+	if u.file != nil {
+		// Where the disk is full this makes the room that the database may need. It is in the trash all the same.
+		_ = u.file.Cancel(u.ctx)
+		u.file = nil
+	}
+	return u.q.note(u.abandon())
+}
+
+// abandon moves the object from upload to trash.
+func (u *writer) abandon() error {
+	u.done = true
+	return u.g.store.Tx(u.ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`DELETE FROM upload WHERE id = $1 AND claim = $2`, u.id, u.claim)
+		if err != nil || n == 0 {
+			return err
+		}
+		return trash(tx, u.location, u.size, u.g.now(), true)
+	})
+}
