@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -175,15 +176,17 @@ func TestAVMThatIsPoweredOnDuringAStart(t *testing.T) {
 // behind that is nothing but a name.
 func TestARemovalThatFailsForAVMThatIsNoMore(t *testing.T) {
 	w := newWorld(t)
-	c := w.create("c1", []string{"true"})
+	c, other := w.create("c1", []string{"true"}), w.create("c2", []string{"true"})
 	w.At("remove", func(context.Context) error {
 		w.Compute.Delete(c.ID)
+		w.Compute.SetAddresses(other.ID, netip.MustParseAddr("10.0.0.2"))
+		w.eventually("the news", func() bool { v, _ := w.Get("c2"); return len(v.Addresses) == 1 })
 		return errdef.ErrUnavailable
 	})
 	if err := w.Remove(ctx(t), "c1", engine.RemoveOptions{}); !errors.Is(err, errdef.ErrUnavailable) {
 		t.Errorf("remove: %v", err)
 	}
-	w.eventually("dropped", func() bool { return len(w.List()) == 0 })
+	w.eventually("dropped", func() bool { return len(w.List()) == 1 })
 	w.create("c1", []string{"true"})
 }
 
