@@ -45,7 +45,7 @@ func (b *volumes) List(ctx context.Context, f filters.Args) ([]*volume.Volume, [
 	if err != nil {
 		return nil, nil, err
 	}
-	all, err := b.engine.Volumes(ctx)
+	all, err := b.engine.Volumes.List(ctx)
 	if err != nil {
 		return nil, nil, wrap(err)
 	}
@@ -105,7 +105,7 @@ func volumeSource(d device.Disk) string {
 
 // Get is docker volume inspect.
 func (b *volumes) Get(ctx context.Context, name string, o ...opts.GetOption) (*volume.Volume, error) {
-	v, err := b.engine.Volume(ctx, name)
+	v, err := b.engine.Volumes.Get(ctx, name)
 	if err != nil {
 		return nil, wrap(err)
 	}
@@ -142,7 +142,7 @@ func (b *volumes) Create(ctx context.Context, name, driver string, o ...opts.Cre
 	if name == "" {
 		req.Labels = withLabel(req.Labels, anonymousLabel)
 	}
-	v, err := b.engine.CreateVolume(ctx, req)
+	v, err := b.engine.Volumes.Create(ctx, req)
 	if err != nil {
 		return nil, wrap(err)
 	}
@@ -163,7 +163,7 @@ func (b *volumes) Remove(ctx context.Context, name string, o ...opts.RemoveOptio
 	for _, f := range o {
 		f(&cfg)
 	}
-	return wrap(b.engine.RemoveVolume(ctx, name, cfg.PurgeOnError))
+	return wrap(b.engine.Volumes.Remove(ctx, name, cfg.PurgeOnError))
 }
 
 // Prune is docker volume prune: the anonymous volumes that no container has, or with the filter all
@@ -181,7 +181,7 @@ func (b *volumes) Prune(ctx context.Context, f filters.Args) (*volume.PruneRepor
 	if err != nil {
 		return nil, err
 	}
-	removed, err := b.engine.PruneVolumes(ctx, func(v engine.Volume) bool {
+	removed, err := b.engine.Volumes.Prune(ctx, func(v engine.Volume) bool {
 		_, anonymous := v.Labels[anonymousLabel]
 		return (all || anonymous) && want(v)
 	})
@@ -200,7 +200,7 @@ func (b *volumes) Prune(ctx context.Context, f filters.Args) (*volume.PruneRepor
 
 // volumeUsage is what docker system df shows of volumes.
 func volumeUsage(ctx context.Context, e *engine.Engine) ([]*volume.Volume, error) {
-	all, err := e.Volumes(ctx)
+	all, err := e.Volumes.List(ctx)
 	if err != nil {
 		return nil, wrap(err)
 	}

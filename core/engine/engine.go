@@ -81,7 +81,8 @@ type Engine struct {
 	ready  chan struct{}   // closed when the first list of VMs is in
 	room   *room
 
-	volumes volumes
+	// Volumes are a part of their own.
+	Volumes *Volumes
 
 	networks sync.Mutex // held while a network is made
 
@@ -107,7 +108,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	}
 	e := &Engine{opts: o, limits: o.Limits.atLeast(), dialer: link.NewDialer(o.Compute, o.Authority), log: o.Log, ctx: ctx, room: newRoom(o.Compute),
 		ready: make(chan struct{}), containers: map[string]*container{}, names: map[string]string{}, execs: map[string]*exec{}, removed: map[string]time.Time{}}
-	e.volumes.init()
+	e.Volumes = newVolumes(e)
 	return e, nil
 }
 

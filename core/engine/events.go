@@ -37,14 +37,6 @@ func (e *Engine) emitExit(c *container, exit guest.Exit) {
 	}
 }
 
-func (e *Engine) emitVolume(name, action string, attributes ...string) {
-	a := map[string]string{"driver": VolumeDriver}
-	for i := 0; i+1 < len(attributes); i += 2 {
-		a[attributes[i]] = attributes[i+1]
-	}
-	e.opts.Events.Publish(event.Event{Type: event.Volume, Action: action, ID: name, Attributes: a})
-}
-
 // emitMounts tells that a container's volumes are mounted or no longer so.
 func (e *Engine) emitMounts(c *container, action string) {
 	for _, m := range c.definition().Mounts {
@@ -52,7 +44,7 @@ func (e *Engine) emitMounts(c *container, action string) {
 		if action == "mount" {
 			a = append(a, "destination", m.Target, "read/write", strconv.FormatBool(!m.ReadOnly), "propagation", "")
 		}
-		e.emitVolume(m.Volume, action, a...)
+		e.Volumes.emit(m.Volume, action, a...)
 	}
 }
 

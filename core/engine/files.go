@@ -202,7 +202,7 @@ func (e *Engine) offlineMounts(c *container, wanted string) ([]storage.Mount, er
 	var all []storage.Mount
 	for _, p := range c.definition().Mounts {
 		inside := wanted == p.Target || strings.HasPrefix(wanted, strings.TrimSuffix(p.Target, "/")+"/")
-		holder := e.volumes.claimed(p.Volume)
+		holder := e.Volumes.claims.holder(p.Volume)
 		switch {
 		case p.Shared() && inside:
 			return nil, fail(errdef.ErrUnsupported, "volume %q is a share, which only a running container reaches: start container %s first", p.Volume, c.id)

@@ -62,7 +62,7 @@ type mounting struct {
 func (e *Engine) mountVolumes(ctx context.Context, reqs []MountRequest) (mounting, error) {
 	m := mounting{release: func() {}}
 	reqs = slices.Clone(reqs)
-	fresh := make([]bool, len(reqs))
+	madeUp := make([]bool, len(reqs))
 	var names []string
 	for i := range reqs {
 		if reqs[i].Volume == "" {
@@ -70,13 +70,13 @@ func (e *Engine) mountVolumes(ctx context.Context, reqs []MountRequest) (mountin
 			if err != nil {
 				return m, err
 			}
-			reqs[i].Volume, reqs[i].Anonymous, fresh[i] = id, true, true
+			reqs[i].Volume, reqs[i].Anonymous, madeUp[i] = id, true, true
 		}
 		names = append(names, reqs[i].Volume)
 	}
-	m.release = e.volumes.hold(names)
+	m.release = e.Volumes.hold(names)
 	for i, r := range reqs {
-		v, made, err := e.ensureVolume(ctx, VolumeRequest{Name: r.Volume, Options: r.Options, Labels: r.Labels, fresh: fresh[i]})
+		v, made, err := e.Volumes.ensure(ctx, VolumeRequest{Name: r.Volume, Options: r.Options, Labels: r.Labels, madeUp: madeUp[i]})
 		if err != nil {
 			return m, notTheImage(fmt.Errorf("create %s: %w", r.Volume, err))
 		}
@@ -117,7 +117,7 @@ func (e *Engine) abandon(m mounting) {
 	ctx, cancel := e.background(undoTimeout)
 	defer cancel()
 	for _, name := range m.made {
-		if err := e.RemoveVolume(ctx, name, true); err != nil {
+		if err := e.Volumes.Remove(ctx, name, true); err != nil {
 			e.log.Warn("anonymous volume stays", "volume", name, "err", err)
 		}
 	}

@@ -32,7 +32,7 @@ func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error 
 		return err
 	}
 	if o.Volumes {
-		e.removeAnonymous(ctx, c.definition().Mounts)
+		e.Volumes.removeAnonymous(ctx, c.definition().Mounts)
 	}
 	return nil
 }

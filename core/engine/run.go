@@ -90,7 +90,7 @@ func (e *Engine) newRun(wanted context.Context, c *container, from origin) (*run
 	}
 	ctx, cancel := context.WithCancel(e.ctx)
 	r := &run{c: c, link: l, stdin: l.Stdin("", from == startedHere), ctx: ctx, cancel: cancel, origin: from}
-	r.released = func() { e.volumes.unclaim(c); e.emitMounts(c, "unmount") }
+	r.released = func() { e.Volumes.claims.release(c); e.emitMounts(c, "unmount") }
 	var refused error
 	c.update(func() {
 		switch {
@@ -124,7 +124,7 @@ func (e *Engine) newRun(wanted context.Context, c *container, from origin) (*run
 		return nil, refused
 	}
 	if from != startedHere {
-		e.volumes.tryClaim(c, c.exclusive())
+		e.Volumes.claims.try(c, c.exclusive())
 	}
 	return r, nil
 }

@@ -70,7 +70,7 @@ func (e *Engine) power(ctx context.Context, c *container) (*run, error) {
 	if err := e.checkNetworks(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := e.claim(ctx, c); err != nil {
+	if err := e.Volumes.claims.take(ctx, c, c.exclusive()); err != nil {
 		return nil, err
 	}
 	r, err := e.admit(ctx, c)
@@ -78,7 +78,7 @@ func (e *Engine) power(ctx context.Context, c *container) (*run, error) {
 		return nil, err // the volumes are that run's
 	}
 	if err != nil {
-		e.volumes.unclaim(c)
+		e.Volumes.claims.release(c)
 		return nil, err
 	}
 	ctx, cancel := e.detached(ctx)

@@ -78,7 +78,8 @@ func newBench(t *testing.T) *bench {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() { cancel(); synctest.Wait() })
 	platform, hub := compute.NewFake(), &event.Hub{}
-	d := Definition{ID: benchID, Name: "c1", Spec: Spec{Restart: guest.Restart{Policy: guest.PolicyAlways}}}
+	d := Definition{ID: benchID, Name: "c1"}
+	d.Restart.Policy = guest.PolicyAlways
 	metadata, err := json.Marshal(d)
 	if err != nil {
 		t.Fatal(err)

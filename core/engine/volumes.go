@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openvic/vic/core/event"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/storage"
 )
@@ -32,15 +34,35 @@ type VolumeRequest struct {
 	Options map[string]string
 	Labels  map[string]string
 
-	fresh bool // the name was made up, so that nobody has it
+	madeUp bool // the name, so that nobody has a volume of it
 }
 
-// volumes guards the volumes of an engine: who uses them stands in the containers' definitions.
-type volumes struct {
-	mu      sync.Mutex
-	busy    map[string]*turn      // one operation on a volume at a time
-	pending map[string]int        // volumes that containers in the making will use
-	claims  map[string]*container // volumes that running containers have for themselves
+// Volumes are the volumes of a VCH. The storage driver has them; who has one in a container stands in the
+// containers' definitions. This part keeps what is going on with them from what must not happen meanwhile:
+//
+//   - making, removing and growing one volume come one after the other, each with its turn;
+//   - a volume that a container in the making will use is held, and is not removed: the container is in no
+//     list yet;
+//   - claims say which running container has a volume for itself.
+//
+// A turn is taken first and held during calls to the driver; mu guards the maps, is held for moments only,
+// and no other lock is taken under it.
+type Volumes struct {
+	driver   storage.Volumes
+	events   *event.Hub
+	log      *slog.Logger
+	detached func(context.Context) (context.Context, context.CancelFunc) // Engine.detached
+	users    func() map[string][]string                                  // IDs of containers by the volumes that they have
+	claims   *volumeClaims
+
+	mu    sync.Mutex
+	turns map[string]*turn // of the volumes that are being worked on
+	holds map[string]int   // of containers in the making, by volume
+}
+
+func newVolumes(e *Engine) *Volumes {
+	return &Volumes{driver: e.opts.Storage, events: e.opts.Events, log: e.log, detached: e.detached, users: e.volumeUsers,
+		claims: newVolumeClaims(), turns: map[string]*turn{}, holds: map[string]int{}}
 }
 
 // turn is a volume's lock, and how many hold it or wait for it.
@@ -49,39 +71,35 @@ type turn struct {
 	users int
 }
 
-func (v *volumes) init() {
-	v.busy, v.pending, v.claims = map[string]*turn{}, map[string]int{}, map[string]*container{}
-}
-
 // lock takes the right to make or remove a volume.
-func (v *volumes) lock(name string) (unlock func()) {
-	v.mu.Lock()
-	m := v.busy[name]
+func (vs *Volumes) lock(name string) (unlock func()) {
+	vs.mu.Lock()
+	m := vs.turns[name]
 	if m == nil {
 		m = &turn{}
-		v.busy[name] = m
+		vs.turns[name] = m
 	}
 	m.users++
-	v.mu.Unlock()
+	vs.mu.Unlock()
 	m.Lock()
 	return func() {
 		m.Unlock()
-		v.mu.Lock()
-		defer v.mu.Unlock()
+		vs.mu.Lock()
+		defer vs.mu.Unlock()
 		if m.users--; m.users == 0 {
-			delete(v.busy, name)
+			delete(vs.turns, name)
 		}
 	}
 }
 
 // hold keeps volumes from being removed until the returned function is called.
-func (v *volumes) hold(names []string) (release func()) {
+func (vs *Volumes) hold(names []string) (release func()) {
 	add := func(n int) {
-		v.mu.Lock()
-		defer v.mu.Unlock()
+		vs.mu.Lock()
+		defer vs.mu.Unlock()
 		for _, name := range names {
-			if v.pending[name] += n; v.pending[name] == 0 {
-				delete(v.pending, name)
+			if vs.holds[name] += n; vs.holds[name] == 0 {
+				delete(vs.holds, name)
 			}
 		}
 	}
@@ -89,14 +107,14 @@ func (v *volumes) hold(names []string) (release func()) {
 	return sync.OnceFunc(func() { add(-1) })
 }
 
-func (v *volumes) held(name string) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.pending[name] > 0
+func (vs *Volumes) held(name string) bool {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	return vs.holds[name] > 0
 }
 
-// usersOf returns the IDs of containers by the volumes that they have.
-func (e *Engine) usersOf() map[string][]string {
+// volumeUsers returns the IDs of containers by the volumes that they have.
+func (e *Engine) volumeUsers() map[string][]string {
 	users := map[string][]string{}
 	for _, c := range e.List() {
 		for _, name := range volumeNames(c.Mounts) {
@@ -116,16 +134,16 @@ func volumeNames(mounts []MountPoint) []string {
 	return names
 }
 
-// Volumes lists all volumes, by name. A storage driver without volumes has none.
-func (e *Engine) Volumes(ctx context.Context) ([]Volume, error) {
-	all, err := e.opts.Storage.ListVolumes(ctx)
+// List returns all volumes, by name. A storage driver without volumes has none.
+func (vs *Volumes) List(ctx context.Context) ([]Volume, error) {
+	all, err := vs.driver.ListVolumes(ctx)
 	if errors.Is(err, errdef.ErrUnsupported) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("volumes: %w", err)
 	}
-	users := e.usersOf()
+	users := vs.users()
 	out := make([]Volume, 0, len(all))
 	for _, v := range all {
 		out = append(out, Volume{Volume: v, Containers: users[v.Name]})
@@ -133,13 +151,13 @@ func (e *Engine) Volumes(ctx context.Context) ([]Volume, error) {
 	return out, nil
 }
 
-// Volume returns one volume.
-func (e *Engine) Volume(ctx context.Context, name string) (Volume, error) {
-	v, err := e.opts.Storage.GetVolume(ctx, name)
+// Get returns one volume.
+func (vs *Volumes) Get(ctx context.Context, name string) (Volume, error) {
+	v, err := vs.driver.GetVolume(ctx, name)
 	if err != nil {
 		return Volume{}, noSuchVolume(name, err)
 	}
-	return Volume{Volume: v, Containers: e.usersOf()[name]}, nil
+	return Volume{Volume: v, Containers: vs.users()[name]}, nil
 }
 
 func noSuchVolume(name string, err error) error {
@@ -149,30 +167,30 @@ func noSuchVolume(name string, err error) error {
 	return fmt.Errorf("get %s: %w", name, err)
 }
 
-// CreateVolume makes a volume; one that is there is returned as it is.
-func (e *Engine) CreateVolume(ctx context.Context, req VolumeRequest) (Volume, error) {
+// Create makes a volume; one that is there is returned as it is.
+func (vs *Volumes) Create(ctx context.Context, req VolumeRequest) (Volume, error) {
 	if req.Name == "" {
 		id, err := newID()
 		if err != nil {
 			return Volume{}, err
 		}
-		req.Name, req.fresh = id, true
+		req.Name, req.madeUp = id, true
 	}
-	v, _, err := e.ensureVolume(ctx, req)
+	v, _, err := vs.ensure(ctx, req)
 	if err != nil {
 		return Volume{}, fmt.Errorf("create %s: %w", req.Name, err)
 	}
-	return Volume{Volume: v, Containers: e.usersOf()[v.Name]}, nil
+	return Volume{Volume: v, Containers: vs.users()[v.Name]}, nil
 }
 
-// ensureVolume returns a volume, made if it was not there.
-func (e *Engine) ensureVolume(ctx context.Context, req VolumeRequest) (v storage.Volume, made bool, err error) {
+// ensure returns a volume, made if it was not there.
+func (vs *Volumes) ensure(ctx context.Context, req VolumeRequest) (v storage.Volume, made bool, err error) {
 	if err := storage.CheckVolumeName(req.Name); err != nil {
 		return v, false, err
 	}
-	defer e.volumes.lock(req.Name)()
-	if !req.fresh {
-		if v, err = e.opts.Storage.GetVolume(ctx, req.Name); !isNotFound(err) {
+	defer vs.lock(req.Name)()
+	if !req.madeUp {
+		if v, err = vs.driver.GetVolume(ctx, req.Name); !isNotFound(err) {
 			return v, false, err
 		}
 	}
@@ -180,16 +198,16 @@ func (e *Engine) ensureVolume(ctx context.Context, req VolumeRequest) (v storage
 	if err != nil {
 		return v, false, err
 	}
-	if v, err = e.opts.Storage.CreateVolume(ctx, create); err != nil {
+	if v, err = vs.driver.CreateVolume(ctx, create); err != nil {
 		return v, false, err
 	}
-	e.emitVolume(v.Name, "create")
+	vs.emit(v.Name, "create")
 	return v, true, nil
 }
 
 // forDriver reads the options that are the host's own.
 func (r VolumeRequest) forDriver() (storage.CreateVolumeRequest, error) {
-	out := storage.CreateVolumeRequest{Name: r.Name, Labels: r.Labels, Options: r.Options, Fresh: r.fresh}
+	out := storage.CreateVolumeRequest{Name: r.Name, Labels: r.Labels, Options: r.Options, Fresh: r.madeUp}
 	for key, value := range r.Options {
 		switch {
 		case strings.EqualFold(key, storage.OptionVolumeStore):
@@ -226,46 +244,46 @@ func shortUnit(u string) string {
 	return u
 }
 
-// RemoveVolume destroys a volume that no container has. One that is not there is no error by force.
-func (e *Engine) RemoveVolume(ctx context.Context, name string, force bool) error {
-	ctx, cancel := e.detached(ctx)
+// Remove destroys a volume that no container has. One that is not there is no error by force.
+func (vs *Volumes) Remove(ctx context.Context, name string, force bool) error {
+	ctx, cancel := vs.detached(ctx)
 	defer cancel()
-	defer e.volumes.lock(name)()
-	if _, err := e.opts.Storage.GetVolume(ctx, name); err != nil {
+	defer vs.lock(name)()
+	if _, err := vs.driver.GetVolume(ctx, name); err != nil {
 		if err = noSuchVolume(name, err); force && isNotFound(err) {
 			return nil
 		}
 		return err
 	}
-	return e.removeVolume(ctx, name)
+	return vs.remove(ctx, name)
 }
 
-// removeVolume is RemoveVolume of one that is there; its lock is held.
-func (e *Engine) removeVolume(ctx context.Context, name string) error {
-	held := e.volumes.held(name) // before the list: a container is in it when it gives up its hold
-	if ids := e.usersOf()[name]; len(ids) > 0 {
+// remove is Remove of one that is there; its turn is held.
+func (vs *Volumes) remove(ctx context.Context, name string) error {
+	held := vs.held(name) // before the list: a container is in it when it gives up its hold
+	if ids := vs.users()[name]; len(ids) > 0 {
 		return fail(errdef.ErrConflict, "remove %s: volume is in use - [%s]", name, strings.Join(ids, ", "))
 	}
 	if held {
 		return fail(errdef.ErrConflict, "remove %s: volume is in use - [a container that is being created]", name)
 	}
-	if err := e.opts.Storage.RemoveVolume(ctx, name); err != nil {
+	if err := vs.driver.RemoveVolume(ctx, name); err != nil {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
-	e.emitVolume(name, "destroy")
+	vs.emit(name, "destroy")
 	return nil
 }
 
 // prunesAtOnce is how many volumes are destroyed at a time.
 const prunesAtOnce = 8
 
-// PruneVolumes destroys the volumes that no container has and that want picks.
-func (e *Engine) PruneVolumes(ctx context.Context, want func(Volume) bool) (removed []Volume, err error) {
-	all, err := e.Volumes(ctx)
+// Prune destroys the volumes that no container has and that want picks.
+func (vs *Volumes) Prune(ctx context.Context, want func(Volume) bool) (removed []Volume, err error) {
+	all, err := vs.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	gone := make([]bool, len(all))
+	destroyed := make([]bool, len(all))
 	var g errgroup.Group
 	g.SetLimit(prunesAtOnce)
 	for i, v := range all {
@@ -276,54 +294,62 @@ func (e *Engine) PruneVolumes(ctx context.Context, want func(Volume) bool) (remo
 			if ctx.Err() != nil {
 				return nil
 			}
-			if err := e.RemoveVolume(ctx, v.Name, true); err != nil {
-				e.log.Warn("volume is not pruned", "volume", v.Name, "err", err)
+			if err := vs.Remove(ctx, v.Name, true); err != nil {
+				vs.log.Warn("volume is not pruned", "volume", v.Name, "err", err)
 				return nil
 			}
-			gone[i] = true
+			destroyed[i] = true
 			return nil
 		})
 	}
 	_ = g.Wait()
 	for i, v := range all {
-		if gone[i] {
+		if destroyed[i] {
 			removed = append(removed, v)
 		}
 	}
 	return removed, ctx.Err()
 }
 
-// GrowVolume makes a volume larger: capacity in bytes. No running container may have it.
-func (e *Engine) GrowVolume(ctx context.Context, name string, capacity int64) (Volume, error) {
-	ctx, cancel := e.detached(ctx)
+// Grow makes a volume larger: capacity in bytes. No running container may have it.
+func (vs *Volumes) Grow(ctx context.Context, name string, capacity int64) (Volume, error) {
+	ctx, cancel := vs.detached(ctx)
 	defer cancel()
-	defer e.volumes.lock(name)()
+	defer vs.lock(name)()
 	patience, stop := context.WithTimeout(ctx, endPatience)
 	defer stop()
-	for c := e.volumes.claimed(name); c != nil; c = e.volumes.claimed(name) {
-		if !e.awaitUnclaim(patience, c) {
+	for c := vs.claims.holder(name); c != nil; c = vs.claims.holder(name) {
+		if !vs.claims.awaitRelease(patience, c, name) {
 			return Volume{}, fail(errdef.ErrConflict, "volume %q is in use by container %s; it grows when that is stopped", name, c.title())
 		}
 	}
-	v, err := e.opts.Storage.GrowVolume(ctx, storage.GrowVolumeRequest{Name: name, Capacity: capacity})
+	v, err := vs.driver.GrowVolume(ctx, storage.GrowVolumeRequest{Name: name, Capacity: capacity})
 	if err != nil {
 		if isNotFound(err) {
 			return Volume{}, noSuchVolume(name, err)
 		}
 		return Volume{}, fmt.Errorf("grow %s: %w", name, err)
 	}
-	return Volume{Volume: v, Containers: e.usersOf()[name]}, nil
+	return Volume{Volume: v, Containers: vs.users()[name]}, nil
 }
 
 // removeAnonymous destroys a removed container's anonymous volumes that no other container has.
-func (e *Engine) removeAnonymous(ctx context.Context, mounts []MountPoint) {
+func (vs *Volumes) removeAnonymous(ctx context.Context, mounts []MountPoint) {
 	anonymous := slices.DeleteFunc(slices.Clone(mounts), func(m MountPoint) bool { return !m.Anonymous })
 	for _, name := range volumeNames(anonymous) {
-		if len(e.usersOf()[name]) > 0 {
+		if len(vs.users()[name]) > 0 {
 			continue
 		}
-		if err := e.RemoveVolume(ctx, name, true); err != nil {
-			e.log.Warn("anonymous volume stays", "volume", name, "err", err)
+		if err := vs.Remove(ctx, name, true); err != nil {
+			vs.log.Warn("anonymous volume stays", "volume", name, "err", err)
 		}
 	}
+}
+
+func (vs *Volumes) emit(name, action string, attributes ...string) {
+	a := map[string]string{"driver": VolumeDriver}
+	for i := 0; i+1 < len(attributes); i += 2 {
+		a[attributes[i]] = attributes[i+1]
+	}
+	vs.events.Publish(event.Event{Type: event.Volume, Action: action, ID: name, Attributes: a})
 }

@@ -38,7 +38,7 @@ func (w *world) request(id string) (compute.CreateRequest, guest.Config) {
 
 func (w *world) volumeNames() []string {
 	w.t.Helper()
-	all, err := w.Volumes(ctx(w.t))
+	all, err := w.Volumes.List(ctx(w.t))
 	w.must(err)
 	var names []string
 	for _, v := range all {
@@ -83,20 +83,20 @@ func TestVolumesAreDisksOfTheVMAndMountsOfTheGuest(t *testing.T) {
 	if got := w.volumeNames(); !slices.Equal(got, []string{"conf", "db", "web"}) {
 		t.Errorf("volumes %v", got)
 	}
-	err := w.RemoveVolume(ctx(t), "db", true)
+	err := w.Volumes.Remove(ctx(t), "db", true)
 	if !errors.Is(err, errdef.ErrConflict) || err.Error() != "remove db: volume is in use - ["+c.ID+"]" {
 		t.Errorf("removal of a volume in use: %v", err)
 	}
 	w.restart()
-	if v, err := w.Volume(ctx(t), "db"); err != nil || !slices.Equal(v.Containers, []string{c.ID}) {
+	if v, err := w.Volumes.Get(ctx(t), "db"); err != nil || !slices.Equal(v.Containers, []string{c.ID}) {
 		t.Errorf("after a restart: %+v, %v", v, err)
 	}
 	w.must(w.Engine.Remove(ctx(t), "c1", engine.RemoveOptions{Volumes: true}))
-	w.must(w.RemoveVolume(ctx(t), "db", false))
-	if err := w.RemoveVolume(ctx(t), "db", false); !errors.Is(err, errdef.ErrNotFound) || err.Error() != "get db: no such volume" {
+	w.must(w.Volumes.Remove(ctx(t), "db", false))
+	if err := w.Volumes.Remove(ctx(t), "db", false); !errors.Is(err, errdef.ErrNotFound) || err.Error() != "get db: no such volume" {
 		t.Errorf("removal of none: %v", err)
 	}
-	w.must(w.RemoveVolume(ctx(t), "db", true))
+	w.must(w.Volumes.Remove(ctx(t), "db", true))
 	if got := w.volumeNames(); !slices.Equal(got, []string{"conf", "web"}) {
 		t.Errorf("named volumes stay: %v", got)
 	}
@@ -114,7 +114,7 @@ func TestAVolumeIsForOneRunningContainer(t *testing.T) {
 		if !errors.Is(err, errdef.ErrConflict) || !strings.Contains(err.Error(), `volume "db" is in use by container first (`+first.ID[:12]+")") {
 			t.Errorf("a second container started: %v", err)
 		}
-		if _, err := w.GrowVolume(ctx(t), "db", 4<<30); !errors.Is(err, errdef.ErrConflict) {
+		if _, err := w.Volumes.Grow(ctx(t), "db", 4<<30); !errors.Is(err, errdef.ErrConflict) {
 			t.Errorf("grew: %v", err)
 		}
 	}
@@ -124,7 +124,7 @@ func TestAVolumeIsForOneRunningContainer(t *testing.T) {
 	w.must(w.Kill(ctx(t), "first", 9))
 	w.must(w.Start(ctx(t), "second")) // at once: the VM of the first may still be going off
 	w.must(w.Engine.Remove(ctx(t), "second", engine.RemoveOptions{Force: true}))
-	if v, err := w.GrowVolume(ctx(t), "db", 4<<30); err != nil || v.Capacity != 4<<30 {
+	if v, err := w.Volumes.Grow(ctx(t), "db", 4<<30); err != nil || v.Capacity != 4<<30 {
 		t.Errorf("grow: %+v, %v", v, err)
 	}
 	w.must(w.Start(ctx(t), "first"))
@@ -186,7 +186,7 @@ func TestAnonymousVolumesGoWithTheirContainer(t *testing.T) {
 	})
 	w.create("left", []string{"sleep"}, mounts(anonymous))
 	w.must(w.Engine.Remove(ctx(t), "left", engine.RemoveOptions{}))
-	removed, err := w.PruneVolumes(ctx(t), func(v engine.Volume) bool { return v.Name != "named" })
+	removed, err := w.Volumes.Prune(ctx(t), func(v engine.Volume) bool { return v.Name != "named" })
 	if err != nil || len(removed) != 1 || !slices.Equal(w.volumeNames(), []string{"named"}) {
 		t.Errorf("pruned %+v, %v", removed, err)
 	}
@@ -203,7 +203,7 @@ func TestAFailedCreateGivesItsVolumesBack(t *testing.T) {
 	if got := w.volumeNames(); !slices.Equal(got, []string{"named"}) {
 		t.Errorf("volumes %v", got)
 	}
-	w.must(w.RemoveVolume(ctx(t), "named", false))
+	w.must(w.Volumes.Remove(ctx(t), "named", false))
 	req.Mounts = nil
 	for i := range guest.MaxDisks {
 		req.Mounts = append(req.Mounts, engine.MountRequest{Target: fmt.Sprint("/", i)})
@@ -215,8 +215,8 @@ func TestAFailedCreateGivesItsVolumesBack(t *testing.T) {
 		t.Errorf("volumes %v", got)
 	}
 	bad := engine.VolumeRequest{Name: "x", Options: map[string]string{"capacity": "much"}}
-	_, err := w.CreateVolume(ctx(t), bad)
-	if _, err2 := w.CreateVolume(ctx(t), bad); !errors.Is(err, errdef.ErrInvalid) || err2 == nil || len(w.volumeNames()) != 0 {
+	_, err := w.Volumes.Create(ctx(t), bad)
+	if _, err2 := w.Volumes.Create(ctx(t), bad); !errors.Is(err, errdef.ErrInvalid) || err2 == nil || len(w.volumeNames()) != 0 {
 		t.Errorf("nonsense: %v", err)
 	}
 }
@@ -229,7 +229,7 @@ func TestVolumeEventsAreDockers(t *testing.T) {
 	want := []string{"create db", "mount db", "unmount db"}
 	w.eventually("the VM is off", func() bool { return len(w.events.volumeActions()) == len(want) })
 	w.must(w.Engine.Remove(ctx(t), "c1", engine.RemoveOptions{}))
-	w.must(w.RemoveVolume(ctx(t), "db", false))
+	w.must(w.Volumes.Remove(ctx(t), "db", false))
 	if got := w.events.volumeActions(); !slices.Equal(got, append(want, "destroy db")) {
 		t.Errorf("events %v", got)
 	}
@@ -261,7 +261,7 @@ func TestPruneBesideCreatesTakesNoContainersVolume(t *testing.T) {
 				case <-done:
 					return
 				default:
-					_, _ = w.PruneVolumes(context.Background(), func(engine.Volume) bool { return true })
+					_, _ = w.Volumes.Prune(context.Background(), func(engine.Volume) bool { return true })
 				}
 			}
 		})
@@ -269,7 +269,7 @@ func TestPruneBesideCreatesTakesNoContainersVolume(t *testing.T) {
 	for i := range 100 {
 		name := "vol" + strconv.Itoa(i)
 		c := w.create("", []string{"true"}, mounts(engine.MountRequest{Volume: name, Target: "/v"}))
-		if _, err := w.Volume(ctx(t), name); err != nil {
+		if _, err := w.Volumes.Get(ctx(t), name); err != nil {
 			t.Errorf("volume of %s: %v", c.ID[:12], err)
 		}
 	}
@@ -282,10 +282,10 @@ func TestAnAnonymousVolumeIsNotLookedFor(t *testing.T) {
 	w := newWorld(t)
 	w.World.Storage.Fail("GetVolume", errdef.ErrUnavailable)
 	w.create("cc", []string{"sleep"}, mounts(engine.MountRequest{Target: "/data"}))
-	if _, err := w.CreateVolume(ctx(t), engine.VolumeRequest{}); err != nil {
+	if _, err := w.Volumes.Create(ctx(t), engine.VolumeRequest{}); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.CreateVolume(ctx(t), engine.VolumeRequest{Name: "db"}); !errors.Is(err, errdef.ErrUnavailable) {
+	if _, err := w.Volumes.Create(ctx(t), engine.VolumeRequest{Name: "db"}); !errors.Is(err, errdef.ErrUnavailable) {
 		t.Errorf("a volume that may be there: %v", err)
 	}
 }

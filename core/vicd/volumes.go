@@ -14,7 +14,7 @@ var _ admin.Volumes = volumes{}
 
 // List implements admin.Volumes.
 func (v volumes) List(ctx context.Context) ([]admin.Volume, error) {
-	all, err := v.engine.Volumes(ctx)
+	all, err := v.engine.Volumes.List(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (v volumes) Grow(ctx context.Context, name, capacity string) (admin.Volume,
 	if err != nil {
 		return admin.Volume{}, err
 	}
-	x, err := v.engine.GrowVolume(ctx, name, n)
+	x, err := v.engine.Volumes.Grow(ctx, name, n)
 	return adminVolume(x), err
 }
 
