@@ -58,8 +58,11 @@ func rules() []rule {
 		{folder: "core/config", denied: kindFolders("sdk/")},
 		{folder: "core/admin", denied: kindFolders("sdk/")},
 		// The installer of a driver set knows the driver's configuration, privileges and session; it runs
-		// where administrators sit and links no plugin.
-		{folder: "drivers/vsphere/machine", deepDenied: []string{goPlugin}},
+		// where administrators sit and links no plugin, nor the kinds that one serves.
+		{folder: "drivers/vsphere/machine", ours: []string{"sdk/guest", "sdk/errdef", "drivers/vsphere/config", "drivers/vsphere/privileges", "drivers/vsphere/session"},
+			deepDenied: append(kindFolders(module+"sdk/"), goPlugin, module+"sdk/serve")},
+		// The driver does not know who installs it.
+		{folder: "drivers/vsphere", except: []string{"drivers/vsphere/machine"}, denied: []string{"drivers/vsphere/machine"}},
 		// The appliance is built with what vicd says of the plugins in it.
 		{folder: "contrib", ours: []string{"sdk/guest", "core/config", "core/kinds"}},
 	}
@@ -133,6 +136,10 @@ func TestRulesRefuse(t *testing.T) {
 		{"sdk/compute", "github.com/urfave/cli/v2", false},
 		{"sdk/compute", "time", true},
 		{"drivers/vsphere/machine/vch", module + "core/config", false},
+		{"drivers/vsphere/machine/vch", module + "drivers/vsphere/session", true},
+		{"drivers/vsphere/machine/vch", module + "drivers/vsphere/storage", false},
+		{"drivers/vsphere/session", module + "drivers/vsphere/machine/advice", false},
+		{"drivers/vsphere", module + "drivers/vsphere/machine/vch", false},
 		{"contrib/lab/vsphere", module + "drivers/vsphere", false},
 		{"drivers/vsphere", module + "core/image", false},
 		{"core/plugin", module + "sdk/compute", false},

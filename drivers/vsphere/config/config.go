@@ -43,7 +43,7 @@ type VCH struct {
 	EndpointVM string `toml:"endpoint_vm"`
 }
 
-// The kinds of pool.
+// The kinds of pool that hold a VCH's VMs: vCenter has vApps, a single ESXi host has not.
 const (
 	PoolVApp         = "VirtualApp"
 	PoolResourcePool = "ResourcePool"

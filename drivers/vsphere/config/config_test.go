@@ -29,7 +29,7 @@ func TestExampleInReadmeLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := c.Network.Container[0].Ranges(); len(r) != 2 || r[0][1].String() != "10.5.0.99" || r[1][0].String() != "10.5.0.128" || r[1][1].String() != "10.5.0.255" {
+	if r := c.Network.Container[0].Ranges(); len(r) != 2 || r[0].String() != "10.5.0.10-10.5.0.99" || r[1].String() != "10.5.0.128-10.5.0.255" {
 		t.Errorf("ranges %v", r)
 	}
 	if c.VCH.PoolType != PoolVApp || c.Network.Bridge.Gateway.String() != "172.16.0.1" {

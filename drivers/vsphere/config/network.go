@@ -1,12 +1,10 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
-	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 )
 
@@ -81,41 +79,20 @@ func (c *ContainerNetwork) validateAddresses(bad func(string, string, ...any)) {
 		bad("network.container.gateway", "%s is not in %s", c.Gateway, c.Subnet)
 	}
 	for _, s := range c.IPRanges {
-		r, err := parseRange(s)
-		if err != nil || !c.Subnet.Contains(r[0]) || !c.Subnet.Contains(r[1]) {
+		r, err := ParseRange(s)
+		if err != nil || !c.Subnet.Contains(r.First) || !c.Subnet.Contains(r.Last) {
 			bad("network.container.ip_ranges", "%q is no range of addresses in %s", s, c.Subnet)
 		}
 	}
 }
 
-// Ranges are IPRanges as first and last addresses.
-func (c *ContainerNetwork) Ranges() [][2]netip.Addr {
-	var out [][2]netip.Addr
+// Ranges are IPRanges, parsed; what Validate refuses is left out.
+func (c *ContainerNetwork) Ranges() []Range {
+	var out []Range
 	for _, s := range c.IPRanges {
-		if r, err := parseRange(s); err == nil {
+		if r, err := ParseRange(s); err == nil {
 			out = append(out, r)
 		}
 	}
 	return out
-}
-
-func parseRange(s string) ([2]netip.Addr, error) {
-	if p, err := netip.ParsePrefix(s); err == nil {
-		last := p.Masked().Addr().AsSlice()
-		for bit := p.Bits(); bit < 8*len(last); bit++ {
-			last[bit/8] |= 1 << (7 - bit%8)
-		}
-		end, _ := netip.AddrFromSlice(last)
-		return [2]netip.Addr{p.Masked().Addr(), end}, nil
-	}
-	from, to, two := strings.Cut(s, "-")
-	first, err := netip.ParseAddr(strings.TrimSpace(from))
-	last := first
-	if err == nil && two {
-		last, err = netip.ParseAddr(strings.TrimSpace(to))
-	}
-	if err != nil || last.Less(first) || last.BitLen() != first.BitLen() {
-		return [2]netip.Addr{}, fmt.Errorf("range %q: %w", s, errdef.ErrInvalid)
-	}
-	return [2]netip.Addr{first, last}, nil
 }

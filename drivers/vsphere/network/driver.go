@@ -98,11 +98,7 @@ func (d *Driver) addGiven(vch string) {
 		n := network.Network{ID: networkID(vch, "container "+c.Name+"\x00"+c.Portgroup), Name: c.Name, Driver: network.DriverExternal, Subnet: c.Subnet.Masked(),
 			Gateway: c.Gateway, Given: true, Firewall: c.Firewall}
 		m := &member{Network: n, pool: newPool(n.Subnet, n.Gateway), external: c}
-		if len(c.Ranges()) > 0 {
-			var ranges []addrRange
-			for _, r := range c.Ranges() {
-				ranges = append(ranges, addrRange{r[0], r[1]})
-			}
+		if ranges := c.Ranges(); len(ranges) > 0 {
 			m.pool.limit(ranges...)
 			m.pool.fixed = true
 		}

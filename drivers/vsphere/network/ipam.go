@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/network"
 )
@@ -20,13 +21,6 @@ type lease struct {
 	given time.Time
 }
 
-// addrRange are the addresses from first to last.
-type addrRange struct{ first, last netip.Addr }
-
-func (r addrRange) contains(a netip.Addr) bool {
-	return a.BitLen() == r.first.BitLen() && !a.Less(r.first) && !r.last.Less(a)
-}
-
 // pool hands out the addresses of one subnet. An address that was given back rests as long as others
 // are free: the next one is the one after the last given.
 type pool struct {
@@ -34,8 +28,8 @@ type pool struct {
 	gateway  netip.Addr
 	subnet6  netip.Prefix
 	gateway6 netip.Addr
-	ranges   []addrRange // what is given without being asked for by address
-	fixed    bool        // nothing else is given
+	ranges   []config.Range // what is given without being asked for by address
+	fixed    bool           // nothing else is given
 	last     netip.Addr
 	leases   map[string]*lease     // by container
 	taken    map[netip.Addr]string // container by address
@@ -46,29 +40,19 @@ func newPool(subnet netip.Prefix, gateway netip.Addr) *pool {
 	subnet = subnet.Masked()
 	p := &pool{subnet: subnet, gateway: gateway, leases: map[string]*lease{}, taken: map[netip.Addr]string{}}
 	if subnet.IsValid() {
-		p.limit(addrRange{subnet.Addr(), lastOf(subnet)})
+		p.limit(config.RangeOf(subnet))
 	}
 	return p
 }
 
 // limit sets the ranges that addresses are given from.
-func (p *pool) limit(ranges ...addrRange) {
-	p.ranges, p.last = ranges, ranges[0].first.Prev()
-}
-
-// lastOf is a prefix's last address: the broadcast address of an IPv4 subnet.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Masked().Addr().AsSlice()
-	for bit := p.Bits(); bit < 8*len(b); bit++ {
-		b[bit/8] |= 1 << (7 - bit%8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
+func (p *pool) limit(ranges ...config.Range) {
+	p.ranges, p.last = ranges, ranges[0].First.Prev()
 }
 
 // usable says that containers may have an address.
 func (p *pool) usable(a netip.Addr) bool {
-	if !p.subnet.Contains(a) || a == p.subnet.Addr() || a == p.gateway || a == lastOf(p.subnet) {
+	if !p.subnet.Contains(a) || a == p.subnet.Addr() || a == p.gateway || a == config.LastAddress(p.subnet) {
 		return false
 	}
 	return !p.fixed || p.inRanges(a)
@@ -76,7 +60,7 @@ func (p *pool) usable(a netip.Addr) bool {
 
 func (p *pool) inRanges(a netip.Addr) bool {
 	for _, r := range p.ranges {
-		if r.contains(a) {
+		if r.Contains(a) {
 			return true
 		}
 	}
@@ -126,17 +110,17 @@ func (p *pool) choose(wanted netip.Addr) (netip.Addr, error) {
 func (p *pool) next() (netip.Addr, bool) {
 	begin := 0
 	for i, r := range p.ranges {
-		if r.contains(p.last) {
+		if r.Contains(p.last) {
 			begin = i
 		}
 	}
 	a := p.last.Next()
 	for i := range len(p.ranges) + 1 {
 		r := p.ranges[(begin+i)%len(p.ranges)]
-		if i > 0 || !r.contains(a) {
-			a = r.first
+		if i > 0 || !r.Contains(a) {
+			a = r.First
 		}
-		for ; r.contains(a); a = a.Next() {
+		for ; r.Contains(a); a = a.Next() {
 			if _, ok := p.taken[a]; !ok && p.usable(a) {
 				return a, true
 			}

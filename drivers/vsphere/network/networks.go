@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/network"
 )
@@ -96,7 +97,7 @@ func (d *Driver) add(n network.Network) {
 	m := &member{Network: n, pool: newPool(n.Subnet, n.Gateway)}
 	m.pool.subnet6, m.pool.gateway6 = n.Subnet6, n.Gateway6
 	if n.IPRange.IsValid() {
-		m.pool.limit(addrRange{n.IPRange.Masked().Addr(), lastOf(n.IPRange)})
+		m.pool.limit(config.RangeOf(n.IPRange))
 	}
 	d.nets[n.ID] = m
 }
@@ -164,7 +165,7 @@ func (d *Driver) chooseSubnet(wanted netip.Prefix, pools []netip.Prefix, bits in
 	}
 	for _, pool := range pools {
 		size := max(bits, pool.Bits())
-		for p := netip.PrefixFrom(pool.Masked().Addr(), size); pool.Contains(p.Addr()); p = netip.PrefixFrom(lastOf(p).Next(), size) {
+		for p := netip.PrefixFrom(pool.Masked().Addr(), size); pool.Contains(p.Addr()); p = netip.PrefixFrom(config.LastAddress(p).Next(), size) {
 			if !overlaps(p) {
 				return p, nil
 			}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/option"
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
 	"github.com/openvic/vic/sdk/guest"
@@ -57,7 +58,7 @@ func readStatic(c option.Values, role string) (vch.Static, error) {
 	if s.Address, err = netip.ParsePrefix(c.String(ip)); err != nil || s.Address.Addr() == s.Address.Masked().Addr() && s.Address.Bits() < 31 {
 		return s, wrongOption(ip, c.String(ip), "not an address with its prefix length", "give it as 10.0.0.2/24")
 	}
-	if s.Address.Addr() == lastOf(s.Address) && s.Address.Bits() < 31 {
+	if isBroadcast(s.Address) {
 		return s, wrongOption(ip, c.String(ip), "the broadcast address of "+s.Address.Masked().String(), "give another address")
 	}
 	if role == vch.RolePublic {
@@ -75,16 +76,9 @@ func readStatic(c option.Values, role string) (vch.Static, error) {
 	return s, err
 }
 
-// lastOf is the last address of an IPv4 network, its broadcast address; of an IPv6 network there is none.
-func lastOf(p netip.Prefix) netip.Addr {
-	if !p.Addr().Is4() {
-		return netip.Addr{}
-	}
-	a := p.Addr().As4()
-	for i := p.Bits(); i < 32; i++ {
-		a[i/8] |= 1 << (7 - i%8)
-	}
-	return netip.AddrFrom4(a)
+// isBroadcast says that an address with its prefix length is that of everybody in its network.
+func isBroadcast(p netip.Prefix) bool {
+	return p.Addr().Is4() && p.Bits() < 31 && p.Addr() == config.LastAddress(p)
 }
 
 // readRoutes reads "network[,network...]:gateway".
@@ -170,39 +164,30 @@ func readContainerGateway(n *vch.ContainerNetwork, v string) error {
 	if n.Subnet.IsValid() {
 		return fmt.Errorf("the port group has the gateway %s already", n.Gateway)
 	}
-	if p.Addr() == p.Masked().Addr() || p.Addr() == lastOf(p) {
+	if !p.Addr().Is4() || p.Bits() > 30 {
+		return fmt.Errorf("%s is not in an IPv4 network of /30 or larger", v)
+	}
+	if p.Addr() == p.Masked().Addr() || isBroadcast(p) {
 		return fmt.Errorf("%s is the address of a network, not of a gateway", v)
 	}
 	n.Subnet, n.Gateway = p.Masked(), p.Addr()
 	return nil
 }
 
-// readContainerRange takes a network, first-last, or VIC's 10.0.0.10-20.
+// readContainerRange takes what config.ParseRange takes; a range is kept as the driver writes it.
 func readContainerRange(n *vch.ContainerNetwork, v string) error {
-	first, last, ok := strings.Cut(v, "-")
-	if !ok {
-		p, err := netip.ParsePrefix(v)
-		if err == nil && n.Subnet.IsValid() && !n.Subnet.Contains(p.Addr()) {
-			return fmt.Errorf("%s is not in %s", p, n.Subnet)
-		}
-		if err != nil {
-			return fmt.Errorf("%q is neither a network nor first-last", v)
-		}
-		n.Ranges = append(n.Ranges, p.Masked().String())
-		return nil
+	r, err := config.ParseRange(v)
+	if err != nil {
+		return fmt.Errorf("%q is neither a network nor a first and a last address", v)
 	}
-	if !strings.ContainsAny(last, ".:") {
-		last = first[:strings.LastIndex(first, ".")+1] + last
+	if n.Subnet.IsValid() && !(n.Subnet.Contains(r.First) && n.Subnet.Contains(r.Last)) {
+		return fmt.Errorf("%s is not in %s", r, n.Subnet)
 	}
-	a, err := netip.ParseAddr(first)
-	b, err2 := netip.ParseAddr(last)
-	if err != nil || err2 != nil || b.Less(a) {
-		return fmt.Errorf("%q is not a first and a last address", v)
+	kept := r.String()
+	if p, err := netip.ParsePrefix(v); err == nil {
+		kept = p.Masked().String()
 	}
-	if n.Subnet.IsValid() && !(n.Subnet.Contains(a) && n.Subnet.Contains(b)) {
-		return fmt.Errorf("%s-%s is not in %s", a, b, n.Subnet)
-	}
-	n.Ranges = append(n.Ranges, a.String()+"-"+b.String())
+	n.Ranges = append(n.Ranges, kept)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
 	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
@@ -39,7 +40,7 @@ func RunChange(ctx context.Context, in Input, r *vch.Record) *Output {
 		c.fail("datacenter", fmt.Errorf("the VCH's datacenter %s: %w", r.Datacenter, errdef.ErrNotFound), "check the account's privileges on the datacenter")
 		return c.out
 	}
-	pool := object.NewResourcePool(in.Session.Client(), types.ManagedObjectReference{Type: vch.ResourcePool, Value: r.ParentPool})
+	pool := object.NewResourcePool(in.Session.Client(), types.ManagedObjectReference{Type: config.PoolResourcePool, Value: r.ParentPool})
 	if owner, err := pool.Owner(ctx); err == nil {
 		if c.compute, err = c.describe(ctx, owner.Reference()); err != nil {
 			c.warn(checkComputeName, "check the account's privileges on the compute resource", "could not be read: %v", vsphere.Classify(err))

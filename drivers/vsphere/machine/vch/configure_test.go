@@ -11,6 +11,7 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/simtest"
 	"github.com/openvic/vic/sdk/errdef"
@@ -62,7 +63,7 @@ func TestConfigureChangesWhatIsNamedAndNothingElse(t *testing.T) {
 	if err != nil || !changed {
 		t.Fatal(changed, err)
 	}
-	memory, _, err := allocations(t.Context(), s.Session, types.ManagedObjectReference{Type: VirtualApp, Value: p.Record.Pool})
+	memory, _, err := allocations(t.Context(), s.Session, types.ManagedObjectReference{Type: config.PoolVApp, Value: p.Record.Pool})
 	if err != nil || memory.Limit != 2048 {
 		t.Errorf("%+v %v", memory, err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/progress"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
@@ -174,7 +175,7 @@ func (c *creator) makePool(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Record.PoolType == ResourcePool {
+	if c.Record.PoolType == config.PoolResourcePool {
 		pool, err := c.Res.Pool.Create(short, c.Spec.Name, res)
 		if err != nil {
 			return err
@@ -276,7 +277,7 @@ func (c *creator) makeVM(ctx context.Context) error {
 		return err
 	}
 	var task *object.Task
-	if c.Record.PoolType == ResourcePool {
+	if c.Record.PoolType == config.PoolResourcePool {
 		task, err = c.Res.Folder.CreateVM(ctx, spec, c.pool.ResourcePool, nil)
 	} else {
 		task, err = c.pool.CreateChildVM(ctx, spec, nil)

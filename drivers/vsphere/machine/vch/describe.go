@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/privileges"
 	ops "github.com/openvic/vic/drivers/vsphere/privileges"
 )
@@ -33,7 +34,7 @@ type OpsNeed struct {
 
 // Outline lists all that Create makes, in its order.
 func (p *Plan) Outline() Outline {
-	o := Outline{Account: privileges.Create(p.Record.PoolType == ResourcePool, p.Spec.GrantOps, p.Record.Cluster != "")}
+	o := Outline{Account: privileges.Create(p.Record.PoolType == config.PoolResourcePool, p.Spec.GrantOps, p.Record.Cluster != "")}
 	add := func(kind, name, format string, args ...any) {
 		o.Objects = append(o.Objects, Object{kind, name, fmt.Sprintf(format, args...)})
 	}
@@ -58,7 +59,7 @@ func (p *Plan) Outline() Outline {
 		add("NIC", n.Interface, "on %s: %s; %s", n.Name, strings.Join(n.Roles, ", "), p.addressWord(n))
 	}
 	add("disk", p.path(p.Spec.Name+"-state.vmdk"), "%d GiB, thin", p.Spec.StateGB)
-	places := ops.Places(p.Record.PoolType == ResourcePool)
+	places := ops.Places(p.Record.PoolType == config.PoolResourcePool)
 	if p.Record.Cluster != "" {
 		add("DRS VM group", p.Spec.Name, "with the endpoint VM, and then the container VMs")
 		places = append(places, ops.Cluster)

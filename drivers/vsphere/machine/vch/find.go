@@ -13,6 +13,7 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	vsphere "github.com/openvic/vic/drivers/vsphere/session"
@@ -112,7 +113,7 @@ func runsOn(ctx context.Context, s *session.Session, r *Record, compute string) 
 
 // parentPath is the inventory path of the pool around the VCH's own.
 func parentPath(ctx context.Context, s *session.Session, r *Record) (string, error) {
-	return find.InventoryPath(ctx, s.Client(), types.ManagedObjectReference{Type: ResourcePool, Value: r.ParentPool})
+	return find.InventoryPath(ctx, s.Client(), types.ManagedObjectReference{Type: config.PoolResourcePool, Value: r.ParentPool})
 }
 
 // byMarker looks for the VCH's folder on every datastore.
@@ -163,17 +164,17 @@ func (f *found) findPool(ctx context.Context, s *session.Session, name string) e
 		if ref, ok := f.record.poolRef(); ok {
 			return f.checkPool(ctx, s, ref)
 		}
-		if f.record.PoolType == ResourcePool {
+		if f.record.PoolType == config.PoolResourcePool {
 			return f.poolByParent(ctx, s)
 		}
 	}
-	v, err := view.NewManager(s.Client()).CreateContainerView(ctx, s.Client().ServiceContent.RootFolder, []string{VirtualApp}, true)
+	v, err := view.NewManager(s.Client()).CreateContainerView(ctx, s.Client().ServiceContent.RootFolder, []string{config.PoolVApp}, true)
 	if err != nil {
 		return fmt.Errorf("list vApps: %w", vsphere.Classify(err))
 	}
 	defer func() { _ = v.Destroy(context.WithoutCancel(ctx)) }()
 	var apps []mo.VirtualApp
-	if err := v.Retrieve(ctx, []string{VirtualApp}, []string{"name", "vAppConfig"}, &apps); err != nil {
+	if err := v.Retrieve(ctx, []string{config.PoolVApp}, []string{"name", "vAppConfig"}, &apps); err != nil {
 		return fmt.Errorf("list vApps: %w", vsphere.Classify(err))
 	}
 	for _, a := range apps {
@@ -207,7 +208,7 @@ func (f *found) checkPool(ctx context.Context, s *session.Session, ref types.Man
 
 // poolByParent finds a pool of the VCH's name below its parent.
 func (f *found) poolByParent(ctx context.Context, s *session.Session) error {
-	parent := types.ManagedObjectReference{Type: ResourcePool, Value: f.record.ParentPool}
+	parent := types.ManagedObjectReference{Type: config.PoolResourcePool, Value: f.record.ParentPool}
 	children, err := poolChildren(ctx, s, parent)
 	if err != nil && !errors.Is(err, errdef.ErrNotFound) {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/privileges"
@@ -103,7 +104,7 @@ func (r Resources) grant(ctx context.Context, record *Record, user string) error
 		return err
 	}
 	own := privileges.VCH
-	if record.PoolType == ResourcePool {
+	if record.PoolType == config.PoolResourcePool {
 		own = privileges.Pool
 	}
 	if pool, ok := record.poolRef(); ok {
@@ -113,7 +114,7 @@ func (r Resources) grant(ctx context.Context, record *Record, user string) error
 	if record.Cluster == "" {
 		delete(places, privileges.Cluster)
 	}
-	for _, p := range append(privileges.Places(record.PoolType == ResourcePool), privileges.Cluster) {
+	for _, p := range append(privileges.Places(record.PoolType == config.PoolResourcePool), privileges.Cluster) {
 		if len(places[p]) == 0 {
 			continue
 		}

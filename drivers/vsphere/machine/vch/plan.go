@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/vmware/govmomi/object"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/certs"
 	"github.com/openvic/vic/sdk/guest"
 )
@@ -34,7 +35,7 @@ func NewPlan(s Spec, r Resources, c *certs.Set, now time.Time) *Plan {
 	store = path.Join(store, "VIC", id)
 	p.Record = Record{
 		Version: s.Version, Name: s.Name, ID: id, Created: now.UTC().Truncate(time.Second),
-		Datacenter: r.Datacenter.Reference().Value, ParentPool: r.Pool.Reference().Value, PoolType: VirtualApp,
+		Datacenter: r.Datacenter.Reference().Value, ParentPool: r.Pool.Reference().Value, PoolType: config.PoolVApp,
 		Bridge: r.Bridge.Reference().Value, BridgeName: r.BridgeName, Public: r.Public.Reference().Value, PublicName: r.PublicName,
 		Datastore: r.Files.Datastore.Name(), Folder: s.Name, ImageStore: r.Files.Path(store),
 		DockerPort: s.DockerPort(), TLS: !s.NoTLS, VolumeStores: volumeStores(r.VolumeStores),
@@ -47,7 +48,7 @@ func NewPlan(s Spec, r Resources, c *certs.Set, now time.Time) *Plan {
 	}
 	p.Record.Settings.ContainerNetworks = r.Containers
 	if !r.Session.IsVC() {
-		p.Record.PoolType = ResourcePool
+		p.Record.PoolType = config.PoolResourcePool
 	}
 	return p
 }

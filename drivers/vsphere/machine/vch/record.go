@@ -20,12 +20,6 @@ const RecordKey = "vic.vch"
 // MarkerFile is the file in the VCH's datastore folder that holds the same Record.
 const MarkerFile = "vic-vch.json"
 
-// The kinds of pool that hold a VCH's VMs: vCenter has vApps, a single ESXi host has not.
-const (
-	VirtualApp   = "VirtualApp"
-	ResourcePool = "ResourcePool"
-)
-
 // Record says what a VCH is made of. It holds no secrets.
 type Record struct {
 	Version    string    `json:"version"`

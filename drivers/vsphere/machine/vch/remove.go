@@ -13,6 +13,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/progress"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	vsphere "github.com/openvic/vic/drivers/vsphere/session"
@@ -129,7 +130,7 @@ func (r *remover) pool(ctx context.Context, ref types.ManagedObjectReference) {
 
 // poolWord is what people call a kind of pool.
 func poolWord(kind string) string {
-	if kind == ResourcePool {
+	if kind == config.PoolResourcePool {
 		return "resource pool"
 	}
 	return "vApp"

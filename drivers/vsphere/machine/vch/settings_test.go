@@ -10,6 +10,7 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/simtest"
 	"github.com/openvic/vic/drivers/vsphere/privileges"
 	"github.com/openvic/vic/sdk/guest"
@@ -64,7 +65,7 @@ func TestSettingsReachTheEndpoint(t *testing.T) {
 			}
 		}
 	}
-	memory, _, err := allocations(t.Context(), s.Session, types.ManagedObjectReference{Type: VirtualApp, Value: p.Record.Pool})
+	memory, _, err := allocations(t.Context(), s.Session, types.ManagedObjectReference{Type: config.PoolVApp, Value: p.Record.Pool})
 	if err != nil || memory != p.Spec.Memory {
 		t.Errorf("memory %+v %v", memory, err)
 	}
@@ -115,7 +116,7 @@ func TestTheOperationsUserGetsItsPrivilegesAndLosesThem(t *testing.T) {
 		spec.Ops, spec.GrantOps = Login{"ops@vsphere.local", "pw"}, true
 	}
 	p, _ := created(t, s, grant)
-	perms, err := m.RetrieveEntityPermissions(ctx, types.ManagedObjectReference{Type: VirtualApp, Value: p.Record.Pool}, false)
+	perms, err := m.RetrieveEntityPermissions(ctx, types.ManagedObjectReference{Type: config.PoolVApp, Value: p.Record.Pool}, false)
 	if err != nil || len(perms) != 1 || perms[0].Principal != `VSPHERE.LOCAL\ops` || !perms[0].Propagate {
 		t.Errorf("%+v %v", perms, err)
 	}

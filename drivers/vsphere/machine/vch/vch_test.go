@@ -16,6 +16,7 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/certs"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/machine/simtest"
@@ -291,7 +292,7 @@ func TestDeleteFindsWhatIsLeft(t *testing.T) {
 		return func(t *testing.T, s *simtest.Sim) {
 			p, ready := created(t, s, nil)
 			r := &remover{sess: s.Session}
-			vms, err := poolVMs(t.Context(), s.Session.Client(), types.ManagedObjectReference{Type: VirtualApp, Value: p.Record.Pool})
+			vms, err := poolVMs(t.Context(), s.Session.Client(), types.ManagedObjectReference{Type: config.PoolVApp, Value: p.Record.Pool})
 			must(t, err)
 			switch what {
 			case "endpoint VM", "vApp":
@@ -300,7 +301,7 @@ func TestDeleteFindsWhatIsLeft(t *testing.T) {
 				must(t, p.Res.Files.Delete(t.Context(), "vch1/"+MarkerFile))
 			}
 			if what == "vApp" {
-				r.pool(t.Context(), types.ManagedObjectReference{Type: VirtualApp, Value: p.Record.Pool})
+				r.pool(t.Context(), types.ManagedObjectReference{Type: config.PoolVApp, Value: p.Record.Pool})
 			}
 			must(t, r.err())
 			_ = ready
@@ -369,7 +370,7 @@ func TestDeleteOfANameThatNoVCHCanHaveFindsNothing(t *testing.T) {
 // container makes a container VM in the VCH's vApp.
 func container(t *testing.T, s *simtest.Sim, p *Plan, name string, on bool, extra ...types.BaseOptionValue) {
 	t.Helper()
-	app := object.NewVirtualApp(s.Session.Client(), types.ManagedObjectReference{Type: VirtualApp, Value: p.Record.Pool})
+	app := object.NewVirtualApp(s.Session.Client(), types.ManagedObjectReference{Type: config.PoolVApp, Value: p.Record.Pool})
 	task, err := app.CreateChildVM(t.Context(), types.VirtualMachineConfigSpec{Name: name, ExtraConfig: extra,
 		Files: &types.VirtualMachineFileInfo{VmPathName: "[LocalDS_0] " + name + "/" + name + ".vmx"}}, nil)
 	res, err := session.Await(t.Context(), task, err)
@@ -450,7 +451,7 @@ func TestOnESXiAResourcePoolHoldsTheVCH(t *testing.T) {
 	for _, st := range c.steps()[:9] {
 		must(t, st.do(t.Context()))
 	}
-	if c.Record.PoolType != ResourcePool || c.vm == nil {
+	if c.Record.PoolType != config.PoolResourcePool || c.vm == nil {
 		t.Fatalf("%+v", c.Record)
 	}
 	must(t, Delete(t.Context(), s.Session, DeleteOptions{Query: Query{Name: "vch1"}}, nil))

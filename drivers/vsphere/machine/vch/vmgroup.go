@@ -11,6 +11,7 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/privileges"
@@ -109,7 +110,7 @@ func (r *remover) group(ctx context.Context, record *Record) {
 // groupOn makes the group of a VCH that is there, with all its VMs.
 func (e *Editor) groupOn(ctx context.Context) error {
 	r := e.ep.Record
-	parent := object.NewResourcePool(e.sess.Client(), types.ManagedObjectReference{Type: ResourcePool, Value: r.ParentPool})
+	parent := object.NewResourcePool(e.sess.Client(), types.ManagedObjectReference{Type: config.PoolResourcePool, Value: r.ParentPool})
 	owner, err := parent.Owner(ctx)
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", vsphere.Classify(err))
