@@ -90,6 +90,7 @@ func (i Identity) check() error {
 	c.That(i.Principal.Kind == User, "principal: %q is no user", i.Principal.ID)
 	c.That(!i.Principal.Disabled, "principal: %q is disabled", i.Principal.ID)
 	c.ids("groups", i.Groups, MaxGroups)
+	c.Time("expires", i.Expires)
 	c.Size("session", len(i.Session), MaxSession)
 	if i.LogoutURL != "" {
 		c.address("logout URL", i.LogoutURL)

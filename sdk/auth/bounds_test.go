@@ -177,6 +177,7 @@ func TestAHostileIdentityIsNone(t *testing.T) {
 		"a long email":     identity(func(i *Identity) { i.Principal.Email = strings.Repeat("x", MaxName+1) }),
 		"a long ID":        identity(func(i *Identity) { i.Principal.ID = "a/" + strings.Repeat("x", MaxID) }),
 		"a large session":  identity(func(i *Identity) { i.Session = secret.Text(strings.Repeat("x", MaxSession+1)) }),
+		"a year":           identity(func(i *Identity) { i.Expires = time.Unix(1<<40, 0) }),
 		"a script":         identity(func(i *Identity) { i.LogoutURL = "javascript:alert(1)" }),
 		"a large message":  identity(func(i *Identity) { i.Session = secret.Text(strings.Repeat("x", maxMessage+1)) }),
 		"a number of Kind": {Principal: &authv1.Principal{Id: "a/dev", Name: "dev", Kind: 7}},

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -36,8 +38,9 @@ func (c *Check) text(field, s string, max int, good func(rune) bool) {
 	if c.err != nil {
 		return
 	}
-	c.Size(field, len(s), max)
-	c.That(utf8.ValidString(s), "%s: is not UTF-8", field)
+	if c.Size(field, len(s), max); !utf8.ValidString(s) {
+		c.That(false, "%s: is not UTF-8", field)
+	}
 	if c.err != nil {
 		return
 	}
@@ -79,9 +82,16 @@ func (c *Check) Map(field string, m map[string]string, n, key, value int) {
 	}
 }
 
+// Time demands a time of the years 1 to 9999, which every format can write.
+func (c *Check) Time(field string, t time.Time) {
+	c.That(t.Year() >= 1 && t.Year() <= 9999, "%s: the year %d is none", field, t.Year())
+}
+
 // Size demands at most max bytes.
 func (c *Check) Size(field string, n, max int) {
-	c.That(n <= max, "%s: has %d bytes, more than %d", field, n, max)
+	if n > max { // nothing is boxed where there is no fault
+		c.That(false, "%s: has %d bytes, more than %d", field, n, max)
+	}
 }
 
 // Count demands at most max elements.
@@ -90,10 +100,10 @@ func (c *Check) Count(field string, n, max int) {
 }
 
 // Answer is for what a driver answered: a fault in it is the driver's (errdef.ErrInternal), not the
-// caller's.
+// caller's. It leaves errdef.ErrInternal as it is.
 func Answer(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, errdef.ErrInternal) {
+		return err
 	}
 	return fmt.Errorf("the plugin's answer breaks the rules: %v: %w", err, errdef.ErrInternal) //nolint:errorlint // ErrInvalid would blame the caller
 }

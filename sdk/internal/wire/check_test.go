@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/internal/wire"
@@ -27,6 +28,8 @@ func TestChecksFindTheFirstFault(t *testing.T) {
 		"a map":                 {func(c *wire.Check) { c.Map("labels", map[string]string{"a": "b\n"}, 1, 1, 2) }, ""},
 		"a map's key":           {func(c *wire.Check) { c.Map("labels", map[string]string{"a\n": ""}, 1, 2, 2) }, "labels: a key: has the control"},
 		"a map's value":         {func(c *wire.Check) { c.Map("labels", map[string]string{"a": "bbb"}, 1, 2, 2) }, "labels: a value: has 3 bytes"},
+		"no time":               {func(c *wire.Check) { c.Time("made", time.Time{}) }, ""},
+		"a time far away":       {func(c *wire.Check) { c.Time("made", time.Unix(1<<40, 0).UTC()) }, "made: the year 36812 is none"},
 		"the first of several":  {func(c *wire.Check) { c.That(false, "first"); c.That(false, "second") }, "first"},
 		"one after a good rule": {func(c *wire.Check) { c.Count("list", 1, 1); c.Size("data", 2, 1) }, "data: has 2 bytes"},
 	} {
