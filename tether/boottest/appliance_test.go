@@ -1,13 +1,11 @@
 package boottest
 
 import (
-	"encoding/json"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/openvic/vic/sdk/guest"
 )
@@ -40,52 +38,17 @@ func TestApplianceLife(t *testing.T) {
 		}}
 	for _, want := range []string{"boots 2 ", "boots 3 "} {
 		v := boot(t, vmOptions{config: c, disks: []string{disk}, tools: true})
-		st := v.waitService(t, "running", time.Minute)
-		t.Logf("%+v", st)
-		v.waitConsole(t, want+"host vch1 forward 1", time.Minute)
-		v.waitConsole(t, "inet 10.0.2.15/24", time.Second)
-		v.waitConsole(t, "nameserver 10.0.2.3", time.Second)
-		if ip := v.rpc.wait(guest.IPKey, time.Minute); ip != "172.16.0.1" && ip != "10.0.2.15" {
+		v.waitService(t, "running")
+		for _, text := range []string{want + "host vch1 forward 1", "inet 10.0.2.15/24", "nameserver 10.0.2.3"} {
+			v.console.wait(t, text)
+		}
+		if ip := v.rpc.wait(guest.IPKey); ip != "172.16.0.1" && ip != "10.0.2.15" {
 			t.Errorf("ip %q", ip)
 		}
 		if a := v.rpc.get(guest.Prefix + guest.KeyAddresses); !strings.Contains(a, "public=fe80::1") {
 			t.Errorf("addresses %q", a)
 		}
 		v.rpc.halt()
-		v.waitOff(20 * time.Second)
+		v.waitOff()
 	}
-}
-
-func createFile(t *testing.T, path string) string {
-	t.Helper()
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// waitService waits until the service has the state.
-func (v *vm) waitService(t *testing.T, state string, limit time.Duration) guest.Status {
-	t.Helper()
-	var s guest.Status
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		json.Unmarshal([]byte(v.rpc.get(guest.Prefix+guest.KeyStatus)), &s)
-		if s.Services["vicd"] == state {
-			return s
-		}
-	}
-	t.Fatalf("status %+v", s)
-	return s
-}
-
-// waitConsole waits until a text is on the console.
-func (v *vm) waitConsole(t *testing.T, text string, limit time.Duration) {
-	t.Helper()
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		b, _ := os.ReadFile(v.console)
-		if strings.Contains(string(b), text) {
-			return
-		}
-	}
-	t.Fatalf("no %q on the console", text)
 }

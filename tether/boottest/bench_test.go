@@ -1,7 +1,6 @@
 package boottest
 
 import (
-	"bufio"
 	"fmt"
 	"maps"
 	"os"
@@ -9,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/openvic/vic/sdk/guest"
 )
@@ -26,11 +24,11 @@ func TestBootSteps(t *testing.T) {
 	times := map[string][]float64{}
 	for range boots {
 		v := boot(t, vmOptions{config: config("echo", "hello"), append: os.Getenv("VIC_TEST_APPEND"), disks: []string{disk}})
-		v.waitOff(time.Minute)
-		for name, ms := range steps(t, v.console) {
+		v.waitOff()
+		for name, ms := range steps(v.console.String()) {
 			times[name] = append(times[name], ms)
 		}
-		v.rpc.wait(guest.Prefix+guest.KeyExit, time.Minute)
+		v.rpc.wait(guest.Prefix + guest.KeyExit)
 	}
 	var b strings.Builder
 	for _, list := range times {
@@ -45,18 +43,11 @@ func TestBootSteps(t *testing.T) {
 
 // steps returns the milliseconds from the tether's first step to each other, and to that one from
 // the kernel's start.
-func steps(t *testing.T, console string) map[string]float64 {
-	t.Helper()
-	f, err := os.Open(console)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+func steps(console string) map[string]float64 {
 	found := map[string]float64{}
 	first := -1.0
-	s := bufio.NewScanner(f)
-	for s.Scan() {
-		w := strings.SplitN(strings.TrimSpace(s.Text()), " ", 5) // vic.trace 12.3 +4 us name
+	for line := range strings.Lines(console) {
+		w := strings.SplitN(strings.TrimSpace(line), " ", 5) // vic.trace 12.3 +4 us name
 		if len(w) < 5 || w[0] != "vic.trace" {
 			continue
 		}

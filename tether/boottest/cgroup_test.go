@@ -1,9 +1,7 @@
 package boottest
 
 import (
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/sdk/guest/linkv1"
@@ -20,15 +18,8 @@ echo 1000000 > inner/memory.max; n=$(cat /n 2>/dev/null || echo 0); n=$((n+1)); 
 	c.Security = guest.Security{Privileged: true}
 	c.Limits = guest.Limits{Memory: 64 << 20, Pids: 40}
 	_, l := linked(t, c, makeDisk(t, rootfs))
-	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		out, stderr := logs(t, l)
-		if strings.HasSuffix(out, "run 2\n") {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("no second run after %q, %q", out, stderr)
-		}
-	}
+	untilRun(t, l, 2)
+	until(t, l, "run 2\n")
 	out, _ := execute(t, l, &linkv1.ExecRequest{ExecId: "1", Args: []string{"sh", "-c",
 		"cat /proc/self/cgroup; grep -c ' / /sys/fs/cgroup .* cgroup2 ' /proc/self/mountinfo; cd /sys/fs/cgroup; (echo 1 >memory.max) 2>/dev/null || echo kept; cat memory.max inner/memory.max"}})
 	if want := "0::/init\n1\nkept\n67108864\n999424\n"; out != want {

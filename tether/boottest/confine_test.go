@@ -18,19 +18,7 @@ func TestConfinementAndRestarts(t *testing.T) {
 	c.Tmpfs, c.ShmSize = []guest.Tmpfs{{Target: "/scratch", Options: []string{"size=1m", "nosuid"}}}, 3<<20
 	c.Limits = guest.Limits{Memory: 100 << 20, Pids: 50, NanoCPUs: 5e8}
 	_, l := linked(t, c, makeDisk(t, rootfs))
-	states, err := l.WatchState(t.Context(), &linkv1.WatchStateRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		m, err := states.Recv()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if m.State.Restarts == 2 && m.State.Phase == linkv1.ContainerState_PHASE_RUNNING {
-			break
-		}
-	}
+	untilRun(t, l, 3)
 	out, _ := execute(t, l, &linkv1.ExecRequest{ExecId: "1", Args: []string{"sh", "-c",
 		"cat /proc/1/comm; grep -e CapBnd -e NoNewPrivs /proc/self/status; ulimit -n; df -k /scratch /dev/shm | awk 'NR>1{print $2}'; echo x 2>/dev/null > /proc/sys/vm/drop_caches || echo denied; wc -c < /proc/kcore"}})
 	want := "docker-init\nCapBnd: 0000000000000021\nNoNewPrivs: 1\n77\n1024\n3072\ndenied\n0\n"

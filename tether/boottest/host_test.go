@@ -118,21 +118,27 @@ func (h *rpciHost) get(key string) string {
 }
 
 // wait returns a key's value once the guest has set it.
-func (h *rpciHost) wait(key string, limit time.Duration) string {
+func (h *rpciHost) wait(key string) string {
 	h.t.Helper()
-	timeout := time.After(limit)
+	return h.await(key, func(string) bool { return true })
+}
+
+// await returns a key's value once the guest has set one that is good.
+func (h *rpciHost) await(key string, good func(string) bool) string {
+	h.t.Helper()
+	timeout := time.After(patience)
 	for {
 		h.mu.Lock()
 		v, ok := h.keys[key]
 		changed := h.changed
 		h.mu.Unlock()
-		if ok {
+		if ok && good(v) {
 			return v
 		}
 		select {
 		case <-changed:
 		case <-timeout:
-			h.t.Fatalf("%s was never set", key)
+			h.t.Fatalf("%s is %q", key, v)
 		}
 	}
 }
@@ -224,7 +230,7 @@ func (h *linkHost) connect(a *authority, id string) (linkv1.LinkClient, *grpc.Cl
 	var c net.Conn
 	select {
 	case c = <-h.conns:
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		h.t.Fatal("the tether did not dial")
 	}
 	line := make([]byte, len(guest.PrefacePrefix)+len(id)+1)

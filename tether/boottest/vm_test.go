@@ -207,7 +207,7 @@ type vm struct {
 	t       *testing.T
 	cmd     *exec.Cmd
 	rpc     *rpciHost
-	console string // file
+	console *console
 	off     chan struct{}
 	began   time.Time
 }
@@ -227,7 +227,7 @@ func boot(t *testing.T, o vmOptions) *vm {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	v := &vm{t: t, console: filepath.Join(dir, "console"), off: make(chan struct{})}
+	v := &vm{t: t, console: newConsole(), off: make(chan struct{})}
 	v.rpc = newRPCIHost(t, filepath.Join(dir, "rpci"))
 	v.rpc.set(guest.Prefix+guest.KeyConfig, o.config)
 	if o.link != nil {
@@ -241,7 +241,7 @@ func boot(t *testing.T, o vmOptions) *vm {
 	args := []string{"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35", "-accel", "tcg", "-cpu", cpu(), "-m", "128",
 		"-kernel", m.kernel, "-initrd", initrd,
 		"-append", "console=ttyS0 quiet panic=-1 cryptomgr.notests noreplace-smp random.trust_cpu=on tsc=reliable no_timer_check mitigations=off vic.trace " + o.append,
-		"-chardev", "file,id=con,path=" + v.console, "-device", "isa-serial,chardev=con",
+		"-chardev", "stdio,id=con,signal=off", "-device", "isa-serial,chardev=con",
 		"-device", "virtio-serial-pci", "-chardev", "socket,id=rpc,path=" + v.rpc.path, "-device", "virtserialport,chardev=rpc,name=" + guest.RPCIPort,
 		"-netdev", "user,id=n0", "-device", "vmxnet3,netdev=n0,mac=" + mac,
 		"-device", "pvscsi,id=scsi0"}
@@ -256,7 +256,7 @@ func boot(t *testing.T, o vmOptions) *vm {
 		args = append(args, "-icount", n) // time by instructions: a loaded machine then does not matter
 	}
 	v.cmd = exec.Command("qemu-system-x86_64", args...)
-	v.cmd.Stderr = os.Stderr
+	v.cmd.Stdout, v.cmd.Stderr = v.console, os.Stderr
 	v.began = time.Now()
 	if err := v.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -293,17 +293,16 @@ func (v *vm) end() {
 		<-v.off
 	}
 	if v.t.Failed() || testing.Verbose() {
-		b, _ := os.ReadFile(v.console)
-		v.t.Logf("console:\n%s", b)
+		v.t.Logf("console:\n%s", v.console)
 	}
 }
 
 // waitOff waits until the VM has powered itself off.
-func (v *vm) waitOff(limit time.Duration) {
+func (v *vm) waitOff() {
 	v.t.Helper()
 	select {
 	case <-v.off:
-	case <-time.After(limit):
+	case <-time.After(patience):
 		v.t.Fatal("the VM did not power off")
 	}
 }
@@ -312,7 +311,7 @@ func (v *vm) waitOff(limit time.Duration) {
 func (v *vm) exit() guest.Exit {
 	v.t.Helper()
 	var e guest.Exit
-	s := v.rpc.wait(guest.Prefix+guest.KeyExit, time.Minute)
+	s := v.rpc.wait(guest.Prefix + guest.KeyExit)
 	if err := json.Unmarshal([]byte(s), &e); err != nil {
 		v.t.Fatalf("exit record %q: %v", s, err)
 	}
@@ -324,7 +323,7 @@ func makeDisk(t *testing.T, fill func(dir string)) string {
 	t.Helper()
 	dir, disk := t.TempDir(), filepath.Join(t.TempDir(), "disk")
 	fill(dir)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "mke2fs", "-q", "-t", "ext4", "-d", dir, disk, "128M").CombinedOutput()
 	if err != nil {

@@ -8,6 +8,20 @@
 // An oscillator that is wrong by more than can be adjusted, such as a TSC that the kernel misjudged
 // on an emulator under load, is replaced by the kernel's next one.
 //
+// How far the clock may be off is not a constant: a host that answers late is known less well, and a
+// guest that is not scheduled cannot look. What is promised is a bound that follows from what was
+// measured, and the kernel tells it to whoever asks: maxerror of adjtimex(2). So long after a look at the
+// host's clock the error is at most
+//
+//   - half the time between two answers of the host's that the look lay between, the best of four;
+//   - plus what a slew has left to take away, or has taken too much since;
+//   - plus the time since then times the doubt about the oscillator: 5 % before the second look, later
+//     the errors of the samples over the time that they span.
+//
+// maxerror holds until the next look, as long as that is not more than ten seconds late. It does not know
+// of a pause (suspend, snapshot) before the look after it, which is at once where the hypervisor tells of
+// it and a minute later at most otherwise.
+//
 // A container that may set the clock (CAP_SYS_TIME, --privileged) and does so, or that adjusts it as
 // a time service would, has the clock to itself from then on.
 package clock
@@ -25,7 +39,12 @@ import (
 const (
 	maxTries   = 4
 	goodSample = 2 * time.Millisecond
+	// bootSample is what is good enough while the machine waits for it: one question where the host is quick.
+	bootSample = 20 * time.Millisecond
 )
+
+// lateLook is how late a look may be for the bound that the kernel tells to hold until then.
+const lateLook = 10 * time.Second
 
 // settleTries bounds what Settle waits for: each try is askAgain.
 const settleTries = 5
@@ -39,6 +58,7 @@ type machine interface {
 	origin() (at, bound time.Duration)
 	step(by time.Duration) error
 	setRate(rate float64) error
+	setBound(d time.Duration) error
 	hasRate(rate float64) bool
 	replace() (string, error)
 }
@@ -50,7 +70,7 @@ type Keeper struct {
 	sys  machine
 
 	d      discipline
-	tries  int // for a sample: one while the machine waits for it
+	good   time.Duration // between two answers of the host's: no more are asked for
 	begun  bool
 	given  bool // the clock is another's now, or the host tells no time
 	rate   float64
@@ -60,17 +80,17 @@ type Keeper struct {
 
 // New returns the keeper of this machine's clock by a host that tells the time.
 func New(host func(context.Context) (time.Time, error), log *slog.Logger) *Keeper {
-	return &Keeper{log: log, host: host, sys: kernelClock{}, tries: 1}
+	return &Keeper{log: log, host: host, sys: kernelClock{}, good: bootSample}
 }
 
-// Sync compares the clock with the host's once, and corrects it.
-func (k *Keeper) Sync(ctx context.Context) { k.sync(ctx) }
+// Sync compares the clock with the host's once, and sets it. It is for the time before Run.
+func (k *Keeper) Sync(ctx context.Context) { k.sync(ctx, Correction.AtOnce) }
 
 // Settle is Sync for the moment before a program is started: it does not return with an oscillator
 // that is found to be wrong, but replaces it first.
 func (k *Keeper) Settle(ctx context.Context) {
 	for range settleTries {
-		if c := k.sync(ctx); !c.Doubt && !c.Broken || !pause(ctx, c.Next, nil) {
+		if c := k.sync(ctx, Correction.AtOnce); !c.Doubt && !c.Broken || !pause(ctx, c.Next, nil) {
 			return
 		}
 	}
@@ -78,9 +98,9 @@ func (k *Keeper) Settle(ctx context.Context) {
 
 // Run keeps the clock until ctx ends. A message of resumed has it look at once.
 func (k *Keeper) Run(ctx context.Context, resumed <-chan struct{}) {
-	k.tries = maxTries
+	k.good = goodSample
 	for !k.given {
-		if c := k.sync(ctx); !pause(ctx, c.Next, resumed) {
+		if c := k.sync(ctx, gently); !pause(ctx, c.Next, resumed) {
 			return
 		}
 	}
@@ -98,7 +118,11 @@ func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	return true
 }
 
-func (k *Keeper) sync(ctx context.Context) Correction {
+// gently leaves a correction as it is.
+func gently(c Correction) Correction { return c }
+
+// sync takes a sample and has how say in which way what follows from it is done.
+func (k *Keeper) sync(ctx context.Context, how func(Correction) Correction) Correction {
 	if k.given || k.others() {
 		return Correction{}
 	}
@@ -106,18 +130,19 @@ func (k *Keeper) sync(ctx context.Context) Correction {
 	if err != nil {
 		k.log.Warn("the host's time is not known: this clock runs free", "err", err)
 		k.given = errors.Is(err, errdef.ErrUnsupported)
-		return k.follow(Correction{Rate: k.d.rate, Next: maxInterval})
+		c := Correction{Rate: k.d.rate, Next: maxInterval}
+		if err := k.apply(c); err != nil {
+			k.log.Error("the clock cannot be kept", "err", err)
+		}
+		return c
 	}
-	c := k.d.next(s)
+	c := how(k.d.next(s))
 	if c.Broken {
 		name, err := k.sys.replace()
 		k.log.Warn("this machine's oscillator is wrong", "replaced by", name, "err", err)
 	}
-	return k.follow(c)
-}
-
-func (k *Keeper) follow(c Correction) Correction {
-	if err := k.apply(c); err != nil {
+	// Whatever the bound was, the kernel lets it grow by 500 ppm from here on.
+	if err := errors.Join(k.apply(c), k.sys.setBound(c.Bound(c.Next+lateLook))); err != nil {
 		k.log.Error("the clock cannot be kept", "err", err)
 	}
 	return c
@@ -144,7 +169,7 @@ func (k *Keeper) others() bool {
 func (k *Keeper) sample(ctx context.Context) (Sample, error) {
 	var best Sample
 	before, err := k.host(ctx)
-	for try := 0; err == nil && try < k.tries; try++ {
+	for try := 0; err == nil && try < maxTries; try++ {
 		wall, raw := k.sys.now()
 		var after time.Time
 		if after, err = k.host(ctx); err != nil {
@@ -154,18 +179,20 @@ func (k *Keeper) sample(ctx context.Context) (Sample, error) {
 		if try == 0 || gap/2 < best.Err {
 			best = Sample{Host: before.Add(gap / 2), Wall: wall, Raw: raw, Err: gap / 2}
 		}
-		if gap <= goodSample {
+		if gap <= k.good {
 			break
 		}
 		before = after
 	}
+	_, raw := k.sys.now()
+	best.Age = raw - best.Raw
 	return best, err
 }
 
 func (k *Keeper) apply(c Correction) error {
 	var errs []error
 	if c.Step != 0 {
-		if k.begun {
+		if k.begun && c.Step.Abs() > jitter {
 			k.log.Info("the clock was off and is set", "by", c.Step)
 		}
 		errs = append(errs, k.sys.step(c.Step))
@@ -174,6 +201,7 @@ func (k *Keeper) apply(c Correction) error {
 		errs = append(errs, k.sys.setRate(c.Rate))
 		k.rate = c.Rate
 	}
+	k.d.slewing = c.slew
 	if c.Step != 0 || !k.begun {
 		k.origin, k.bound = k.sys.origin()
 	}

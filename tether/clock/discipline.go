@@ -28,6 +28,7 @@ type Sample struct {
 	Wall time.Time     // the guest's clock at that moment
 	Raw  time.Duration // the guest's oscillator, which no correction touches (CLOCK_MONOTONIC_RAW)
 	Err  time.Duration // by how much Host may be off
+	Age  time.Duration // since the moment of the sample, by the oscillator
 }
 
 // Correction is what follows from a sample.
@@ -37,20 +38,49 @@ type Correction struct {
 	Next   time.Duration // until the next sample
 	Doubt  bool          // host and oscillator have not gone together: the next sample tells whether it was a pause
 	Broken bool          // the oscillator cannot be corrected
+
+	err    time.Duration // of the sample
+	left   time.Duration // by how much the clock is still ahead, as far as the sample tells
+	slew   float64       // the part of Rate that takes left away; of the opposite sign
+	unsure float64       // by how much the rest of Rate may be wrong
+}
+
+// Bound is by how much the clock is off at most so long after the sample, with the next one not taken
+// yet. A slew that is not ended in time goes too far.
+func (c Correction) Bound(after time.Duration) time.Duration {
+	slewed := time.Duration(math.Abs(c.slew) * float64(after))
+	return c.err + max(c.left.Abs(), slewed-c.left.Abs()) + time.Duration(c.unsure*float64(after))
+}
+
+// AtOnce is the same correction without a slew, for a machine on which nobody sees the clock jump yet.
+func (c Correction) AtOnce() Correction {
+	if c.slew != 0 {
+		c.Step, c.Rate, c.left, c.slew = c.Step-c.left, c.Rate-c.slew, 0, 0
+	}
+	return c
 }
 
 // discipline makes corrections of samples. It is a function of them: it knows no clock of its own.
 type discipline struct {
 	history  []Sample // oldest first
 	rate     float64  // makes the oscillator as fast as the host's
+	unsure   float64  // by how much rate may be wrong
+	slewing  float64  // what the clock runs at beside rate, since the last correction
 	interval time.Duration
 	doubts   int
 }
 
 // next takes the next sample.
 func (d *discipline) next(s Sample) Correction {
-	offset := s.Wall.Sub(s.Host)
+	c := d.correct(s)
+	c.err, c.unsure = s.Err+time.Duration(d.unsure*float64(s.Age)), d.unsure
+	return c
+}
+
+func (d *discipline) correct(s Sample) Correction {
+	offset := s.Wall.Sub(s.Host) + time.Duration(d.slewing*float64(s.Age))
 	if len(d.history) == 0 {
+		d.unsure = maxRate
 		d.begin(s)
 		return Correction{Step: -offset, Rate: d.rate, Next: minInterval}
 	}
@@ -62,7 +92,7 @@ func (d *discipline) next(s Sample) Correction {
 		if d.doubts < 2 {
 			return Correction{Step: -offset, Rate: d.rate, Next: askAgain, Doubt: true}
 		}
-		*d = discipline{}
+		*d = discipline{unsure: maxRate}
 		return Correction{Step: -offset, Next: askAgain, Broken: true}
 	}
 	d.doubts = 0
@@ -103,18 +133,21 @@ func (d *discipline) learn(s Sample) {
 	if math.Abs(measured-d.rate) > bound {
 		d.rate = min(max(measured, -maxRate), maxRate)
 	}
+	d.unsure = math.Abs(measured-d.rate) + bound
 }
 
-// slew takes an error away by the time of the next sample.
+// slew takes half of an error away by the time of the next sample: one that is late by as much again
+// finds that all of it is gone, and none too much.
 func (d *discipline) slew(offset, bound time.Duration) Correction {
 	if offset.Abs() > closeAt {
 		d.interval = min(max(time.Duration(float64(offset.Abs())/maxSlew), minInterval), maxInterval)
 	} else {
 		d.interval = min(2*d.interval, maxInterval)
 	}
-	c := Correction{Rate: d.rate, Next: d.interval}
+	c := Correction{Rate: d.rate, Next: d.interval, left: offset}
 	if offset.Abs() > bound {
-		c.Rate += min(max(-float64(offset)/float64(d.interval), -maxSlew), maxSlew)
+		c.slew = min(max(-float64(offset)/float64(2*d.interval), -maxSlew), maxSlew)
+		c.Rate += c.slew
 	}
 	return c
 }

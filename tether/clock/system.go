@@ -75,6 +75,16 @@ func (kernelClock) setRate(rate float64) error {
 	return nil
 }
 
+// setBound has the kernel tell by how much the clock may be off. It does not call the clock synchronised:
+// then it would write it to the hardware's, which is the hypervisor's.
+func (kernelClock) setBound(d time.Duration) error {
+	us := d.Microseconds() + 1
+	if _, err := unix.Adjtimex(&unix.Timex{Modes: unix.ADJ_MAXERROR | unix.ADJ_ESTERROR, Maxerror: us, Esterror: us}); err != nil {
+		return fmt.Errorf("the clock's error: %w", err)
+	}
+	return nil
+}
+
 // hasRate says whether the clock runs as setRate told it to: nobody else has adjusted it.
 func (kernelClock) hasRate(rate float64) bool {
 	var t unix.Timex
