@@ -1,0 +1,338 @@
+// Package signin asks the auth plugins, in their order, who somebody is, and keeps the answer fresh: a user whose
+// platform says that they left, or are in other groups now, is what the platform says after the plugin's refresh time
+// at the latest.
+package signin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openvic/vic/core/access"
+	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/seal"
+	"github.com/openvic/vic/sdk/auth"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/secret"
+)
+
+// Source is one auth plugin.
+type Source struct {
+	Name         string // in the configuration
+	Driver       auth.Driver
+	Capabilities []string
+}
+
+// Options are what a Signer is made of.
+type Options struct {
+	// Sources gives the plugins in the order in which they are asked, as they are now.
+	Sources func() []Source
+	People  *people.People
+	Limiter *access.Limiter
+	Sealer  *seal.Sealer
+	Log     *slog.Logger
+	Now     func() time.Time // nil: time.Now
+}
+
+// Signer signs people in. It may be used by several goroutines.
+type Signer struct {
+	o Options
+
+	mu sync.Mutex
+	// known are the descriptions of sources, by name, as they were last given; plugins come and go.
+	known map[string]auth.Description
+	// away are sources that did not answer, with the time before which they are not asked for a user who is known.
+	away map[string]time.Time
+	// checks are those under way, by user: who comes meanwhile waits for the same answer.
+	checks map[string]*check
+}
+
+type check struct {
+	done   chan struct{}
+	person people.Person
+	err    error
+}
+
+// New makes a Signer.
+func New(o Options) *Signer {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return &Signer{o: o, known: map[string]auth.Description{}, away: map[string]time.Time{}, checks: map[string]*check{}}
+}
+
+// LimitedError says that there were too many failed sign-ins.
+type LimitedError struct{ Wait time.Duration }
+
+// Error implements error.
+func (e *LimitedError) Error() string {
+	return fmt.Sprintf("too many failed sign-ins; try again in %s", max(e.Wait.Round(time.Second), time.Second))
+}
+
+// Is makes it errdef.ErrExhausted.
+func (e *LimitedError) Is(target error) bool { return target == errdef.ErrExhausted }
+
+// describe asks a source for its description; the last answer counts while it does not answer.
+func (s *Signer) describe(ctx context.Context, src Source) (auth.Description, error) {
+	d, err := src.Driver.Describe(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.known[src.Name] = d
+		return d, nil
+	}
+	if d, ok := s.known[src.Name]; ok {
+		return d, nil
+	}
+	return d, err
+}
+
+// described are the sources that can be asked, each with its own domains alone: of two that claim a domain the first one
+// has it, so that a plugin cannot speak for another's users.
+func (s *Signer) described(ctx context.Context) (all []described, errs []error) {
+	taken := map[string]bool{}
+	for _, src := range s.o.Sources() {
+		d, err := s.describe(ctx, src)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("identity source %s: %w", src.Name, err))
+			continue
+		}
+		var own []string
+		for _, domain := range d.Domains {
+			if !taken[domain] {
+				taken[domain] = true
+				own = append(own, domain)
+			}
+		}
+		if len(own) > 0 {
+			src.Driver = auth.Confine(src.Driver, own...)
+			all = append(all, described{Source: src, Description: d, domains: own})
+		}
+	}
+	return all, errs
+}
+
+type described struct {
+	Source
+	auth.Description
+	domains []string
+}
+
+func (d described) can(capability string) bool { return slices.Contains(d.Capabilities, capability) }
+
+// domainOf is the domain that a typed name begins or ends with: user@domain, DOMAIN\user, domain/user.
+func domainOf(name string) string {
+	if d, _, ok := strings.Cut(name, `\`); ok {
+		return d
+	}
+	if i := strings.LastIndexByte(name, '@'); i >= 0 {
+		return name[i+1:]
+	}
+	if d, _, ok := strings.Cut(name, "/"); ok {
+		return d
+	}
+	return ""
+}
+
+// Password signs in with name and password, from an address. A name with a domain asks the source of that domain alone,
+// if there is one; any other name asks all in their order. errdef.ErrDenied: name or password is wrong; LimitedError:
+// too many tries; errdef.ErrUnavailable: a source that might know the name does not answer.
+func (s *Signer) Password(ctx context.Context, name string, password secret.Text, address string) (people.Person, error) {
+	if name == "" || password == "" || len(name) > auth.MaxName || len(password) > auth.MaxPassword {
+		return people.Person{}, errWrong
+	}
+	try, wait := s.o.Limiter.Take(strings.ToLower(name), address)
+	if try == nil {
+		return people.Person{}, &LimitedError{wait}
+	}
+	src, id, err := s.ask(ctx, name, password)
+	switch {
+	case err == nil:
+		try.Succeeded()
+		return s.seen(ctx, src.Name, id)
+	case errors.Is(err, errdef.ErrDenied):
+		return people.Person{}, errWrong
+	default:
+		try.TakeBack() // nobody's guess
+		return people.Person{}, err
+	}
+}
+
+var errWrong = fmt.Errorf("name or password is wrong: %w", errdef.ErrDenied)
+
+// ask asks the sources for a password.
+func (s *Signer) ask(ctx context.Context, name string, password secret.Text) (described, auth.Identity, error) {
+	all, errs := s.described(ctx)
+	if domain := domainOf(name); domain != "" {
+		of := slices.DeleteFunc(slices.Clone(all), func(d described) bool {
+			return !slices.ContainsFunc(d.domains, func(o string) bool { return strings.EqualFold(o, domain) })
+		})
+		if len(of) > 0 {
+			all, errs = of, nil
+		}
+	}
+	for _, d := range all {
+		if !d.can(auth.CapPassword) {
+			continue
+		}
+		id, err := d.Driver.Password(ctx, auth.PasswordRequest{Name: name, Password: password})
+		if err == nil {
+			return d, id, nil
+		}
+		if errors.Is(err, errdef.ErrConflict) { // it is the right one, and must be changed first
+			return described{}, auth.Identity{}, err
+		}
+		if !errors.Is(err, errdef.ErrDenied) {
+			errs = append(errs, fmt.Errorf("identity source %s: %w", d.Name, err))
+		}
+	}
+	if len(errs) > 0 {
+		return described{}, auth.Identity{}, errors.Join(errs...)
+	}
+	return described{}, auth.Identity{}, errWrong
+}
+
+func sessionName(id string) string { return "session at the identity source of " + id }
+
+// seen keeps an answer.
+func (s *Signer) seen(ctx context.Context, source string, id auth.Identity) (people.Person, error) {
+	var sealed []byte
+	if id.Session != "" {
+		sealed = s.o.Sealer.Seal(sessionName(id.Principal.ID), []byte(id.Session))
+	}
+	return s.o.People.Seen(ctx, source, id, sealed)
+}
+
+// defaultRefresh is how old an answer may be of a source that is not there to say.
+const defaultRefresh = 10 * time.Minute
+
+// Check returns who a user is now. An answer of the platform that is too old is asked for again; while the platform
+// does not answer the old one counts, until its own end. errdef.ErrDenied: they may not come in any more.
+func (s *Signer) Check(ctx context.Context, user string) (people.Person, error) {
+	p, err := s.o.People.Get(ctx, user)
+	if errors.Is(err, errdef.ErrNotFound) || err == nil && p.Disabled {
+		return people.Person{}, fmt.Errorf("%s may not sign in any more: %w", user, errdef.ErrDenied)
+	}
+	if err != nil {
+		return people.Person{}, err
+	}
+	now := s.o.Now()
+	if !p.Expires.IsZero() && now.After(p.Expires) {
+		return people.Person{}, fmt.Errorf("the sign-in of %s has ended at its identity source; sign in again: %w", user, errdef.ErrDenied)
+	}
+	s.mu.Lock()
+	refresh := cmp.Or(s.known[p.Source].Refresh, defaultRefresh)
+	if now.Sub(p.Checked) < refresh || now.Before(s.away[p.Source]) {
+		s.mu.Unlock()
+		return p, nil
+	}
+	c, under := s.checks[user]
+	if !under {
+		c = &check{done: make(chan struct{})}
+		s.checks[user] = c
+	}
+	s.mu.Unlock()
+	if !under {
+		c.person, c.err = s.verify(context.WithoutCancel(ctx), p)
+		s.mu.Lock()
+		delete(s.checks, user)
+		s.mu.Unlock()
+		close(c.done)
+	}
+	select {
+	case <-c.done:
+		return c.person, c.err
+	case <-ctx.Done():
+		return people.Person{}, ctx.Err()
+	}
+}
+
+// A platform that does not answer holds up requests for verifyTimeout, and then none for awayPause.
+const (
+	verifyTimeout = 10 * time.Second
+	awayPause     = 30 * time.Second
+)
+
+func (s *Signer) verify(ctx context.Context, p people.Person) (people.Person, error) {
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	id, err := s.verifyAt(ctx, p)
+	switch {
+	case err == nil && !id.Principal.Disabled:
+		return s.seen(ctx, p.Source, id)
+	case err == nil, errors.Is(err, errdef.ErrDenied), errors.Is(err, errdef.ErrNotFound):
+		s.o.Log.Info("user may not sign in any more", "user", p.ID, "source", p.Source, "err", err)
+		if err := s.o.People.Gone(ctx, p.ID); err != nil {
+			return people.Person{}, err
+		}
+		return people.Person{}, fmt.Errorf("%s may not sign in any more: %w", p.ID, errdef.ErrDenied)
+	}
+	s.o.Log.Warn("identity source does not answer; what it said last counts", "user", p.ID, "source", p.Source, "err", err)
+	s.mu.Lock()
+	s.away[p.Source] = s.o.Now().Add(awayPause)
+	s.mu.Unlock()
+	return p, nil
+}
+
+func (s *Signer) verifyAt(ctx context.Context, p people.Person) (auth.Identity, error) {
+	all, errs := s.described(ctx)
+	i := slices.IndexFunc(all, func(d described) bool { return d.Name == p.Source })
+	if i < 0 {
+		return auth.Identity{}, errors.Join(append(errs, fmt.Errorf("identity source %s: %w", p.Source, errdef.ErrUnavailable))...)
+	}
+	var session []byte
+	if len(p.Session) > 0 {
+		var err error
+		if session, err = s.o.Sealer.Open(sessionName(p.ID), p.Session); err != nil {
+			return auth.Identity{}, err
+		}
+	}
+	return all[i].Driver.Verify(ctx, auth.VerifyRequest{ID: p.ID, Session: secret.Text(session)})
+}
+
+// Administrators are the groups that the sources name as the first cloud administrators.
+func (s *Signer) Administrators(ctx context.Context) (groups []string) {
+	all, _ := s.described(ctx)
+	for _, d := range all {
+		for _, id := range d.Administrators {
+			if domain, _, ok := auth.SplitID(id); ok && slices.Contains(d.domains, domain) {
+				groups = append(groups, id)
+			}
+		}
+	}
+	return groups
+}
+
+// Search finds users and groups in all sources that can search, at most limit; what it could not ask is an error only if
+// nothing was found.
+func (s *Signer) Search(ctx context.Context, text string, kind auth.Kind, limit int) ([]auth.Principal, error) {
+	all, errs := s.described(ctx)
+	var found []auth.Principal
+	for _, d := range all {
+		if !d.can(auth.CapSearch) || len(found) >= limit {
+			continue
+		}
+		res, err := d.Driver.Search(ctx, auth.SearchRequest{Text: text, Kind: kind, Limit: min(limit-len(found), auth.MaxLimit)})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("identity source %s: %w", d.Name, err))
+			continue
+		}
+		if err := s.o.People.Found(ctx, d.Name, res.Principals); err != nil {
+			return nil, err
+		}
+		found = append(found, res.Principals...)
+	}
+	if len(found) == 0 {
+		return nil, errors.Join(errs...)
+	}
+	return found, nil
+}
