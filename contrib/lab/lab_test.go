@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/session"
@@ -32,7 +31,8 @@ func needQEMU(t *testing.T) {
 	}
 }
 
-func up(t *testing.T, cfg Config) *Lab {
+// up starts a lab; the channel is closed when its control socket is served no more.
+func up(t *testing.T, cfg Config) (*Lab, <-chan struct{}) {
 	t.Helper()
 	cfg.Listen, cfg.Registry = "127.0.0.1:0", "127.0.0.1:0"
 	l, err := Start(t.Context(), cfg)
@@ -43,16 +43,20 @@ func up(t *testing.T, cfg Config) *Lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = l.ServeControl(context.WithoutCancel(t.Context()), ln) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = l.ServeControl(context.WithoutCancel(t.Context()), ln)
+	}()
 	t.Cleanup(func() { _ = l.Stop(context.Background()) })
-	return l
+	return l, served
 }
 
 // A folder whose name is longer than a socket's address may be works as well.
 func TestUpDownUp(t *testing.T) {
 	needQEMU(t)
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
-	l := up(t, Config{Dir: dir})
+	_, served := up(t, Config{Dir: dir})
 	if _, err := Start(t.Context(), Config{Dir: dir, Listen: "127.0.0.1:0", Registry: "off"}); err == nil || !strings.Contains(err.Error(), "already runs") {
 		t.Errorf("a second lab in one folder: %v", err)
 	}
@@ -72,13 +76,8 @@ func TestUpDownUp(t *testing.T) {
 	if err := c.Down(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	<-l.Done()
-	_, err = c.Status(t.Context())
-	for end := time.Now().Add(5 * time.Second); err == nil && time.Now().Before(end); { // the answer to "down" is being let out
-		time.Sleep(time.Millisecond)
-		_, err = c.Status(t.Context())
-	}
-	if !errors.Is(err, ErrNotRunning) {
+	<-served
+	if _, err = c.Status(t.Context()); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("status of a stopped lab: %v", err)
 	}
 	up(t, Config{Dir: dir})
@@ -98,7 +97,7 @@ func TestUpDownUp(t *testing.T) {
 // that govmomi pins.
 func TestCertificate(t *testing.T) {
 	needQEMU(t)
-	l := up(t, Config{Dir: t.TempDir()})
+	l, _ := up(t, Config{Dir: t.TempDir()})
 	pem, err := os.ReadFile(l.Status().CA)
 	if err != nil {
 		t.Fatal(err)

@@ -11,12 +11,12 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
@@ -205,11 +205,32 @@ func TestNothingOutlivesTheConnection(t *testing.T) {
 		}
 		c.end(client)
 		_, _ = io.Copy(io.Discard, out)
-		for deadline := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: the command goes on", c.name)
-			}
+		if !ends(t, pid) {
+			t.Fatalf("%s: the command goes on", c.name)
 		}
 		client.Close()
+	}
+}
+
+// ends waits for the end of a process, a minute at most.
+func ends(t *testing.T, pid int) bool {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return true
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(time.Minute/time.Millisecond))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n == 1
 	}
 }

@@ -1,7 +1,9 @@
 package vsphere
 
 import (
+	"context"
 	"fmt"
+	"net/http/httptrace"
 	"slices"
 	"sync"
 	"testing"
@@ -21,9 +23,11 @@ func TestPropertyWait(t *testing.T) {
 	r := newRig(t)
 	vm := r.create(r.spec("a"))
 	r.done(vm.PowerOn(r.ctx))
-	got := make(chan string, 10)
+	got, waits := make(chan string, 10), make(chan struct{})
+	begin := sync.OnceFunc(func() { close(waits) })
 	go func() {
 		err := property.Wait(r.ctx, property.DefaultCollector(r.c.Client), vm.Reference(), []string{"guest.ipAddress", "config.extraConfig"}, func(ch []types.PropertyChange) bool {
+			begin() // it has what was there before
 			for _, c := range ch {
 				if s, ok := c.Val.(string); ok && s != "" {
 					got <- s
@@ -42,7 +46,7 @@ func TestPropertyWait(t *testing.T) {
 		}
 		close(got)
 	}()
-	time.Sleep(20 * time.Millisecond)
+	<-waits
 	r.last().spec.Answer("info-set guestinfo.ip 10.1.1.1")
 	if s := <-got; s != "10.1.1.1" {
 		t.Error(s)
@@ -176,8 +180,9 @@ func TestFilterAddedWhileWaiting(t *testing.T) {
 	res, err := methods.WaitForUpdatesEx(r.ctx, r.c.Client, &types.WaitForUpdatesEx{This: pc.Reference()})
 	r.must(err)
 	seen := make(chan *types.UpdateSet, 1)
+	ctx, sent := untilSent(r.ctx)
 	go func() {
-		res, err := methods.WaitForUpdatesEx(r.ctx, r.c.Client, &types.WaitForUpdatesEx{This: pc.Reference(), Version: res.Returnval.Version})
+		res, err := methods.WaitForUpdatesEx(ctx, r.c.Client, &types.WaitForUpdatesEx{This: pc.Reference(), Version: res.Returnval.Version})
 		if err != nil {
 			t.Error(err)
 			seen <- nil
@@ -185,7 +190,7 @@ func TestFilterAddedWhileWaiting(t *testing.T) {
 		}
 		seen <- res.Returnval
 	}()
-	time.Sleep(20 * time.Millisecond)
+	<-sent
 	must(pc.CreateFilter(r.ctx, types.CreateFilter{Spec: types.PropertyFilterSpec{ObjectSet: []types.ObjectSpec{{Obj: vm.Reference()}},
 		PropSet: []types.PropertySpec{{Type: "VirtualMachine", PathSet: []string{"name"}}}}}))
 	select {
@@ -193,7 +198,7 @@ func TestFilterAddedWhileWaiting(t *testing.T) {
 		if s == nil || len(s.FilterSet) != 1 || s.FilterSet[0].ObjectSet[0].Kind != types.ObjectUpdateKindEnter {
 			t.Errorf("%+v", s)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("a filter added during a wait was not seen")
 	}
 }
@@ -208,17 +213,25 @@ func TestLogoutAndCloseDoNotHang(t *testing.T) {
 	pc := must(property.DefaultCollector(r.c.Client).Create(r.ctx))
 	res := must(methods.WaitForUpdatesEx(r.ctx, r.c.Client, &types.WaitForUpdatesEx{This: pc.Reference()}))
 	ended := make(chan struct{})
+	ctx, sent := untilSent(r.ctx)
 	go func() {
 		defer close(ended)
-		_, _ = methods.WaitForUpdatesEx(r.ctx, r.c.Client, &types.WaitForUpdatesEx{This: pc.Reference(), Version: res.Returnval.Version})
+		_, _ = methods.WaitForUpdatesEx(ctx, r.c.Client, &types.WaitForUpdatesEx{This: pc.Reference(), Version: res.Returnval.Version})
 	}()
-	time.Sleep(20 * time.Millisecond)
-	begin := time.Now()
+	<-sent
 	r.Close()
-	<-ended
-	if d := time.Since(begin); d > time.Second {
-		t.Errorf("closing took %v", d)
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Fatal("the client still waits")
 	}
+}
+
+// untilSent is a context for one request, and a channel that is closed when the request has been sent.
+func untilSent(ctx context.Context) (context.Context, <-chan struct{}) {
+	sent := make(chan struct{})
+	done := sync.OnceFunc(func() { close(sent) })
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { done() }}), sent
 }
 
 func TestCancelWait(t *testing.T) {
@@ -232,15 +245,19 @@ func TestCancelWait(t *testing.T) {
 		_, err := methods.WaitForUpdatesEx(r.ctx, r.c.Client, &types.WaitForUpdatesEx{This: pc.Reference(), Version: res.Returnval.Version})
 		done <- err
 	}()
-	time.Sleep(20 * time.Millisecond)
-	r.must(pc.CancelWaitForUpdates(r.ctx))
-	select {
-	case err := <-done:
-		if err == nil {
-			t.Error("no RequestCanceled")
+	for end := time.Now().Add(time.Minute); ; { // a cancel that comes before the wait does nothing
+		r.must(pc.CancelWaitForUpdates(r.ctx))
+		select {
+		case err := <-done:
+			if err == nil {
+				t.Error("no RequestCanceled")
+			}
+			return
+		default:
+			if time.Now().After(end) {
+				t.Fatal("the wait goes on")
+			}
 		}
-	case <-time.After(5 * time.Second):
-		t.Fatal("the wait goes on")
 	}
 }
 
