@@ -8,6 +8,7 @@ import (
 	"github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/kind"
 	"github.com/openvic/vic/sdk/network"
+	"github.com/openvic/vic/sdk/platform"
 	"github.com/openvic/vic/sdk/storage"
 )
 
@@ -18,6 +19,7 @@ func All() []kind.Info {
 		storage.Plugin().Info,
 		network.Plugin().Info,
 		auth.Plugin().Info,
+		platform.Plugin().Info,
 	}
 }
 

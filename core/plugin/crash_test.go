@@ -3,6 +3,8 @@ package plugin_test
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
@@ -126,6 +128,24 @@ func TestAProgramThatIsNoPluginIsToldInTheStatus(t *testing.T) {
 	st = until(t, h, "one", "down", is(plugin.StateDown))
 	if !strings.Contains(st.LastError, "does not start as a plugin") || !strings.Contains(st.LastError, "this is a shell script") {
 		t.Errorf("status %+v", st)
+	}
+}
+
+func TestAPluginOfAnotherProtocolIsRefusedWithBothVersions(t *testing.T) {
+	s := spec(t, "one", "")
+	// The line is go-plugin's handshake: its own version, that of the protocol, where it listens.
+	script := []byte("#!/bin/sh\necho '1|7|unix|'$PLUGIN_UNIX_SOCKET_DIR'/s|grpc|'\nread line <&3\n")
+	if err := os.WriteFile(s.Path, script, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(script)
+	s.SHA256 = hex.EncodeToString(sum[:])
+	h, _ := start(t, plugin.Options{Plugins: []config.Plugin{s}})
+	st := until(t, h, "one", "refused", is(plugin.StateRefused))
+	for _, want := range []string{s.File, s.Path, "speaks version 7 of the plugin protocol and this host version 1"} {
+		if !strings.Contains(st.LastError, want) {
+			t.Errorf("%q does not say %q", st.LastError, want)
+		}
 	}
 }
 

@@ -133,6 +133,30 @@ func Role[D any](h *Host, k kind.Of[D]) []Player[D] {
 	return all
 }
 
+// Offering returns the drivers of a kind in all plugins that have said that they offer it: first those
+// that play roles, in the order of the kinds, then the others in the order of their files. It is for
+// kinds that no role names.
+func Offering[D any](h *Host, k kind.Of[D]) []Player[D] {
+	var names []string
+	for _, role := range kinds.All() {
+		names = append(names, h.opts.Roles[role.Name]...)
+	}
+	for _, s := range h.supervisors {
+		names = append(names, s.spec.Name)
+	}
+	var all []Player[D]
+	seen := map[string]bool{}
+	for _, name := range names {
+		s, err := h.find(name)
+		if err != nil || seen[name] || find(s.status().Components, k.Name) == nil {
+			continue
+		}
+		seen[name] = true
+		all = append(all, Player[D]{name, k.Client(&handle{s})})
+	}
+	return all
+}
+
 // List returns the status of all plugins, in the order of their files.
 func (h *Host) List() []Status {
 	all := make([]Status, 0, len(h.supervisors))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/network"
 	"github.com/openvic/vic/sdk/networktest"
+	"github.com/openvic/vic/sdk/platform"
 	"github.com/openvic/vic/sdk/storage"
 	"github.com/openvic/vic/sdk/storagetest"
 )
@@ -33,7 +35,7 @@ func TestAPluginComesUpAndTellsWhatItIs(t *testing.T) {
 	}
 	st := until(t, h, "one", "healthy", func(st plugin.Status) bool { return st.Healthy })
 	if st.State != plugin.StateUp || st.Program != "testplugin" || st.Version != "1.2.3" || st.PID == 0 ||
-		st.SHA256 != s.SHA256 || strings.Join(st.Kinds(), " ") != "compute storage network" || st.Restarts != 0 || st.Example == "" {
+		st.SHA256 != s.SHA256 || strings.Join(st.Kinds(), " ") != "compute storage network platform" || st.Restarts != 0 || st.Example == "" {
 		t.Errorf("status %+v", st)
 	}
 	deadline := time.Now().Add(5 * time.Second)
@@ -229,6 +231,28 @@ func TestARoleThatNamesNoPluginIsAnError(t *testing.T) {
 		Plugins: []config.Plugin{{Name: "vsphere"}}, Roles: config.Roles{"compute": {"vspere"}},
 	})
 	wantError(t, "New", err, errdef.ErrNotFound, "roles.compute", `"vspere"`, "there is vsphere")
+}
+
+func TestWhatNoRoleNamesIsFoundWhereItIsOffered(t *testing.T) {
+	h, _ := start(t, plugin.Options{
+		Plugins: []config.Plugin{spec(t, "idle", ""), spec(t, "storage-only", ""), spec(t, "vms", "")},
+		Roles:   config.Roles{"compute": {"vms"}, "storage": {"storage-only"}, "network": {"vms"}},
+	})
+	for _, name := range []string{"idle", "storage-only", "vms"} {
+		until(t, h, name, "up", is(plugin.StateUp))
+	}
+	var got []string
+	for _, p := range plugin.Offering(h, platform.Plugin()) {
+		r, err := p.Driver.Report(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, p.Plugin+": "+r.About)
+	}
+	// Who plays a role comes first.
+	if want := []string{"vms: memory of vms", "idle: memory of idle"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 func TestTheSocketIsInAPrivateDirectory(t *testing.T) {

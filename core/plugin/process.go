@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -100,7 +101,7 @@ func launch(ctx context.Context, spec config.Plugin, runDir string, level slog.L
 	cmd.SysProcAttr = ownGroup()
 	p.client = plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  serve.Handshake(),
-		Plugins:          serve.ClientSet(),
+		VersionedPlugins: serve.ClientSets(),
 		Cmd:              cmd,
 		SecureConfig:     pin,
 		AutoMTLS:         true,
@@ -121,6 +122,11 @@ func launch(ctx context.Context, spec config.Plugin, runDir string, level slog.L
 		return p, fmt.Errorf("%s: %s has the sha256 %s, and this file asks for %s; if the program was replaced on purpose, change sha256: %w",
 			spec.File, spec.Path, p.sha256, spec.SHA256, errdef.ErrInvalid)
 	}
+	if v := speaks(err); v != "" {
+		p.close()
+		return nil, fmt.Errorf("%s: %s speaks version %s of the plugin protocol and this host version %d: build the plugin with this host's SDK, or run the host that it was built for: %w",
+			spec.File, spec.Path, v, serve.ProtocolVersion, errdef.ErrUnsupported)
+	}
 	if err != nil {
 		p.close()
 		return nil, fmt.Errorf("%s does not start as a plugin: %w%s", spec.Path, err, p.lastWords())
@@ -129,6 +135,20 @@ func launch(ctx context.Context, spec config.Plugin, runDir string, level slog.L
 	p.conn = rpc.(*plugin.GRPCClient).Conn
 	p.api = pluginv1.NewPluginServiceClient(p)
 	return p, nil
+}
+
+// otherVersion finds the plugin's version in go-plugin's words: it has no error to compare with.
+var otherVersion = regexp.MustCompile(`incompatible API version with plugin\. Plugin version: (\d+)`)
+
+// speaks returns the version of the protocol that a plugin speaks, if that is why it cannot be used.
+func speaks(err error) string {
+	if err == nil {
+		return ""
+	}
+	if m := otherVersion.FindStringSubmatch(err.Error()); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
 // openLifeline makes the pipe and returns the child's end.

@@ -2,6 +2,7 @@ package vicd
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/openvic/vic/core/admin"
@@ -10,6 +11,7 @@ import (
 	"github.com/openvic/vic/core/engine"
 	"github.com/openvic/vic/core/metrics"
 	"github.com/openvic/vic/core/plugin"
+	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/platform"
 )
 
@@ -97,13 +99,19 @@ func (d *daemon) whyNotReady() string {
 // newSite makes the administrators' web site.
 func (d *daemon) newSite(logs *admin.Ring) (http.Handler, error) {
 	return site.New(site.Options{Name: d.cfg.Name, Version: d.version, Plugins: d.host, WaitingFor: d.whyNotReady, Containers: d.containers,
-		Platform: func(ctx context.Context, events int) (platform.Report, error) {
-			return d.host.Platform(ctx, d.cfg.Roles.One("compute"), events)
-		},
+		Platform: d.platform,
 		Authenticate: func(ctx context.Context, user, password string) error {
 			return d.host.Authenticate(ctx, d.cfg.Roles.One("compute"), user, password)
 		},
 		Metrics: d.metrics, Logs: logs, Certificates: d.certificates(), Files: d.configFiles, Log: d.log})
+}
+
+// platform asks the first plugin that tells of its platform; errdef.ErrUnsupported if none does.
+func (d *daemon) platform(ctx context.Context, events int) (platform.Report, error) {
+	for _, p := range plugin.Offering(d.host, platform.Plugin()) {
+		return p.Driver.Report(ctx, events)
+	}
+	return platform.Report{}, fmt.Errorf("no plugin tells of its platform: %w", errdef.ErrUnsupported)
 }
 
 // configFiles are the configuration files that go into a log bundle, their secrets removed.

@@ -19,6 +19,7 @@ import (
 	sdkcompute "github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/kind"
 	sdknetwork "github.com/openvic/vic/sdk/network"
+	sdkplatform "github.com/openvic/vic/sdk/platform"
 	"github.com/openvic/vic/sdk/serve"
 	sdkstorage "github.com/openvic/vic/sdk/storage"
 )
@@ -71,9 +72,9 @@ func configure(parent context.Context, c config.Config) (_ serve.Instance, err e
 	go serveLinks(ctx, router, c.Link.Listen, log)
 	go serveDNS(ctx, nets, c.Network.Bridge.Interface, log)
 	about := platform.New(s, &c)
-	drivers := []kind.Driver{sdkcompute.Plugin().Serve(vms), sdkstorage.Plugin().Serve(disks), sdknetwork.Plugin().Serve(nets)}
+	drivers := []kind.Driver{sdkcompute.Plugin().Serve(vms), sdkstorage.Plugin().Serve(disks), sdknetwork.Plugin().Serve(nets), sdkplatform.Plugin().Serve(about)}
 	return serve.Instance{Drivers: drivers, Health: inv.Health,
-		Authenticate: about.Authenticate, Platform: about.Report, Close: func(end context.Context) error {
+		Authenticate: about.Authenticate, Close: func(end context.Context) error {
 			cancel()
 			return s.Close(end)
 		}}, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/openvic/vic/sdk/device"
 	"github.com/openvic/vic/sdk/kind"
 	"github.com/openvic/vic/sdk/network"
+	"github.com/openvic/vic/sdk/platform"
 	"github.com/openvic/vic/sdk/serve"
 	"github.com/openvic/vic/sdk/storage"
 )
@@ -29,6 +30,7 @@ func main() {
 			compute.Plugin().Component("vsphere", device.CapDisk+device.KindVMDK, device.CapDisk+device.KindVMDKDelta, device.CapNIC+device.KindPortgroup),
 			storage.Plugin().Component("vsphere", device.CapMakesDisk+device.KindVMDKDelta, device.CapMakesDisk+device.KindVMDK, storage.CapVolumes),
 			network.Plugin().Component("vsphere", device.CapMakesNIC+device.KindPortgroup),
+			platform.Plugin().Component("vsphere"),
 		},
 		Example:   example(),
 		Configure: configure,

@@ -1,13 +1,34 @@
-// Package platform is what administrators may ask a plugin about the platform below it: how it is,
-// what happened there, and whether a user of the platform may administer. A plugin offers it through
-// serve.Instance (Platform, Authenticate); all of it is optional.
+// Package platform is what a plugin tells administrators of the platform below it: how it is and what
+// happened there. Any plugin may offer it, beside what it is for.
 package platform
 
 import (
+	"context"
 	"time"
 
-	pluginv1 "github.com/openvic/vic/sdk/proto/plugin/v1"
+	"github.com/openvic/vic/sdk/kind"
 )
+
+// The most that a report holds; what is beyond them is cut off at both ends of the wire.
+const (
+	MaxEvents = 1000
+	MaxStores = 1000
+)
+
+// Driver tells how a platform is.
+type Driver interface {
+	// Report tells how the platform is now, with at most so many events, the latest ones: 0 to MaxEvents.
+	// errdef.ErrUnavailable if it does not answer.
+	Report(ctx context.Context, events int) (Report, error)
+}
+
+// Plugin is this kind of plugin, as data.
+func Plugin() kind.Of[Driver] {
+	return kind.Of[Driver]{
+		Info:     kind.Info{Name: "platform", Doc: "tells administrators of the platform below", Takes: kind.Beside},
+		Register: Register, Client: NewClient,
+	}
+}
 
 // Report is how the platform is.
 type Report struct {
@@ -39,33 +60,4 @@ type Event struct {
 	User     string    `json:"user,omitempty"`
 	Subject  string    `json:"subject,omitempty"` // what it happened to, by the platform's name
 	Text     string    `json:"text"`
-}
-
-// ToProto makes the message of a report.
-func ToProto(r Report) *pluginv1.PlatformResponse {
-	m := &pluginv1.PlatformResponse{About: r.About}
-	for _, s := range r.Stores {
-		m.Stores = append(m.Stores, &pluginv1.Store{Name: s.Name, Uses: s.Uses, Capacity: s.Capacity, Free: s.Free, Problem: s.Problem})
-	}
-	for _, e := range r.Events {
-		m.Events = append(m.Events, &pluginv1.Event{Time: e.Time.UTC().Format(time.RFC3339Nano), Severity: e.Severity, User: e.User,
-			Subject: e.Subject, Text: e.Text})
-	}
-	return m
-}
-
-// FromProto is the reverse. A time that is none becomes zero.
-func FromProto(m *pluginv1.PlatformResponse) Report {
-	r := Report{About: m.GetAbout()}
-	for _, s := range m.GetStores() {
-		r.Stores = append(r.Stores, Store{Name: s.GetName(), Uses: s.GetUses(), Capacity: s.GetCapacity(), Free: s.GetFree(), Problem: s.GetProblem()})
-	}
-	for _, e := range m.GetEvents() {
-		at, err := time.Parse(time.RFC3339Nano, e.GetTime())
-		if err != nil {
-			at = time.Time{}
-		}
-		r.Events = append(r.Events, Event{Time: at, Severity: e.GetSeverity(), User: e.GetUser(), Subject: e.GetSubject(), Text: e.GetText()})
-	}
-	return r
 }

@@ -20,6 +20,8 @@ import (
 
 // What host and plugin agree on before they speak.
 const (
+	// ProtocolVersion is the version of plugin.v1 that this SDK speaks. A host and a plugin that have none in
+	// common part before the first call, and the host says so.
 	ProtocolVersion  = 1
 	MagicCookieKey   = "VIC_PLUGIN"
 	MagicCookieValue = "3f6a1c0e-7f0b-4d53-9a51-5f0f2a3c8d11"
@@ -69,9 +71,9 @@ func Main[C any](p Plugin[C]) {
 	options := append(wire.ServerOptions(), extensions(p.Components)...)
 	s := NewServer(context.Background(), p)
 	plugin.Serve(&plugin.ServeConfig{
-		HandshakeConfig: Handshake(),
-		Plugins:         plugin.PluginSet{PluginSet: &adapter{register: s.Register}},
-		Logger:          hclog.NewNullLogger(),
+		HandshakeConfig:  Handshake(),
+		VersionedPlugins: map[int]plugin.PluginSet{ProtocolVersion: {PluginSet: &adapter{register: s.Register}}},
+		Logger:           hclog.NewNullLogger(),
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			return grpc.NewServer(append(opts, options...)...)
 		},
@@ -164,5 +166,8 @@ func (a *adapter) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, c *grpc.Cl
 	return c, nil
 }
 
-// ClientSet is what a host hands to go-plugin: dispensing PluginSet gives the *grpc.ClientConn.
-func ClientSet() plugin.PluginSet { return plugin.PluginSet{PluginSet: &adapter{}} }
+// ClientSets is what a host hands to go-plugin, by version of the protocol: dispensing PluginSet gives the
+// *grpc.ClientConn.
+func ClientSets() map[int]plugin.PluginSet {
+	return map[int]plugin.PluginSet{ProtocolVersion: {PluginSet: &adapter{}}}
+}

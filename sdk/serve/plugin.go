@@ -25,7 +25,6 @@ import (
 	"context"
 
 	"github.com/openvic/vic/sdk/kind"
-	"github.com/openvic/vic/sdk/platform"
 )
 
 // Plugin describes a program that serves drivers. C is the author's configuration struct with toml
@@ -55,8 +54,6 @@ type Instance struct {
 	// Authenticate, if set, says whether a user of the platform may administer what the plugin works
 	// for; errdef.ErrDenied if not, whatever the reason.
 	Authenticate func(ctx context.Context, user, password string) error
-	// Platform, if set, tells administrators how the platform is, with at most so many events.
-	Platform func(ctx context.Context, events int) (platform.Report, error)
 	// Close, if set, is called when the host stops the plugin.
 	Close func(ctx context.Context) error
 }

@@ -56,7 +56,7 @@ func rules() []rule {
 		// All kinds are treated alike: core/kinds holds the table, and who works with one kind asks for it.
 		{folder: "core/plugin", except: []string{"core/plugin/internal"}, denied: kindFolders("sdk/")},
 		{folder: "core/config", denied: kindFolders("sdk/")},
-		{folder: "core/admin", denied: kindFolders("sdk/")},
+		{folder: "core/admin", except: []string{"core/admin/site"}, denied: kindFolders("sdk/")}, // the site shows the platform
 		// The installer of a driver set knows the driver's configuration, privileges and session; it runs
 		// where administrators sit and links no plugin, nor the kinds that one serves.
 		{folder: "drivers/vsphere/machine", ours: []string{"sdk/guest", "sdk/errdef", "drivers/vsphere/config", "drivers/vsphere/privileges", "drivers/vsphere/session"},

@@ -20,6 +20,7 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/kind"
 	"github.com/openvic/vic/sdk/network"
+	"github.com/openvic/vic/sdk/platform"
 	"github.com/openvic/vic/sdk/serve"
 	"github.com/openvic/vic/sdk/storage"
 )
@@ -43,6 +44,7 @@ func main() {
 		compute.Plugin().Component(name, "disk:vmdk", "disk:vmdk-delta", "nic:portgroup"),
 		storage.Plugin().Component(name, "makes-disk:"+disk),
 		network.Plugin().Component(name, "makes-nic:portgroup"),
+		platform.Plugin().Component(name),
 	}
 	if storageOnly() {
 		components = components[1:2]
@@ -51,6 +53,13 @@ func main() {
 		Name: "testplugin", Version: "1.2.3", Example: "# nothing is needed\n",
 		Components: components, Configure: configure,
 	})
+}
+
+// about tells of the platform that is none.
+type about struct{}
+
+func (about) Report(context.Context, int) (platform.Report, error) {
+	return platform.Report{About: "memory of " + filepath.Base(os.Args[0])}, nil
 }
 
 func storageOnly() bool { return strings.Contains(filepath.Base(os.Args[0]), "storage-only") }
@@ -79,7 +88,7 @@ func configure(_ context.Context, c config) (serve.Instance, error) {
 	vms.Sockets = !c.Memory
 	vms.OnStart = func(req compute.CreateRequest) { guest(vms, req.ID) }
 	disks := storage.Plugin().Serve(storage.NewFake())
-	d := serve.Instance{Drivers: []kind.Driver{compute.Plugin().Serve(vms), disks, network.Plugin().Serve(network.NewFake())}}
+	d := serve.Instance{Drivers: []kind.Driver{compute.Plugin().Serve(vms), disks, network.Plugin().Serve(network.NewFake()), platform.Plugin().Serve(about{})}}
 	if storageOnly() {
 		d.Drivers = []kind.Driver{disks}
 	}

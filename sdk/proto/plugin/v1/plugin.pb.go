@@ -1,6 +1,9 @@
 // plugin.v1 is what every plugin serves, whatever else it is.
 //
 // Rules
+//   * Host and plugin agree on the version of this protocol before the first call, by go-plugin's
+//     handshake: the host names the versions that it speaks, the plugin answers with the newest of them
+//     that it speaks too. This file is version 1. Services of the kinds carry versions of their own.
 //   * Describe may be called at any time, has no side effects and needs no configuration.
 //   * Configure is called once in the life of a process. Before it has succeeded, every method of
 //     the other services answers UNAVAILABLE. A configuration that is wrong is INVALID_ARGUMENT and
@@ -147,12 +150,13 @@ func (x *DescribeResponse) GetExampleConfig() string {
 // Component is one service that the plugin offers.
 type Component struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "compute", "storage" or "network".
+	// The name of a kind: "compute", "auth". Each is offered once at most. A host passes over kinds that it
+	// does not know.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// "disk:vmdk" and "nic:portgroup": kinds that a compute driver attaches. "makes-disk:vmdk" and
-	// "makes-nic:portgroup": kinds that a storage or network driver hands out. Others name optional
-	// features ("pause").
+	// Words of the kind's vocabulary. "disk:vmdk" and "nic:portgroup": kinds that a compute driver attaches.
+	// "makes-disk:vmdk" and "makes-nic:portgroup": kinds that a storage or network driver hands out. Others
+	// name optional features ("volumes").
 	Capabilities  []string `protobuf:"bytes,3,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -475,273 +479,6 @@ func (*AuthenticateResponse) Descriptor() ([]byte, []int) {
 	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
 }
 
-type PlatformRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The most events to return, the latest ones.
-	Events        int32 `protobuf:"varint,1,opt,name=events,proto3" json:"events,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PlatformRequest) Reset() {
-	*x = PlatformRequest{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PlatformRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PlatformRequest) ProtoMessage() {}
-
-func (x *PlatformRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PlatformRequest.ProtoReflect.Descriptor instead.
-func (*PlatformRequest) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *PlatformRequest) GetEvents() int32 {
-	if x != nil {
-		return x.Events
-	}
-	return 0
-}
-
-type PlatformResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it is, for people: "VMware vCenter Server 8.0.3 build-24022515".
-	About  string   `protobuf:"bytes,1,opt,name=about,proto3" json:"about,omitempty"`
-	Stores []*Store `protobuf:"bytes,2,rep,name=stores,proto3" json:"stores,omitempty"`
-	// Newest first.
-	Events        []*Event `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PlatformResponse) Reset() {
-	*x = PlatformResponse{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PlatformResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PlatformResponse) ProtoMessage() {}
-
-func (x *PlatformResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PlatformResponse.ProtoReflect.Descriptor instead.
-func (*PlatformResponse) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *PlatformResponse) GetAbout() string {
-	if x != nil {
-		return x.About
-	}
-	return ""
-}
-
-func (x *PlatformResponse) GetStores() []*Store {
-	if x != nil {
-		return x.Stores
-	}
-	return nil
-}
-
-func (x *PlatformResponse) GetEvents() []*Event {
-	if x != nil {
-		return x.Events
-	}
-	return nil
-}
-
-// Store is a place of data that the plugin uses.
-type Store struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What for: "images", "containers", "volumes default".
-	Uses []string `protobuf:"bytes,2,rep,name=uses,proto3" json:"uses,omitempty"`
-	// Bytes; 0 if not known.
-	Capacity int64 `protobuf:"varint,3,opt,name=capacity,proto3" json:"capacity,omitempty"`
-	Free     int64 `protobuf:"varint,4,opt,name=free,proto3" json:"free,omitempty"`
-	// What is wrong with it; empty if nothing is.
-	Problem       string `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Store) Reset() {
-	*x = Store{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Store) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Store) ProtoMessage() {}
-
-func (x *Store) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Store.ProtoReflect.Descriptor instead.
-func (*Store) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *Store) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *Store) GetUses() []string {
-	if x != nil {
-		return x.Uses
-	}
-	return nil
-}
-
-func (x *Store) GetCapacity() int64 {
-	if x != nil {
-		return x.Capacity
-	}
-	return 0
-}
-
-func (x *Store) GetFree() int64 {
-	if x != nil {
-		return x.Free
-	}
-	return 0
-}
-
-func (x *Store) GetProblem() string {
-	if x != nil {
-		return x.Problem
-	}
-	return ""
-}
-
-// Event is something that happened on the platform.
-type Event struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// RFC 3339.
-	Time string `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
-	// "info", "warning" or "error".
-	Severity string `protobuf:"bytes,2,opt,name=severity,proto3" json:"severity,omitempty"`
-	User     string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
-	// What it happened to, by the platform's name.
-	Subject       string `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
-	Text          string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Event) Reset() {
-	*x = Event{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Event) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Event) ProtoMessage() {}
-
-func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Event.ProtoReflect.Descriptor instead.
-func (*Event) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *Event) GetTime() string {
-	if x != nil {
-		return x.Time
-	}
-	return ""
-}
-
-func (x *Event) GetSeverity() string {
-	if x != nil {
-		return x.Severity
-	}
-	return ""
-}
-
-func (x *Event) GetUser() string {
-	if x != nil {
-		return x.User
-	}
-	return ""
-}
-
-func (x *Event) GetSubject() string {
-	if x != nil {
-		return x.Subject
-	}
-	return ""
-}
-
-func (x *Event) GetText() string {
-	if x != nil {
-		return x.Text
-	}
-	return ""
-}
-
 type StopRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -750,7 +487,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -762,7 +499,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -775,7 +512,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 type StopResponse struct {
@@ -786,7 +523,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +535,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +548,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 var File_plugin_v1_plugin_proto protoreflect.FileDescriptor
@@ -842,33 +579,14 @@ const file_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x13AuthenticateRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x1a\n" +
 	"\bpassword\x18\x02 \x01(\tR\bpassword\"\x16\n" +
-	"\x14AuthenticateResponse\")\n" +
-	"\x0fPlatformRequest\x12\x16\n" +
-	"\x06events\x18\x01 \x01(\x05R\x06events\"\x84\x01\n" +
-	"\x10PlatformResponse\x12\x14\n" +
-	"\x05about\x18\x01 \x01(\tR\x05about\x12,\n" +
-	"\x06stores\x18\x02 \x03(\v2\x14.vic.plugin.v1.StoreR\x06stores\x12,\n" +
-	"\x06events\x18\x03 \x03(\v2\x14.vic.plugin.v1.EventR\x06events\"y\n" +
-	"\x05Store\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
-	"\x04uses\x18\x02 \x03(\tR\x04uses\x12\x1a\n" +
-	"\bcapacity\x18\x03 \x01(\x03R\bcapacity\x12\x12\n" +
-	"\x04free\x18\x04 \x01(\x03R\x04free\x12\x18\n" +
-	"\aproblem\x18\x05 \x01(\tR\aproblem\"y\n" +
-	"\x05Event\x12\x12\n" +
-	"\x04time\x18\x01 \x01(\tR\x04time\x12\x1a\n" +
-	"\bseverity\x18\x02 \x01(\tR\bseverity\x12\x12\n" +
-	"\x04user\x18\x03 \x01(\tR\x04user\x12\x18\n" +
-	"\asubject\x18\x04 \x01(\tR\asubject\x12\x12\n" +
-	"\x04text\x18\x05 \x01(\tR\x04text\"\r\n" +
+	"\x14AuthenticateResponse\"\r\n" +
 	"\vStopRequest\"\x0e\n" +
-	"\fStopResponse2\xeb\x03\n" +
+	"\fStopResponse2\x9e\x03\n" +
 	"\rPluginService\x12K\n" +
 	"\bDescribe\x12\x1e.vic.plugin.v1.DescribeRequest\x1a\x1f.vic.plugin.v1.DescribeResponse\x12N\n" +
 	"\tConfigure\x12\x1f.vic.plugin.v1.ConfigureRequest\x1a .vic.plugin.v1.ConfigureResponse\x12V\n" +
 	"\vWatchHealth\x12!.vic.plugin.v1.WatchHealthRequest\x1a\".vic.plugin.v1.WatchHealthResponse0\x01\x12W\n" +
-	"\fAuthenticate\x12\".vic.plugin.v1.AuthenticateRequest\x1a#.vic.plugin.v1.AuthenticateResponse\x12K\n" +
-	"\bPlatform\x12\x1e.vic.plugin.v1.PlatformRequest\x1a\x1f.vic.plugin.v1.PlatformResponse\x12?\n" +
+	"\fAuthenticate\x12\".vic.plugin.v1.AuthenticateRequest\x1a#.vic.plugin.v1.AuthenticateResponse\x12?\n" +
 	"\x04Stop\x12\x1a.vic.plugin.v1.StopRequest\x1a\x1b.vic.plugin.v1.StopResponseB5Z3github.com/openvic/vic/sdk/proto/plugin/v1;pluginv1b\x06proto3"
 
 var (
@@ -883,7 +601,7 @@ func file_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_plugin_v1_plugin_proto_rawDescData
 }
 
-var file_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_plugin_v1_plugin_proto_goTypes = []any{
 	(*DescribeRequest)(nil),      // 0: vic.plugin.v1.DescribeRequest
 	(*DescribeResponse)(nil),     // 1: vic.plugin.v1.DescribeResponse
@@ -894,34 +612,26 @@ var file_plugin_v1_plugin_proto_goTypes = []any{
 	(*WatchHealthResponse)(nil),  // 6: vic.plugin.v1.WatchHealthResponse
 	(*AuthenticateRequest)(nil),  // 7: vic.plugin.v1.AuthenticateRequest
 	(*AuthenticateResponse)(nil), // 8: vic.plugin.v1.AuthenticateResponse
-	(*PlatformRequest)(nil),      // 9: vic.plugin.v1.PlatformRequest
-	(*PlatformResponse)(nil),     // 10: vic.plugin.v1.PlatformResponse
-	(*Store)(nil),                // 11: vic.plugin.v1.Store
-	(*Event)(nil),                // 12: vic.plugin.v1.Event
-	(*StopRequest)(nil),          // 13: vic.plugin.v1.StopRequest
-	(*StopResponse)(nil),         // 14: vic.plugin.v1.StopResponse
+	(*StopRequest)(nil),          // 9: vic.plugin.v1.StopRequest
+	(*StopResponse)(nil),         // 10: vic.plugin.v1.StopResponse
 }
 var file_plugin_v1_plugin_proto_depIdxs = []int32{
 	2,  // 0: vic.plugin.v1.DescribeResponse.components:type_name -> vic.plugin.v1.Component
-	11, // 1: vic.plugin.v1.PlatformResponse.stores:type_name -> vic.plugin.v1.Store
-	12, // 2: vic.plugin.v1.PlatformResponse.events:type_name -> vic.plugin.v1.Event
-	0,  // 3: vic.plugin.v1.PluginService.Describe:input_type -> vic.plugin.v1.DescribeRequest
-	3,  // 4: vic.plugin.v1.PluginService.Configure:input_type -> vic.plugin.v1.ConfigureRequest
-	5,  // 5: vic.plugin.v1.PluginService.WatchHealth:input_type -> vic.plugin.v1.WatchHealthRequest
-	7,  // 6: vic.plugin.v1.PluginService.Authenticate:input_type -> vic.plugin.v1.AuthenticateRequest
-	9,  // 7: vic.plugin.v1.PluginService.Platform:input_type -> vic.plugin.v1.PlatformRequest
-	13, // 8: vic.plugin.v1.PluginService.Stop:input_type -> vic.plugin.v1.StopRequest
-	1,  // 9: vic.plugin.v1.PluginService.Describe:output_type -> vic.plugin.v1.DescribeResponse
-	4,  // 10: vic.plugin.v1.PluginService.Configure:output_type -> vic.plugin.v1.ConfigureResponse
-	6,  // 11: vic.plugin.v1.PluginService.WatchHealth:output_type -> vic.plugin.v1.WatchHealthResponse
-	8,  // 12: vic.plugin.v1.PluginService.Authenticate:output_type -> vic.plugin.v1.AuthenticateResponse
-	10, // 13: vic.plugin.v1.PluginService.Platform:output_type -> vic.plugin.v1.PlatformResponse
-	14, // 14: vic.plugin.v1.PluginService.Stop:output_type -> vic.plugin.v1.StopResponse
-	9,  // [9:15] is the sub-list for method output_type
-	3,  // [3:9] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	0,  // 1: vic.plugin.v1.PluginService.Describe:input_type -> vic.plugin.v1.DescribeRequest
+	3,  // 2: vic.plugin.v1.PluginService.Configure:input_type -> vic.plugin.v1.ConfigureRequest
+	5,  // 3: vic.plugin.v1.PluginService.WatchHealth:input_type -> vic.plugin.v1.WatchHealthRequest
+	7,  // 4: vic.plugin.v1.PluginService.Authenticate:input_type -> vic.plugin.v1.AuthenticateRequest
+	9,  // 5: vic.plugin.v1.PluginService.Stop:input_type -> vic.plugin.v1.StopRequest
+	1,  // 6: vic.plugin.v1.PluginService.Describe:output_type -> vic.plugin.v1.DescribeResponse
+	4,  // 7: vic.plugin.v1.PluginService.Configure:output_type -> vic.plugin.v1.ConfigureResponse
+	6,  // 8: vic.plugin.v1.PluginService.WatchHealth:output_type -> vic.plugin.v1.WatchHealthResponse
+	8,  // 9: vic.plugin.v1.PluginService.Authenticate:output_type -> vic.plugin.v1.AuthenticateResponse
+	10, // 10: vic.plugin.v1.PluginService.Stop:output_type -> vic.plugin.v1.StopResponse
+	6,  // [6:11] is the sub-list for method output_type
+	1,  // [1:6] is the sub-list for method input_type
+	1,  // [1:1] is the sub-list for extension type_name
+	1,  // [1:1] is the sub-list for extension extendee
+	0,  // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_plugin_v1_plugin_proto_init() }
@@ -935,7 +645,7 @@ func file_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_v1_plugin_proto_rawDesc), len(file_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,6 +1,9 @@
 // plugin.v1 is what every plugin serves, whatever else it is.
 //
 // Rules
+//   * Host and plugin agree on the version of this protocol before the first call, by go-plugin's
+//     handshake: the host names the versions that it speaks, the plugin answers with the newest of them
+//     that it speaks too. This file is version 1. Services of the kinds carry versions of their own.
 //   * Describe may be called at any time, has no side effects and needs no configuration.
 //   * Configure is called once in the life of a process. Before it has succeeded, every method of
 //     the other services answers UNAVAILABLE. A configuration that is wrong is INVALID_ARGUMENT and
@@ -41,7 +44,6 @@ const (
 	PluginService_Configure_FullMethodName    = "/vic.plugin.v1.PluginService/Configure"
 	PluginService_WatchHealth_FullMethodName  = "/vic.plugin.v1.PluginService/WatchHealth"
 	PluginService_Authenticate_FullMethodName = "/vic.plugin.v1.PluginService/Authenticate"
-	PluginService_Platform_FullMethodName     = "/vic.plugin.v1.PluginService/Platform"
 	PluginService_Stop_FullMethodName         = "/vic.plugin.v1.PluginService/Stop"
 )
 
@@ -59,8 +61,6 @@ type PluginServiceClient interface {
 	// the platform's own word. PERMISSION_DENIED: wrong user or password, or a user who may not, which
 	// the answer does not tell apart. UNIMPLEMENTED: the platform knows no users.
 	Authenticate(ctx context.Context, in *AuthenticateRequest, opts ...grpc.CallOption) (*AuthenticateResponse, error)
-	// Platform tells administrators how the platform is. UNIMPLEMENTED is a fine answer.
-	Platform(ctx context.Context, in *PlatformRequest, opts ...grpc.CallOption) (*PlatformResponse, error)
 	// Stop finishes.
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
 }
@@ -122,16 +122,6 @@ func (c *pluginServiceClient) Authenticate(ctx context.Context, in *Authenticate
 	return out, nil
 }
 
-func (c *pluginServiceClient) Platform(ctx context.Context, in *PlatformRequest, opts ...grpc.CallOption) (*PlatformResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(PlatformResponse)
-	err := c.cc.Invoke(ctx, PluginService_Platform_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 func (c *pluginServiceClient) Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StopResponse)
@@ -156,8 +146,6 @@ type PluginServiceServer interface {
 	// the platform's own word. PERMISSION_DENIED: wrong user or password, or a user who may not, which
 	// the answer does not tell apart. UNIMPLEMENTED: the platform knows no users.
 	Authenticate(context.Context, *AuthenticateRequest) (*AuthenticateResponse, error)
-	// Platform tells administrators how the platform is. UNIMPLEMENTED is a fine answer.
-	Platform(context.Context, *PlatformRequest) (*PlatformResponse, error)
 	// Stop finishes.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 	mustEmbedUnimplementedPluginServiceServer()
@@ -181,9 +169,6 @@ func (UnimplementedPluginServiceServer) WatchHealth(*WatchHealthRequest, grpc.Se
 }
 func (UnimplementedPluginServiceServer) Authenticate(context.Context, *AuthenticateRequest) (*AuthenticateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Authenticate not implemented")
-}
-func (UnimplementedPluginServiceServer) Platform(context.Context, *PlatformRequest) (*PlatformResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method Platform not implemented")
 }
 func (UnimplementedPluginServiceServer) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Stop not implemented")
@@ -274,24 +259,6 @@ func _PluginService_Authenticate_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
-func _PluginService_Platform_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(PlatformRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(PluginServiceServer).Platform(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: PluginService_Platform_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PluginServiceServer).Platform(ctx, req.(*PlatformRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 func _PluginService_Stop_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StopRequest)
 	if err := dec(in); err != nil {
@@ -328,10 +295,6 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Authenticate",
 			Handler:    _PluginService_Authenticate_Handler,
-		},
-		{
-			MethodName: "Platform",
-			Handler:    _PluginService_Platform_Handler,
 		},
 		{
 			MethodName: "Stop",
