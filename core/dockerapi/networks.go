@@ -31,7 +31,7 @@ type networks struct {
 
 // GetNetworks lists networks.
 func (b networks) GetNetworks(f filters.Args, o backend.NetworkListConfig) ([]network.Inspect, error) {
-	all, err := b.engine.Networks(context.Background())
+	all, err := b.engine.Networks.List(context.Background())
 	if err != nil {
 		return nil, wrap(err)
 	}
@@ -133,7 +133,7 @@ func (b networks) CreateNetwork(ctx context.Context, r network.CreateRequest) (*
 	if err := subnets(&req, r.IPAM); err != nil {
 		return nil, err
 	}
-	n, err := b.engine.CreateNetwork(ctx, req)
+	n, err := b.engine.Networks.Create(ctx, req)
 	if err != nil {
 		return nil, wrap(err)
 	}
@@ -229,7 +229,7 @@ func (b networks) DeleteNetwork(ref string) error {
 	if ref == network.NetworkNone || ref == noneID {
 		return errdefs.Forbidden(errors.New("none is a pre-defined network and cannot be removed"))
 	}
-	return wrap(b.engine.RemoveNetwork(context.Background(), ref))
+	return wrap(b.engine.Networks.Remove(context.Background(), ref))
 }
 
 // NetworksPrune removes the networks that no container is on.
@@ -241,19 +241,19 @@ func (b networks) NetworksPrune(ctx context.Context, f filters.Args) (*network.P
 	if err != nil {
 		return nil, err
 	}
-	all, err := b.engine.Networks(ctx)
+	all, err := b.engine.Networks.List(ctx)
 	if err != nil {
 		return nil, wrap(err)
 	}
 	report := &network.PruneReport{}
 	for _, n := range all {
-		if n.Given || (!until.IsZero() && n.Created.After(until)) || !labelsMatch(f, n.Labels) || b.engine.InUse(n.ID) {
+		if n.Given || (!until.IsZero() && n.Created.After(until)) || !labelsMatch(f, n.Labels) || b.engine.Networks.InUse(n.ID) {
 			continue
 		}
 		if ctx.Err() != nil {
 			return report, nil
 		}
-		if err := b.engine.RemoveNetwork(ctx, n.ID); err == nil {
+		if err := b.engine.Networks.Remove(ctx, n.ID); err == nil {
 			report.NetworksDeleted = append(report.NetworksDeleted, n.Name)
 		}
 	}

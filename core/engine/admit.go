@@ -85,13 +85,7 @@ func (e *Engine) admit(ctx context.Context, c *container) (*run, error) {
 
 // memoryOn is the memory of the VMs that are on or about to be.
 func (e *Engine) memoryOn() (mb int64) {
-	e.mu.Lock()
-	all := make([]*container, 0, len(e.containers))
-	for _, c := range e.containers {
-		all = append(all, c)
-	}
-	e.mu.Unlock()
-	for _, c := range all {
+	for _, c := range e.registry.all() {
 		c.mu.Lock()
 		if c.life.hasRun() {
 			mb += c.def.MemoryMB

@@ -35,7 +35,7 @@ type Session struct {
 
 // OpenSession attaches to a container that runs, or to its next run.
 func (e *Engine) OpenSession(ref string) (*Session, error) {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (s *Session) rest(ctx context.Context, st Streams, offset int64) error {
 	r.c.update(func() { r.c.diskReaders++ }) // a container of --rm stays until this is read
 	defer r.c.update(func() { r.c.diskReaders-- })
 	s.Close() // the VM's disk is free only when nobody reads through the tether
-	err := s.e.outputFrom(ctx, r.c, offset, func(c link.Chunk) error {
+	err := s.e.outputs.from(ctx, r.c, offset, func(c link.Chunk) error {
 		return writeTo(st, c.Stream == link.Stderr, c.Data)
 	})
 	if isNotFound(err) || errors.Is(err, errdef.ErrConflict) {
@@ -257,7 +257,7 @@ func writeTo(st Streams, stderr bool, p []byte) error {
 
 // reader registers one who reads a run's output, so that the VM waits for it; false if the run is
 // over.
-func (e *Engine) reader(c *container) (*run, func(), bool) {
+func (c *container) reader() (*run, func(), bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.run

@@ -19,7 +19,7 @@ func (e *Engine) Connect(ctx context.Context, networkRef, containerRef string, w
 		return err
 	}
 	defer unlock()
-	n, err := e.findNetwork(ctx, networkRef)
+	n, err := e.Networks.Find(ctx, e.Networks.nameOf(networkRef))
 	if err != nil {
 		return err
 	}
@@ -36,8 +36,8 @@ func (e *Engine) Connect(ctx context.Context, networkRef, containerRef string, w
 	ctx, cancel := e.detached(ctx)
 	defer cancel()
 	w.Name = ""
-	d.Networks = append(slices.Clone(d.Networks), e.attachment(n, w))
-	eps, err := e.rejoinAll(ctx, &d)
+	d.Networks = append(slices.Clone(d.Networks), e.Networks.attachment(n, w))
+	eps, err := e.Networks.rejoinAll(ctx, &d)
 	if err == nil {
 		err = e.applyNetworks(ctx, c, d, eps)
 	}
@@ -61,7 +61,7 @@ func (e *Engine) revertConnect(c *container, networkID string) {
 // Disconnect takes a container off a network; a running one loses the NIC. A place on a network that was
 // removed meanwhile goes by the network's name or whole ID.
 func (e *Engine) Disconnect(ctx context.Context, networkRef, containerRef string, force bool) error {
-	n, err := e.findNetwork(ctx, networkRef)
+	n, err := e.Networks.Find(ctx, e.Networks.nameOf(networkRef))
 	if isNotFound(err) {
 		n, err = e.formerNetwork(containerRef, networkRef, err)
 	}
@@ -86,7 +86,7 @@ func (e *Engine) Disconnect(ctx context.Context, networkRef, containerRef string
 		return err
 	}
 	if _, err := c.activeRun(); err == nil {
-		e.emitNetwork(n.ID, n.Name, n.Driver, "disconnect", "container", c.id)
+		e.Networks.emit(n.ID, n.Name, n.Driver, "disconnect", "container", c.id)
 	}
 	return e.republish(ctx, c)
 }
@@ -94,7 +94,7 @@ func (e *Engine) Disconnect(ctx context.Context, networkRef, containerRef string
 // formerNetwork is a network that is no more, as a container that has a place on it knows it; notFound if
 // it has none.
 func (e *Engine) formerNetwork(containerRef, networkRef string, notFound error) (network.Network, error) {
-	c, err := e.lookup(containerRef)
+	c, err := e.registry.lookup(containerRef)
 	if err != nil {
 		return network.Network{}, notFound
 	}
@@ -110,7 +110,7 @@ func (e *Engine) formerNetwork(containerRef, networkRef string, notFound error) 
 func (e *Engine) detach(ctx context.Context, c *container, networkID string) error {
 	d := c.definition()
 	d.Networks = slices.DeleteFunc(slices.Clone(d.Networks), func(a Attachment) bool { return a.NetworkID == networkID })
-	eps, err := e.rejoinAll(ctx, &d)
+	eps, err := e.Networks.rejoinAll(ctx, &d)
 	if err == nil {
 		err = e.applyNetworks(ctx, c, d, eps)
 	}
@@ -125,7 +125,7 @@ func (e *Engine) detach(ctx context.Context, c *container, networkID string) err
 
 // hold finds a container and takes the right to operate on it, unless it is going.
 func (e *Engine) hold(ctx context.Context, ref string) (*container, func(), error) {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -20,8 +20,7 @@ import (
 //   - mu guards what is known of the container, and is held for moments only: never during a call to a
 //     driver or over the link, nor while another lock is taken.
 //
-// They are taken in this order: op, run.step, ports, driver, mu. Engine.mu is never held together with one
-// of them, but for recoverContainer, whose container nobody knows yet.
+// They are taken in this order: op, run.step, ports, driver, mu.
 type container struct {
 	id     string
 	op     chan struct{} // holds one token: the right to operate

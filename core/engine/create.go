@@ -48,10 +48,10 @@ func (e *Engine) Create(ctx context.Context, req CreateRequest) (Container, erro
 	defer cancel()
 	c, release, err := e.build(ctx, id, name, req)
 	if err != nil {
-		e.release(name, id)
+		e.registry.release(name, id)
 		return Container{}, err
 	}
-	e.add(c)
+	e.registry.add(c)
 	release()
 	e.emit(c, "create")
 	return c.view(), nil
@@ -82,7 +82,7 @@ func (e *Engine) checkAndReserve(name, id string) error {
 	if ok, _ := regexp.MatchString("^"+nameChars+"+$", name); !ok {
 		return fail(errdef.ErrInvalid, "Invalid container name (%s), only %s are allowed", name, nameChars)
 	}
-	return e.reserve(name, id)
+	return e.registry.reserve(name, id)
 }
 
 // parts are what a VM is made of, gathered side by side.
@@ -132,7 +132,7 @@ func (e *Engine) gather(ctx context.Context, d *Definition, mounts []MountReques
 	})
 	g.Go(func() error {
 		var err error
-		p.endpoints, err = e.joinAll(gctx, d)
+		p.endpoints, err = e.Networks.joinAll(gctx, d)
 		return notTheImage(err)
 	})
 	g.Go(func() error {

@@ -11,7 +11,7 @@ import (
 
 // Changes lists what a container has changed of its image.
 func (e *Engine) Changes(ctx context.Context, ref string) ([]rootfs.Change, error) {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (e *Engine) Changes(ctx context.Context, ref string) ([]rootfs.Change, erro
 
 // Diff writes what a container has changed of its image as an OCI layer.
 func (e *Engine) Diff(ctx context.Context, ref string, w io.Writer) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}

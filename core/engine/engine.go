@@ -7,7 +7,6 @@ package engine
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -64,6 +63,7 @@ func (e *Engine) SetLimits(l Limits) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.limits = l.atLeast()
+	e.registry.bound(l.MaxContainers)
 }
 
 func (e *Engine) defaults() Limits {
@@ -72,7 +72,10 @@ func (e *Engine) defaults() Limits {
 	return e.limits
 }
 
-// Engine holds the containers of one VCH.
+// Engine holds the containers of one VCH. It has a method for each thing that is done to a container, in a
+// file of that name, and parts that know nothing of one another: registry, which containers there are;
+// Volumes; Networks; outputs, what containers have written; room, what may start. Their locks are said where
+// they are; a part that asks another holds none of its own, but for the turn of a volume.
 type Engine struct {
 	opts   Options
 	dialer *link.Dialer
@@ -81,18 +84,14 @@ type Engine struct {
 	ready  chan struct{}   // closed when the first list of VMs is in
 	room   *room
 
-	// Volumes are a part of their own.
-	Volumes *Volumes
+	registry *registry
+	outputs  outputs
 
-	networks sync.Mutex // held while a network is made
+	Volumes  *Volumes
+	Networks *Networks
 
-	mu         sync.Mutex
-	containers map[string]*container
-	names      map[string]string // name to container ID, reserved while a container is made
-	execs      map[string]*exec
-	removed    map[string]time.Time // when this engine removed a VM, by container ID
-	recovered  bool
-	limits     Limits
+	mu     sync.Mutex // guards limits
+	limits Limits
 }
 
 // New returns an engine that lives as long as ctx. Run it to have it see the platform.
@@ -107,8 +106,8 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		o.BridgeNetwork = network.DefaultName
 	}
 	e := &Engine{opts: o, limits: o.Limits.atLeast(), dialer: link.NewDialer(o.Compute, o.Authority), log: o.Log, ctx: ctx, room: newRoom(o.Compute),
-		ready: make(chan struct{}), containers: map[string]*container{}, names: map[string]string{}, execs: map[string]*exec{}, removed: map[string]time.Time{}}
-	e.Volumes = newVolumes(e)
+		ready: make(chan struct{}), registry: newRegistry(o.Limits.MaxContainers), outputs: outputs{disks: o.Storage}}
+	e.Volumes, e.Networks = newVolumes(e), newNetworks(e)
 	return e, nil
 }
 
@@ -117,7 +116,7 @@ func (e *Engine) Ready() <-chan struct{} { return e.ready }
 
 // Get returns one container by ID, name or unique beginning of the ID.
 func (e *Engine) Get(ref string) (Container, error) {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return Container{}, err
 	}
@@ -126,12 +125,7 @@ func (e *Engine) Get(ref string) (Container, error) {
 
 // List returns all containers, the newest first.
 func (e *Engine) List() []Container {
-	e.mu.Lock()
-	cs := make([]*container, 0, len(e.containers))
-	for _, c := range e.containers {
-		cs = append(cs, c)
-	}
-	e.mu.Unlock()
+	cs := e.registry.all()
 	out := make([]Container, 0, len(cs))
 	for _, c := range cs {
 		out = append(out, c.view())
@@ -143,58 +137,6 @@ func (e *Engine) List() []Container {
 		return strings.Compare(a.ID, b.ID)
 	})
 	return out
-}
-
-func (e *Engine) lookup(ref string) (*container, error) {
-	ref = strings.TrimPrefix(ref, "/")
-	if ref == "" {
-		return nil, fail(errdef.ErrInvalid, "the name or ID of a container is missing")
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if c := e.containers[ref]; c != nil {
-		return c, nil
-	}
-	if c := e.containers[e.names[ref]]; c != nil {
-		return c, nil
-	}
-	var found *container
-	for id, c := range e.containers {
-		if !strings.HasPrefix(id, ref) {
-			continue
-		}
-		if found != nil {
-			return nil, fail(errdef.ErrInvalid, "multiple IDs found with provided prefix: %s", ref)
-		}
-		found = c
-	}
-	if found == nil {
-		return nil, errNoContainer(ref)
-	}
-	return found, nil
-}
-
-func (e *Engine) add(c *container) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.containers[c.id] = c
-}
-
-// forget drops a container from the maps; false if it was gone already.
-func (e *Engine) forget(c *container) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.containers[c.id] != c {
-		return false
-	}
-	delete(e.containers, c.id)
-	maps.DeleteFunc(e.names, func(_, id string) bool { return id == c.id }) // two while it is being renamed
-	for id, x := range e.execs {
-		if x.container == c {
-			delete(e.execs, id)
-		}
-	}
-	return true
 }
 
 // background is a context for work that goes on when the request is gone.

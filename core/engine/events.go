@@ -48,15 +48,6 @@ func (e *Engine) emitMounts(c *container, action string) {
 	}
 }
 
-// emitNetwork publishes an event of a network.
-func (e *Engine) emitNetwork(id, name, driver, action string, attributes ...string) {
-	a := map[string]string{"name": name, "type": driver}
-	for i := 0; i+1 < len(attributes); i += 2 {
-		a[attributes[i]] = attributes[i+1]
-	}
-	e.opts.Events.Publish(event.Event{Type: event.Network, Action: action, ID: id, Attributes: a})
-}
-
 // tellConnected publishes what happens to a container's places when it starts and ends, as Docker does;
 // networkID empty means all.
 func (e *Engine) tellConnected(c *container, networkID, action string) {
@@ -65,7 +56,7 @@ func (e *Engine) tellConnected(c *container, networkID, action string) {
 	}
 	for _, a := range c.definition().Networks {
 		if networkID == "" || a.NetworkID == networkID {
-			e.emitNetwork(a.NetworkID, a.Name, a.Driver, action, "container", c.id)
+			e.Networks.emit(a.NetworkID, a.Name, a.Driver, action, "container", c.id)
 		}
 	}
 }

@@ -48,7 +48,7 @@ type exec struct {
 
 // CreateExec prepares a process in a running container.
 func (e *Engine) CreateExec(ref string, req ExecRequest) (string, error) {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return "", err
 	}
@@ -63,13 +63,9 @@ func (e *Engine) CreateExec(ref string, req ExecRequest) (string, error) {
 		return "", fmt.Errorf("exec ID: %w", err)
 	}
 	x := &exec{container: c, Exec: Exec{ID: hex.EncodeToString(b), ContainerID: c.id, Request: req}}
-	e.mu.Lock()
-	if e.containers[c.id] != c { // it went meanwhile
-		e.mu.Unlock()
+	if !e.registry.addExec(x) { // the container went meanwhile
 		return "", errNoContainer(ref)
 	}
-	e.execs[x.ID] = x
-	e.mu.Unlock()
 	var dropped string
 	c.update(func() {
 		c.execs = append(c.execs, x.ID)
@@ -105,24 +101,9 @@ func (c *container) takesExec() error {
 
 // dropEnded forgets an exec that does not run.
 func (e *Engine) dropEnded(id string) {
-	e.mu.Lock()
-	x := e.execs[id]
-	e.mu.Unlock()
-	if x == nil || x.view().Running {
-		return
+	if x, err := e.registry.exec(id); err == nil && !x.view().Running {
+		e.registry.dropExec(id)
 	}
-	e.mu.Lock()
-	delete(e.execs, id)
-	e.mu.Unlock()
-}
-
-func (e *Engine) findExec(id string) (*exec, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if x := e.execs[id]; x != nil {
-		return x, nil
-	}
-	return nil, fail(errdef.ErrNotFound, "No such exec instance: %s", id)
 }
 
 func (x *exec) view() Exec {
@@ -133,7 +114,7 @@ func (x *exec) view() Exec {
 
 // GetExec returns an exec.
 func (e *Engine) GetExec(id string) (Exec, error) {
-	x, err := e.findExec(id)
+	x, err := e.registry.exec(id)
 	if err != nil {
 		return Exec{}, err
 	}
@@ -143,7 +124,7 @@ func (e *Engine) GetExec(id string) (Exec, error) {
 // CheckExec says whether an exec can be started: ErrNotFound, or ErrConflict if its container does
 // not run.
 func (e *Engine) CheckExec(id string) error {
-	x, err := e.findExec(id)
+	x, err := e.registry.exec(id)
 	if err != nil {
 		return err
 	}
@@ -156,7 +137,7 @@ func (e *Engine) CheckExec(id string) error {
 // StartExec starts an exec. With streams it returns when the process has ended, without (detached)
 // when it has started.
 func (e *Engine) StartExec(ctx context.Context, id string, st *Streams, width, height uint16) error {
-	x, err := e.findExec(id)
+	x, err := e.registry.exec(id)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 
 // Export writes all of a container's root file system, without volumes, as tar.
 func (e *Engine) Export(ctx context.Context, ref string, w io.Writer) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func (r *run) during(ctx context.Context) (context.Context, context.CancelFunc, 
 
 // StatPath describes one file of a container.
 func (e *Engine) StatPath(ctx context.Context, ref, name string) (rootfs.Stat, error) {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return rootfs.Stat{}, err
 	}
@@ -90,7 +90,7 @@ func (e *Engine) StatPath(ctx context.Context, ref, name string) (rootfs.Stat, e
 
 // CopyOut streams a file or directory of a container as tar. The caller closes the stream.
 func (e *Engine) CopyOut(ctx context.Context, ref, name string) (rootfs.Stat, io.ReadCloser, error) {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return rootfs.Stat{}, nil, err
 	}
@@ -146,7 +146,7 @@ func (s *liveStream) Close() error {
 
 // CopyIn unpacks a tar stream in a container.
 func (e *Engine) CopyIn(ctx context.Context, ref string, req CopyInRequest, tar io.Reader) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (e *Engine) offlineMounts(c *container, wanted string) ([]storage.Mount, er
 
 // DiskUsage is how many bytes a container's own disk takes on its datastore.
 func (e *Engine) DiskUsage(ctx context.Context, ref string) (int64, error) {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return 0, err
 	}

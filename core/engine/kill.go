@@ -10,7 +10,7 @@ import (
 
 // Kill sends a signal to a container's process; for SIGKILL it returns when the process has ended.
 func (e *Engine) Kill(ctx context.Context, ref string, signal int) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}

@@ -48,12 +48,12 @@ var errEnough = errors.New("enough")
 // Logs calls fn with what the container wrote: from the tether while the VM is on, from its disk
 // when it is off.
 func (e *Engine) Logs(ctx context.Context, ref string, o LogOptions, fn func(LogLine) error) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}
 	l := &lines{opts: o, fn: fn}
-	err = e.readLog(ctx, c, o, l)
+	err = e.outputs.read(ctx, c, o, l)
 	if err == nil {
 		err = l.flush()
 	}
@@ -63,15 +63,23 @@ func (e *Engine) Logs(ctx context.Context, ref string, o LogOptions, fn func(Log
 	return err
 }
 
-func (e *Engine) readLog(ctx context.Context, c *container, o LogOptions, l *lines) error {
-	if r, done, ok := e.reader(c); ok {
-		err := e.liveLog(ctx, r, o, l)
+// outputs is what containers write: it lies in a log on the container's own disk, which the tether reads while
+// the VM is on, and the storage driver when it is off. Who reads through the tether is counted (run.readers),
+// and the VM waits for them before it goes off; who reads from the disk is counted too (container.diskReaders),
+// and a container of --rm waits for them. The outputs have no lock of their own: what they share is the
+// container's, under its mu.
+type outputs struct{ disks storage.Disks }
+
+// read passes on what a container wrote.
+func (p outputs) read(ctx context.Context, c *container, o LogOptions, l *lines) error {
+	if r, done, ok := c.reader(); ok {
+		err := p.live(ctx, r, o, l)
 		done()
 		if err == nil || l.any || ctx.Err() != nil || errors.Is(err, errEnough) || r.ctx.Err() == nil {
 			return endOfRun(r, err)
 		}
 	}
-	return e.offlineLog(ctx, c, o, l)
+	return p.offline(ctx, c, o, l)
 }
 
 // endOfRun takes the end of the VM for the end of the log.
@@ -82,7 +90,8 @@ func endOfRun(r *run, err error) error {
 	return err
 }
 
-func (e *Engine) liveLog(ctx context.Context, r *run, o LogOptions, l *lines) error {
+// live reads the log through the tether.
+func (p outputs) live(ctx context.Context, r *run, o LogOptions, l *lines) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(r.ctx, cancel)
@@ -105,8 +114,8 @@ func (e *Engine) liveLog(ctx context.Context, r *run, o LogOptions, l *lines) er
 	})
 }
 
-// offlineLog reads the log of a VM that is off.
-func (e *Engine) offlineLog(ctx context.Context, c *container, o LogOptions, l *lines) error {
+// offline reads the log of a VM that is off.
+func (p outputs) offline(ctx context.Context, c *container, o LogOptions, l *lines) error {
 	if o.Tail == 0 {
 		return nil
 	}
@@ -134,11 +143,12 @@ func (e *Engine) offlineLog(ctx context.Context, c *container, o LogOptions, l *
 	if !started {
 		return nil
 	}
-	return e.exportedLog(ctx, c, &lim)
+	return p.exported(ctx, c, &lim)
 }
 
-func (e *Engine) exportedLog(ctx context.Context, c *container, lim *tailer) error {
-	stream, err := e.opts.Storage.Export(ctx, storage.ExportRequest{ID: c.id, Path: path.Join(guest.StateDir, "log")})
+// exported reads the log from the container's disk.
+func (p outputs) exported(ctx context.Context, c *container, lim *tailer) error {
+	stream, err := p.disks.Export(ctx, storage.ExportRequest{ID: c.id, Path: path.Join(guest.StateDir, "log")})
 	if isNotFound(err) {
 		return nil // nothing was written
 	}
@@ -157,8 +167,8 @@ func (e *Engine) exportedLog(ctx context.Context, c *container, lim *tailer) err
 	return lim.flush()
 }
 
-// outputFrom calls fn with the output from an offset on, of a container whose VM goes off or is off.
-func (e *Engine) outputFrom(ctx context.Context, c *container, offset int64, fn func(link.Chunk) error) error {
+// from calls fn with the output from an offset on, of a container whose VM goes off or is off.
+func (p outputs) from(ctx context.Context, c *container, offset int64, fn func(link.Chunk) error) error {
 	wait, cancel := context.WithTimeout(ctx, logPatience)
 	defer cancel()
 	var recent *recentOutput
@@ -179,7 +189,7 @@ func (e *Engine) outputFrom(ctx context.Context, c *container, offset int64, fn 
 		}
 		return nil
 	}
-	stream, err := e.opts.Storage.Export(ctx, storage.ExportRequest{ID: c.id, Path: path.Join(guest.StateDir, "log")})
+	stream, err := p.disks.Export(ctx, storage.ExportRequest{ID: c.id, Path: path.Join(guest.StateDir, "log")})
 	if err != nil {
 		return fmt.Errorf("log of container %s: %w", c.id, err)
 	}
@@ -196,7 +206,7 @@ func (e *Engine) outputFrom(ctx context.Context, c *container, offset int64, fn 
 }
 
 // keepRecent keeps the output of a short run in memory before its VM goes off.
-func (e *Engine) keepRecent(r *run) {
+func (p outputs) keepRecent(r *run) {
 	c := r.c
 	ctx, cancel := context.WithTimeout(r.ctx, killPatience)
 	defer cancel()

@@ -67,7 +67,7 @@ func TestAProcessThatCouldNotBeStartedAgainIsNotToldAsStarted(t *testing.T) {
 func TestASuspendedVMThatIsFoundIsNoNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.e.forget(b.c)
+		b.e.registry.drop(b.c)
 		metadata, err := json.Marshal(b.c.def)
 		if err != nil {
 			t.Fatal(err)

@@ -11,38 +11,38 @@ import (
 	"github.com/openvic/vic/sdk/network"
 )
 
-// RemoveNetwork removes a network that no running container is on. As with Docker, one that is off loses
+// Remove removes a network that no running container is on. As with Docker, one that is off loses
 // its place, and cannot be started any more.
-func (e *Engine) RemoveNetwork(ctx context.Context, ref string) error {
-	n, err := e.FindNetwork(ctx, ref)
+func (ns *Networks) Remove(ctx context.Context, ref string) error {
+	n, err := ns.Find(ctx, ref)
 	if err != nil {
 		return err
 	}
 	if n.Given {
 		return fail(errdef.ErrDenied, "%s is a pre-defined network and cannot be removed", n.Name)
 	}
-	if users := e.activeOn(n.ID); len(users) > 0 {
+	if users := ns.activeOn(n.ID); len(users) > 0 {
 		return errActive(n, users)
 	}
-	ctx, cancel := e.detached(ctx)
+	ctx, cancel := ns.detached(ctx)
 	defer cancel()
-	held, release, err := e.holdAll(ctx, n.ID)
+	held, release, err := ns.holdAll(ctx, n.ID)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if users := e.activeOn(n.ID); len(users) > 0 { // one was started meanwhile
+	if users := ns.activeOn(n.ID); len(users) > 0 { // one was started meanwhile
 		return errActive(n, users)
 	}
 	for _, c := range held {
-		if err := e.opts.Network.Leave(ctx, network.LeaveRequest{Network: n.ID, Container: c.id}); err != nil {
-			return errors.Join(fmt.Errorf("error while removing network: %w", err), e.rejoin(ctx, n.ID, held))
+		if err := ns.driver.Leave(ctx, network.LeaveRequest{Network: n.ID, Container: c.id}); err != nil {
+			return errors.Join(fmt.Errorf("error while removing network: %w", err), ns.rejoin(ctx, n.ID, held))
 		}
 	}
-	if err := e.opts.Network.Remove(ctx, n.ID); err != nil {
-		return errors.Join(fmt.Errorf("error while removing network: %w", err), e.rejoin(ctx, n.ID, held))
+	if err := ns.driver.Remove(ctx, n.ID); err != nil {
+		return errors.Join(fmt.Errorf("error while removing network: %w", err), ns.rejoin(ctx, n.ID, held))
 	}
-	e.emitNetwork(n.ID, n.Name, n.Driver, "destroy")
+	ns.emit(n.ID, n.Name, n.Driver, "destroy")
 	return nil
 }
 
@@ -52,19 +52,14 @@ func errActive(n network.Network, users []string) error {
 
 // holdAll takes the right to operate on all containers that have a place on a network, in the order of
 // their IDs, so that two callers cannot wait for one another.
-func (e *Engine) holdAll(ctx context.Context, networkID string) (held []*container, release func(), err error) {
+func (ns *Networks) holdAll(ctx context.Context, networkID string) (held []*container, release func(), err error) {
 	var unlocks []func()
 	release = func() {
 		for _, u := range unlocks {
 			u()
 		}
 	}
-	e.mu.Lock()
-	all := make([]*container, 0, len(e.containers))
-	for _, c := range e.containers {
-		all = append(all, c)
-	}
-	e.mu.Unlock()
+	all := ns.containers()
 	slices.SortFunc(all, func(a, b *container) int { return strings.Compare(a.id, b.id) })
 	for _, c := range all {
 		if !c.isOn(networkID) {
@@ -84,13 +79,13 @@ func (e *Engine) holdAll(ctx context.Context, networkID string) (held []*contain
 }
 
 // rejoin gives containers back the places that they had on a network which stays.
-func (e *Engine) rejoin(ctx context.Context, networkID string, held []*container) error {
+func (ns *Networks) rejoin(ctx context.Context, networkID string, held []*container) error {
 	var errs []error
 	for _, c := range held {
 		d := c.definition()
 		for _, a := range d.Networks {
 			if a.NetworkID == networkID {
-				_, err := e.join(ctx, &d, &a)
+				_, err := ns.join(ctx, &d, &a)
 				errs = append(errs, err)
 			}
 		}
@@ -105,9 +100,10 @@ func (c *container) isOn(networkID string) bool {
 }
 
 // activeOn lists the containers that use a network: those that run.
-func (e *Engine) activeOn(id string) []string {
+func (ns *Networks) activeOn(id string) []string {
 	var out []string
-	for _, c := range e.List() {
+	for _, c := range ns.containers() {
+		c := c.view()
 		for _, a := range c.Networks {
 			if a.NetworkID == id && c.State.Running() {
 				out = append(out, fmt.Sprintf("name:%q id:%q", c.Name, EndpointID(c.ID, id)[:12]))
@@ -118,15 +114,15 @@ func (e *Engine) activeOn(id string) []string {
 }
 
 // InUse says whether a running container is on a network.
-func (e *Engine) InUse(networkID string) bool { return len(e.activeOn(networkID)) > 0 }
+func (ns *Networks) InUse(networkID string) bool { return len(ns.activeOn(networkID)) > 0 }
 
-// checkNetworks refuses to start a container that has a place on a network which was removed.
-func (e *Engine) checkNetworks(ctx context.Context, c *container) error {
+// checkPlaces refuses to start a container that has a place on a network which was removed.
+func (ns *Networks) checkPlaces(ctx context.Context, c *container) error {
 	for _, a := range c.definition().Networks {
 		if a.Default {
 			continue
 		}
-		if _, err := e.opts.Network.Get(ctx, a.NetworkID); isNotFound(err) {
+		if _, err := ns.driver.Get(ctx, a.NetworkID); isNotFound(err) {
 			return fail(errdef.ErrNotFound, "failed to set up container networking: network %s not found", a.NetworkID)
 		} else if err != nil {
 			return fmt.Errorf("network %s: %w", a.Name, err)

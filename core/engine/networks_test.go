@@ -31,7 +31,7 @@ func tcp(host, end, port uint16) engine.Port {
 
 func (w *world) makeNetwork(name string) network.Network {
 	w.t.Helper()
-	n, err := w.CreateNetwork(ctx(w.t), network.CreateRequest{Name: name})
+	n, err := w.Networks.Create(ctx(w.t), network.CreateRequest{Name: name})
 	w.must(err)
 	return n
 }
@@ -86,7 +86,7 @@ func TestNetworksOfAContainerSurviveARestart(t *testing.T) {
 		t.Errorf("NICs %v", req.NICs)
 	}
 	w.must(w.Remove(ctx(t), "dd", engine.RemoveOptions{Force: true}))
-	w.must(w.RemoveNetwork(ctx(t), "front"))
+	w.must(w.Networks.Remove(ctx(t), "front"))
 }
 
 func TestAFailedConnectLeavesNothing(t *testing.T) {
@@ -113,8 +113,8 @@ func TestAFailedCreateGivesEveryPlaceBack(t *testing.T) {
 	if !errors.Is(err, errdef.ErrExhausted) {
 		t.Error(err)
 	}
-	w.must(w.RemoveNetwork(ctx(t), a.ID))
-	w.must(w.RemoveNetwork(ctx(t), b.ID[:12]))
+	w.must(w.Networks.Remove(ctx(t), a.ID))
+	w.must(w.Networks.Remove(ctx(t), b.ID[:12]))
 }
 
 func TestPortsOfARangeAndOfTheDriver(t *testing.T) {
@@ -209,19 +209,19 @@ func TestContainersThatAreOffDoNotHoldANetwork(t *testing.T) {
 	n := w.makeNetwork("front")
 	c := w.create("cc", []string{"sleep"}, on("front"))
 	w.must(w.Start(ctx(t), c.ID))
-	if err := w.RemoveNetwork(ctx(t), "front"); !errors.Is(err, errdef.ErrDenied) || !w.InUse(n.ID) {
+	if err := w.Networks.Remove(ctx(t), "front"); !errors.Is(err, errdef.ErrDenied) || !w.Networks.InUse(n.ID) {
 		t.Errorf("while it runs: %v", err)
 	}
 	zero := 0
 	w.must(w.Stop(ctx(t), c.ID, engine.StopOptions{Timeout: &zero}))
 	w.World.Network.Fail("Remove", errdef.ErrUnavailable)
-	if err := w.RemoveNetwork(ctx(t), "front"); !errors.Is(err, errdef.ErrUnavailable) {
+	if err := w.Networks.Remove(ctx(t), "front"); !errors.Is(err, errdef.ErrUnavailable) {
 		t.Errorf("a network that cannot be removed: %v", err)
 	}
 	if _, ok := w.World.Network.Joined(n.ID, c.ID); !ok {
 		t.Error("the network stays, and the container has lost its place")
 	}
-	w.must(w.RemoveNetwork(ctx(t), "front"))
+	w.must(w.Networks.Remove(ctx(t), "front"))
 	err := w.Start(ctx(t), c.ID)
 	if !errors.Is(err, errdef.ErrNotFound) || !strings.Contains(err.Error(), "network "+n.ID+" not found") {
 		t.Errorf("start without the network: %v", err)
@@ -235,7 +235,7 @@ func TestAPlaceOnARemovedNetworkCanBeGivenUp(t *testing.T) {
 	n := w.makeNetwork("front")
 	w.makeNetwork("back")
 	c := w.create("cc", []string{"sleep"}, on("front"))
-	w.must(w.RemoveNetwork(ctx(t), "front"))
+	w.must(w.Networks.Remove(ctx(t), "front"))
 	w.must(w.Connect(ctx(t), "back", "cc", engine.NetworkRequest{}))
 	if err := w.Start(ctx(t), c.ID); !errors.Is(err, errdef.ErrNotFound) || !strings.Contains(err.Error(), n.ID) {
 		t.Errorf("start with one network of two: %v", err)

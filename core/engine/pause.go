@@ -8,7 +8,7 @@ import (
 
 // Pause freezes a container's processes.
 func (e *Engine) Pause(ctx context.Context, ref string) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (e *Engine) Pause(ctx context.Context, ref string) error {
 
 // Unpause lets them go on.
 func (e *Engine) Unpause(ctx context.Context, ref string) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}

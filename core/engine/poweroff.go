@@ -19,7 +19,7 @@ func (e *Engine) closeDown(r *run) {
 		e.autoRemove(r.c)
 		return
 	}
-	e.keepRecent(r)
+	e.outputs.keepRecent(r)
 	ctx, cancel := context.WithTimeout(r.ctx, offPatience)
 	defer cancel()
 	err := r.link.Shutdown(ctx)

@@ -20,20 +20,11 @@ func (e *Engine) recoverContainer(vm compute.VM) *container {
 		e.log.Warn("a VM is no container of this host", "vm", vm.Name, "err", fmt.Sprint(err))
 		return nil
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if _, old := e.removed[def.ID]; old {
-		return nil
-	}
-	if owner, taken := e.names[def.Name]; taken {
-		if owner == def.ID {
-			return nil // Create is at it
-		}
-		def.Name = def.ID[:12]
-	}
 	c := newContainer(def)
 	restoreState(c, vm)
-	e.names[def.Name], e.containers[def.ID] = def.ID, c
+	if !e.registry.addFound(c) {
+		return nil
+	}
 	if def.AutoRemove && c.life == lifeExited {
 		go e.autoRemove(c)
 	}

@@ -17,7 +17,7 @@ type RemoveOptions struct {
 
 // Remove destroys a container. A running one only by force.
 func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func networkIDsOf(list []Attachment) []string {
 
 // drop forgets a container whose VM is no more, and tells.
 func (e *Engine) drop(c *container) {
-	if !e.forget(c) {
+	if !e.registry.drop(c) {
 		return
 	}
 	c.update(func() { c.moveRemoval(removalEnds) })

@@ -13,7 +13,7 @@ func (e *Engine) Rename(ctx context.Context, ref, name string) error {
 	if name == "" {
 		return fail(errdef.ErrInvalid, "Neither old nor new names may be empty")
 	}
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}
@@ -37,12 +37,12 @@ func (e *Engine) Rename(ctx context.Context, ref, name string) error {
 	c.update(func() { c.def.Name = name })
 	if err := e.saveDefinition(ctx, c, name); err != nil {
 		c.update(func() { c.def.Name = old })
-		e.release(name, c.id)
-		e.releaseGone(c)
+		e.registry.release(name, c.id)
+		e.registry.releaseDropped(c)
 		return fmt.Errorf("rename of container %s: %w", old, err)
 	}
-	e.release(old, c.id)
-	e.releaseGone(c)
+	e.registry.release(old, c.id)
+	e.registry.releaseDropped(c)
 	e.renameOnNetworks(ctx, c)
 	e.emit(c, "rename", "oldName", "/"+old)
 	return nil
@@ -55,7 +55,7 @@ func (e *Engine) renameOnNetworks(ctx context.Context, c *container) {
 	if !slices.ContainsFunc(d.Networks, func(a Attachment) bool { return len(d.DNSNames(&a)) > 0 }) {
 		return
 	}
-	eps, err := e.rejoinAll(ctx, &d)
+	eps, err := e.Networks.rejoinAll(ctx, &d)
 	if err == nil {
 		err = e.applyNetworks(ctx, c, d, eps)
 	}

@@ -9,7 +9,7 @@ import (
 
 // Resize sets the size of a container's terminal.
 func (e *Engine) Resize(ctx context.Context, ref string, width, height uint32) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (e *Engine) Resize(ctx context.Context, ref string, width, height uint32) e
 
 // ResizeExec sets the size of an exec's terminal.
 func (e *Engine) ResizeExec(ctx context.Context, id string, width, height uint32) error {
-	x, err := e.findExec(id)
+	x, err := e.registry.exec(id)
 	if err != nil {
 		return err
 	}

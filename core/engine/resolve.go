@@ -66,7 +66,7 @@ func (e *Engine) resolveNetworks(ctx context.Context, d *Definition, req CreateR
 		return fmt.Errorf("networks: %w", err)
 	}
 	for i, w := range wanted {
-		n, err := pickNetwork(all, e.networkName(w.Name))
+		n, err := pickNetwork(all, e.Networks.nameOf(w.Name))
 		if err == nil {
 			err = e.checkWanted(n, w)
 		}
@@ -79,7 +79,7 @@ func (e *Engine) resolveNetworks(ctx context.Context, d *Definition, req CreateR
 		if slices.ContainsFunc(d.Networks, func(a Attachment) bool { return a.NetworkID == n.ID }) {
 			return fail(errdef.ErrInvalid, "network %s is specified multiple times", n.Name)
 		}
-		a := e.attachment(n, w)
+		a := e.Networks.attachment(n, w)
 		a.Gateway = n.Gateway
 		d.Networks = append(d.Networks, a)
 	}
@@ -127,7 +127,7 @@ func (e *Engine) resolveMounts(req CreateRequest) ([]MountRequest, error) {
 	}
 	put := func(m MountRequest) { all = append(slices.DeleteFunc(all, at(m.Target)), m) }
 	for _, from := range req.VolumesFrom {
-		c, err := e.lookup(from.Container)
+		c, err := e.registry.lookup(from.Container)
 		if err != nil {
 			return nil, err
 		}

@@ -7,7 +7,7 @@ import (
 
 // Restart stops a container if it runs, and starts it.
 func (e *Engine) Restart(ctx context.Context, ref string, o StopOptions) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}

@@ -143,15 +143,10 @@ func (e *Engine) noteManualStop(ctx context.Context, c *container) {
 
 // startWanted starts the containers that should run and do not, as dockerd does when it starts.
 func (e *Engine) startWanted() {
-	e.mu.Lock()
-	var wanted []*container
-	for _, c := range e.containers {
-		if c.wantedAtStart() {
-			wanted = append(wanted, c)
+	for _, c := range e.registry.all() {
+		if !c.wantedAtStart() {
+			continue
 		}
-	}
-	e.mu.Unlock()
-	for _, c := range wanted {
 		go func() {
 			err := e.Start(e.ctx, c.id)
 			if err != nil && !errors.Is(err, ErrNotModified) && e.ctx.Err() == nil {

@@ -16,7 +16,7 @@ const linkPatience = 90 * time.Second
 
 // Start starts a container and returns when its process runs. ErrNotModified if it runs already.
 func (e *Engine) Start(ctx context.Context, ref string) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (e *Engine) launch(ctx context.Context, c *container) error {
 
 // power makes a container's next run, with all that it needs, and powers its VM on.
 func (e *Engine) power(ctx context.Context, c *container) (*run, error) {
-	if err := e.checkNetworks(ctx, c); err != nil {
+	if err := e.Networks.checkPlaces(ctx, c); err != nil {
 		return nil, err
 	}
 	if err := e.Volumes.claims.take(ctx, c, c.exclusive()); err != nil {

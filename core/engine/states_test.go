@@ -94,8 +94,8 @@ func newBench(t *testing.T) *bench {
 	}
 	e.dialer = link.NewDialer(unreachable{}, nil)
 	b := &bench{e: e, c: newContainer(d)}
-	e.add(b.c)
-	e.names[d.Name] = d.ID
+	e.registry.add(b.c)
+	e.registry.names[d.Name] = d.ID
 	hub.Subscribe(func(ev event.Event) {
 		if ev.Type == event.Container {
 			b.said = append(b.said, ev.Action)

@@ -13,7 +13,7 @@ const StatsInterval = time.Second
 // Stats calls fn with what a container uses, each StatsInterval until fn fails or ctx or the
 // container ends; once without stream. ErrConflict if it does not run.
 func (e *Engine) Stats(ctx context.Context, ref string, stream bool, fn func(link.Stats) error) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}

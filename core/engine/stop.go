@@ -28,7 +28,7 @@ type StopOptions struct {
 // Stop ends a container's process: a signal first, SIGKILL after the timeout. ErrNotModified if it
 // does not run.
 func (e *Engine) Stop(ctx context.Context, ref string, o StopOptions) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 // Processes lists a container's processes.
 func (e *Engine) Processes(ctx context.Context, ref string) (link.Processes, error) {
 	var out link.Processes
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return out, err
 	}

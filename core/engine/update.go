@@ -28,7 +28,7 @@ type UpdateRequest struct {
 // running container keeps its size: limits may be set within it at once, beyond it ErrConflict says
 // to stop the container first.
 func (e *Engine) Update(ctx context.Context, ref string, req UpdateRequest) error {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ type WaitResult struct {
 
 // Wait registers at once and delivers one result when the condition holds or ctx ends.
 func (e *Engine) Wait(ctx context.Context, ref string, cond WaitCondition) (<-chan WaitResult, error) {
-	c, err := e.lookup(ref)
+	c, err := e.registry.lookup(ref)
 	if err != nil {
 		return nil, err
 	}

@@ -55,20 +55,11 @@ func (e *Engine) observeAll(vms []compute.VM) {
 		seen[vm.ID] = true
 		e.observeVM(vm)
 	}
-	e.mu.Lock()
-	var missing []string
-	for id := range e.containers {
-		if !seen[id] {
-			missing = append(missing, id)
-		}
-	}
-	recovered := e.recovered
-	e.recovered = true
-	e.mu.Unlock()
+	missing, first := e.registry.list(seen)
 	for _, id := range missing {
 		go e.confirmGone(id)
 	}
-	if !recovered {
+	if first {
 		e.startWanted()
 		close(e.ready)
 		e.log.Info("containers recovered", "count", len(vms))
@@ -86,9 +77,7 @@ func (e *Engine) confirmGone(id string) {
 
 // observeGone handles a VM that is no more: by us, or by an administrator.
 func (e *Engine) observeGone(id string) {
-	e.mu.Lock()
-	c := e.containers[id]
-	e.mu.Unlock()
+	c, _ := e.registry.get(id)
 	if c == nil {
 		return
 	}
@@ -115,14 +104,12 @@ func (e *Engine) observeGone(id string) {
 }
 
 func (e *Engine) observeVM(vm compute.VM) {
-	e.mu.Lock()
-	c, recovered := e.containers[vm.ID], e.recovered
-	e.mu.Unlock()
+	c, listed := e.registry.get(vm.ID)
 	if c == nil {
 		if c = e.recoverContainer(vm); c == nil {
 			return
 		}
-		recovered = false // found as it is: no event
+		listed = false // found as it is: no event
 	}
 	c.mu.Lock()
 	c.locator, c.addresses = vm.Locator, vm.Addresses
@@ -135,7 +122,7 @@ func (e *Engine) observeVM(vm compute.VM) {
 	case vm.State != compute.StateOff && r == nil && time.Since(offAt) < staleFor:
 		go e.confirmOn(c)
 	case vm.State != compute.StateOff && r == nil:
-		e.adopt(c, vm, recovered)
+		e.adopt(c, vm, listed)
 	case vm.State != compute.StateOff:
 		e.observeOn(c, r, vm)
 	}
