@@ -37,8 +37,10 @@ const messageSize = 8
 type Receiver struct {
 	conn *net.UnixConn
 
+	greeted chan struct{} // closed when the plugin has shown that it knows the protocol
+
 	mu    sync.Mutex
-	ready bool // the plugin has shown that it knows the protocol
+	ready bool // it has, and is still there
 	last  uint64
 	open  map[uint64]chan *os.File // closed when nothing can come any more
 	err   error
@@ -46,7 +48,7 @@ type Receiver struct {
 
 // newReceiver receives until the other end or Close closes the socket.
 func newReceiver(conn *net.UnixConn) *Receiver {
-	r := &Receiver{conn: conn, open: map[uint64]chan *os.File{}}
+	r := &Receiver{conn: conn, greeted: make(chan struct{}), open: map[uint64]chan *os.File{}}
 	go r.run()
 	return r
 }
@@ -78,7 +80,10 @@ func (r *Receiver) run() {
 func (r *Receiver) arrived(number uint64, files []*os.File) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ready = true
+	if !r.ready {
+		r.ready = true
+		close(r.greeted)
+	}
 	c := r.open[number]
 	if len(files) == 0 {
 		return

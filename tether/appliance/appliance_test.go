@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/tether/netcfg"
 	"github.com/openvic/vic/tether/spawn"
+	"golang.org/x/sys/unix"
 )
 
 func TestBoardIsReadyWhenAllServicesAre(t *testing.T) {
@@ -64,12 +66,49 @@ func TestParseNotify(t *testing.T) {
 	}
 }
 
+// patience bounds every wait: it is for a machine that has much else to do.
+const patience = time.Minute
+
+// lines is a named pipe by which programs tell a test what they have come to.
+type lines struct {
+	t    *testing.T
+	path string
+	f    *os.File
+	r    *bufio.Reader
+}
+
+func newLines(t *testing.T) *lines {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "lines")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// For both, so that writers need not wait and the pipe does not end with one of them.
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return &lines{t, path, f, bufio.NewReader(f)}
+}
+
+// next waits for the next line, which is want.
+func (l *lines) next(want string) {
+	l.t.Helper()
+	if err := l.f.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		l.t.Fatal(err)
+	}
+	if got, err := l.r.ReadString('\n'); err != nil || got != want+"\n" {
+		l.t.Fatalf("%q, %v, want %q", got, err, want)
+	}
+}
+
 func TestServiceIsRestartedAndReportsAreSeen(t *testing.T) {
-	dir := t.TempDir()
+	dir, said := t.TempDir(), newLines(t)
 	var mu sync.Mutex
 	var states []string
 	s := &supervisor{
-		service: guest.Service{Name: "s", Args: []string{"sh", "-c", `echo run $X; echo x >> ` + dir + `/runs; exit 4`}, Env: []string{"X=7"}},
+		service: guest.Service{Name: "s", Args: []string{"sh", "-c", `echo run $X; echo x > ` + said.path + `; exit 4`}, Env: []string{"X=7"}},
 		reaper:  spawn.NewReaper(), log: slog.New(slog.DiscardHandler), runDir: dir, logDir: dir, first: time.Millisecond,
 		report: func(_, state, _ string) {
 			mu.Lock()
@@ -83,16 +122,8 @@ func TestServiceIsRestartedAndReportsAreSeen(t *testing.T) {
 		s.run(ctx)
 		close(done)
 	}()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		b, _ := os.ReadFile(filepath.Join(dir, "runs"))
-		if strings.Count(string(b), "x") >= 3 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("not restarted")
-		}
-		time.Sleep(5 * time.Millisecond)
+	for range 3 {
+		said.next("x")
 	}
 	cancel()
 	<-done
@@ -139,7 +170,7 @@ func TestServiceReportsAndEndsWithItsContext(t *testing.T) {
 	cancel()
 	select {
 	case <-done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("it goes on")
 	}
 }

@@ -22,13 +22,14 @@ type debugRig struct {
 	dir string
 	d   *debugger
 
-	mu     sync.Mutex
-	value  string
-	status guest.DebugStatus
+	mu      sync.Mutex
+	value   string
+	status  guest.DebugStatus
+	changed chan struct{} // closed and replaced when status changes
 }
 
 func newDebugRig(t *testing.T, atBoot string) *debugRig {
-	r := &debugRig{t: t, dir: t.TempDir(), value: atBoot}
+	r := &debugRig{t: t, dir: t.TempDir(), value: atBoot, changed: make(chan struct{})}
 	reaper := spawn.NewReaper()
 	r.d = &debugger{root: r.dir, seen: atBoot, warn: func(msg string, err error) { t.Error(msg, err) },
 		get: func(context.Context) (string, error) {
@@ -43,6 +44,8 @@ func newDebugRig(t *testing.T, atBoot string) *debugRig {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.status = s
+			close(r.changed)
+			r.changed = make(chan struct{})
 		},
 		supervisor: func(s guest.Service) *supervisor {
 			return &supervisor{service: s, reaper: reaper, log: slog.New(slog.DiscardHandler), runDir: r.dir, logDir: r.dir, first: time.Millisecond}
@@ -64,14 +67,17 @@ func (r *debugRig) set(v guest.Debug) {
 
 func (r *debugRig) until(what string, f func(guest.DebugStatus) bool) {
 	r.t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	timeout := time.After(patience)
+	for {
 		r.mu.Lock()
-		s := r.status
+		s, changed := r.status, r.changed
 		r.mu.Unlock()
 		if f(s) {
 			return
 		}
-		if time.Now().After(end) {
+		select {
+		case <-changed:
+		case <-timeout:
 			r.t.Fatalf("not %s: %+v", what, s)
 		}
 	}

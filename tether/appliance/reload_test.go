@@ -43,7 +43,8 @@ func TestReplaceFiles(t *testing.T) {
 
 func TestAServiceIsToldOfFilesAndRestartedForArguments(t *testing.T) {
 	dir := t.TempDir()
-	script := `trap 'echo hup >> ` + dir + `/out' HUP; echo start $X >> ` + dir + `/out; while :; do sleep 0.05; done`
+	said := newLines(t)
+	script := `trap 'echo hup > ` + said.path + `' HUP; echo start $X > ` + said.path + `; while :; do sleep 0.05; done`
 	service := guest.Service{Name: "s", Args: []string{"sh", "-c", script}, Env: []string{"X=1"}}
 	s := &supervisor{service: service, reaper: spawn.NewReaper(), log: slog.New(slog.DiscardHandler),
 		runDir: dir, logDir: dir, first: time.Millisecond, report: func(_, _, _ string) {}}
@@ -51,25 +52,13 @@ func TestAServiceIsToldOfFilesAndRestartedForArguments(t *testing.T) {
 	done := make(chan struct{})
 	go func() { s.run(ctx); close(done) }()
 	defer func() { cancel(); <-done }()
-	seen := func(want string) {
-		t.Helper()
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-			b, _ := os.ReadFile(filepath.Join(dir, "out"))
-			if strings.Join(strings.Fields(string(b)), " ") == want {
-				return
-			}
-			if time.Now().After(end) {
-				t.Fatalf("%q, want %q", b, want)
-			}
-		}
-	}
-	seen("start 1")
+	said.next("start 1")
 	s.change(service, false)
 	s.change(service, true)
-	seen("start 1 hup")
+	said.next("hup")
 	service.Env = []string{"X=2"}
 	s.change(service, false)
-	seen("start 1 hup start 2")
+	said.next("start 2")
 }
 
 // keys is a host's guestinfo.
@@ -132,7 +121,7 @@ func TestSyslogOverUDPAndTCP(t *testing.T) {
 	s.write("vicd", []byte(" three\n"))
 	buf := make([]byte, 1000)
 	for _, want := range []string{" vch1 vicd - - - one", " vch1 vicd - - - two three"} {
-		u.SetReadDeadline(time.Now().Add(10 * time.Second))
+		u.SetReadDeadline(time.Now().Add(patience))
 		n, _, err := u.ReadFrom(buf)
 		if got := string(buf[:n]); err != nil || !strings.HasPrefix(got, "<30>1 2") || !strings.HasSuffix(got, want) {
 			t.Errorf("%q %v, want %q", got, err, want)
@@ -145,7 +134,7 @@ func TestSyslogOverUDPAndTCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.SetReadDeadline(time.Now().Add(patience))
 	n, err := c.Read(buf)
 	count, rest, _ := strings.Cut(string(buf[:n]), " ")
 	if err != nil || !strings.HasSuffix(rest, " - four") || count != strconv.Itoa(len(rest)) {

@@ -3,8 +3,10 @@ package health
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/openvic/vic/sdk/guest"
@@ -29,8 +31,14 @@ func script(codes ...int) (Probe, <-chan struct{}) {
 	}, done
 }
 
-// watch runs a check and returns the statuses after each run.
-func watch(t *testing.T, check guest.Health, codes ...int) []Status {
+// watch runs a check, by a clock of the test's own, and returns the statuses after each run.
+func watch(t *testing.T, check guest.Health, codes ...int) (all []Status) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { all = watched(t, check, codes) })
+	return all
+}
+
+func watched(t *testing.T, check guest.Health, codes []int) []Status {
 	t.Helper()
 	probe, _ := script(codes...)
 	changes := make(chan struct{}, 100)
@@ -38,11 +46,7 @@ func watch(t *testing.T, check guest.Health, codes ...int) []Status {
 	defer m.Stop()
 	var all []Status
 	for range codes {
-		select {
-		case <-changes:
-		case <-time.After(10 * time.Second):
-			t.Fatal("the check does not run")
-		}
+		<-changes
 		all = append(all, m.Status())
 	}
 	return all
@@ -108,25 +112,41 @@ func TestACheckThatCannotRunHasFailed(t *testing.T) {
 }
 
 func TestAHeldCheckDoesNotRunAndALostRunDoesNotCount(t *testing.T) {
-	started := make(chan struct{}, 100)
-	m := New(guest.Health{Interval: time.Millisecond, Retries: 1}, func(ctx context.Context, _ []string, _ *Buffer) (int, error) {
-		started <- struct{}{}
-		<-ctx.Done()
-		return 0, context.Cause(ctx)
-	}, func() {})
-	defer m.Stop()
-	<-started
-	m.Hold(true)
-	time.Sleep(50 * time.Millisecond)
-	if s := m.Status(); s.Status != guest.HealthStarting || len(s.Log) != 0 || len(started) != 0 {
-		t.Fatalf("held: %+v, %d runs", s, len(started))
-	}
-	m.Hold(false)
-	select {
-	case <-started:
-	case <-time.After(10 * time.Second):
-		t.Fatal("it does not go on")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		started := make(chan struct{}, 100)
+		m := New(guest.Health{Interval: time.Second, Retries: 1}, func(ctx context.Context, _ []string, _ *Buffer) (int, error) {
+			started <- struct{}{}
+			<-ctx.Done()
+			return 0, context.Cause(ctx)
+		}, func() {})
+		defer m.Stop()
+		<-started
+		m.Hold(true)
+		time.Sleep(time.Hour)
+		if s := m.Status(); s.Status != guest.HealthStarting || len(s.Log) != 0 || len(started) != 0 {
+			t.Fatalf("held: %+v, %d runs", s, len(started))
+		}
+		m.Hold(false)
+		<-started
+	})
+}
+
+// The pauses are those of the phase that the container is in.
+func TestTheFirstRunsComeSoonerInTheStartPeriod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		var at []time.Duration
+		m := New(guest.Health{Interval: time.Minute, StartPeriod: 20 * time.Second, StartInterval: 8 * time.Second},
+			func(context.Context, []string, *Buffer) (int, error) {
+				at = append(at, time.Since(begun))
+				return 1, nil
+			}, func() {})
+		time.Sleep(3 * time.Minute)
+		m.Stop()
+		if want := []time.Duration{8 * time.Second, 16 * time.Second, 24 * time.Second, 84 * time.Second, 144 * time.Second}; !slices.Equal(at, want) {
+			t.Errorf("it ran after %v", at)
+		}
+	})
 }
 
 func TestOutputIsBounded(t *testing.T) {

@@ -83,42 +83,48 @@ func TestUnkeptOutputFlows(t *testing.T) {
 }
 
 func TestAttachedReaderMissesNothingThoughSlow(t *testing.T) {
-	for name, b := range map[string]*Buffer{"log": open(t, 4096, 2), "memory": NewMemory()} {
+	for name, make := range map[string]func(t *testing.T) *Buffer{
+		"log":    func(t *testing.T) *Buffer { return open(t, 4096, 2) },
+		"memory": func(*testing.T) *Buffer { return NewMemory() },
+	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := b.NewReader(Options{Follow: true, Attached: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var wg sync.WaitGroup
-			var want bytes.Buffer
-			wg.Go(func() {
-				for i := range 300 {
-					c := fmt.Appendf(nil, "%05d%s", i, strings.Repeat("x", 5000))
-					want.Write(c)
-					b.Append(outlog.Stdout, c)
-				}
-				b.Close()
-			})
-			var got bytes.Buffer
-			for {
-				rec, err := r.Next(t.Context())
-				if errors.Is(err, io.EOF) {
-					break
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				got.Write(rec.Data)
-				if got.Len() < 100000 {
-					time.Sleep(time.Millisecond)
-				}
-			}
-			r.Close()
-			wg.Wait()
-			if !bytes.Equal(got.Bytes(), want.Bytes()) {
-				t.Fatalf("got %d bytes of %d", got.Len(), want.Len())
-			}
+			synctest.Test(t, func(t *testing.T) { slowReader(t, make(t)) })
 		})
+	}
+}
+
+// slowReader reads a record whenever the writer can write no further.
+func slowReader(t *testing.T, b *Buffer) {
+	t.Helper()
+	r, err := b.NewReader(Options{Follow: true, Attached: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var wg sync.WaitGroup
+	var want, got bytes.Buffer
+	wg.Go(func() {
+		for i := range 300 {
+			c := fmt.Appendf(nil, "%05d%s", i, strings.Repeat("x", 5000))
+			want.Write(c)
+			b.Append(outlog.Stdout, c)
+		}
+		b.Close()
+	})
+	for {
+		synctest.Wait()
+		rec, err := r.Next(t.Context())
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Write(rec.Data)
+	}
+	wg.Wait()
+	if !bytes.Equal(got.Bytes(), want.Bytes()) {
+		t.Fatalf("got %d bytes of %d", got.Len(), want.Len())
 	}
 }
 
@@ -139,48 +145,58 @@ func TestUnattachedReaderDoesNotHoldTheProcess(t *testing.T) {
 }
 
 func TestWriterGoesOnWhenAttachedReaderLeaves(t *testing.T) {
-	b := open(t, 4096, 2)
-	r, err := b.NewReader(Options{Follow: true, Attached: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for range 100 {
-			b.Append(outlog.Stdout, make([]byte, 5000))
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, 4096, 2)
+		r, err := b.NewReader(Options{Follow: true, Attached: true})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}()
-	select {
-	case <-done:
-		t.Fatal("the reader was overtaken")
-	case <-time.After(50 * time.Millisecond):
-	}
-	r.Close()
-	select {
-	case <-done:
-	case <-time.After(5 * time.Second):
-		t.Fatal("the writer is stuck")
-	}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 100 {
+				b.Append(outlog.Stdout, make([]byte, 5000))
+			}
+		}()
+		synctest.Wait()
+		select {
+		case <-done:
+			t.Fatal("the reader was overtaken")
+		default:
+		}
+		r.Close()
+		<-done
+	})
 }
 
 func TestFollowerWakesAndEndsWithItsContext(t *testing.T) {
-	b := open(t, 0, 0)
-	r, err := b.NewReader(Options{FromEnd: true, Follow: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	go b.Append(outlog.Stderr, []byte("now"))
-	rec, err := r.Next(t.Context())
-	if err != nil || string(rec.Data) != "now" || rec.Stream != outlog.Stderr {
-		t.Fatal(rec, err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if _, err := r.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatal(err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, 0, 0)
+		r, err := b.NewReader(Options{FromEnd: true, Follow: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		records, ended := make(chan outlog.Record), make(chan error)
+		go func() {
+			rec, err := r.Next(ctx)
+			if records <- rec; err == nil {
+				_, err = r.Next(ctx)
+			}
+			ended <- err
+		}()
+		synctest.Wait() // it waits
+		b.Append(outlog.Stderr, []byte("now"))
+		if rec := <-records; string(rec.Data) != "now" || rec.Stream != outlog.Stderr {
+			t.Fatal(rec)
+		}
+		synctest.Wait()
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestOffsetsGoOnInTheNextRun(t *testing.T) {

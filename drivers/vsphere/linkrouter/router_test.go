@@ -6,8 +6,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/openvic/vic/sdk/errdef"
@@ -59,8 +61,8 @@ func read(t *testing.T, r io.Reader, n int) string {
 
 func wantClosed(t *testing.T, c net.Conn) {
 	t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
-	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, context.DeadlineExceeded) {
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
+	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("the connection is open: %v", err)
 	}
 }
@@ -166,19 +168,22 @@ func TestDropClosesAndForgets(t *testing.T) {
 	}
 	r.Drop("a", false)
 	wantClosed(t, c)
-	done := make(chan error, 1)
-	go func() { _, err := r.Connect(t.Context(), "a"); done <- err }()
-	for {
-		r.mu.Lock()
-		waits := r.ports["a"] != nil && r.ports["a"].wanted != nil
-		r.mu.Unlock()
-		if waits {
-			break
+}
+
+func TestConnectEndsWithTheVM(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRouter(func(string) bool { return true }, slog.New(slog.DiscardHandler))
+		done := make(chan error, 1)
+		go func() { _, err := r.Connect(t.Context(), "a"); done <- err }()
+		synctest.Wait() // it waits for the tether
+		r.Drop("a", false)
+		synctest.Wait()
+		if len(done) > 0 {
+			t.Fatal("it did not wait for the VM to be started again: ", <-done)
 		}
-		time.Sleep(time.Millisecond)
-	}
-	r.Drop("a", true)
-	if err := <-done; err == nil {
-		t.Error("Connect of a VM that is gone succeeded")
-	}
+		r.Drop("a", true)
+		if err := <-done; !errors.Is(err, errdef.ErrConflict) {
+			t.Errorf("Connect of a VM that is gone: %v", err)
+		}
+	})
 }

@@ -132,7 +132,7 @@ func TestCloseWritesWhatIsHeldAndErrorsAreTold(t *testing.T) {
 		if _, err := c.Write(make([]byte, record)); err != nil {
 			t.Errorf("put off: %v", err)
 		}
-		time.Sleep(2 * hold)
+		time.Sleep(2 * hold) // the bubble's time
 		if _, err := c.Write([]byte("x")); !errors.Is(err, broken) {
 			t.Errorf("told: %v", err)
 		}

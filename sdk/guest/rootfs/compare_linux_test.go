@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 
 	"github.com/openvic/vic/sdk/guest/rootfs"
 )
@@ -60,7 +61,7 @@ func TestCompareTellsWhatHasChanged(t *testing.T) {
 			}
 			var base bytes.Buffer
 			do(t, v, func() error { return rootfs.WriteTree(&base) })
-			time.Sleep(10 * time.Millisecond) // the clock of a file system is coarse
+			tick(t, root)
 			if err := c.do(root); err != nil {
 				t.Fatal(err)
 			}
@@ -80,6 +81,28 @@ func TestCompareTellsWhatHasChanged(t *testing.T) {
 				t.Errorf("layer %q, want %q", s, c.layer)
 			}
 		})
+	}
+}
+
+// tick returns when a change of a file has another time than those before: the clock of a file system is
+// coarse.
+func tick(t *testing.T, dir string) {
+	t.Helper()
+	stamp := func() syscall.Timespec {
+		f, err := os.CreateTemp(filepath.Dir(dir), "tick")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		defer os.Remove(f.Name())
+		st, err := f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Sys().(*syscall.Stat_t).Ctim
+	}
+	for now := stamp(); stamp() == now; {
+		runtime.Gosched()
 	}
 }
 
