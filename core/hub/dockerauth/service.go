@@ -1,0 +1,232 @@
+package dockerauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/openvic/vic/core/access"
+	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/hub/signin"
+	"github.com/openvic/vic/core/hub/token"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/secret"
+)
+
+// refreshLife is how long a refresh token is good for, which clients keep instead of the password.
+const refreshLife = 30 * 24 * time.Hour
+
+// maxForm bounds the form of a POST.
+const maxForm = 128 << 10
+
+// answer is the service's, in the words of both of Docker's forms.
+type answer struct {
+	Token        string `json:"token,omitempty"` // GET
+	AccessToken  string `json:"access_token"`
+	ExpiresIn    int    `json:"expires_in"` // seconds
+	IssuedAt     string `json:"issued_at"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	Scope        string `json:"scope,omitempty"` // POST
+}
+
+// ServeHTTP is the token service (https://distribution.github.io/distribution/spec/auth/token/ and .../oauth/).
+//
+// What a client asks for and may not is left out of its token and is no error here: the registry refuses it. Wrong
+// credentials are 401 at once, so that docker login says so.
+func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	switch r.Method {
+	case http.MethodGet:
+		a.get(w, r)
+	case http.MethodPost:
+		a.post(w, r)
+	default:
+		w.Header().Set("Allow", "GET, POST")
+		writeError(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "ask with GET or POST")
+	}
+}
+
+// get is Docker's own form: basic authentication and query parameters.
+func (a *Auth) get(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	who := nobody
+	if name, password, ok := r.BasicAuth(); ok {
+		var err error
+		if who, err = a.signIn(r.Context(), name, secret.Text(password), access.Address(r)); err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+	} else if r.Header.Get("Authorization") != "" {
+		a.refuse(w, r, errdef.ErrDenied)
+		return
+	}
+	a.issue(w, r, who, q.Get("service"), q["scope"], q.Get("offline_token") == "true", false)
+}
+
+// post is OAuth 2's form, which clients use that keep a refresh token.
+func (a *Auth) post(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		writeError(w, http.StatusBadRequest, "UNSUPPORTED", "the form cannot be read")
+		return
+	}
+	f := r.PostForm
+	var who subject
+	var err error
+	switch f.Get("grant_type") {
+	case "password":
+		who, err = a.signIn(r.Context(), f.Get("username"), secret.Text(f.Get("password")), access.Address(r))
+	case "refresh_token":
+		who, err = a.refreshed(r.Context(), f.Get("refresh_token"))
+	default:
+		writeError(w, http.StatusBadRequest, "UNSUPPORTED", "grant_type is neither password nor refresh_token")
+		return
+	}
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	a.issue(w, r, who, f.Get("service"), f["scope"], f.Get("access_type") == "offline", true)
+}
+
+// refreshed returns whose refresh token it is.
+func (a *Auth) refreshed(ctx context.Context, raw string) (subject, error) {
+	claims, err := a.o.Issuer.Verify(ctx, raw)
+	if errors.Is(err, token.ErrInvalid) || err == nil && claims.Kind != token.Refresh {
+		return nobody, errdef.ErrDenied
+	}
+	if err != nil {
+		return nobody, err
+	}
+	return a.known(ctx, token.User, claims.Subject)
+}
+
+// issue answers with a token for what of the scopes the subject may.
+func (a *Auth) issue(w http.ResponseWriter, r *http.Request, who subject, service string, scopes []string, offline, oauth bool) {
+	if service != "" && service != a.o.Service {
+		writeError(w, http.StatusBadRequest, "UNSUPPORTED", "this is the token service of "+strconv.Quote(a.o.Service))
+		return
+	}
+	asked, err := token.ParseScopes(scopes)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, "UNSUPPORTED", err.Error())
+		return
+	}
+	granted, err := a.narrow(r.Context(), who, asked)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	raw, c, err := a.o.Issuer.Issue(r.Context(), token.Claims{Subject: who.id, Kind: who.kind, Access: granted}, 0)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	out := answer{AccessToken: raw, ExpiresIn: int(c.Expires.Sub(c.Issued).Seconds()), IssuedAt: c.Issued.UTC().Format(time.RFC3339)}
+	if oauth {
+		for i, g := range granted {
+			if i > 0 {
+				out.Scope += " "
+			}
+			out.Scope += g.Type + ":" + g.Name + ":" + joined(g.Actions)
+		}
+	} else {
+		out.Token = raw
+	}
+	if offline && who.kind == token.User { // a robot has its secret
+		if out.RefreshToken, _, err = a.o.Issuer.Issue(r.Context(), token.Claims{Subject: who.id, Kind: token.Refresh}, refreshLife); err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(out) // the client has gone
+}
+
+func joined(actions []string) (s string) {
+	for i, x := range actions {
+		if i > 0 {
+			s += ","
+		}
+		s += x
+	}
+	return s
+}
+
+// narrow leaves what a subject may.
+func (a *Auth) narrow(ctx context.Context, who subject, asked []token.Access) ([]token.Access, error) {
+	granted := []token.Access{}
+	for _, s := range asked {
+		project := ""
+		if s.Type == token.TypeRepository {
+			project = projectOf(s.Name)
+		}
+		allowed := token.Access{Type: s.Type, Name: s.Name, Actions: []string{}}
+		for _, action := range s.Actions {
+			for _, one := range spread(s.Type, action) {
+				answer, err := a.ask(ctx, who, permission(s.Type, one), project)
+				if err != nil {
+					return nil, err
+				}
+				if answer == role.Allowed && !slices.Contains(allowed.Actions, one) {
+					allowed.Actions = append(allowed.Actions, one)
+				}
+			}
+		}
+		slices.Sort(allowed.Actions)
+		granted = append(granted, allowed)
+	}
+	return granted, nil
+}
+
+// spread gives the actions that one asks for: "*" of a repository is all that there are. What is none asks for nothing.
+func spread(kind, action string) []string {
+	switch {
+	case kind == token.TypeRegistry && action == token.ActionAll:
+		return []string{action}
+	case kind != token.TypeRepository:
+		return nil
+	case action == token.ActionAll:
+		return []string{token.ActionDelete, token.ActionPull, token.ActionPush}
+	case action == token.ActionPull, action == token.ActionPush, action == token.ActionDelete:
+		return []string{action}
+	}
+	return nil
+}
+
+// refuse answers a failure.
+func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var limited *signin.LimitedError
+	switch {
+	case errors.As(err, &limited):
+		w.Header().Set("Retry-After", strconv.Itoa(int(limited.Wait/time.Second)+1))
+		writeError(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", err.Error())
+	case errors.Is(err, errdef.ErrDenied):
+		w.Header().Set("WWW-Authenticate", `Basic realm="vic-hub"`)
+		writeError(w, http.StatusUnauthorized, "UNAUTHORIZED", "name or password is wrong")
+	case errors.Is(err, errdef.ErrConflict):
+		w.Header().Set("WWW-Authenticate", `Basic realm="vic-hub"`)
+		writeError(w, http.StatusUnauthorized, "UNAUTHORIZED", "the password has expired and must be changed first")
+	case errors.Is(err, errdef.ErrUnavailable), errors.Is(err, errdef.ErrPluginDown):
+		a.o.Log.Warn("sign-in cannot be checked", "address", access.Address(r), "err", err)
+		writeError(w, http.StatusServiceUnavailable, "UNAVAILABLE", "the identity source does not answer; try again")
+	default:
+		a.o.Log.Error("token service failed", "address", access.Address(r), "err", err)
+		writeError(w, http.StatusInternalServerError, "UNKNOWN", "internal server error")
+	}
+}
+
+// writeError writes an error in the registry's form.
+func writeError(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	type item struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	_ = json.NewEncoder(w).Encode(map[string][]item{"errors": {{code, message}}}) // the client has gone
+}
