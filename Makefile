@@ -78,6 +78,10 @@ unit: $(TOOLS)/gotestsum ## run the unit tests alone
 e2e: deps-tests build iso images $(TOOLS)/gotestsum $(TOOLS)/govc $(TOOLS)/docker-compose ## run the stories alone (RUN=TestName for one)
 	@contrib/dev/test.sh e2e
 
+.PHONY: conformance
+conformance: deps-tests ## run OCI's conformance tests against the hub's registry, on each database
+	go test -count=1 -v -run '^TestConformance$$' ./core/registry
+
 .PHONY: bench
 bench: deps build iso images $(TOOLS)/govc ## measure, as ratios to what the machine itself can do
 	VIC_E2E_BUILD=$(CURDIR)/build go run ./tests/bench

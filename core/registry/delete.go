@@ -99,25 +99,36 @@ func (g *Registry) untag(tx *store.Tx, p place, repo, tag string) (*stored, erro
 	return &stored{Artifact: a, tags: []string{tag}}, err
 }
 
+// hangers put before the collector what a manifest needed and what hung on it. All take the same parameters, and name
+// each of them, since PostgreSQL wants to know their types: repository, manifest, its digest, now, when it is due, and
+// where the tags of its companions begin and end ('/' follows '.', and no tag has it).
+var hangers = func() (l []string) {
+	const into = `INSERT INTO review (repo_id, kind, digest, subject, since, due) `
+	const given = ` AND CAST($1 AS BIGINT) > 0 AND CAST($2 AS BIGINT) > 0 AND CAST($3 AS TEXT) <> '' AND CAST($6 AS TEXT) < CAST($7 AS TEXT)`
+	const times = `, CAST($4 AS BIGINT), CAST($5 AS BIGINT) `
+	for _, q := range []string{
+		// A reference is to a blob or to a manifest.
+		`SELECT repo_id, 'blob', digest, ''` + times + `FROM manifest_ref WHERE manifest_id = $2`,
+		`SELECT repo_id, 'untagged', digest, ''` + times + `FROM manifest_ref WHERE manifest_id = $2`,
+		// Those whose subject went before and which this manifest, an index, kept.
+		`SELECT m.repo_id, 'referrer', m.digest, m.subject` + times + `FROM manifest_ref f JOIN manifest m ON m.repo_id = f.repo_id AND m.digest = f.digest
+			WHERE f.manifest_id = $2 AND m.subject IS NOT NULL AND NOT EXISTS (SELECT 1 FROM manifest s WHERE s.repo_id = m.repo_id AND s.digest = m.subject)`,
+		`SELECT repo_id, 'referrer', digest, subject` + times + `FROM manifest WHERE repo_id = $1 AND subject = $3`,
+		`SELECT DISTINCT t.repo_id, 'referrer', m.digest, $3` + times + `FROM tag t JOIN manifest m ON m.id = t.manifest_id
+			WHERE t.repo_id = $1 AND t.name >= $6 AND t.name < $7`,
+	} {
+		l = append(l, into+q+given)
+	}
+	return l
+}()
+
 // dropManifest removes a manifest and its tags, and puts before the collector what it needed and what hung on it.
 func (g *Registry) dropManifest(tx *store.Tx, p place, m *stored) error {
 	due := g.after(g.o.Grace)
-	for _, kind := range []string{reviewBlob, reviewUntagged} { // a reference is to a blob or to a manifest
-		_, err := tx.Exec(`INSERT INTO review (repo_id, kind, digest, due) SELECT repo_id, $1, digest, $2 FROM manifest_ref WHERE manifest_id = $3`+later, kind, due, m.id)
-		if err != nil {
+	for _, q := range hangers {
+		if _, err := tx.Exec(q+later, p.repo, m.id, m.Digest.String(), g.now(), due, companionTag(m.Digest), companionTag(m.Digest)+"/"); err != nil {
 			return err
 		}
-	}
-	_, err := tx.Exec(`INSERT INTO review (repo_id, kind, digest, subject, due) SELECT repo_id, $1, digest, subject, $2 FROM manifest WHERE repo_id = $3 AND subject = $4`+later,
-		reviewReferrer, due, p.repo, m.Digest.String())
-	if err != nil {
-		return err
-	}
-	first, last := companionTag(m.Digest), companionTag(m.Digest)+"/" // '/' follows '.', and no tag has it
-	_, err = tx.Exec(`INSERT INTO review (repo_id, kind, digest, subject, due) SELECT DISTINCT t.repo_id, $1, m.digest, $2, $3 FROM tag t JOIN manifest m ON m.id = t.manifest_id
-		WHERE t.repo_id = $4 AND t.name >= $5 AND t.name < $6`+later, reviewReferrer, m.Digest.String(), due, p.repo, first, last)
-	if err != nil {
-		return err
 	}
 	if err := g.review(tx, p, reviewRepo, "", "", due); err != nil {
 		return err

@@ -22,11 +22,12 @@ const (
 )
 
 // later keeps the later of two times that a row may be looked at.
-const later = ` ON CONFLICT (repo_id, kind, digest) DO UPDATE SET subject = excluded.subject, due = CASE WHEN excluded.due > review.due THEN excluded.due ELSE review.due END`
+const later = ` ON CONFLICT (repo_id, kind, digest) DO UPDATE SET subject = excluded.subject, since = excluded.since, due = CASE WHEN excluded.due > review.due THEN excluded.due ELSE review.due END`
 
 // review has the collector look at something from a time on.
 func (g *Registry) review(tx *store.Tx, p place, kind string, d, subject digest.Digest, due int64) error {
-	_, err := tx.Exec(`INSERT INTO review (repo_id, kind, digest, subject, due) VALUES ($1, $2, $3, $4, $5)`+later, p.repo, kind, d.String(), subject.String(), due)
+	_, err := tx.Exec(`INSERT INTO review (repo_id, kind, digest, subject, since, due) VALUES ($1, $2, $3, $4, $5, $6)`+later,
+		p.repo, kind, d.String(), subject.String(), g.now(), due)
 	return err
 }
 
@@ -89,6 +90,9 @@ func (g *Registry) unlink(tx *store.Tx, p place, d digest.Digest) (freed int64, 
 		if err := refund(tx, p, size); err != nil {
 			return 0, false, err
 		}
+	}
+	if err := g.review(tx, p, reviewRepo, "", "", g.now()); err != nil {
+		return 0, false, err
 	}
 	n, err = tx.Exec(`DELETE FROM blob WHERE digest = $1 AND NOT EXISTS (SELECT 1 FROM repo_blob WHERE digest = $1)`, d.String())
 	if err != nil || n == 0 {

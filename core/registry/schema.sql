@@ -66,11 +66,11 @@ CREATE TABLE tag (
 CREATE INDEX tag_manifest ON tag(manifest_id);
 
 -- What the collector has to look at, and not before when. kind is 'blob' (does a manifest need it?), 'untagged' (a
--- manifest that lost its tag or came without), 'referrer' (a manifest whose subject, named in subject, was deleted) or
--- 'repo' (digest is empty: is the repository empty?).
+-- manifest that lost its tag or came without, since then), 'referrer' (a manifest whose subject, named in subject, was
+-- deleted) or 'repo' (digest is empty: is the repository empty?).
 CREATE TABLE review (
   repo_id BIGINT NOT NULL REFERENCES repo(id) ON DELETE CASCADE, kind TEXT NOT NULL, digest @ascii NOT NULL, subject @ascii NOT NULL DEFAULT '',
-  due BIGINT NOT NULL, PRIMARY KEY (repo_id, kind, digest)
+  since BIGINT NOT NULL, due BIGINT NOT NULL, PRIMARY KEY (repo_id, kind, digest)
 ) @clustered;
 CREATE INDEX review_due ON review(due);
 
