@@ -162,11 +162,11 @@ func TestConfigureWhileAContainerTalks(t *testing.T) {
 	if o := docker(t, "info", "--format", "{{json .RegistryConfig.IndexConfigs}}"); !strings.Contains(o, "other.example.com:5000") {
 		t.Errorf("docker info shows %s", o)
 	}
-	mustMachine(t, "", "configure", "--whitelist-registry", "nothing.example.com")
+	mustMachine(t, "", "configure", "--allow-registry", "nothing.example.com")
 	if r := dockerRun(t.Context(), nil, "pull", private+"/library/busybox"); r.Code == 0 || !strings.Contains(r.Stderr, "not allowed") {
 		t.Errorf("a registry that is not on the list: %+v", r)
 	}
-	mustMachine(t, "", "configure", "--remove", "insecure-registry=other.example.com:5000", "--remove", "whitelist-registry=nothing.example.com",
+	mustMachine(t, "", "configure", "--remove", "insecure-registry=other.example.com:5000", "--remove", "allow-registry=nothing.example.com",
 		"--containers", "0", "--memory", "0")
 	k.check(t, "the way back")
 	select {

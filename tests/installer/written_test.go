@@ -116,7 +116,7 @@ func TestTheEndpointCanReadWhatVicMachineWrites(t *testing.T) {
 		}},
 		"registries and logs": {map[string][]string{
 			"registry-mirror": {"http://mirror.example.com:5000"}, "insecure-registry": {"reg.example.com:5000"},
-			"whitelist-registry": {"*.example.com"}, "syslog-address": {"udp://log.example.com:514"}, "debug": {"1"},
+			"allow-registry": {"*.example.com"}, "syslog-address": {"udp://log.example.com:514"}, "debug": {"1"},
 			"http-proxy": {"http://proxy.example.com:3128"},
 		}, func(t *testing.T, v core.Config, _ *vsphere.Config) {
 			if i := v.Images; len(i.RegistryMirrors) != 1 || len(i.InsecureRegistries) != 1 || i.AllowRegistries[0] != "*.example.com" {

@@ -34,7 +34,7 @@ func (a *app) serveCommand() *cli.Command {
 func (a *app) serve(c *cli.Context) error {
 	v := given(c, serveOptions())
 	s := service.New(context.WithoutCancel(c.Context), service.Config{Version: a.version,
-		ApplianceISO: v.String("appliance-iso"), BootstrapISO: v.String("bootstrap-iso"), Targets: v.Trimmed("allow-target"),
+		ApplianceISO: v.String("appliance-iso"), BootstrapISO: v.String("bootstrap-iso"), AllowTargets: v.Trimmed("allow-target"),
 		KeepTasks: v.Duration("keep-tasks"), Log: slog.New(slog.NewTextHandler(a.err, nil))})
 	return s.Run(c.Context, service.Listen{Address: v.String("listen"), Cert: v.String("cert"), Key: v.String("key"),
 		Plain: v.Bool("plain-http"), Drain: v.Duration("drain")}, a.out)

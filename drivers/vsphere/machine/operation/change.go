@@ -51,7 +51,8 @@ func change(r map[string][]string, c option.Values) ([]string, error) {
 	}
 	for _, v := range c.StringSlice("remove") {
 		name, value, _ := strings.Cut(strings.TrimPrefix(v, "--"), "=")
-		if o, _ := option.Find(flags, name); o.Kind != option.List || name == "volume-store" || name == "registry-ca" {
+		o, _ := option.Find(flags, name)
+		if name = o.Name; o.Kind != option.List || name == "volume-store" || name == "registry-ca" {
 			return nil, wrongOption("remove", v, "it is no option whose values can be removed", "give it as option=value, for example insecure-registry=reg.example.com")
 		}
 		if !slices.Contains(r[name], value) {

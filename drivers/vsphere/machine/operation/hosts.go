@@ -36,15 +36,15 @@ func isRegistry(s string) bool {
 }
 
 // checkRegistryNames refuses what would match no registry, such as a URL.
-func checkRegistryNames(insecure, allowed []string) error {
+func checkRegistryNames(insecure, allow []string) error {
 	for _, v := range insecure {
 		if !isRegistry(v) {
 			return wrongOption("insecure-registry", v, "neither host, host:port nor a network", "give it as registry.example.com:5000, without http://")
 		}
 	}
-	for _, v := range allowed {
+	for _, v := range allow {
 		if !isRegistry(strings.TrimPrefix(v, "*.")) {
-			return wrongOption("whitelist-registry", v, "none of host, host:port, *.domain and a network", "give it as registry.example.com:5000, *.example.com or 10.0.0.0/8, without http://")
+			return wrongOption("allow-registry", v, "none of host, host:port, *.domain and a network", "give it as registry.example.com:5000, *.example.com or 10.0.0.0/8, without http://")
 		}
 	}
 	return nil

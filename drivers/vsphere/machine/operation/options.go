@@ -191,7 +191,7 @@ func imageFlags() []option.Option {
 		option.Many(groupImages, "registry-mirror", "", "`URL` of a mirror for docker.io"),
 		option.Many(groupImages, "insecure-registry", "dir", "`host[:port]` of a registry without a trusted certificate"),
 		option.Many(groupImages, "registry-ca", "rc", "`file` with the certificate of an authority, PEM, that registries' certificates may be signed by").AFile(),
-		option.Many(groupImages, "whitelist-registry", "wr", "`registry` that may be used, and no other: host[:port], *.example.com or a network"),
+		option.Many(groupImages, "allow-registry", "whitelist-registry,wr", "`registry` that may be used, and no other: host[:port], *.example.com or a network"),
 		option.Str(groupImages, "http-proxy", "hproxy", "`URL` of the proxy for pulls over HTTP"),
 		option.Str(groupImages, "https-proxy", "sproxy", "`URL` of the proxy for pulls over HTTPS"),
 		option.Str(groupImages, "no-proxy", "", "`hosts`, separated by commas, that pulls reach without a proxy"),

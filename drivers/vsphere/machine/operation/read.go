@@ -136,7 +136,7 @@ func readVolumeSize(c option.Values, s *vch.Settings) error {
 // readImages reads the options of imageFlags.
 func readImages(c option.Values, s *vch.Settings) error {
 	s.RegistryMirrors, s.InsecureRegistries = c.Trimmed("registry-mirror"), c.Trimmed("insecure-registry")
-	s.AllowedRegistries = c.Trimmed("whitelist-registry")
+	s.AllowRegistries = c.Trimmed("allow-registry")
 	s.HTTPProxy, s.HTTPSProxy, s.NoProxy = c.String("http-proxy"), c.String("https-proxy"), c.String("no-proxy")
 	for name, values := range map[string][]string{"registry-mirror": s.RegistryMirrors, "http-proxy": {s.HTTPProxy}, "https-proxy": {s.HTTPSProxy}} {
 		for _, v := range values {
@@ -149,7 +149,7 @@ func readImages(c option.Values, s *vch.Settings) error {
 			}
 		}
 	}
-	return checkRegistryNames(s.InsecureRegistries, s.AllowedRegistries)
+	return checkRegistryNames(s.InsecureRegistries, s.AllowRegistries)
 }
 
 // readLogs reads the options of logFlags.

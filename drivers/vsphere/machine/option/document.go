@@ -24,8 +24,8 @@ func (v Values) Fill(doc map[string]any, may func(Option) bool) error {
 		if err != nil {
 			return err
 		}
-		if !v.IsSet(name) {
-			v.Set(name, texts...)
+		if !v.IsSet(o.Name) {
+			v.Set(o.Name, texts...)
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ package option
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -67,11 +68,12 @@ func Span(group, name string, value time.Duration, usage string) Option {
 	return Option{Name: name, Group: group, Kind: Duration, Default: value.String(), Usage: usage}
 }
 
+// aliases are further names, separated by commas: short ones, and those that VIC had.
 func aliases(s string) []string {
 	if s == "" {
 		return nil
 	}
-	return []string{s}
+	return strings.Split(s, ",")
 }
 
 // ForRun makes an option of one run.
@@ -98,9 +100,9 @@ func (o Option) Hidden() Option { o.Secret = true; return o }
 // Kept says that a VCH's record, and a file of options, holds it.
 func (o Option) Kept() bool { return !o.Secret && !o.Once }
 
-// Find returns the option of a name.
+// Find returns the option of a name or of an alias.
 func Find(all []Option, name string) (Option, bool) {
-	i := slices.IndexFunc(all, func(o Option) bool { return o.Name == name })
+	i := slices.IndexFunc(all, func(o Option) bool { return o.Name == name || slices.Contains(o.Aliases, name) })
 	if i < 0 {
 		return Option{}, false
 	}

@@ -50,7 +50,7 @@ func TestEveryRouteIsInTheDocumentAndTheReverse(t *testing.T) {
 }
 
 func TestHostileRequestsAreRefused(t *testing.T) {
-	a := newAPI(t, func(c *Config) { c.Targets = nil })
+	a := newAPI(t, func(c *Config) { c.AllowTargets = nil })
 	a.hostile = true
 	before := a.sim.Inventory()
 	plain := func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }
@@ -288,7 +288,7 @@ func TestRequestsAreBounded(t *testing.T) {
 }
 
 func TestOnlyAllowedTargetsAreAsked(t *testing.T) {
-	a := newAPI(t, func(c *Config) { c.Targets = []string{"vcenter.example.com"} })
+	a := newAPI(t, func(c *Config) { c.AllowTargets = []string{"vcenter.example.com"} })
 	if r := a.do("GET", a.at("/vch"), nil); r.status != http.StatusForbidden || !strings.Contains(string(r.body), "--allow-target") {
 		t.Errorf("%d %s", r.status, r.body)
 	}

@@ -21,7 +21,7 @@ import (
 type Config struct {
 	Version                    string
 	ApplianceISO, BootstrapISO string   // files; empty: beside the program
-	Targets                    []string // vSphere addresses, host or host:port, that may be asked; none: all
+	AllowTargets               []string // vSphere addresses, host or host:port, that may be asked; none: all
 	Log                        *slog.Logger
 	MaxRunning                 int           // tasks at a time; 16
 	MaxTasks                   int           // that are remembered; 500
@@ -189,7 +189,7 @@ func (d discard) WriteHeader(int)             {}
 
 // allowed refuses addresses that the service may not ask.
 func (s *Service) allowed(target string) error {
-	if len(s.cfg.Targets) == 0 || slices.Contains(s.cfg.Targets, target) {
+	if len(s.cfg.AllowTargets) == 0 || slices.Contains(s.cfg.AllowTargets, target) {
 		return nil
 	}
 	return advice.Wrap(problemError{Problem{Type: "target", Status: http.StatusForbidden, Detail: "this service does not speak to " + target}},

@@ -32,6 +32,10 @@ func Options(ctx context.Context, s *session.Session, q Query) (map[string][]str
 	if options == nil {
 		options = map[string][]string{}
 	}
+	if allow, ok := options["whitelist-registry"]; ok { // its name before
+		options["allow-registry"] = allow
+		delete(options, "whitelist-registry")
+	}
 	options["name"] = []string{e.Record.Name}
 	return options, live(ctx, s, e, options)
 }

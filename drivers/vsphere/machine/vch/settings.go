@@ -40,7 +40,7 @@ type Settings struct {
 
 	RegistryMirrors    []string `json:"registryMirrors,omitempty"`
 	InsecureRegistries []string `json:"insecureRegistries,omitempty"`
-	AllowedRegistries  []string `json:"allowedRegistries,omitempty"` // empty: all
+	AllowRegistries    []string `json:"allowedRegistries,omitempty"` // empty: all
 
 	HTTPProxy  string `json:"httpProxy,omitempty"`
 	HTTPSProxy string `json:"httpsProxy,omitempty"`

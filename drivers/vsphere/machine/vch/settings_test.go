@@ -27,7 +27,7 @@ func TestSettingsReachTheEndpoint(t *testing.T) {
 			RoleManagement: {Address: netip.MustParsePrefix("10.1.0.2/24"), Routes: []guest.Route{{Destination: netip.MustParsePrefix("10.9.0.0/16"), Via: netip.MustParseAddr("10.1.0.1")}}}}
 		spec.DNS = []netip.Addr{netip.MustParseAddr("10.0.0.53")}
 		spec.Syslog, spec.Debug, spec.HTTPSProxy, spec.MaxContainers, spec.NamePattern = "udp://log:514", 1, "http://proxy:3128", 5, "x-{id}"
-		spec.BridgeWidth, spec.AllowedRegistries, spec.RegistryCAs = 24, []string{"*.example.com"}, [][]byte{[]byte("pem")}
+		spec.BridgeWidth, spec.AllowRegistries, spec.RegistryCAs = 24, []string{"*.example.com"}, [][]byte{[]byte("pem")}
 		spec.Memory = Allocation{Limit: 4096, Reservation: 100, Shares: "low"}
 		r.Containers = []ContainerNetwork{{Name: "back", Portgroup: "dvportgroup-9", Subnet: netip.MustParsePrefix("10.5.0.0/24"), Firewall: "open"}}
 	})

@@ -95,7 +95,7 @@ func (e *endpointConfig) vicd() ([]byte, error) {
 	c.Images.Root = stateDir + "/images"
 	c.Images.Mirrors = list(s.RegistryMirrors)
 	c.Images.Insecure = list(s.InsecureRegistries)
-	c.Images.Allow = s.AllowedRegistries
+	c.Images.Allow = s.AllowRegistries
 	for _, f := range e.keep {
 		if isRegistryCA(f) {
 			c.Images.CAs = append(c.Images.CAs, f.Path)
