@@ -125,19 +125,31 @@ func start(t testing.TB, o plugin.Options) (*plugin.Host, *logs) {
 // until waits for a plugin's status.
 func until(t testing.TB, h *plugin.Host, name, what string, ok func(plugin.Status) bool) plugin.Status {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		st, err := h.Get(name)
-		if err != nil {
+	var st plugin.Status
+	eventually(t, func() string {
+		var err error
+		if st, err = h.Get(name); err != nil {
 			t.Fatal(err)
 		}
-		if ok(st) {
-			return st
+		if !ok(st) {
+			return fmt.Sprintf("plugin %s is not %s: %+v", name, what, st)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("plugin %s is not %s: %+v", name, what, st)
+		return ""
+	})
+	return st
+}
+
+// eventually waits until f says "". The limit ends tests that hang, on any machine.
+func eventually(t testing.TB, f func() string) {
+	t.Helper()
+	look, end := time.NewTicker(5*time.Millisecond), time.After(2*time.Minute)
+	defer look.Stop()
+	for msg := f(); msg != ""; msg = f() {
+		select {
+		case <-look.C:
+		case <-end:
+			t.Fatal(msg)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 
