@@ -13,7 +13,7 @@ while IFS= read -r file; do
 		status=1
 	}
 done < <(cd "$fresh" && find . -name '*.pb.go' | sed 's|^\./||' | sort)
-go test -count=1 -run '^TestPageTellsEveryRoute$' ./core/dockerapi -strict || status=1
+go test -count=1 -run '^TestPageTellsEvery' ./core/dockerapi -strict || status=1
 for document in reference:vic-machine-reference.md openapi:vic-machine-openapi.json; do
 	go run ./bin/vic-machine generate "${document%%:*}" >"$fresh/document"
 	cmp -s "$fresh/document" "docs/${document#*:}" || {

@@ -27,7 +27,7 @@ import (
 type plainArchives struct{}
 
 // WrapHandler implements middleware.Middleware.
-func (plainArchives) WrapHandler(next func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error) func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
+func (plainArchives) WrapHandler(next handler) handler {
 	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
 		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/archive") {
 			r.Header.Del("Accept-Encoding")

@@ -50,6 +50,7 @@ func (b *containers) ContainerCreate(ctx context.Context, cc backend.ContainerCr
 		return none, wrap(err)
 	}
 	mergeConfig(cc.Config, &img.Config)
+	discarded := resourceWarnings(&cc.HostConfig.Resources) // before the request leaves it out
 	req, err := b.request(cc, img)
 	if err != nil {
 		return none, err
@@ -58,7 +59,7 @@ func (b *containers) ContainerCreate(ctx context.Context, cc backend.ContainerCr
 	if err != nil {
 		return none, wrap(err)
 	}
-	w := slices.Concat(resourceWarnings(&cc.HostConfig.Resources), sizeWarning(cc.HostConfig.Memory, &c), securityWarnings(cc.HostConfig))
+	w := slices.Concat(discarded, sizeWarning(cc.HostConfig.Memory, &c), securityWarnings(cc.HostConfig))
 	return container.CreateResponse{ID: c.ID, Warnings: append([]string{}, w...)}, nil
 }
 
@@ -149,7 +150,7 @@ func defaults(hc *container.HostConfig) {
 		hc.ReadonlyPaths = readOnlyPaths()
 	}
 	if r := &hc.Resources; r.OomKillDisable != nil && *r.OomKillDisable {
-		r.OomKillDisable = nil // resourceWarnings has told
+		r.OomKillDisable = nil
 	}
 	if r := &hc.Resources; r.MemorySwappiness != nil && *r.MemorySwappiness == -1 { // what the CLI says for "not given"
 		r.MemorySwappiness = nil

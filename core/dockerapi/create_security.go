@@ -88,7 +88,8 @@ func securityOption(o string, s *guest.Security) error {
 func securityWarnings(hc *container.HostConfig) []string {
 	var w []string
 	if hc.Privileged {
-		w = append(w, "Privileged: the container has all rights in its own VM and sees the VM's devices; it has none of the virtual container host or of the ESXi host.")
+		w = append(w, "Privileged: the container has all rights in its own VM and sees the VM's devices; "+
+			"it has none of the virtual container host or of the ESXi host.")
 	}
 	for _, o := range hc.SecurityOpt {
 		key, value, _ := strings.Cut(strings.Replace(o, ":", "=", 1), "=")

@@ -33,7 +33,8 @@ func TestReasonsAreToldInDockersWords(t *testing.T) {
 		{driver.NoPort(), "all ports are allocated"},
 		{driver.PortFixed("lan", port), "port 80 cannot be published as 8080 on container network lan, where the container is reached at its own address: use -p 80"},
 		{storage.CheckVolumeName("a"), "volume name is too short, names should be at least two alphanumeric characters"},
-		{storage.CheckVolumeName("a b"), `"a b" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`},
+		{storage.CheckVolumeName("a b"), `"a b" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed.` +
+			` If you intended to pass a host directory, use absolute path`},
 	} {
 		var e *errdef.Error
 		if !errors.As(c.err, &e) {
@@ -49,7 +50,8 @@ func TestReasonsAreToldInDockersWords(t *testing.T) {
 			t.Errorf("%s, twice: %v", e.Reason, got)
 		}
 	}
-	if got := wrap(&errdef.Error{Class: errdef.ErrConflict, Reason: "OF_ANOTHER_DRIVER", Text: "no words for this"}); got.Error() != "no words for this" || !errdefs.IsConflict(got) {
+	unknown := &errdef.Error{Class: errdef.ErrConflict, Reason: "OF_ANOTHER_DRIVER", Text: "no words for this"}
+	if got := wrap(unknown); got.Error() != unknown.Text || !errdefs.IsConflict(got) {
 		t.Error(got)
 	}
 }

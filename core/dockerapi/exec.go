@@ -29,14 +29,16 @@ func (b *containers) ContainerExecCreate(name string, o *container.ExecOptions) 
 	if c.State.Status == engine.StatusPaused {
 		return "", errdefs.Conflict(fmt.Errorf("Container %s is paused, unpause the container before exec", name)) //nolint:staticcheck // Docker's text
 	}
-	p := guest.Process{Args: o.Cmd, Env: execEnv(c.Process, o), Dir: or(o.WorkingDir, c.Process.Dir), User: or(o.User, c.Process.User), TTY: o.Tty, Privileged: o.Privileged}
+	p := guest.Process{Args: o.Cmd, Env: execEnv(c.Process, o), Dir: or(o.WorkingDir, c.Process.Dir), User: or(o.User, c.Process.User),
+		TTY: o.Tty, Privileged: o.Privileged}
 	if o.User == "" {
 		p.Groups = c.Process.Groups
 	}
 	if s := o.ConsoleSize; s != nil {
 		p.Height, p.Width = uint16(s[0]), uint16(s[1])
 	}
-	id, err := b.opts.Engine.CreateExec(c.ID, engine.ExecRequest{Process: p, Stdin: o.AttachStdin, Stdout: o.AttachStdout, Stderr: o.AttachStderr, DetachKeys: keys})
+	id, err := b.opts.Engine.CreateExec(c.ID, engine.ExecRequest{Process: p, Stdin: o.AttachStdin, Stdout: o.AttachStdout,
+		Stderr: o.AttachStderr, DetachKeys: keys})
 	return id, wrap(err)
 }
 

@@ -14,11 +14,14 @@ import (
 	"github.com/docker/docker/errdefs"
 )
 
+// handler is a handler of Docker's router, as middleware.Middleware has it.
+type handler = func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error
+
 // guard refuses what Docker's own handlers do not stand.
 type guard struct{}
 
 // WrapHandler implements middleware.Middleware.
-func (guard) WrapHandler(next func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error) func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
+func (guard) WrapHandler(next handler) handler {
 	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
 		// The handler would wait for ever for a connection that is no WebSocket.
 		if strings.HasSuffix(r.URL.Path, "/attach/ws") && !webSocket(r) {
@@ -47,7 +50,9 @@ func inputError(err error) error {
 		remote *url.Error
 	)
 	switch {
-	case errors.As(err, &number), errors.As(err, &syntax), errors.As(err, &typ), err == io.EOF, err == io.ErrUnexpectedEOF: //nolint:errorlint // as they are, not inside another
+	case errors.As(err, &number), errors.As(err, &syntax), errors.As(err, &typ):
+		return errdefs.InvalidParameter(err)
+	case err == io.EOF, err == io.ErrUnexpectedEOF: //nolint:errorlint // as they are, not inside another
 		return errdefs.InvalidParameter(err)
 	case errors.As(err, &remote):
 		return errdefs.InvalidParameter(err) // of an image to import
@@ -66,7 +71,7 @@ func webSocket(r *http.Request) bool {
 // what Docker's decoder would silently drop.
 type statusMiddleware struct{}
 
-func (statusMiddleware) WrapHandler(next func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error) func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
+func (statusMiddleware) WrapHandler(next handler) handler {
 	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
 		return wrap(next(ctx, w, r, vars))
 	}

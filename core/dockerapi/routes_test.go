@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	update = flag.Bool("update", false, "write docs/docker-api.md")
+	update = flag.Bool("update", false, "write docs/docker-api.md and the tables of docs/docker.md")
 	strict = flag.Bool("strict", false, "compare all of docs/docker-api.md, not its routes alone (make check-gen)")
 )
 

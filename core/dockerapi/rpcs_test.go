@@ -110,13 +110,15 @@ func TestRPCsOfACreateAndOfAStart(t *testing.T) {
 		{"two-networks", `"NetworkMode":"back"`, `"back":{},"bridge":{}`, "compute.Create network.Join network.Join network.List" + disk, start + " network.Get"},
 		{"gateway", `"NetworkMode":"back","ExtraHosts":["me:host-gateway"]`, "", create + disk, start + " network.Get"},
 		{"no-network", `"NetworkMode":"none"`, "", "compute.Create" + disk, start},
-		{"ports", `"PortBindings":{"80/tcp":[{"HostPort":"8080"}],"443/tcp":[{"HostPort":"8443"}]}`, "", create + " network.Publish" + disk, start + " network.Publish"},
+		{"ports", `"PortBindings":{"80/tcp":[{"HostPort":"8080"}],"443/tcp":[{"HostPort":"8443"}]}`, "",
+			create + " network.Publish" + disk, start + " network.Publish"},
 		{"range", `"PortBindings":{"80/tcp":[{"HostPort":"7000-7009"}]}`, "", create + " network.Publish" + disk, start + " network.Publish network.Publish"},
 		{"volumes", `"Binds":["vol:/v","/anonymous"]`, "", create + " storage.CreateVolume storage.CreateVolume storage.GetVolume" + disk, start},
 		{"volumes-from", `"VolumesFrom":["volumes"]`, "", create + " storage.GetVolume storage.GetVolume" + disk, ""},
 	} {
 		c.take()
-		post("/containers/create?name="+x.name, `{"Image":"busybox","Cmd":["sleep"],"HostConfig":{`+x.host+`},"NetworkingConfig":{"EndpointsConfig":{`+x.networks+`}}}`, http.StatusCreated)
+		body := `{"Image":"busybox","Cmd":["sleep"],"HostConfig":{` + x.host + `},"NetworkingConfig":{"EndpointsConfig":{` + x.networks + `}}}`
+		post("/containers/create?name="+x.name, body, http.StatusCreated)
 		if got := c.take(); got != x.create {
 			t.Errorf("create %s: %s\nwant %s", x.name, got, x.create)
 		}

@@ -18,6 +18,7 @@ const (
 	// FakeShare is the name of the Fake's store of network shares.
 	FakeShare        = "share"
 	fakeCapacity     = 1 << 30
+	fakeUsed         = 1 << 20 // an empty file system
 	fakeServerOfNFS  = "nfs://filer.example/export/"
 	fakeVolumeFolder = "[fake] volumes/"
 )
@@ -52,6 +53,7 @@ func (f *Fake) CreateVolume(ctx context.Context, req CreateVolumeRequest) (Volum
 		v.Capacity = fakeCapacity
 		fallthrough
 	default:
+		v.Used = fakeUsed
 		v.Disk = device.Disk{Kind: device.KindVMDK, Locator: fakeVolumeFolder + req.Name + ".vmdk"}
 	}
 	f.volumes[req.Name] = v
