@@ -19,15 +19,12 @@ import (
 // reader in a request is not used after the method has returned; the method waits for a Read that is
 // under way.
 func NewClient(conn grpc.ClientConnInterface) Driver {
-	return &client{c: scanv1.NewScanServiceClient(conn), silence: silence}
+	return &client{c: scanv1.NewScanServiceClient(conn), silence: wire.Silence}
 }
-
-// silence is how long a plugin may say nothing during a scan or an update.
-const silence = time.Minute
 
 type client struct {
 	c       scanv1.ScanServiceClient
-	silence time.Duration
+	silence time.Duration // for a scan or an update
 }
 
 var _ Driver = (*client)(nil)
@@ -79,14 +76,14 @@ func (c *client) Scan(ctx context.Context, req ScanRequest, to Sink) (Report, er
 	if err := req.check(); err != nil {
 		return Report{}, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stream, err := c.c.Scan(ctx, scanToWire(req), grpc.MaxCallRecvMsgSize(maxMessage))
+	in := wire.NewInbound(ctx, c.silence, maxMessage)
+	defer in.Close()
+	stream, err := c.c.Scan(in.Context(), scanToWire(req), in.Options())
 	if err != nil {
 		return Report{}, errdef.FromGRPC(err)
 	}
-	in := &receiver{ledger: newLedger(req.Wants...), to: to, stream: stream, silence: c.silence, cancel: cancel}
-	return in.all(ctx, func() (*scanv1.Part, error) {
+	r := &receiver{ledger: newLedger(req.Wants...), to: to, in: in, stream: stream}
+	return r.all(func() (*scanv1.Part, error) {
 		m, err := stream.Recv()
 		return m.GetPart(), err
 	})
@@ -96,10 +93,10 @@ func (c *client) Match(ctx context.Context, req MatchRequest, to Sink) (Report, 
 	if err := req.check(); err != nil {
 		return Report{}, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	stream, err := c.c.Match(ctx, grpc.MaxCallRecvMsgSize(maxMessage))
+	in := wire.NewInbound(ctx, c.silence, maxMessage)
+	stream, err := c.c.Match(in.Context(), in.Options())
 	if err != nil {
-		cancel(nil)
+		in.Close()
 		return Report{}, errdef.FromGRPC(err)
 	}
 	sent := make(chan struct{})
@@ -117,15 +114,15 @@ func (c *client) Match(ctx context.Context, req MatchRequest, to Sink) (Report, 
 		case err == nil:
 			_ = stream.CloseSend()
 		case !errors.As(err, &refused) && !errors.Is(err, io.EOF):
-			cancel(&stopped{fmt.Errorf("read the SBOM: %w", err)})
+			in.Stop(fmt.Errorf("read the SBOM: %w", err))
 		}
 	}()
 	defer func() {
-		cancel(nil)
+		in.Close()
 		<-sent
 	}()
-	in := &receiver{ledger: newLedger(Vulnerability), to: to, stream: stream, silence: c.silence, cancel: cancel}
-	return in.all(ctx, func() (*scanv1.Part, error) {
+	r := &receiver{ledger: newLedger(Vulnerability), to: to, in: in, stream: stream}
+	return r.all(func() (*scanv1.Part, error) {
 		m, err := stream.Recv()
 		return m.GetPart(), err
 	})
@@ -159,16 +156,16 @@ func (c *client) Import(ctx context.Context, req ImportRequest) (Database, error
 }
 
 func (c *client) Update(ctx context.Context, progress func(Progress) error) (Database, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stream, err := c.c.Update(ctx, &scanv1.UpdateRequest{}, grpc.MaxCallRecvMsgSize(maxMessage))
+	in := wire.NewInbound(ctx, c.silence, maxMessage)
+	defer in.Close()
+	stream, err := c.c.Update(in.Context(), &scanv1.UpdateRequest{}, in.Options())
 	if err != nil {
 		return Database{}, errdef.FromGRPC(err)
 	}
-	in := &receiver{ledger: newLedger(), to: progressOnly(progress), stream: stream, silence: c.silence, cancel: cancel}
+	r := &receiver{ledger: newLedger(), to: progressOnly(progress), in: in, stream: stream}
 	for {
 		var m *scanv1.UpdateResponse
-		err := in.next(ctx, func() (err error) {
+		err := r.next(func() (err error) {
 			m, err = stream.Recv()
 			return err
 		})
@@ -178,7 +175,7 @@ func (c *client) Update(ctx context.Context, progress func(Progress) error) (Dat
 		if db, ok := m.GetPart().(*scanv1.UpdateResponse_Database); ok {
 			return database(db.Database)
 		}
-		if err := in.progress(m.GetProgress()); err != nil {
+		if err := r.progress(m.GetProgress()); err != nil {
 			return Database{}, err
 		}
 	}

@@ -1,11 +1,9 @@
 package scan
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"google.golang.org/grpc"
 
@@ -16,43 +14,26 @@ import (
 
 // receiver is the host's side of a stream of parts: it hands on what keeps the rules.
 type receiver struct {
-	ledger  *ledger
-	to      Sink
-	stream  grpc.ClientStream
-	silence time.Duration
-	cancel  context.CancelCauseFunc // of the stream's context
+	ledger *ledger
+	to     Sink
+	in     *wire.Inbound
+	stream grpc.ClientStream
 }
 
-// stopped is the cause of a stream's end that this side decided.
-type stopped struct{ why error }
-
-func (s *stopped) Error() string { return s.why.Error() }
-
-// next receives one message within the time that a plugin may be silent.
-func (r *receiver) next(ctx context.Context, recv func() error) error {
-	quiet := time.AfterFunc(r.silence, func() {
-		r.cancel(&stopped{fmt.Errorf("the plugin has said nothing for %v: %w", r.silence, errdef.ErrUnavailable)})
-	})
-	err := recv()
-	quiet.Stop()
-	if err == nil {
-		return nil
-	}
-	var ours *stopped
-	if errors.As(context.Cause(ctx), &ours) {
-		return ours.why
-	}
+// next receives one message; the end of the stream is too early for one.
+func (r *receiver) next(recv func() error) error {
+	err := r.in.Receive(r.stream, recv)
 	if err == io.EOF { //nolint:errorlint // the end of the stream itself
 		return fmt.Errorf("the plugin ended without an answer: %w", errdef.ErrInternal)
 	}
-	return wire.Error(err, r.stream.Trailer(), maxMessage)
+	return err
 }
 
 // all receives parts until the report.
-func (r *receiver) all(ctx context.Context, recv func() (*scanv1.Part, error)) (Report, error) {
+func (r *receiver) all(recv func() (*scanv1.Part, error)) (Report, error) {
 	for {
 		var part *scanv1.Part
-		err := r.next(ctx, func() (err error) {
+		err := r.next(func() (err error) {
 			part, err = recv()
 			return err
 		})

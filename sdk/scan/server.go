@@ -17,16 +17,13 @@ import (
 // errdef.ErrUnavailable until there is one. The driver sees no request that breaks a bound, and an
 // answer that does leaves the plugin as errdef.ErrInternal.
 func Register(r grpc.ServiceRegistrar, driver func() (Driver, error)) {
-	scanv1.RegisterScanServiceServer(r, &server{driver: driver, beat: heartbeat})
+	scanv1.RegisterScanServiceServer(r, &server{driver: driver, beat: wire.Heartbeat})
 }
-
-// heartbeat is after how much silence the last progress is repeated.
-const heartbeat = 5 * time.Second
 
 type server struct {
 	scanv1.UnimplementedScanServiceServer
 	driver func() (Driver, error)
-	beat   time.Duration
+	beat   time.Duration // after so much silence the last progress is repeated
 }
 
 var _ scanv1.ScanServiceServer = (*server)(nil)
@@ -102,7 +99,7 @@ func (s *server) Match(stream grpc.BidiStreamingServer[scanv1.MatchRequest, scan
 
 // report runs a scan and sends its report last.
 func (s *server) report(ctx context.Context, out *sender, wrong error, scan func(Driver) (Report, error)) error {
-	stop := out.beats(ctx, s.beat)
+	stop := out.Beats(ctx, s.beat, out.alive)
 	r, err := serve(s, wrong, scan, out.finish)
 	stop()
 	if err != nil {
@@ -150,7 +147,7 @@ func (s *server) Update(_ *scanv1.UpdateRequest, stream grpc.ServerStreamingServ
 	out := newSender(newLedger(), func(p *scanv1.Part) error {
 		return stream.Send(&scanv1.UpdateResponse{Part: &scanv1.UpdateResponse_Progress{Progress: p.GetProgress()}})
 	})
-	stop := out.beats(ctx, s.beat)
+	stop := out.Beats(ctx, s.beat, out.alive)
 	db, err := serve(s, nil, func(d Driver) (Database, error) { return d.Update(ctx, out.Progress) }, Database.check)
 	stop()
 	if err != nil {
