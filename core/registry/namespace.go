@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -124,9 +123,9 @@ func (b *blobs) Resume(ctx context.Context, id string) (distribution.BlobWriter,
 	return u, nil
 }
 
-// note keeps an error that distribution's handlers do not know, so that the client gets ours.
+// note keeps the first error that distribution's handlers may not know, so that the client gets ours.
 func (q *request) note(err error) error {
-	if err != nil && !errors.Is(err, distribution.ErrBlobUploadUnknown) && !errors.Is(err, distribution.ErrBlobUnknown) {
+	if err != nil && q.failure == nil {
 		q.failure = err
 	}
 	return err

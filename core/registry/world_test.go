@@ -27,7 +27,13 @@ import (
 	"github.com/openvic/vic/core/store/storetest"
 )
 
-func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(victimURL) != "" {
+		serveVictim()
+		return
+	}
+	os.Exit(storetest.Main(m))
+}
 
 // rights is an Authorizer by Basic authentication: a name, and the word "wrong" for a password that is. Whom it does not
 // know may do nothing; "root" may do everything.
@@ -304,4 +310,23 @@ func TestPushAndPull(t *testing.T) {
 			x.t.Errorf("%+v %v", p, err)
 		}
 	})
+}
+
+// waitFor waits until something that another goroutine does is done.
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it did not come to be in 30 s")
+		}
+	}
+}
+
+func tagsOf(t *testing.T, body []byte) []string {
+	t.Helper()
+	var list struct{ Tags []string }
+	if err := json.Unmarshal(body, &list); err != nil || list.Tags == nil {
+		t.Fatalf("%s %v", body, err)
+	}
+	return list.Tags
 }

@@ -50,14 +50,16 @@ func IsFull(err error) bool {
 // IsUnavailable says that the database does not answer, does not take more connections, or is held by somebody else:
 // the same call may succeed later.
 func IsUnavailable(err error) bool {
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return true
+	}
 	switch state := postgresState(err); {
 	case state == "53300", state == "55P03", strings.HasPrefix(state, "57P"), strings.HasPrefix(state, "08"):
 		return true
 	case state != "":
 		return false
 	}
-	var connect *pgconn.ConnectError
 	var network net.Error
-	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) ||
-		sqliteCode(err) == sqlitelib.SQLITE_BUSY
+	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || sqliteCode(err) == sqlitelib.SQLITE_BUSY
 }

@@ -69,6 +69,18 @@ func URL(t testing.TB, kind string) string {
 	return c.url(name)
 }
 
+// Administer runs a statement as PostgreSQL's superuser, outside of the databases of tests.
+func Administer(t testing.TB, statement string) {
+	t.Helper()
+	c, err := cluster()
+	if err == nil {
+		err = c.exec(t.Context(), statement)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Main runs the tests and stops the cluster if one of them started it.
 func Main(m *testing.M) int {
 	code := m.Run()
