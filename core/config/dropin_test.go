@@ -48,7 +48,7 @@ func TestDropInsCountInTheOrderOfTheirNames(t *testing.T) {
 
 func TestAMistakeInADropInNamesItsFileAndLine(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"unknown role":          {"[roles]\nnetwrk='x'\n", `vicd.d/x.toml: roles.netwrk is no role; there is compute, storage, network, auth`},
+		"unknown role":          {"[roles]\nnetwrk='x'\n", `vicd.d/x.toml: roles.netwrk is no role; there is compute, storage, network, auth, scan`},
 		"the administrator's":   {"[roles]\nnetwork='x'\n[engine]\nmax_containers=3\n", `vicd.d/x.toml:3: unknown key "engine"`},
 		"the VCH's name":        {"name='b'\n", `vicd.d/x.toml:1: unknown key "name"`},
 		"what may be said":      {"name='b'\n", `a drop-in has the table roles alone`},
@@ -75,11 +75,12 @@ func TestTheAnnotatedDropInShowsEveryKey(t *testing.T) {
 	if err != nil || len(files) != 1 {
 		t.Fatal(files, err)
 	}
-	want := config.Roles{}
-	for _, name := range kinds.Roles() {
-		want[name] = []string{"vsphere"}
+	if err := roles.Apply(files); err != nil {
+		t.Fatal(err)
 	}
-	if err := roles.Apply(files); err != nil || !reflect.DeepEqual(roles, want) {
-		t.Errorf("%+v, %v", roles, err)
+	for _, name := range kinds.Roles() {
+		if len(roles[name]) != 1 {
+			t.Errorf("the file does not show the role %s", name)
+		}
 	}
 }

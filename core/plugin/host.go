@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -75,6 +76,22 @@ func New(o Options) (*Host, error) {
 	return h, nil
 }
 
+// playing lists the roles that the configuration gives a plugin.
+func (h *Host) playing(name string) []Playing {
+	var all []Playing
+	for _, k := range kinds.All() {
+		i := slices.Index(h.opts.Roles[k.Name], name)
+		switch {
+		case i < 0:
+		case k.Takes == kind.List:
+			all = append(all, Playing{k.Name, i + 1})
+		default:
+			all = append(all, Playing{Kind: k.Name})
+		}
+	}
+	return all
+}
+
 // Run starts all plugins and returns when ctx has ended and all of them are gone.
 func (h *Host) Run(ctx context.Context) error {
 	if err := os.MkdirAll(h.opts.RunDir, 0o755); err != nil {
@@ -115,10 +132,12 @@ func Driver[D any](h *Host, k kind.Of[D], name string) (D, error) {
 	return k.Client(&handle{s}), nil
 }
 
-// Player is a driver with the name of the plugin that has it.
+// Player is a driver with the name of the plugin that has it, and what the plugin says that it can: nothing
+// until it has been up once.
 type Player[D any] struct {
-	Plugin string
-	Driver D
+	Plugin       string
+	Driver       D
+	Capabilities []string
 }
 
 // Role returns the drivers that play a kind's role, in the order of the configuration; none if the
@@ -126,11 +145,19 @@ type Player[D any] struct {
 func Role[D any](h *Host, k kind.Of[D]) []Player[D] {
 	var all []Player[D]
 	for _, name := range h.opts.Roles[k.Name] {
-		if d, err := Driver(h, k, name); err == nil { // New has seen that it is there
-			all = append(all, Player[D]{name, d})
+		if s, err := h.find(name); err == nil { // New has seen that it is there
+			all = append(all, player(s, k))
 		}
 	}
 	return all
+}
+
+func player[D any](s *supervisor, k kind.Of[D]) Player[D] {
+	p := Player[D]{Plugin: s.spec.Name, Driver: k.Client(&handle{s})}
+	if c := find(s.status().Components, k.Name); c != nil {
+		p.Capabilities = c.Capabilities
+	}
+	return p
 }
 
 // Offering returns the drivers of a kind in all plugins that have said that they offer it: first those
@@ -152,7 +179,7 @@ func Offering[D any](h *Host, k kind.Of[D]) []Player[D] {
 			continue
 		}
 		seen[name] = true
-		all = append(all, Player[D]{name, k.Client(&handle{s})})
+		all = append(all, player(s, k))
 	}
 	return all
 }

@@ -20,24 +20,39 @@ import (
 	"github.com/openvic/vic/core/plugin"
 )
 
-// program is the test plugin, built once.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "vic-testplugin-")
-	if err != nil {
-		return "", err
+// programs are the test plugins, each built once, in a directory that TestMain removes.
+var programs = struct {
+	sync.Mutex
+	dir   string
+	built map[string]error
+}{built: map[string]error{}}
+
+// program builds the test plugin of that folder of internal and returns its file.
+func program(name string) (string, error) {
+	programs.Lock()
+	defer programs.Unlock()
+	if programs.dir == "" {
+		dir, err := os.MkdirTemp("", "vic-testplugin-")
+		if err != nil {
+			return "", err
+		}
+		programs.dir = dir
 	}
-	file := filepath.Join(dir, "testplugin")
-	out, err := exec.Command("go", "build", "-o", file, "./internal/testplugin").CombinedOutput()
-	if err != nil {
-		return file, fmt.Errorf("build of the test plugin: %w\n%s", err, out)
+	file := filepath.Join(programs.dir, name)
+	err, ok := programs.built[name]
+	if !ok {
+		if out, berr := exec.Command("go", "build", "-o", file, "./internal/"+name).CombinedOutput(); berr != nil {
+			err = fmt.Errorf("build of the test plugin %s: %w\n%s", name, berr, out)
+		}
+		programs.built[name] = err
 	}
-	return file, nil
-})
+	return file, err
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if file, _ := program(); file != "" {
-		_ = os.RemoveAll(filepath.Dir(file))
+	if programs.dir != "" {
+		_ = os.RemoveAll(programs.dir)
 	}
 	os.Exit(code)
 }
@@ -46,7 +61,13 @@ func TestMain(m *testing.M) {
 // its name.
 func spec(t testing.TB, name, toml string) config.Plugin {
 	t.Helper()
-	built, err := program()
+	return specOf(t, "testplugin", name, toml)
+}
+
+// specOf makes the entry for another program of internal.
+func specOf(t testing.TB, what, name, toml string) config.Plugin {
+	t.Helper()
+	built, err := program(what)
 	if err != nil {
 		t.Fatal(err)
 	}

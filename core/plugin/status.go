@@ -1,6 +1,9 @@
 package plugin
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // State is where a plugin is in its life.
 type State string
@@ -21,6 +24,21 @@ type Component struct {
 	Capabilities []string `json:"capabilities,omitempty"`
 }
 
+// Playing is a role that a plugin plays.
+type Playing struct {
+	Kind string `json:"kind"`
+	// Place, from 1, is the plugin's in the list of a role that takes several; else 0.
+	Place int `json:"place,omitempty"`
+}
+
+// String is the kind, with the place if there are several: "compute", "scan:2".
+func (p Playing) String() string {
+	if p.Place == 0 {
+		return p.Kind
+	}
+	return p.Kind + ":" + strconv.Itoa(p.Place)
+}
+
 // Status is what an administrator may know of a plugin.
 type Status struct {
 	Name       string      `json:"name"` // in the plugin file
@@ -28,6 +46,7 @@ type Status struct {
 	Program    string      `json:"program,omitempty"` // what the plugin calls itself
 	Version    string      `json:"version,omitempty"`
 	Components []Component `json:"components,omitempty"`
+	Roles      []Playing   `json:"roles,omitempty"` // what the configuration has it do
 	File       string      `json:"file"`
 	Path       string      `json:"path"`
 	SHA256     string      `json:"sha256"`

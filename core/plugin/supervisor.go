@@ -35,7 +35,7 @@ func newSupervisor(h *Host, spec config.Plugin) *supervisor {
 		kick: make(chan struct{}, 1), changed: make(chan struct{}),
 		st: Status{
 			Name: spec.Name, State: StateStarting, Since: time.Now(),
-			File: spec.File, Path: spec.Path, SHA256: spec.SHA256, Config: spec.Config,
+			File: spec.File, Path: spec.Path, SHA256: spec.SHA256, Config: spec.Config, Roles: h.playing(spec.Name),
 		},
 	}
 }

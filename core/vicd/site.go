@@ -99,11 +99,9 @@ func (d *daemon) whyNotReady() string {
 // newSite makes the administrators' web site.
 func (d *daemon) newSite(logs *admin.Ring) (http.Handler, error) {
 	return site.New(site.Options{Name: d.cfg.Name, Version: d.version, Plugins: d.host, WaitingFor: d.whyNotReady, Containers: d.containers,
-		Platform: d.platform,
-		Authenticate: func(ctx context.Context, user, password string) error {
-			return d.host.Authenticate(ctx, d.cfg.Roles.One("compute"), user, password)
-		},
-		Metrics: d.metrics, Logs: logs, Certificates: d.certificates(), Files: d.configFiles, Log: d.log})
+		Platform:     d.platform,
+		Authenticate: d.administrator,
+		Metrics:      d.metrics, Logs: logs, Certificates: d.certificates(), Files: d.configFiles, Log: d.log})
 }
 
 // platform asks the first plugin that tells of its platform; errdef.ErrUnsupported if none does.

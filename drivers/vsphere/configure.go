@@ -12,10 +12,12 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/inventory"
 	"github.com/openvic/vic/drivers/vsphere/linkrouter"
 	"github.com/openvic/vic/drivers/vsphere/network"
+	"github.com/openvic/vic/drivers/vsphere/people"
 	"github.com/openvic/vic/drivers/vsphere/platform"
 	"github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/drivers/vsphere/storage"
 	"github.com/openvic/vic/drivers/vsphere/storage/endpoint"
+	"github.com/openvic/vic/sdk/auth"
 	sdkcompute "github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/kind"
 	sdknetwork "github.com/openvic/vic/sdk/network"
@@ -29,7 +31,7 @@ const (
 	dnsAgain = time.Second
 )
 
-// configure connects and makes the three drivers. parent ends when the plugin stops.
+// configure connects and makes the drivers. parent ends when the plugin stops.
 func configure(parent context.Context, c config.Config) (_ serve.Instance, err error) {
 	c.SetDefaults()
 	if err := c.Validate(); err != nil {
@@ -71,10 +73,13 @@ func configure(parent context.Context, c config.Config) (_ serve.Instance, err e
 	go nets.Run(ctx)
 	go serveLinks(ctx, router, c.Link.Listen, log)
 	go serveDNS(ctx, nets, c.Network.Bridge.Interface, log)
-	about := platform.New(s, &c)
-	drivers := []kind.Driver{sdkcompute.Plugin().Serve(vms), sdkstorage.Plugin().Serve(disks), sdknetwork.Plugin().Serve(nets), sdkplatform.Plugin().Serve(about)}
-	return serve.Instance{Drivers: drivers, Health: inv.Health,
-		Authenticate: about.Authenticate, Close: func(end context.Context) error {
+	return serve.Instance{
+		Drivers: []kind.Driver{
+			sdkcompute.Plugin().Serve(vms), sdkstorage.Plugin().Serve(disks), sdknetwork.Plugin().Serve(nets),
+			auth.Plugin().Serve(people.New(s, &c)), sdkplatform.Plugin().Serve(platform.New(s, &c)),
+		},
+		Health: inv.Health,
+		Close: func(end context.Context) error {
 			cancel()
 			return s.Close(end)
 		}}, nil

@@ -1,5 +1,5 @@
 // vic-driver-vsphere is the plugin that runs containers as VMs on vSphere: compute, storage and
-// network over one vCenter session.
+// network over one vCenter session. It also knows who may administer the VCH.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/openvic/vic/drivers/vsphere/config"
+	"github.com/openvic/vic/sdk/auth"
 	"github.com/openvic/vic/sdk/compute"
 	"github.com/openvic/vic/sdk/device"
 	"github.com/openvic/vic/sdk/kind"
@@ -30,6 +31,7 @@ func main() {
 			compute.Plugin().Component("vsphere", device.CapDisk+device.KindVMDK, device.CapDisk+device.KindVMDKDelta, device.CapNIC+device.KindPortgroup),
 			storage.Plugin().Component("vsphere", device.CapMakesDisk+device.KindVMDKDelta, device.CapMakesDisk+device.KindVMDK, storage.CapVolumes),
 			network.Plugin().Component("vsphere", device.CapMakesNIC+device.KindPortgroup),
+			auth.Plugin().Component("vsphere", auth.CapPassword),
 			platform.Plugin().Component("vsphere"),
 		},
 		Example:   example(),

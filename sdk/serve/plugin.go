@@ -51,9 +51,6 @@ type Instance struct {
 	// Health, if set, runs until ctx ends and reports each change: nil is healthy. A plugin without
 	// it is healthy as long as it lives.
 	Health func(ctx context.Context, report func(error))
-	// Authenticate, if set, says whether a user of the platform may administer what the plugin works
-	// for; errdef.ErrDenied if not, whatever the reason.
-	Authenticate func(ctx context.Context, user, password string) error
 	// Close, if set, is called when the host stops the plugin.
 	Close func(ctx context.Context) error
 }

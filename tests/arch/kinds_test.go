@@ -36,6 +36,8 @@ func plugins() []struct {
 		most    int
 	}{
 		{"sdk/examples/static", []string{"network"}, 380},
+		{"core/plugin/internal/authplugin", []string{"auth"}, 380},
+		{"core/plugin/internal/scanplugin", []string{"scan"}, 385},
 	}
 }
 

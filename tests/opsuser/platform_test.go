@@ -10,16 +10,20 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/people"
 	"github.com/openvic/vic/drivers/vsphere/platform"
+	"github.com/openvic/vic/sdk/auth"
+	"github.com/openvic/vic/sdk/authtest"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/secret"
 )
 
 func TestWhoMayAdminister(t *testing.T) {
 	d, w := asOps(t)
-	p := platform.New(d.session, d.v.cfg)
+	p := people.New(d.session, d.v.cfg)
 	vm := types.ManagedObjectReference{Type: "VirtualMachine", Value: d.v.cfg.VCH.EndpointVM}
 	m := object.NewAuthorizationManager(w.client.Client)
-	for name, privileges := range map[string][]string{"reader": nil, "owner": {platform.AdminPrivilege}} {
+	for name, privileges := range map[string][]string{"reader": nil, "owner": {people.AdminPrivilege}} {
 		must(t, w.vc.AddUser(name, "pw-"+name, nil))
 		role, err := m.AddRole(t.Context(), name, privileges)
 		must(t, err)
@@ -28,26 +32,51 @@ func TestWhoMayAdminister(t *testing.T) {
 	must(t, w.vc.AddUser("nobody", "pw-nobody", nil))
 	for _, c := range []struct {
 		user, password string
-		ok             bool
+		class          error
+		groups         []string
 	}{
-		{admin, adminPassword, true},
-		{"owner", "pw-owner", true},
-		{`VSPHERE.LOCAL\owner`, "pw-owner", true},
-		{"owner", "pw-reader", false},
-		{"owner", "", false},
-		{"reader", "pw-reader", false},
-		{"nobody", "pw-nobody", false},
-		{"who", "pw-who", false},
-		{"", "", false},
+		{admin, adminPassword, nil, []string{people.Administrators}},
+		{"owner", "pw-owner", nil, []string{people.Administrators}},
+		{`VSPHERE.LOCAL\owner`, "pw-owner", nil, []string{people.Administrators}},
+		{"reader", "pw-reader", nil, nil},
+		{"owner", "pw-reader", errdef.ErrDenied, nil},
+		{"owner", "", errdef.ErrDenied, nil},
+		{"nobody", "pw-nobody", errdef.ErrDenied, nil},
+		{"who", "pw-who", errdef.ErrDenied, nil},
+		{"", "", errdef.ErrDenied, nil},
 	} {
-		err := p.Authenticate(t.Context(), c.user, c.password)
-		if c.ok && err != nil || !c.ok && !errors.Is(err, errdef.ErrDenied) {
-			t.Errorf("%s with %q: %v, want ok = %v", c.user, c.password, err, c.ok)
+		i, err := p.Password(t.Context(), auth.PasswordRequest{Name: c.user, Password: secret.Text(c.password)})
+		if !errors.Is(err, c.class) || !slices.Equal(i.Groups, c.groups) {
+			t.Errorf("%s with %q: %+v, %v, want %v %v", c.user, c.password, i, err, c.class, c.groups)
 		}
 		if err != nil && c.password != "" && strings.Contains(err.Error(), c.password) {
 			t.Errorf("%s: the password is in %q", c.user, err)
 		}
 	}
+}
+
+func TestAuthConformanceAsTheOperationsUser(t *testing.T) {
+	authtest.Suite(t, func(t *testing.T) authtest.Fixture {
+		d, w := asOps(t)
+		vm := types.ManagedObjectReference{Type: "VirtualMachine", Value: d.v.cfg.VCH.EndpointVM}
+		m := object.NewAuthorizationManager(w.client.Client)
+		must(t, w.vc.AddUser("owner", "pw-owner", nil))
+		give := func(t *testing.T, role string, privileges ...string) {
+			id, err := m.AddRole(t.Context(), role, privileges)
+			must(t, err)
+			must(t, m.SetEntityPermissions(t.Context(), vm, []types.Permission{{Principal: "owner", RoleId: id}}))
+		}
+		give(t, "owner", people.AdminPrivilege)
+		return authtest.Fixture{
+			Driver: people.New(d.session, d.v.cfg), Capabilities: []string{auth.CapPassword},
+			Again: func(*testing.T) auth.Driver { return people.New(d.session, d.v.cfg) },
+			User:  auth.Principal{ID: people.Domain + "/owner@vsphere.local", Kind: auth.User, Name: "owner@vsphere.local", FullName: `VSPHERE.LOCAL\owner`},
+			Names: []string{"owner", "owner@vsphere.local", `VSPHERE.LOCAL\owner`}, Password: "pw-owner",
+			Direct: people.Administrators, Outer: people.Administrators, Other: "who",
+			Leave:   func(t *testing.T) { give(t, "watcher") },
+			Disable: func(t *testing.T) { must(t, m.RemoveEntityPermission(t.Context(), vm, "owner", false)) },
+		}
+	})
 }
 
 func TestTheOperationsUserSeesStoresAndEvents(t *testing.T) {

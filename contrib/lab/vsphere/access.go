@@ -45,6 +45,9 @@ func (s *Server) mayLogIn(m *simulator.Method) types.BaseMethodFault {
 		return nil // the session manager refuses it
 	}
 	a, ok := s.accounts.find(l.UserName)
+	if ok {
+		l.UserName = principal(a.Name) // a session has its user as vCenter spells them, however it was typed
+	}
 	if !ok || a.admin || s.authz.Has(s, a.subject(), authz.View, s.Root()) {
 		return nil
 	}

@@ -22,9 +22,9 @@ func (a *app) list(c *cli.Context, remote *client.Client) error {
 		return a.json(all)
 	}
 	w := tabwriter.NewWriter(a.Out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, "NAME\tKIND\tVERSION\tSHA256\tPID\tSTATE\tHEALTH\tRESTARTS")
+	fmt.Fprintln(w, "NAME\tKIND\tROLE\tVERSION\tSHA256\tPID\tSTATE\tHEALTH\tRESTARTS")
 	for _, st := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", st.Name, orDash(strings.Join(st.Kinds(), ",")), orDash(st.Version),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", st.Name, orDash(strings.Join(st.Kinds(), ",")), orDash(roles(st)), orDash(st.Version),
 			orDash(short(st.SHA256)), pid(st), state(st), health(st), st.Restarts)
 	}
 	if err := w.Flush(); err != nil {
@@ -61,6 +61,7 @@ func (a *app) inspect(c *cli.Context, remote *client.Client) error {
 	if st.LastError != "" {
 		row("Last error", "%s", st.LastError)
 	}
+	row("Role", "%s", orDash(roles(st)))
 	row("Program", "%s %s", orDash(st.Program), st.Version)
 	row("PID", "%s", pid(st))
 	row("Restarts", "%d", st.Restarts)
@@ -114,6 +115,15 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// roles lists what a plugin does, with its place where several do the same.
+func roles(st plugin.Status) string {
+	var all []string
+	for _, r := range st.Roles {
+		all = append(all, r.String())
+	}
+	return strings.Join(all, ",")
 }
 
 func short(sum string) string { return sum[:min(12, len(sum))] }

@@ -12,7 +12,7 @@
 //	GET, POST /login; POST /logout
 //
 // Who shows a certificate of the administrators' authority is in; others log in with an account of
-// the platform that may administer the VCH (Options.Authenticate). Tries are limited, failures logged.
+// a plugin of the role auth that may administer the VCH (Options.Authenticate). Tries are limited, failures logged.
 // Forms of other sites are refused at the root of the listener, by package admin.
 package site
 
@@ -58,7 +58,7 @@ type Options struct {
 	Containers func() []Container
 	// Platform tells how the platform is, with the latest events.
 	Platform func(ctx context.Context, events int) (platform.Report, error)
-	// Authenticate says whether a user of the platform may come in; errdef.ErrDenied.
+	// Authenticate says whether a user may administer the host; errdef.ErrDenied.
 	Authenticate func(ctx context.Context, user, password string) error
 	Metrics      *metrics.Metrics
 	Logs         *admin.Ring

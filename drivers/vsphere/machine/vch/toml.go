@@ -53,6 +53,7 @@ type vicdConfig struct {
 		Compute string `toml:"compute"`
 		Storage string `toml:"storage"`
 		Network string `toml:"network"`
+		Auth    string `toml:"auth"`
 	} `toml:"roles"`
 	Link struct {
 		Cert string `toml:"ca_cert"`
@@ -101,7 +102,7 @@ func (e *endpointConfig) vicd() ([]byte, error) {
 			c.Images.CAs = append(c.Images.CAs, f.Path)
 		}
 	}
-	c.Roles.Compute, c.Roles.Storage, c.Roles.Network = "vsphere", "vsphere", "vsphere"
+	c.Roles.Compute, c.Roles.Storage, c.Roles.Network, c.Roles.Auth = "vsphere", "vsphere", "vsphere", "vsphere"
 	c.Engine.CPUs, c.Engine.MemoryMB, c.Engine.Max = 1, s.ContainerMemoryMB, s.MaxContainers
 	c.Plugins.Dir = "/etc/vic/plugins.d"
 	return encode(c)

@@ -391,94 +391,6 @@ func (x *WatchHealthResponse) GetMessage() string {
 	return ""
 }
 
-type AuthenticateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
-	Password      string                 `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AuthenticateRequest) Reset() {
-	*x = AuthenticateRequest{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AuthenticateRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AuthenticateRequest) ProtoMessage() {}
-
-func (x *AuthenticateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AuthenticateRequest.ProtoReflect.Descriptor instead.
-func (*AuthenticateRequest) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *AuthenticateRequest) GetUser() string {
-	if x != nil {
-		return x.User
-	}
-	return ""
-}
-
-func (x *AuthenticateRequest) GetPassword() string {
-	if x != nil {
-		return x.Password
-	}
-	return ""
-}
-
-type AuthenticateResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AuthenticateResponse) Reset() {
-	*x = AuthenticateResponse{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AuthenticateResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AuthenticateResponse) ProtoMessage() {}
-
-func (x *AuthenticateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AuthenticateResponse.ProtoReflect.Descriptor instead.
-func (*AuthenticateResponse) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
-}
-
 type StopRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -487,7 +399,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -499,7 +411,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -512,7 +424,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
 }
 
 type StopResponse struct {
@@ -523,7 +435,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +447,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +460,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 var File_plugin_v1_plugin_proto protoreflect.FileDescriptor
@@ -575,18 +487,13 @@ const file_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x12WatchHealthRequest\"I\n" +
 	"\x13WatchHealthResponse\x12\x18\n" +
 	"\ahealthy\x18\x01 \x01(\bR\ahealthy\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"E\n" +
-	"\x13AuthenticateRequest\x12\x12\n" +
-	"\x04user\x18\x01 \x01(\tR\x04user\x12\x1a\n" +
-	"\bpassword\x18\x02 \x01(\tR\bpassword\"\x16\n" +
-	"\x14AuthenticateResponse\"\r\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\r\n" +
 	"\vStopRequest\"\x0e\n" +
-	"\fStopResponse2\x9e\x03\n" +
+	"\fStopResponse2\xc5\x02\n" +
 	"\rPluginService\x12K\n" +
 	"\bDescribe\x12\x1e.vic.plugin.v1.DescribeRequest\x1a\x1f.vic.plugin.v1.DescribeResponse\x12N\n" +
 	"\tConfigure\x12\x1f.vic.plugin.v1.ConfigureRequest\x1a .vic.plugin.v1.ConfigureResponse\x12V\n" +
-	"\vWatchHealth\x12!.vic.plugin.v1.WatchHealthRequest\x1a\".vic.plugin.v1.WatchHealthResponse0\x01\x12W\n" +
-	"\fAuthenticate\x12\".vic.plugin.v1.AuthenticateRequest\x1a#.vic.plugin.v1.AuthenticateResponse\x12?\n" +
+	"\vWatchHealth\x12!.vic.plugin.v1.WatchHealthRequest\x1a\".vic.plugin.v1.WatchHealthResponse0\x01\x12?\n" +
 	"\x04Stop\x12\x1a.vic.plugin.v1.StopRequest\x1a\x1b.vic.plugin.v1.StopResponseB5Z3github.com/openvic/vic/sdk/proto/plugin/v1;pluginv1b\x06proto3"
 
 var (
@@ -601,37 +508,33 @@ func file_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_plugin_v1_plugin_proto_rawDescData
 }
 
-var file_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_plugin_v1_plugin_proto_goTypes = []any{
-	(*DescribeRequest)(nil),      // 0: vic.plugin.v1.DescribeRequest
-	(*DescribeResponse)(nil),     // 1: vic.plugin.v1.DescribeResponse
-	(*Component)(nil),            // 2: vic.plugin.v1.Component
-	(*ConfigureRequest)(nil),     // 3: vic.plugin.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),    // 4: vic.plugin.v1.ConfigureResponse
-	(*WatchHealthRequest)(nil),   // 5: vic.plugin.v1.WatchHealthRequest
-	(*WatchHealthResponse)(nil),  // 6: vic.plugin.v1.WatchHealthResponse
-	(*AuthenticateRequest)(nil),  // 7: vic.plugin.v1.AuthenticateRequest
-	(*AuthenticateResponse)(nil), // 8: vic.plugin.v1.AuthenticateResponse
-	(*StopRequest)(nil),          // 9: vic.plugin.v1.StopRequest
-	(*StopResponse)(nil),         // 10: vic.plugin.v1.StopResponse
+	(*DescribeRequest)(nil),     // 0: vic.plugin.v1.DescribeRequest
+	(*DescribeResponse)(nil),    // 1: vic.plugin.v1.DescribeResponse
+	(*Component)(nil),           // 2: vic.plugin.v1.Component
+	(*ConfigureRequest)(nil),    // 3: vic.plugin.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),   // 4: vic.plugin.v1.ConfigureResponse
+	(*WatchHealthRequest)(nil),  // 5: vic.plugin.v1.WatchHealthRequest
+	(*WatchHealthResponse)(nil), // 6: vic.plugin.v1.WatchHealthResponse
+	(*StopRequest)(nil),         // 7: vic.plugin.v1.StopRequest
+	(*StopResponse)(nil),        // 8: vic.plugin.v1.StopResponse
 }
 var file_plugin_v1_plugin_proto_depIdxs = []int32{
-	2,  // 0: vic.plugin.v1.DescribeResponse.components:type_name -> vic.plugin.v1.Component
-	0,  // 1: vic.plugin.v1.PluginService.Describe:input_type -> vic.plugin.v1.DescribeRequest
-	3,  // 2: vic.plugin.v1.PluginService.Configure:input_type -> vic.plugin.v1.ConfigureRequest
-	5,  // 3: vic.plugin.v1.PluginService.WatchHealth:input_type -> vic.plugin.v1.WatchHealthRequest
-	7,  // 4: vic.plugin.v1.PluginService.Authenticate:input_type -> vic.plugin.v1.AuthenticateRequest
-	9,  // 5: vic.plugin.v1.PluginService.Stop:input_type -> vic.plugin.v1.StopRequest
-	1,  // 6: vic.plugin.v1.PluginService.Describe:output_type -> vic.plugin.v1.DescribeResponse
-	4,  // 7: vic.plugin.v1.PluginService.Configure:output_type -> vic.plugin.v1.ConfigureResponse
-	6,  // 8: vic.plugin.v1.PluginService.WatchHealth:output_type -> vic.plugin.v1.WatchHealthResponse
-	8,  // 9: vic.plugin.v1.PluginService.Authenticate:output_type -> vic.plugin.v1.AuthenticateResponse
-	10, // 10: vic.plugin.v1.PluginService.Stop:output_type -> vic.plugin.v1.StopResponse
-	6,  // [6:11] is the sub-list for method output_type
-	1,  // [1:6] is the sub-list for method input_type
-	1,  // [1:1] is the sub-list for extension type_name
-	1,  // [1:1] is the sub-list for extension extendee
-	0,  // [0:1] is the sub-list for field type_name
+	2, // 0: vic.plugin.v1.DescribeResponse.components:type_name -> vic.plugin.v1.Component
+	0, // 1: vic.plugin.v1.PluginService.Describe:input_type -> vic.plugin.v1.DescribeRequest
+	3, // 2: vic.plugin.v1.PluginService.Configure:input_type -> vic.plugin.v1.ConfigureRequest
+	5, // 3: vic.plugin.v1.PluginService.WatchHealth:input_type -> vic.plugin.v1.WatchHealthRequest
+	7, // 4: vic.plugin.v1.PluginService.Stop:input_type -> vic.plugin.v1.StopRequest
+	1, // 5: vic.plugin.v1.PluginService.Describe:output_type -> vic.plugin.v1.DescribeResponse
+	4, // 6: vic.plugin.v1.PluginService.Configure:output_type -> vic.plugin.v1.ConfigureResponse
+	6, // 7: vic.plugin.v1.PluginService.WatchHealth:output_type -> vic.plugin.v1.WatchHealthResponse
+	8, // 8: vic.plugin.v1.PluginService.Stop:output_type -> vic.plugin.v1.StopResponse
+	5, // [5:9] is the sub-list for method output_type
+	1, // [1:5] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_plugin_v1_plugin_proto_init() }
@@ -645,7 +548,7 @@ func file_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_v1_plugin_proto_rawDesc), len(file_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -40,11 +40,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PluginService_Describe_FullMethodName     = "/vic.plugin.v1.PluginService/Describe"
-	PluginService_Configure_FullMethodName    = "/vic.plugin.v1.PluginService/Configure"
-	PluginService_WatchHealth_FullMethodName  = "/vic.plugin.v1.PluginService/WatchHealth"
-	PluginService_Authenticate_FullMethodName = "/vic.plugin.v1.PluginService/Authenticate"
-	PluginService_Stop_FullMethodName         = "/vic.plugin.v1.PluginService/Stop"
+	PluginService_Describe_FullMethodName    = "/vic.plugin.v1.PluginService/Describe"
+	PluginService_Configure_FullMethodName   = "/vic.plugin.v1.PluginService/Configure"
+	PluginService_WatchHealth_FullMethodName = "/vic.plugin.v1.PluginService/WatchHealth"
+	PluginService_Stop_FullMethodName        = "/vic.plugin.v1.PluginService/Stop"
 )
 
 // PluginServiceClient is the client API for PluginService service.
@@ -57,10 +56,6 @@ type PluginServiceClient interface {
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
 	// WatchHealth reports health.
 	WatchHealth(ctx context.Context, in *WatchHealthRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchHealthResponse], error)
-	// Authenticate says whether a user of the platform may administer what the plugin works for, by
-	// the platform's own word. PERMISSION_DENIED: wrong user or password, or a user who may not, which
-	// the answer does not tell apart. UNIMPLEMENTED: the platform knows no users.
-	Authenticate(ctx context.Context, in *AuthenticateRequest, opts ...grpc.CallOption) (*AuthenticateResponse, error)
 	// Stop finishes.
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
 }
@@ -112,16 +107,6 @@ func (c *pluginServiceClient) WatchHealth(ctx context.Context, in *WatchHealthRe
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_WatchHealthClient = grpc.ServerStreamingClient[WatchHealthResponse]
 
-func (c *pluginServiceClient) Authenticate(ctx context.Context, in *AuthenticateRequest, opts ...grpc.CallOption) (*AuthenticateResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(AuthenticateResponse)
-	err := c.cc.Invoke(ctx, PluginService_Authenticate_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 func (c *pluginServiceClient) Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StopResponse)
@@ -142,10 +127,6 @@ type PluginServiceServer interface {
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	// WatchHealth reports health.
 	WatchHealth(*WatchHealthRequest, grpc.ServerStreamingServer[WatchHealthResponse]) error
-	// Authenticate says whether a user of the platform may administer what the plugin works for, by
-	// the platform's own word. PERMISSION_DENIED: wrong user or password, or a user who may not, which
-	// the answer does not tell apart. UNIMPLEMENTED: the platform knows no users.
-	Authenticate(context.Context, *AuthenticateRequest) (*AuthenticateResponse, error)
 	// Stop finishes.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 	mustEmbedUnimplementedPluginServiceServer()
@@ -166,9 +147,6 @@ func (UnimplementedPluginServiceServer) Configure(context.Context, *ConfigureReq
 }
 func (UnimplementedPluginServiceServer) WatchHealth(*WatchHealthRequest, grpc.ServerStreamingServer[WatchHealthResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchHealth not implemented")
-}
-func (UnimplementedPluginServiceServer) Authenticate(context.Context, *AuthenticateRequest) (*AuthenticateResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method Authenticate not implemented")
 }
 func (UnimplementedPluginServiceServer) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Stop not implemented")
@@ -241,24 +219,6 @@ func _PluginService_WatchHealth_Handler(srv interface{}, stream grpc.ServerStrea
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_WatchHealthServer = grpc.ServerStreamingServer[WatchHealthResponse]
 
-func _PluginService_Authenticate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(AuthenticateRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(PluginServiceServer).Authenticate(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: PluginService_Authenticate_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PluginServiceServer).Authenticate(ctx, req.(*AuthenticateRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 func _PluginService_Stop_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StopRequest)
 	if err := dec(in); err != nil {
@@ -291,10 +251,6 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Configure",
 			Handler:    _PluginService_Configure_Handler,
-		},
-		{
-			MethodName: "Authenticate",
-			Handler:    _PluginService_Authenticate_Handler,
 		},
 		{
 			MethodName: "Stop",

@@ -15,8 +15,8 @@
 //   * A stream of ScanResponse or MatchResponse has any number of progress, findings and document parts, in
 //     any order, and ends with exactly one report. Without one the scan has failed, and all that came before
 //     is void. The report says how many findings and bytes of documents there were.
-//   * Parts hold what was asked for: findings with WANT_VULNERABILITY, a document for each SBOM format, in
-//     pieces that follow each other.
+//   * Parts hold what was asked for, and all of it: findings with WANT_VULNERABILITY, a document for each SBOM
+//     format, its pieces in order.
 //   * A part is sent at least every 10 s: if there is nothing new, the progress of before. After 60 s without
 //     one the host ends the call. The percentage never falls.
 //   * Match is Scan on an SBOM that the plugin made before, in any of its formats: it needs no registry.
