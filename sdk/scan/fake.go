@@ -27,6 +27,7 @@ type Fake struct {
 	updated   map[string]time.Time               // by ecosystem
 	mirror    map[string][]byte                  // data by ecosystem
 	changed   [][]string                         // the packages that each version changed; its number is the version
+	importing bool                               // or updating
 	failures  map[string]error
 }
 

@@ -88,13 +88,31 @@ func (f *Fake) database() Database {
 	return d
 }
 
+// change begins what changes the data; done ends it.
+func (f *Fake) change(ctx context.Context, method, capability string) (done func(), err error) {
+	err = f.enter(ctx, method, capability)
+	defer f.mu.Unlock()
+	if err == nil && f.importing {
+		err = fmt.Errorf("another import or update is under way: %w", errdef.ErrConflict)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.importing = true
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.importing = false
+	}, nil
+}
+
 // Import reads all before it changes anything.
 func (f *Fake) Import(ctx context.Context, req ImportRequest) (Database, error) {
-	err := f.enter(ctx, "Import", CapImport)
-	f.mu.Unlock()
+	done, err := f.change(ctx, "Import", CapImport)
 	if err != nil {
 		return Database{}, err
 	}
+	defer done()
 	if req.Format != FormatOSV {
 		return Database{}, unsupported("format " + req.Format)
 	}
@@ -134,12 +152,14 @@ func (f *Fake) replace(ecosystem string, records map[string][]fakeRecord) {
 
 // Update takes what the mirror has.
 func (f *Fake) Update(ctx context.Context, progress func(Progress) error) (Database, error) {
-	err := f.enter(ctx, "Update", CapUpdate)
-	mirror := maps.Clone(f.mirror)
-	f.mu.Unlock()
+	done, err := f.change(ctx, "Update", CapUpdate)
 	if err != nil {
 		return Database{}, err
 	}
+	defer done()
+	f.mu.Lock()
+	mirror := maps.Clone(f.mirror)
+	f.mu.Unlock()
 	for i, ecosystem := range slices.Sorted(maps.Keys(mirror)) {
 		if progress != nil {
 			if err := progress(Progress{Step: ecosystem, Percent: 100 * i / len(mirror)}); err != nil {

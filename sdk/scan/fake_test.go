@@ -16,7 +16,9 @@ import (
 
 const (
 	digest = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
-	huge   = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+	// A report of 100,000 is in stream_test.go.
+	manyPackages = 10_000
+	huge         = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
 )
 
 func fixture(t *testing.T, dial func(*testing.T, scan.Driver) scan.Driver) scantest.Fixture {
@@ -26,7 +28,7 @@ func fixture(t *testing.T, dial func(*testing.T, scan.Driver) scan.Driver) scant
 	f.Add(a)
 	empty.Add(a)
 	a.Digest = huge
-	a.Packages = make([]scan.FakePackage, 100_000)
+	a.Packages = make([]scan.FakePackage, manyPackages)
 	for i := range a.Packages {
 		a.Packages[i] = scan.FakePackage{Name: "bash", Version: "4.2"}
 	}
@@ -48,7 +50,7 @@ func fixture(t *testing.T, dial func(*testing.T, scan.Driver) scan.Driver) scant
 	return scantest.Fixture{
 		Driver: dial(t, f), Empty: dial(t, empty), Capabilities: f.Capabilities, Artifact: req,
 		Findings: []scan.Finding{{ID: "CVE-2014-6271", Package: "bash", Version: "4.2"}},
-		Large:    &large, LargeFindings: 100_000,
+		Large:    &large, LargeFindings: manyPackages,
 		Format: scan.FormatOSV, Ecosystem: "Debian:13", Data: data, Changed: []string{"pkg:generic/openssl"},
 		New:    scan.Finding{ID: "CVE-2022-0778", Package: "openssl", Version: "3.0.1"},
 		Mirror: func(*testing.T) { f.Mirror("Debian:13", data) },

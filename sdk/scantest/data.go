@@ -158,6 +158,32 @@ func importFails(t *testing.T, s *suite) {
 	}
 }
 
+func importsCollide(t *testing.T, s *suite) {
+	r, w := io.Pipe()
+	slow := s.importing()
+	slow.Data = r
+	done := make(chan error, 1)
+	ctx := s.ctx(t)
+	go func() {
+		_, err := s.Driver.Import(ctx, slow)
+		done <- err
+	}()
+	if _, err := w.Write(s.Data[:1]); err != nil {
+		t.Fatal(err)
+	}
+	for { // the first one's call has begun, and will be with the driver
+		_, err := s.Driver.Import(ctx, s.importing())
+		if errors.Is(err, errdef.ErrConflict) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("Import while another is under way: %v", err)
+		}
+	}
+	w.CloseWithError(errBroken)
+	want(t, "the Import that was under way", <-done, errBroken)
+}
+
 func update(t *testing.T, s *suite) {
 	before := s.database(t)
 	s.Mirror(t)

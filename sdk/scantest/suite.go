@@ -68,6 +68,7 @@ func Suite(t *testing.T, factory Factory) {
 		{"what Match refuses", scan.CapMatch, matchRefuses},
 		{"Import changes what is found, and again nothing", scan.CapImport, imports},
 		{"an Import that fails changes nothing", scan.CapImport, importFails},
+		{"one Import at a time", scan.CapImport, importsCollide},
 		{"Update fetches, and again nothing", scan.CapUpdate, update},
 		{"Changes tells what to look at again", scan.CapChanges, changes},
 	}

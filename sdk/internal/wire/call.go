@@ -30,7 +30,8 @@ func Call[Req, Resp any](ctx context.Context, call func(context.Context, *Req, .
 
 // Error gives the error of a call or of a stream its class. trailer tells what the plugin answered from
 // what gRPC says of an answer of more than max bytes. The text is cut at MaxErrorText and has no
-// control characters: it goes to logs and to people.
+// control characters: it goes to logs and to people. A reason (errdef.Error) is dropped: the kinds that
+// use this have none, so it could be anything.
 func Error(err error, trailer metadata.MD, max int) error {
 	s, ok := status.FromError(err)
 	if !ok {
