@@ -166,13 +166,20 @@ func importsCollide(t *testing.T, s *suite) {
 	ctx := s.ctx(t)
 	go func() {
 		_, err := s.Driver.Import(ctx, slow)
+		r.CloseWithError(err)
 		done <- err
 	}()
 	if _, err := w.Write(s.Data[:1]); err != nil {
 		t.Fatal(err)
 	}
-	for { // the first one's call has begun, and will be with the driver
+	for { // the first one's call has begun; which of the two comes to the driver first is open
 		_, err := s.Driver.Import(ctx, s.importing())
+		select {
+		case first := <-done:
+			want(t, "the Import that came second", first, errdef.ErrConflict)
+			return
+		default:
+		}
 		if errors.Is(err, errdef.ErrConflict) {
 			break
 		}
