@@ -109,6 +109,7 @@ gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## generate
 .PHONY: check-gen
 check-gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc
 	@contrib/dev/check-gen.sh
+	@contrib/dev/check-proto.sh
 
 # The developers' tools are built once for each change of their pins.
 $(TOOLS)/buf: PKG := github.com/bufbuild/buf/cmd/buf
