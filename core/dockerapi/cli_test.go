@@ -1,6 +1,7 @@
 package dockerapi_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -29,6 +30,7 @@ import (
 	"github.com/openvic/vic/core/dockerapi"
 	"github.com/openvic/vic/core/engine"
 	"github.com/openvic/vic/core/engine/enginetest"
+	"github.com/openvic/vic/core/event"
 )
 
 const imageID = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -106,6 +108,7 @@ func (fakeImages) Search(context.Context, filters.Args, string, int, *registry.A
 type host struct {
 	t     *testing.T
 	world *enginetest.World
+	hub   *event.Hub
 	sock  string
 	home  string
 }
@@ -137,7 +140,7 @@ func serve(t *testing.T) *host {
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 	go func() { _ = srv.Serve(ls[0]) }()
 	t.Cleanup(func() { srv.Close() })
-	return &host{t: t, world: w, sock: sock, home: dir}
+	return &host{t: t, world: w, hub: hub, sock: sock, home: dir}
 }
 
 func (h *host) command(args ...string) *exec.Cmd {
@@ -185,14 +188,24 @@ func (h *host) refused(text string, args ...string) {
 	}
 }
 
+// eventually waits for a condition that comes with an event of the hub, which it looks at again at each.
 func (h *host) eventually(what string, cond func() bool) {
 	h.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if cond() {
-			return
+	happened := make(chan struct{}, 1)
+	defer h.hub.Subscribe(func(event.Event) {
+		select {
+		case happened <- struct{}{}:
+		default:
+		}
+	})()
+	late := time.After(20 * time.Second)
+	for !cond() {
+		select {
+		case <-happened:
+		case <-late:
+			h.t.Fatalf("not %s", what)
 		}
 	}
-	h.t.Fatalf("not within 20 s: %s", what)
 }
 
 func TestRun(t *testing.T) {
@@ -305,26 +318,24 @@ func TestExecAndAttach(t *testing.T) {
 func TestAttachSurvivesABrokenLink(t *testing.T) {
 	h := serve(t)
 	c := h.command("run", "--name", "c1", "busybox", "count", "80", "5")
-	var out bytes.Buffer
-	c.Stdout = &out
-	if err := c.Start(); err != nil {
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	var id string
-	h.eventually("running", func() bool { id = strings.TrimSpace(h.docker("ps", "-q", "--no-trunc").out); return id != "" })
-	for range 3 {
-		h.world.Tether(id).Break()
-		time.Sleep(20 * time.Millisecond)
+	n := 0
+	for lines := bufio.NewScanner(out); lines.Scan(); n++ {
+		if want := fmt.Sprintf("line %d", n); lines.Text() != want {
+			t.Errorf("%q, want %q", lines.Text(), want)
+		}
+		if n == 10 || n == 30 || n == 50 {
+			h.world.Tether(strings.TrimSpace(h.docker("ps", "-q", "--no-trunc").out)).Break()
+		}
 	}
-	if err := c.Wait(); err != nil {
-		t.Error(err)
-	}
-	var want strings.Builder
-	for i := range 80 {
-		fmt.Fprintf(&want, "line %d\n", i)
-	}
-	if out.String() != want.String() {
-		t.Errorf("output %q", out.String())
+	if err := c.Wait(); err != nil || n != 80 {
+		t.Errorf("%d lines, %v", n, err)
 	}
 }
 
@@ -332,6 +343,7 @@ func TestEvents(t *testing.T) {
 	h := serve(t)
 	h.docker("run", "--rm", "--name", "c1", "busybox", "true")
 	// Docker's event log keeps an event before it publishes it: who asks in between is told of it twice.
+	// The last one is there when the command ends.
 	h.eventually("the container's five events, once each", func() bool {
 		since, until := "2020-01-01T00:00:00Z", time.Now().Add(time.Second).UTC().Format(time.RFC3339)
 		r := h.docker("events", "--since", since, "--until", until, "--filter", "container=c1", "--format", "{{.Action}}")
@@ -473,15 +485,9 @@ func TestARestartingContainerIsSeen(t *testing.T) {
 	h := serve(t)
 	h.docker("run", "-d", "--name", "c1", "--restart", "on-failure:2", "busybox", "exit", "3")
 	h.want(0, "3\n", "wait", "c1")
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		r := h.docker("ps", "-a", "--filter", "status=exited", "--filter", "exited=3", "-q")
-		if r.out != "" {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("it does not give up: %+v", h.docker("ps", "-a"))
-		}
-	}
+	h.eventually("given up", func() bool {
+		return h.docker("ps", "-a", "--filter", "status=exited", "--filter", "exited=3", "-q").out != ""
+	})
 	h.want(0, "2\n", "inspect", "-f", "{{.RestartCount}}", "c1")
 	h.want(0, "", "ps", "--filter", "status=restarting", "-q")
 }

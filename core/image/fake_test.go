@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"sync"
 	"testing"
@@ -152,15 +153,20 @@ func (f *fakeLayers) want(t *testing.T, ids ...string) {
 	}
 }
 
-// lockedBuffer takes the progress of a pull.
+// lockedBuffer takes the progress of a pull, for which a test can wait.
 type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu      sync.Mutex
+	b       bytes.Buffer
+	written chan struct{} // closed at the next write; nil until somebody waits
 }
 
 func (l *lockedBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.written != nil {
+		close(l.written)
+		l.written = nil
+	}
 	return l.b.Write(p)
 }
 
@@ -168,4 +174,26 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// await returns when what was written holds a match, or with an error when ctx ends.
+func (l *lockedBuffer) await(ctx context.Context, pattern string) error {
+	re := regexp.MustCompile(pattern)
+	for {
+		l.mu.Lock()
+		found := re.Match(l.b.Bytes())
+		if l.written == nil {
+			l.written = make(chan struct{})
+		}
+		written := l.written
+		l.mu.Unlock()
+		if found {
+			return nil
+		}
+		select {
+		case <-written:
+		case <-ctx.Done():
+			return fmt.Errorf("no %s: %w", pattern, ctx.Err())
+		}
+	}
 }

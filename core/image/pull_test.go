@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -86,22 +87,27 @@ func TestDownloadIsResumedAfterRestart(t *testing.T) {
 	r, f, root := newTestRegistry(t), newFakeLayers(), t.TempDir()
 	s := open(t, root, f)
 	img := r.push("app", "1", true, gz(files(10, "small"), files(4<<20, "big")))
-	half := make(chan struct{})
 	r.setBend(func(w http.ResponseWriter, q *http.Request, next http.Handler) {
 		if isBlobGet(q, img.blobs[1]) {
-			next.ServeHTTP(&stallWriter{ResponseWriter: w, left: 2 << 20, reached: half, until: q.Context().Done()}, q)
-			return
+			w = &pausedWriter{ResponseWriter: w, left: 2 << 20, pause: func() {
+				<-q.Context().Done()
+				panic(http.ErrAbortHandler)
+			}}
 		}
 		next.ServeHTTP(w, q)
 	})
 	ctx, cancel := context.WithCancel(t.Context())
+	var out lockedBuffer
+	waited := make(chan error, 1)
 	go func() {
-		<-half
-		time.Sleep(100 * time.Millisecond) // the bytes are on their way to the disk
-		cancel()
+		defer cancel()
+		waited <- out.await(ctx, someMB) // are on the disk
 	}()
-	if _, err := tryPull(ctx, s, r.host()+"/app:1"); err == nil {
+	if err := pullTo(ctx, s, r.host()+"/app:1", &out); err == nil {
 		t.Fatal("the pull was canceled and succeeded")
+	}
+	if err := <-waited; err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
 	}
 	if err := s.CollectGarbage(t.Context()); err != nil {
 		t.Fatal(err)
@@ -122,24 +128,30 @@ func TestDownloadIsResumedAfterRestart(t *testing.T) {
 	f.want(t, img.chains...)
 }
 
-// stallWriter sends some bytes and then nothing.
-type stallWriter struct {
+// someMB is a pull's progress that tells of a megabyte or more of a layer.
+const someMB = `"status":"Downloading","progressDetail":\{"current":[1-9][0-9]{6}`
+
+// pausedWriter sends some bytes and calls pause before it sends the others.
+type pausedWriter struct {
 	http.ResponseWriter
-	left    int
-	reached chan struct{}
-	until   <-chan struct{}
+	left  int
+	pause func()
 }
 
-func (s *stallWriter) Write(p []byte) (int, error) {
-	if len(p) <= s.left {
+func (s *pausedWriter) Write(p []byte) (int, error) {
+	if s.pause == nil || len(p) <= s.left {
 		s.left -= len(p)
 		return s.ResponseWriter.Write(p)
 	}
-	_, _ = s.ResponseWriter.Write(p[:s.left])
+	n, err := s.ResponseWriter.Write(p[:s.left])
+	if err != nil {
+		return n, err
+	}
 	_ = http.NewResponseController(s.ResponseWriter).Flush()
-	close(s.reached)
-	<-s.until
-	panic(http.ErrAbortHandler)
+	s.pause()
+	s.pause = nil
+	m, err := s.ResponseWriter.Write(p[n:])
+	return n + m, err
 }
 
 func TestWrongContentIsRefusedAndNothingIsLeft(t *testing.T) {
@@ -227,7 +239,8 @@ func TestDownloadsRunAheadOfWritesWithinLimit(t *testing.T) {
 		tars = append(tars, files(100<<10, fmt.Sprint(i)))
 	}
 	img := r.push("app", "1", true, gz(tars...))
-	writing := make(chan struct{})
+	writing, two := make(chan struct{}), make(chan struct{}) // two: layers are downloaded at a time
+	var begun atomic.Int32
 	f.onWrite = func(id string, _ io.Reader) error {
 		if id == img.chains[0] {
 			close(writing)
@@ -235,14 +248,20 @@ func TestDownloadsRunAheadOfWritesWithinLimit(t *testing.T) {
 		return nil
 	}
 	r.setBend(func(w http.ResponseWriter, q *http.Request, next http.Handler) {
-		if isBlobGet(q, img.blobs[8]) {
+		i := slices.IndexFunc(img.blobs, func(b digest.Digest) bool { return isBlobGet(q, b) })
+		if i >= 0 && begun.Add(1) == 2 {
+			close(two)
+		}
+		what, event := "no two layers were downloaded at a time", two
+		if i == 8 {
+			what, event = "no layer was written while the last one was downloaded", writing
+		}
+		if i >= 0 {
 			select {
-			case <-writing:
+			case <-event:
 			case <-time.After(20 * time.Second):
-				t.Error("no layer was written while the last one was downloaded")
+				t.Error(what)
 			}
-		} else if q.Method == http.MethodGet && strings.Contains(q.URL.Path, "/blobs/") {
-			time.Sleep(20 * time.Millisecond)
 		}
 		next.ServeHTTP(w, q)
 	})
@@ -385,26 +404,24 @@ func TestProgressShowsDownloadAndExtraction(t *testing.T) {
 	r, f := newTestRegistry(t), newFakeLayers()
 	s := open(t, t.TempDir(), f)
 	img := r.push("app", "1", true, gz(files(3<<20, "a")))
-	f.onWrite = func(string, io.Reader) error { time.Sleep(400 * time.Millisecond); return nil }
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var progress lockedBuffer
+	f.onWrite = func(string, io.Reader) error { return progress.await(ctx, `"status":"Extracting"`) }
 	r.setBend(func(w http.ResponseWriter, q *http.Request, next http.Handler) {
 		if isBlobGet(q, img.blobs[0]) {
-			w = &slowWriter{w}
+			w = &pausedWriter{ResponseWriter: w, left: 2 << 20, pause: func() { _ = progress.await(ctx, someMB) }}
 		}
 		next.ServeHTTP(w, q)
 	})
-	out := pull(t, s, r.host()+"/app:1")
+	if err := pullTo(ctx, s, r.host()+"/app:1", &progress); err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	out := progress.String()
 	for _, want := range []string{`"status":"Downloading"`, `"total":`, `"status":"Download complete"`,
 		`"status":"Extracting"`, `"status":"Pull complete"`} {
 		if !strings.Contains(out, want) {
 			t.Errorf("progress lacks %s:\n%s", want, out)
 		}
 	}
-}
-
-// slowWriter takes a third of a second for a megabyte.
-type slowWriter struct{ http.ResponseWriter }
-
-func (s *slowWriter) Write(p []byte) (int, error) {
-	time.Sleep(time.Duration(len(p)) * time.Second / (3 << 20))
-	return s.ResponseWriter.Write(p)
 }

@@ -37,13 +37,18 @@ func open(t *testing.T, root string, f *fakeLayers, change ...func(*Options)) *S
 }
 
 func tryPull(ctx context.Context, s *Service, name string) (string, error) {
+	var out lockedBuffer
+	err := pullTo(ctx, s, name, &out)
+	return out.String(), err
+}
+
+// pullTo pulls with its progress told to out.
+func pullTo(ctx context.Context, s *Service, name string, out io.Writer) error {
 	ref, err := reference.ParseNormalizedNamed(name)
 	if err != nil {
-		return "", err
+		return err
 	}
-	var out lockedBuffer
-	err = s.Backend().PullImage(ctx, reference.TagNameOnly(ref), nil, nil, &registrytypes.AuthConfig{}, &out)
-	return out.String(), err
+	return s.Backend().PullImage(ctx, reference.TagNameOnly(ref), nil, nil, &registrytypes.AuthConfig{}, out)
 }
 
 func pull(t *testing.T, s *Service, name string) string {
