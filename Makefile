@@ -86,6 +86,10 @@ conformance: deps-tests ## run OCI's conformance tests against the hub's registr
 bench: deps build iso images $(TOOLS)/govc ## measure, as ratios to what the machine itself can do
 	VIC_E2E_BUILD=$(CURDIR)/build go run ./tests/bench
 
+.PHONY: bench-registry
+bench-registry: ## measure the hub's registry against distribution as it is
+	go run ./tests/bench/registry
+
 .PHONY: check
 check: check-gen lint unit ## check generated code, formatting, lint and unit tests
 

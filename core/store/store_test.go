@@ -265,6 +265,44 @@ func TestFullDatabase(t *testing.T) {
 	}
 }
 
+// What Tx said is done is there after the database crashed, also of those who shared a flush.
+func TestCommittedTransactionsSurviveACrash(t *testing.T) {
+	url := storetest.URL(t, "postgres")
+	for round := range 3 {
+		s := storetest.Open(t, url, accounts)
+		stop, enough := make(chan struct{}), make(chan struct{})
+		var mu sync.Mutex
+		var done []string
+		var wg sync.WaitGroup
+		for w := range 8 {
+			wg.Go(func() {
+				for i := 0; ; i++ {
+					name := fmt.Sprintf("r%d w%d i%d", round, w, i)
+					if s.Tx(context.Background(), insert(name, 1)) == nil {
+						mu.Lock()
+						if done = append(done, name); len(done) == 200 {
+							close(enough)
+						}
+						mu.Unlock()
+					}
+					select {
+					case <-stop:
+						return
+					default:
+					}
+				}
+			})
+		}
+		<-enough
+		storetest.Crash(t)
+		close(stop)
+		wg.Wait()
+		for _, name := range done {
+			balance(t, s, name)
+		}
+	}
+}
+
 func TestPagesByKey(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func(...store.Schema) *store.Store) {
 		s := open(accounts)

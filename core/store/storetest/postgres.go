@@ -24,7 +24,8 @@ import (
 type server struct {
 	dir    string
 	cmd    *exec.Cmd
-	exited chan error // one value: how it ended
+	serve  func() error // starts the server and waits until it answers
+	exited chan error   // one value for each start: how it ended
 	output bytes.Buffer
 	number atomic.Int64
 }
@@ -93,12 +94,27 @@ func start() (*server, error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	s.cmd = s.command(as, filepath.Join(bin, "postgres"), "-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off")
-	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
-	if err := s.launch(); err != nil {
-		return nil, err
+	s.serve = func() error {
+		s.output.Reset()
+		// Without fsync a crash of the server loses what it had not written, as it does with it; only a crash of the
+		// machine would lose more.
+		s.cmd = s.command(as, filepath.Join(bin, "postgres"), "-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off")
+		s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
+		if err := s.launch(); err != nil {
+			return err
+		}
+		return s.ready()
 	}
-	return s, s.ready()
+	return s, s.serve()
+}
+
+// crash ends the server at once, without writing what it has in memory, and starts it again.
+func (s *server) crash() error {
+	if err := s.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		return err
+	}
+	<-s.exited // it says that it ended badly
+	return s.serve()
 }
 
 func (s *server) command(as *syscall.Credential, name string, args ...string) *exec.Cmd {

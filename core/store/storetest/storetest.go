@@ -81,6 +81,18 @@ func Administer(t testing.TB, statement string) {
 	}
 }
 
+// Crash ends PostgreSQL as a fault would, with what it has not written, and starts it again.
+func Crash(t testing.TB) {
+	t.Helper()
+	c, err := cluster()
+	if err == nil {
+		err = c.crash()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Main runs the tests and stops the cluster if one of them started it.
 func Main(m *testing.M) int {
 	code := m.Run()

@@ -1,0 +1,101 @@
+// Registry compares the hub's registry with distribution as it is, on the same disk in the same run: pushes and pulls of
+// blobs, of manifests, and lists of tags, as docker does them. Callers of ours sign in; distribution asks nobody. Each
+// figure is the better of several rounds in which the two take turns, so that what else the machine does hits both.
+//
+//	go run ./tests/bench/registry
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+func main() {
+	serve := flag.String("serve", "", "be a server: "+plain+" or "+ours)
+	dir := flag.String("dir", "", "where the servers keep their data (default: a temporary folder that is removed)")
+	database := flag.String("database", "", "the hub's database, such as postgres://... (default: SQLite in dir)")
+	rounds := flag.Int("rounds", 3, "rounds of each measurement")
+	scale := flag.Float64("scale", 1, "how much of the usual number of requests")
+	flag.Parse()
+	if *serve != "" {
+		if err := server(*serve, *dir, *database); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	if err := compare(*dir, *database, *rounds, *scale); err != nil {
+		fmt.Fprintln(os.Stderr, "bench of the registry:", err)
+		os.Exit(1)
+	}
+}
+
+// figure is requests per second, and the median time of one.
+type figure struct {
+	rate   float64
+	median time.Duration
+}
+
+func (f figure) String() string {
+	return fmt.Sprintf("%.1f/s (%.1f ms)", f.rate, float64(f.median.Microseconds())/1000)
+}
+
+func compare(dir, database string, rounds int, scale float64) (err error) {
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "registry"); err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+	}
+	ctx := context.Background()
+	var servers []*process
+	defer func() {
+		for _, s := range servers {
+			s.stop()
+		}
+	}()
+	for _, kind := range []string{plain, ours} {
+		s, err := start(kind, dir, database)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, s)
+	}
+	fmt.Printf("%-28s %8s %26s %26s %8s\n", "", "clients", plain+" (median)", ours+" (median)", "ratio")
+	for _, clients := range []int{2, 16} {
+		var loads []*load
+		for _, s := range servers {
+			loads = append(loads, newLoad(s.url, clients, scale))
+		}
+		for _, step := range steps {
+			best := make([]figure, len(loads))
+			for range rounds {
+				for i, l := range loads {
+					f, err := step.run(ctx, l)
+					if err != nil {
+						return fmt.Errorf("%s, %s: %w", step.name, servers[i].kind, err)
+					}
+					if f.rate > best[i].rate {
+						best[i] = f
+					}
+				}
+			}
+			fmt.Printf("%-28s %8d %26s %26s %8.2f\n", step.name, clients, best[0], best[1], best[1].rate/best[0].rate)
+		}
+	}
+	for _, s := range servers {
+		now, peak := s.memory()
+		fmt.Printf("%s: %d MB resident, %d MB at most\n", s.kind, now>>20, peak>>20)
+	}
+	return nil
+}
+
+// median of times, which it sorts.
+func median(times []time.Duration) time.Duration {
+	slices.Sort(times)
+	return times[len(times)/2]
+}
