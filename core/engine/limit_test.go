@@ -12,18 +12,19 @@ import (
 )
 
 func TestNoMoreContainersThanTheLimit(t *testing.T) {
-	w := newWorld(t)
-	w.MaxContainers = 2
-	w.restart()
-	w.create("c1", []string{"true"})
-	w.create("c2", []string{"true"})
-	req := engine.CreateRequest{Spec: engine.Spec{Image: engine.Image{ID: "sha256:aa", Ref: "busybox", Layer: enginetest.Layer}, Process: guest.Process{Args: []string{"true"}}}}
-	for _, name := range []string{"c3", ""} {
-		req.Name = name
-		if _, err := w.Create(ctx(t), req); !errors.Is(err, errdef.ErrExhausted) || !strings.Contains(err.Error(), "may hold 2 containers") {
-			t.Errorf("%q: %v", name, err)
+	inWorld(t, func(t *testing.T, w *world) {
+		w.MaxContainers = 2
+		w.restart()
+		w.create("c1", []string{"true"})
+		w.create("c2", []string{"true"})
+		req := engine.CreateRequest{Spec: engine.Spec{Image: engine.Image{ID: "sha256:aa", Ref: "busybox", Layer: enginetest.Layer}, Process: guest.Process{Args: []string{"true"}}}}
+		for _, name := range []string{"c3", ""} {
+			req.Name = name
+			if _, err := w.Create(ctx(t), req); !errors.Is(err, errdef.ErrExhausted) || !strings.Contains(err.Error(), "may hold 2 containers") {
+				t.Errorf("%q: %v", name, err)
+			}
 		}
-	}
-	w.must(w.Engine.Remove(ctx(t), "c1", engine.RemoveOptions{}))
-	w.create("c3", []string{"true"})
+		w.must(w.Engine.Remove(ctx(t), "c1", engine.RemoveOptions{}))
+		w.create("c3", []string{"true"})
+	})
 }

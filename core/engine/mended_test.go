@@ -25,7 +25,7 @@ func TestAStopDuringAPolicysStartThatFailsIsNotForgotten(t *testing.T) {
 		if b.c.life != lifeExited {
 			t.Errorf("life %d: the policy goes on though a user has stopped the container", b.c.life)
 		}
-		time.Sleep(time.Hour) // of the bubble: the policy's pauses are over
+		<-time.After(time.Hour) // the policy's pauses are over
 		if b.c.life != lifeExited {
 			t.Errorf("life %d after an hour", b.c.life)
 		}
@@ -44,7 +44,7 @@ func TestAPolicyThatIsAskedTwiceStartsOnceAndCanBeStopped(t *testing.T) {
 		if !b.e.endAwaiting(b.e.ctx, b.c) {
 			t.Error("there is nothing to stop")
 		}
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if b.c.life != lifeExited {
 			t.Errorf("life %d: it was started after the stop", b.c.life)
 		}

@@ -36,59 +36,60 @@ func (g *gate) Write(p []byte) (int, error) {
 // A VM that goes off by itself takes its container along (--rm), but not before its attached client
 // has read the rest from the disk.
 func TestAutoRemoveWaitsForAClientThatReadsTheRest(t *testing.T) {
-	w := newWorld(t)
-	c := w.create("c1", []string{"count", "3000", "0"}, autoRemove)
-	client := newGate()
-	s, err := w.OpenSession("c1")
-	w.must(err)
-	done := make(chan error, 1)
-	go func() {
-		defer s.Close()
-		done <- s.Run(ctx(t), engine.Streams{Stdout: client, Stream: true})
-	}()
-	w.must(w.Start(ctx(t), "c1"))
-	<-client.waits
-	w.eventually("its end", func() bool { return slices.Contains(w.events.actions(), "die 0") })
-	w.Compute.PowerOff(c.ID)
-	w.eventually("the log on the disk", func() bool {
-		r, err := w.Storage.Export(ctx(t), storage.ExportRequest{ID: c.ID, Path: guest.StateDir + "/log"})
-		if err == nil {
-			r.Close()
-		}
-		return err == nil
-	})
-	for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.create("c1", []string{"count", "3000", "0"}, autoRemove)
+		client := newGate()
+		s, err := w.OpenSession("c1")
+		w.must(err)
+		done := make(chan error, 1)
+		go func() {
+			defer s.Close()
+			done <- s.Run(ctx(t), engine.Streams{Stdout: client, Stream: true})
+		}()
+		w.must(w.Start(ctx(t), "c1"))
+		<-client.waits
+		w.eventually("its end", func() bool { return slices.Contains(w.events.actions(), "die 0") })
+		w.Compute.PowerOff(c.ID)
+		w.eventually("the log on the disk", func() bool {
+			r, err := w.Storage.Export(ctx(t), storage.ExportRequest{ID: c.ID, Path: guest.StateDir + "/log"})
+			if err == nil {
+				r.Close()
+			}
+			return err == nil
+		})
+		w.pass(30 * time.Second) // its patience with the client is a minute
 		if slices.Contains(w.events.actions(), "destroy") {
 			t.Fatal("removed before its client had the rest")
 		}
-	}
-	close(client.open)
-	w.await(done)
-	var want strings.Builder
-	for i := range 3000 {
-		want.WriteString("line " + strconv.Itoa(i) + "\n")
-	}
-	if client.String() != want.String() {
-		t.Errorf("%d bytes of output, want %d", client.Len(), want.Len())
-	}
-	w.eventually("removed", func() bool { return len(w.List()) == 0 })
+		close(client.open)
+		w.await(done)
+		var want strings.Builder
+		for i := range 3000 {
+			want.WriteString("line " + strconv.Itoa(i) + "\n")
+		}
+		if client.String() != want.String() {
+			t.Errorf("%d bytes of output, want %d", client.Len(), want.Len())
+		}
+		w.eventually("removed", func() bool { return len(w.List()) == 0 })
+	})
 }
 
 // docker run attaches before it starts: a start that fails is told once, by the start.
 func TestAnAttachedClientIsNotToldOfAFailedStart(t *testing.T) {
-	w := newWorld(t)
-	w.create("c1", []string{"count", "1", "0"})
-	s, err := w.OpenSession("c1")
-	w.must(err)
-	done := make(chan error, 1)
-	go func() {
-		defer s.Close()
-		done <- s.Run(ctx(t), engine.Streams{Stdout: &bytes.Buffer{}, Stream: true})
-	}()
-	w.World.Storage.Fail("Export", errdef.ErrConflict) // the VM needs its disk
-	w.Compute.Fail("Start", errdef.ErrExhausted)
-	if err := w.Start(ctx(t), "c1"); err == nil {
-		t.Fatal("it started")
-	}
-	w.await(done)
+	inWorld(t, func(t *testing.T, w *world) {
+		w.create("c1", []string{"count", "1", "0"})
+		s, err := w.OpenSession("c1")
+		w.must(err)
+		done := make(chan error, 1)
+		go func() {
+			defer s.Close()
+			done <- s.Run(ctx(t), engine.Streams{Stdout: &bytes.Buffer{}, Stream: true})
+		}()
+		w.World.Storage.Fail("Export", errdef.ErrConflict) // the VM needs its disk
+		w.Compute.Fail("Start", errdef.ErrExhausted)
+		if err := w.Start(ctx(t), "c1"); err == nil {
+			t.Fatal("it started")
+		}
+		w.await(done)
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -161,51 +162,53 @@ func TestCreatesAndStartsRunSideBySide(t *testing.T) {
 func TestCreateWhoseClientLeavesIsUndone(t *testing.T) {
 	for _, step := range []string{"hold", "disk", "join", "vm", "after"} {
 		t.Run(step, func(t *testing.T) {
-			w := newWorld(t)
-			c, leave := context.WithCancel(context.Background())
-			defer leave()
-			w.World.At(step, func(ctx context.Context) error {
-				leave()
-				return ctx.Err()
+			inWorld(t, func(t *testing.T, w *world) {
+				c, leave := context.WithCancel(context.Background())
+				defer leave()
+				w.World.At(step, func(ctx context.Context) error {
+					leave()
+					return ctx.Err()
+				})
+				if _, err := w.Create(c, request("c1", "sleep")); !errors.Is(err, context.Canceled) {
+					t.Fatalf("create: %v", err)
+				}
+				if left := w.leftovers(); len(left) > 0 || len(w.List()) > 0 {
+					t.Errorf("left over: %v, containers %v", left, w.List())
+				}
+				w.create("c1", []string{"true"})
 			})
-			if _, err := w.Create(c, request("c1", "sleep")); !errors.Is(err, context.Canceled) {
-				t.Fatalf("create: %v", err)
-			}
-			if left := w.leftovers(); len(left) > 0 || len(w.List()) > 0 {
-				t.Errorf("left over: %v, containers %v", left, w.List())
-			}
-			w.create("c1", []string{"true"})
 		})
 	}
 }
 
 func TestRemovalMeetsWhatElseGoesOn(t *testing.T) {
-	w := newWorld(t)
-	w.create("c1", []string{"sleep"})
-	entered, goOn := make(chan struct{}), make(chan struct{})
-	w.World.At("remove", func(context.Context) error { close(entered); <-goOn; return nil })
-	done := make(chan error, 1)
-	go func() { done <- w.Remove(ctx(t), "c1", engine.RemoveOptions{}) }()
-	<-entered
-	refuses := func(what string, err error, text string) {
-		t.Helper()
-		if !errors.Is(err, errdef.ErrConflict) || !strings.Contains(err.Error(), text) {
-			t.Errorf("%s while it is removed: %v", what, err)
+	inWorld(t, func(t *testing.T, w *world) {
+		w.create("c1", []string{"sleep"})
+		entered, goOn := make(chan struct{}), make(chan struct{})
+		w.World.At("remove", func(context.Context) error { close(entered); <-goOn; return nil })
+		done := make(chan error, 1)
+		go func() { done <- w.Remove(ctx(t), "c1", engine.RemoveOptions{}) }()
+		<-entered
+		refuses := func(what string, err error, text string) {
+			t.Helper()
+			if !errors.Is(err, errdef.ErrConflict) || !strings.Contains(err.Error(), text) {
+				t.Errorf("%s while it is removed: %v", what, err)
+			}
 		}
-	}
-	refuses("rm", w.Remove(ctx(t), "c1", engine.RemoveOptions{Force: true}), "removal of container c1 is already in progress")
-	_, err := w.Create(ctx(t), request("c1", "true"))
-	refuses("create of the name", err, "is already in use")
-	started := make(chan error, 1)
-	go func() { started <- w.Start(ctx(t), "c1") }()
-	close(goOn)
-	w.must(<-done)
-	if err := <-started; !errors.Is(err, errdef.ErrConflict) && !errors.Is(err, errdef.ErrNotFound) {
-		t.Errorf("start while it is removed: %v", err)
-	}
-	if left := w.leftovers(); len(left) > 0 {
-		t.Error(left)
-	}
+		refuses("rm", w.Remove(ctx(t), "c1", engine.RemoveOptions{Force: true}), "removal of container c1 is already in progress")
+		_, err := w.Create(ctx(t), request("c1", "true"))
+		refuses("create of the name", err, "is already in use")
+		started := make(chan error, 1)
+		go func() { started <- w.Start(ctx(t), "c1") }()
+		close(goOn)
+		w.must(<-done)
+		if err := <-started; !errors.Is(err, errdef.ErrConflict) && !errors.Is(err, errdef.ErrNotFound) {
+			t.Errorf("start while it is removed: %v", err)
+		}
+		if left := w.leftovers(); len(left) > 0 {
+			t.Error(left)
+		}
+	})
 }
 
 func TestForcedRemovalOfAContainerThatIsBeingStarted(t *testing.T) {
@@ -218,7 +221,7 @@ func TestForcedRemovalOfAContainerThatIsBeingStarted(t *testing.T) {
 	<-entered
 	removed := make(chan error, 1)
 	go func() { removed <- w.Remove(ctx(t), "c1", engine.RemoveOptions{Force: true}) }()
-	time.Sleep(20 * time.Millisecond)
+	w.eventually("the removal's kill", func() bool { return slices.Contains(w.events.actions(), "kill") })
 	close(goOn)
 	<-started
 	w.must(<-removed)
@@ -228,31 +231,32 @@ func TestForcedRemovalOfAContainerThatIsBeingStarted(t *testing.T) {
 }
 
 func TestNoRoomIsSaidWithNumbers(t *testing.T) {
-	w := newWorld(t)
-	w.Compute.Room = compute.Capacity{CPUs: 2, MemoryMB: 600}
-	for _, n := range []string{"c1", "c2", "c3"} {
-		w.create(n, []string{"sleep"}) // 256 MB each
-	}
-	var wg sync.WaitGroup
-	errs := make([]error, 3)
-	for i := range 3 {
-		wg.Go(func() { errs[i] = w.Start(ctx(t), fmt.Sprint("c", i+1)) })
-	}
-	wg.Wait()
-	refused := -1
-	for i, err := range errs {
-		if err == nil {
-			continue
+	inWorld(t, func(t *testing.T, w *world) {
+		w.Compute.Room = compute.Capacity{CPUs: 2, MemoryMB: 600}
+		for _, n := range []string{"c1", "c2", "c3"} {
+			w.create(n, []string{"sleep"}) // 256 MB each
 		}
-		if refused >= 0 || !errors.Is(err, errdef.ErrExhausted) || !strings.Contains(err.Error(), "needs 256 MB of memory, 88 MB are free of the 600 MB") {
-			t.Errorf("start %d: %v", i+1, err)
+		var wg sync.WaitGroup
+		errs := make([]error, 3)
+		for i := range 3 {
+			wg.Go(func() { errs[i] = w.Start(ctx(t), fmt.Sprint("c", i+1)) })
 		}
-		refused = i
-	}
-	if refused < 0 {
-		t.Fatal("three containers fit into the room of two")
-	}
-	soon := 0
-	w.must(w.Stop(ctx(t), fmt.Sprint("c", (refused+1)%3+1), engine.StopOptions{Timeout: &soon}))
-	w.eventually("room again", func() bool { return w.Start(ctx(t), fmt.Sprint("c", refused+1)) == nil })
+		wg.Wait()
+		refused := -1
+		for i, err := range errs {
+			if err == nil {
+				continue
+			}
+			if refused >= 0 || !errors.Is(err, errdef.ErrExhausted) || !strings.Contains(err.Error(), "needs 256 MB of memory, 88 MB are free of the 600 MB") {
+				t.Errorf("start %d: %v", i+1, err)
+			}
+			refused = i
+		}
+		if refused < 0 {
+			t.Fatal("three containers fit into the room of two")
+		}
+		soon := 0
+		w.must(w.Stop(ctx(t), fmt.Sprint("c", (refused+1)%3+1), engine.StopOptions{Timeout: &soon}))
+		w.eventually("room again", func() bool { return w.Start(ctx(t), fmt.Sprint("c", refused+1)) == nil })
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/openvic/vic/core/engine"
@@ -20,15 +21,38 @@ type world struct {
 	*enginetest.World
 	*engine.Engine
 	t      *testing.T
+	bubble bool
 	stop   func()
 	events *recorder
 }
 
+// inWorld tells a story in a bubble of its own, where time passes only while everything waits for it: what has
+// not happened when nothing moves any more does not happen. Its end is the end of all VMs.
+func inWorld(t *testing.T, story func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{World: enginetest.New(t), t: t, bubble: true}
+		w.restart()
+		story(t, w)
+	})
+}
+
+// newWorld is a world in real time, for stories whose parts are to get in one another's way.
 func newWorld(t *testing.T) *world {
 	t.Parallel()
 	w := &world{World: enginetest.New(t), t: t}
 	w.restart()
 	return w
+}
+
+// settle returns when nothing moves any more.
+func (w *world) settle() { synctest.Wait() }
+
+// pass lets time pass.
+func (w *world) pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
 }
 
 // restart is another vicd over the same platform.
@@ -106,10 +130,14 @@ func (w *world) must(err error) {
 
 func (w *world) eventually(what string, cond func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		if w.bubble {
+			synctest.Wait()
+		}
 		if cond() {
 			return
 		}
+		<-time.After(2 * time.Millisecond)
 	}
 	w.t.Fatalf("not within 10 s: %s; events %v", what, w.events.actions())
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/openvic/vic/core/engine/enginetest"
@@ -64,16 +65,18 @@ func hello(t *testing.T, a *link.Authority, tether *linktest.Tether) error {
 }
 
 func TestPeersMustBeWhoTheySay(t *testing.T) {
-	a := authority(t)
-	if err := hello(t, a, boot(t, a, id)); err != nil {
-		t.Errorf("the right tether: %v", err)
-	}
-	if err := hello(t, a, boot(t, a, "another")); err == nil {
-		t.Error("a tether with another container's identity is taken")
-	}
-	if err := hello(t, authority(t), boot(t, a, id)); err == nil {
-		t.Error("a tether of another VCH is taken")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		a := authority(t)
+		if err := hello(t, a, boot(t, a, id)); err != nil {
+			t.Errorf("the right tether: %v", err)
+		}
+		if err := hello(t, a, boot(t, a, "another")); err == nil {
+			t.Error("a tether with another container's identity is taken")
+		}
+		if err := hello(t, authority(t), boot(t, a, id)); err == nil {
+			t.Error("a tether of another VCH is taken")
+		}
+	})
 }
 
 func TestAuthorityMustBeOne(t *testing.T) {
@@ -85,25 +88,61 @@ func TestAuthorityMustBeOne(t *testing.T) {
 }
 
 func TestCallsEndWithTheLink(t *testing.T) {
-	a := authority(t)
-	tether := boot(t, a, id)
-	l, err := link.NewDialer(pipes{tether}, a).Dial(context.Background(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() {
-		_, err := l.Wait(context.Background(), "")
-		done <- err
-	}()
-	time.Sleep(20 * time.Millisecond)
-	l.Close()
-	select {
-	case err := <-done:
-		if !errors.Is(err, errdef.ErrUnavailable) {
-			t.Errorf("err %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		a := authority(t)
+		tether := boot(t, a, id)
+		l, err := link.NewDialer(pipes{tether}, a).Dial(context.Background(), id)
+		if err != nil {
+			t.Fatal(err)
 		}
-	case <-time.After(5 * time.Second):
-		t.Error("the call does not end")
-	}
+		done := make(chan error, 1)
+		go func() {
+			_, err := l.Wait(context.Background(), "")
+			done <- err
+		}()
+		synctest.Wait() // the tether has the call
+		select {
+		case err := <-done:
+			t.Fatalf("the call has ended before the process: %v", err)
+		default:
+		}
+		l.Close()
+		synctest.Wait()
+		select {
+		case err := <-done:
+			if !errors.Is(err, errdef.ErrUnavailable) {
+				t.Errorf("err %v", err)
+			}
+		default:
+			t.Error("the call does not end")
+		}
+	})
+}
+
+// A start is waited for at the tether.
+func TestAStartIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := authority(t)
+		tether := boot(t, a, id)
+		tether.SetBooting(true)
+		l, err := link.NewDialer(pipes{tether}, a).Dial(context.Background(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		started := make(chan error, 1)
+		go func() { started <- l.AwaitStart(t.Context()) }()
+		synctest.Wait()
+		tether.Break() // a wait goes on over the next connection
+		synctest.Wait()
+		select {
+		case err := <-started:
+			t.Fatalf("it does not wait: %v", err)
+		default:
+		}
+		tether.SetBooting(false)
+		if err := <-started; err != nil {
+			t.Error(err)
+		}
+	})
 }

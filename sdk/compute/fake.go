@@ -313,9 +313,10 @@ func (f *Fake) Connect(ctx context.Context, id string) (io.ReadWriteCloser, erro
 			if v.used != nil {
 				v.used.Close()
 			}
-			v.used, v.link, v.arrived = v.link, nil, make(chan struct{})
+			conn := v.link
+			v.used, v.link, v.arrived = conn, nil, make(chan struct{})
 			f.mu.Unlock()
-			return v.used, nil
+			return conn, nil
 		}
 		arrived := v.arrived
 		f.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"sync"
@@ -45,11 +46,13 @@ type World struct {
 	Drivers func(compute.Driver, storage.Driver, network.Driver) (compute.Driver, storage.Driver, network.Driver)
 
 	t       testing.TB
+	ctx     context.Context // ends with the test, and all VMs with it
 	mu      sync.Mutex
 	tethers map[string]*linktest.Tether
 	disks   map[string]*linktest.Output
 	boots   int
 	mute    bool
+	booting bool
 	hooks   map[string]func(context.Context) error
 }
 
@@ -62,7 +65,9 @@ func New(t testing.TB) *World {
 	}
 	w := &World{Compute: compute.NewFake(), Storage: storage.NewFake(), Network: network.NewFake(), Images: &Images{held: map[string]string{}},
 		Authority: authority, t: t, tethers: map[string]*linktest.Tether{}, disks: map[string]*linktest.Output{}}
-	ctx := context.Background()
+	ctx, cancel := context.WithCancel(context.Background())
+	w.ctx = ctx
+	t.Cleanup(func() { cancel(); w.end() })
 	if _, err := w.Storage.WriteLayer(ctx, storage.WriteLayerRequest{ID: Layer}, bytes.NewReader(make([]byte, 1024))); err != nil {
 		t.Fatal(err)
 	}
@@ -103,11 +108,28 @@ func (w *World) Engine() (e *engine.Engine, hub *event.Hub, stop func()) {
 	return e, hub, stop
 }
 
+// end is the end of all VMs.
+func (w *World) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.tethers {
+		t.Halt()
+	}
+}
+
 // Mute makes VMs boot without a tether that answers.
 func (w *World) Mute(mute bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mute = mute
+}
+
+// HoldBoots makes VMs boot with a tether that answers, and whose process is not started until its
+// SetBooting says so.
+func (w *World) HoldBoots(hold bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.booting = hold
 }
 
 // Tether returns the tether of a VM that is on.
@@ -146,10 +168,14 @@ func (w *World) boot(req compute.CreateRequest) {
 	}
 	log := w.disks[req.ID]
 	w.boots++
-	boot, mute := w.boots, w.mute
+	boot, mute, booting := w.boots, w.mute, w.booting
 	w.mu.Unlock()
+	vm, err := w.Compute.Get(w.ctx, req.ID)
+	if err != nil {
+		return // destroyed right after its start
+	}
 	var t *linktest.Tether
-	t, err := linktest.Boot(cfg, fmt.Sprint(boot), log, func(x guest.Exit) {
+	t, err = linktest.Boot(cfg, fmt.Sprint(boot), log, func(x guest.Exit) {
 		t.Halt() // before the power goes: the next boot is another tether's
 		w.writeLog(req.ID, log)
 		w.Compute.Exit(req.ID, compute.Exit{Code: x.Code, Error: x.Error, Started: x.Started, Finished: x.Finished})
@@ -158,10 +184,12 @@ func (w *World) boot(req compute.CreateRequest) {
 		w.t.Errorf("boot of %s: %v", req.ID, err)
 		return
 	}
+	t.SetBooting(booting)
 	w.mu.Lock()
 	w.tethers[req.ID] = t
 	w.mu.Unlock()
-	for !mute {
+	defer t.Halt()
+	for !mute && w.ctx.Err() == nil {
 		conn, err := w.Compute.Dial(req.ID)
 		if err != nil {
 			break
@@ -172,19 +200,32 @@ func (w *World) boot(req compute.CreateRequest) {
 		}
 		t.Serve(conn)
 	}
-	w.awaitOff(req.ID, t)
+	w.awaitOff(req.ID, vm.PoweredOn)
 	t.Halt()
 	w.writeLog(req.ID, log)
 }
 
-// awaitOff returns when this boot of a VM is over.
-func (w *World) awaitOff(id string, t *linktest.Tether) {
-	for w.Tether(id) == t {
-		vm, err := w.Compute.Get(context.Background(), id)
-		if err != nil || vm.State != compute.StateRunning {
-			return
+// awaitOff returns when the boot of a VM that was powered on at that time is over.
+func (w *World) awaitOff(id string, poweredOn time.Time) {
+	errOff := errors.New("off")
+	over := func(vm compute.VM) bool { return vm.State == compute.StateOff || !vm.PoweredOn.Equal(poweredOn) }
+	err := w.Compute.Watch(w.ctx, func(ev compute.Event) error {
+		seen := ev.Kind != compute.EventSnapshot
+		for _, vm := range append(ev.VMs, ev.VM) {
+			if vm.ID != id {
+				continue
+			}
+			if seen = true; ev.Kind == compute.EventRemove || over(vm) {
+				return errOff
+			}
 		}
-		time.Sleep(5 * time.Millisecond)
+		if !seen {
+			return errOff // it is not there any more
+		}
+		return nil
+	})
+	if !errors.Is(err, errOff) && w.ctx.Err() == nil {
+		w.t.Errorf("watch of %s: %v", id, err)
 	}
 }
 
@@ -242,7 +283,7 @@ func NewCA(t testing.TB) (cert, key []byte) {
 		t.Fatal(err)
 	}
 	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign}
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0), KeyUsage: x509.KeyUsageCertSign}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, k.Public(), k)
 	if err != nil {
 		t.Fatal(err)

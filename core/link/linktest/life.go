@@ -4,11 +4,12 @@ import (
 	"context"
 	"time"
 
-	"github.com/openvic/vic/sdk/guest"
-	"github.com/openvic/vic/sdk/guest/linkv1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/linkv1"
 )
 
 // restartPause stands for the tether's pauses before a restart.
@@ -35,6 +36,7 @@ func (t *Tether) live() {
 		select {
 		case <-time.After(restartPause):
 		case <-t.stop:
+		case <-t.halted:
 		}
 		t.mu.Lock()
 		if t.stopped || t.dead {
@@ -96,6 +98,8 @@ func (t *Tether) state() (*linkv1.ContainerState, <-chan struct{}) {
 	s := &linkv1.ContainerState{Phase: linkv1.ContainerState_PHASE_ENDED, Paused: t.paused, Restarts: int64(t.restarts),
 		Health: t.health, Started: timestamppb.New(t.main.status().Started)}
 	switch {
+	case t.booting:
+		s.Phase = linkv1.ContainerState_PHASE_STARTING
 	case t.main.running():
 		s.Phase, s.Pid = linkv1.ContainerState_PHASE_RUNNING, 42
 	case t.waits:
@@ -107,6 +111,21 @@ func (t *Tether) state() (*linkv1.ContainerState, <-chan struct{}) {
 		s.LastExit = &linkv1.ExitStatus{Code: t.last.Code, Error: t.last.Error, Started: timestamppb.New(t.last.Started), Finished: timestamppb.New(t.last.Finished)}
 	}
 	return s, t.changed
+}
+
+// SetBooting has the tether say that the process has not been started yet, or that it has.
+func (t *Tether) SetBooting(booting bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.booting = booting
+	t.notify()
+}
+
+// Hellos is how often the host has asked who is there.
+func (t *Tether) Hellos() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.hellos
 }
 
 // WatchState implements the link.

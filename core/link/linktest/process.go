@@ -23,12 +23,12 @@ type Process struct {
 	once   sync.Once
 	mu     sync.Mutex
 	exit   guest.Exit
-	size   [2]uint32
+	size   chan [2]uint32 // the last one that was set
 }
 
 func startProcess(spec guest.Process, out *Output) *Process {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Process{Spec: spec, Out: out, stdin: newPipe(), cancel: cancel, done: make(chan struct{})}
+	p := &Process{Spec: spec, Out: out, stdin: newPipe(), cancel: cancel, done: make(chan struct{}), size: make(chan [2]uint32, 1)}
 	p.exit.Started = time.Now()
 	out.setClosed(false)
 	if !spec.Stdin {
@@ -66,6 +66,17 @@ func (p *Process) running() bool {
 	default:
 		return true
 	}
+}
+
+// resize sets the size of the terminal.
+func (p *Process) resize(width, height uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.size:
+	default:
+	}
+	p.size <- [2]uint32{width, height}
 }
 
 // signal ends the program, but for a few signals that programs catch.
@@ -136,15 +147,10 @@ func (p *Process) cat() (int, string) {
 }
 
 func (p *Process) printSize(ctx context.Context) (int, string) {
-	for ctx.Err() == nil {
-		p.mu.Lock()
-		s := p.size
-		p.mu.Unlock()
-		if s != [2]uint32{} {
-			p.print(1, fmt.Sprintf("%dx%d\n", s[0], s[1]))
-			return 0, ""
-		}
-		time.Sleep(5 * time.Millisecond)
+	select {
+	case s := <-p.size:
+		p.print(1, fmt.Sprintf("%dx%d\n", s[0], s[1]))
+	case <-ctx.Done():
 	}
 	return 0, ""
 }
@@ -158,7 +164,10 @@ func (p *Process) count(ctx context.Context, args []string) (int, string) {
 			return 0, ""
 		}
 		p.print(1, fmt.Sprintf("line %d\n", i))
-		time.Sleep(time.Duration(ms) * time.Millisecond)
+		select {
+		case <-time.After(time.Duration(ms) * time.Millisecond):
+		case <-ctx.Done():
+		}
 	}
 	return 0, ""
 }

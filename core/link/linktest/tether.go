@@ -46,12 +46,14 @@ type Tether struct {
 	// Under mu: the process over its restarts.
 	restarts                     int
 	waits, over, stopped, paused bool
+	booting                      bool
+	hellos                       int
 	synced                       bool
 	last                         *guest.Exit
 	health                       *linkv1.Health
 	limits                       guest.Limits
 	changed                      chan struct{}
-	stop, ended                  chan struct{}
+	stop, ended, halted          chan struct{}
 }
 
 // Boot starts the container's process. off is called when the host has the VM power itself off.
@@ -71,7 +73,7 @@ func Boot(cfg guest.Config, bootID string, log *Output, off func(guest.Exit)) (*
 			return s.PeerCertificates[0].VerifyHostname(guest.HostName)
 		}}
 	t.start = log.End()
-	t.changed, t.stop, t.ended = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	t.changed, t.stop, t.ended, t.halted = make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
 	t.main = startProcess(cfg.Process, log)
 	go t.live()
 	return t, nil
@@ -111,7 +113,13 @@ func (t *Tether) Break() {
 // Halt is the end of the power: processes and connections are gone.
 func (t *Tether) Halt() {
 	t.mu.Lock()
-	t.dead = true
+	if !t.dead {
+		t.dead = true
+		close(t.halted)
+	}
+	for _, p := range t.execs {
+		p.end(137, "")
+	}
 	t.mu.Unlock()
 	t.process0().end(137, "")
 	t.Break()
@@ -137,9 +145,13 @@ func (t *Tether) process(id string) (*Process, error) {
 
 // Hello implements the link.
 func (t *Tether) Hello(context.Context, *linkv1.HelloRequest) (*linkv1.HelloResponse, error) {
+	t.mu.Lock()
+	t.hellos++
+	t.mu.Unlock()
 	st, _ := t.state()
 	main := t.process0()
-	r := &linkv1.HelloResponse{Id: t.cfg.ID, BootId: t.bootID, Running: main.running(), Pid: 42, State: st,
+	running := main.running() && st.Phase != linkv1.ContainerState_PHASE_STARTING
+	r := &linkv1.HelloResponse{Id: t.cfg.ID, BootId: t.bootID, Running: running, Pid: 42, State: st,
 		Started: timestamppb.New(main.status().Started), OutputEnd: main.Out.End(), OutputStart: t.start}
 	if st.Phase == linkv1.ContainerState_PHASE_ENDED {
 		r.Exit = exitStatus(main)
@@ -190,9 +202,7 @@ func (t *Tether) Resize(_ context.Context, req *linkv1.ResizeRequest) (*linkv1.R
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.size = [2]uint32{req.GetWidth(), req.GetHeight()}
+	p.resize(req.GetWidth(), req.GetHeight())
 	return &linkv1.ResizeResponse{}, nil
 }
 
