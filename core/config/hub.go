@@ -1,0 +1,168 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/openvic/vic/core/kinds"
+	"github.com/openvic/vic/sdk/auth"
+	"github.com/openvic/vic/sdk/serve/strict"
+)
+
+// Hub is hub.toml; conf/hub.toml explains every key.
+type Hub struct {
+	Name   string `toml:"name"`
+	Listen string `toml:"listen"`
+	// URL is the address that clients are told, for token services and redirects; empty: the one that they used.
+	URL      string      `toml:"url"`
+	Data     string      `toml:"data"`
+	TLS      HubTLS      `toml:"tls"`
+	Database HubDatabase `toml:"database"`
+	Storage  HubStorage  `toml:"storage"`
+	Access   HubAccess   `toml:"access"`
+	Plugins  Plugins     `toml:"plugins"`
+	Roles    Roles       `toml:"roles"`
+}
+
+// HubTLS is the certificate of the hub's one port.
+type HubTLS struct {
+	Cert string `toml:"cert"`
+	Key  string `toml:"key"`
+	// Names are the host names and addresses in the certificate that the hub makes itself when Cert is empty.
+	Names []string `toml:"names"`
+}
+
+// HubDatabase is where the hub remembers.
+type HubDatabase struct {
+	URL string `toml:"url"`
+}
+
+// HubStorage is where the content of images lies.
+type HubStorage struct {
+	Folder string `toml:"folder"`
+	S3     HubS3  `toml:"s3"`
+	// Redirect lets clients fetch content from S3 themselves.
+	Redirect bool `toml:"redirect"`
+}
+
+// HubS3 is a bucket; an empty Bucket means that there is none.
+type HubS3 struct {
+	Bucket   string `toml:"bucket"`
+	Region   string `toml:"region"`
+	Endpoint string `toml:"endpoint"`
+	Prefix   string `toml:"prefix"`
+	// Credentials is a file of two lines, the access key and the secret key; empty: those of the machine's role.
+	Credentials string `toml:"credentials"`
+}
+
+// HubAccess says who begins with what.
+type HubAccess struct {
+	// CloudAdmins are groups, by ID, that are cloud administrators of a hub that has none yet; empty: those that the
+	// identity sources name.
+	CloudAdmins []string `toml:"cloud_admins"`
+}
+
+// DefaultHub holds the values of keys that hub.toml leaves out.
+func DefaultHub() Hub {
+	return Hub{
+		Name: "hub", Listen: "tcp://0.0.0.0:8443", Data: "/var/lib/vic-hub",
+		TLS:     HubTLS{Names: []string{"localhost", "127.0.0.1"}},
+		Storage: HubStorage{S3: HubS3{Region: "us-east-1"}},
+		Plugins: Plugins{Dir: "/etc/vic-hub/plugins.d"},
+		Roles:   Roles{auth.Plugin().Name: {"local"}},
+	}
+}
+
+// LoadHub reads and checks hub.toml. What is left empty and follows from Data is filled in.
+func LoadHub(path string) (Hub, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Hub{}, fmt.Errorf("configuration: %w", err)
+	}
+	return ParseHub(path, string(text))
+}
+
+// ParseHub reads and checks the text of a hub.toml; path is for messages.
+func ParseHub(path, text string) (Hub, error) {
+	h := DefaultHub()
+	if err := strict.Decode(path, text, &h); err != nil {
+		return Hub{}, err
+	}
+	if err := h.validate(); err != nil {
+		return Hub{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if h.Database.URL == "" {
+		h.Database.URL = "sqlite:" + filepath.Join(h.Data, "hub.db")
+	}
+	if h.Storage.Folder == "" && h.Storage.S3.Bucket == "" {
+		h.Storage.Folder = filepath.Join(h.Data, "objects")
+	}
+	return h, nil
+}
+
+func (h Hub) validate() error {
+	errs := []error{
+		required("name", h.Name, "the hub's name"),
+		address("listen", h.Listen),
+		TLS{Cert: h.TLS.Cert, Key: h.TLS.Key}.validate(),
+		h.validateURL(), h.Database.validate(), h.Storage.validate(),
+		required("plugins.dir", h.Plugins.Dir, "the directory with one TOML file for each plugin"),
+		h.Roles.validate(),
+	}
+	if !filepath.IsAbs(h.Data) {
+		errs = append(errs, invalid("data", "%q is not an absolute path", h.Data))
+	}
+	if h.TLS.Cert == "" && len(h.TLS.Names) == 0 {
+		errs = append(errs, invalid("tls.names", "is empty: name the hosts and addresses that clients reach the hub by, or give tls.cert and tls.key"))
+	}
+	for _, k := range kinds.Engine() {
+		if len(h.Roles[k]) > 0 {
+			errs = append(errs, invalid("roles."+k, "is no role of a hub: containers run in virtual container hosts"))
+		}
+	}
+	for _, id := range h.Access.CloudAdmins {
+		if _, _, ok := auth.SplitID(id); !ok {
+			errs = append(errs, invalid("access.cloud_admins", "%q is no ID of a group: want DOMAIN/NAME", id))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h Hub) validateURL() error {
+	if h.URL == "" {
+		return nil
+	}
+	u, err := url.Parse(h.URL)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+		return invalid("url", "%q is not https://HOST or https://HOST:PORT", h.URL)
+	}
+	return nil
+}
+
+func (d HubDatabase) validate() error {
+	for _, scheme := range []string{"", "sqlite:/", "postgres://", "postgresql://"} {
+		if d.URL == "" || scheme != "" && strings.HasPrefix(d.URL, scheme) {
+			return nil
+		}
+	}
+	// It may hold a password and is not repeated.
+	return invalid("database.url", "is neither sqlite:/PATH nor postgres://USER@HOST/NAME")
+}
+
+func (s HubStorage) validate() error {
+	switch {
+	case s.Folder != "" && s.S3.Bucket != "":
+		return invalid("storage.folder and storage.s3.bucket", "exclude each other: content lies in one place")
+	case s.Folder != "" && !filepath.IsAbs(s.Folder):
+		return invalid("storage.folder", "%q is not an absolute path", s.Folder)
+	case s.S3.Bucket != "" && s.S3.Region == "":
+		return invalid("storage.s3.region", "is empty: give the bucket's region, or any word for a server that has none")
+	case s.Redirect && s.S3.Bucket == "":
+		return invalid("storage.redirect", "is for S3: there is no bucket to send clients to")
+	}
+	return nil
+}

@@ -1,0 +1,353 @@
+// Package hub is the second core host, beside vicd: one process and one TLS port with the registry, its token service,
+// the API and the portal, and the plugins of the kinds auth, scan and replicate behind them.
+package hub
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openvic/vic/core/access"
+	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/core/hub/dockerauth"
+	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/seal"
+	"github.com/openvic/vic/core/hub/signin"
+	"github.com/openvic/vic/core/hub/token"
+	"github.com/openvic/vic/core/plugin"
+	"github.com/openvic/vic/core/registry"
+	"github.com/openvic/vic/core/sdnotify"
+	"github.com/openvic/vic/core/store"
+	"github.com/openvic/vic/core/tlsfiles"
+	"github.com/openvic/vic/sdk/auth"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// Service is what Docker's clients name when they ask for a token.
+const Service = "vic-hub"
+
+// DefaultProject is there from the first start on, and public: a place for what everybody may see.
+const DefaultProject = "default-project"
+
+// Hub is everything in one vic-hub.
+type Hub struct {
+	cfg     config.Hub
+	version string
+	log     *slog.Logger
+
+	db       *store.Store
+	sealer   *seal.Sealer
+	plugins  *plugin.Host
+	people   *people.People
+	signer   *signin.Signer
+	registry *registry.Registry
+	tls      *tlsfiles.Server
+	listener net.Listener
+	handler  http.Handler
+}
+
+// New makes all parts. Nothing of it touches a plugin yet; the listener comes first, so that a port that is taken is
+// found out at once.
+func New(ctx context.Context, cfg config.Hub, version string, log *slog.Logger) (_ *Hub, err error) {
+	h := &Hub{cfg: cfg, version: version, log: log}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	for _, step := range []func(context.Context) error{h.openListener, h.openStore, h.openPlugins, h.openRegistry} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+func (h *Hub) openListener(context.Context) (err error) {
+	files := tlsfiles.Files{Cert: h.cfg.TLS.Cert, Key: h.cfg.TLS.Key}
+	if files.Cert == "" {
+		if files, err = ownCertificate(filepath.Join(h.cfg.Data, "tls"), h.cfg.TLS.Names, time.Now()); err != nil {
+			return err
+		}
+	}
+	if h.tls, err = tlsfiles.Open(files); err != nil {
+		return err
+	}
+	network, addr, _ := strings.Cut(h.cfg.Listen, "://")
+	l, err := net.Listen(network, addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	h.listener = tls.NewListener(l, h.tls.Config())
+	return nil
+}
+
+func (h *Hub) openStore(ctx context.Context) (err error) {
+	if h.sealer, err = seal.Open(filepath.Join(h.cfg.Data, "seal.key")); err != nil {
+		return err
+	}
+	if h.db, err = store.Open(ctx, h.cfg.Database.URL, registry.Schema(), people.Schema(), keySchema()); err != nil {
+		return err
+	}
+	h.people = people.New(h.db, nil)
+	return nil
+}
+
+func (h *Hub) openPlugins(context.Context) error {
+	plugins, err := config.LoadPlugins(h.cfg.Plugins.Dir)
+	if err != nil {
+		return err
+	}
+	h.plugins, err = plugin.New(plugin.Options{Plugins: plugins, Roles: h.cfg.Roles, Log: h.log, RunDir: filepath.Join(h.cfg.Data, "run")})
+	if err != nil {
+		return err
+	}
+	h.signer = signin.New(signin.Options{Sources: h.sources, People: h.people, Limiter: access.NewLimiter(access.LimitOptions{}), Sealer: h.sealer, Log: h.log})
+	return nil
+}
+
+// sources are the auth plugins in their order, with what they say they can.
+func (h *Hub) sources() []signin.Source {
+	var all []signin.Source
+	for _, p := range plugin.Role(h.plugins, auth.Plugin()) {
+		st, err := h.plugins.Get(p.Plugin)
+		if err != nil {
+			continue // New has seen that it is there
+		}
+		src := signin.Source{Name: p.Plugin, Driver: p.Driver}
+		for _, c := range st.Components {
+			if c.Kind == auth.Plugin().Name {
+				src.Capabilities = append(src.Capabilities, c.Capabilities...)
+			}
+		}
+		all = append(all, src)
+	}
+	return all
+}
+
+func (h *Hub) openRegistry(ctx context.Context) error {
+	driver, err := h.storage(ctx)
+	if err != nil {
+		return err
+	}
+	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}})
+	docker := dockerauth.New(dockerauth.Options{Issuer: issuer, Service: Service, Signer: h.signer, Roles: h.people, Projects: projects{h}, URL: h.cfg.URL, Log: h.log})
+	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: docker, Log: h.log, Redirect: h.cfg.Storage.Redirect})
+	if err != nil {
+		return err
+	}
+	if err := h.makeDefaultProject(ctx); err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v2/", h.registry)
+	mux.Handle("/v2", h.registry)
+	mux.Handle(dockerauth.TokenPath, docker)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /readyz", h.readyz)
+	h.handler = access.SameSite(mux, nil)
+	return nil
+}
+
+// storage is the place of images' content.
+func (h *Hub) storage(ctx context.Context) (storagedriver.StorageDriver, error) {
+	s := h.cfg.Storage
+	if s.S3.Bucket == "" {
+		return registry.Filesystem(s.Folder)
+	}
+	p := map[string]any{"bucket": s.S3.Bucket, "region": s.S3.Region, "rootdirectory": s.S3.Prefix}
+	if s.S3.Endpoint != "" {
+		p["regionendpoint"], p["forcepathstyle"] = s.S3.Endpoint, true
+	}
+	if s.S3.Credentials != "" {
+		access, secret, err := readCredentials(s.S3.Credentials)
+		if err != nil {
+			return nil, err
+		}
+		p["accesskey"], p["secretkey"] = access, secret
+	}
+	return registry.S3(ctx, p)
+}
+
+// readCredentials reads a file of two lines, for the owner alone.
+func readCredentials(path string) (access, secret string, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", "", fmt.Errorf("storage.s3.credentials: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", "", fmt.Errorf("storage.s3.credentials: %s can be read by others: chmod 600 it", path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", "", fmt.Errorf("storage.s3.credentials: %w", err)
+	}
+	lines := strings.Fields(string(text))
+	if len(lines) != 2 {
+		return "", "", fmt.Errorf("storage.s3.credentials: %s does not hold two lines, the access key and the secret key", path)
+	}
+	return lines[0], lines[1], nil
+}
+
+// makeDefaultProject makes the first project of an empty hub. Who removes it later does not get it back.
+func (h *Hub) makeDefaultProject(ctx context.Context) error {
+	some, _, err := h.registry.ListProjects(ctx, "", 1)
+	if err != nil || len(some) > 0 {
+		return err
+	}
+	err = h.db.Tx(ctx, func(tx *store.Tx) error {
+		_, err := h.registry.CreateProject(tx, registry.Project{Name: DefaultProject, Public: true, Quota: -1, RepoQuota: -1})
+		return err
+	})
+	if errors.Is(err, errdef.ErrExists) { // another node was quicker
+		return nil
+	}
+	return err
+}
+
+// projects is the registry's list for the token service.
+type projects struct{ h *Hub }
+
+// Project implements dockerauth.Projects.
+func (p projects) Project(ctx context.Context, name string) (int64, bool, error) {
+	x, err := p.h.registry.FindProject(ctx, p.h.db, name)
+	return x.ID, x.Public, err
+}
+
+// Run serves until ctx ends.
+func (h *Hub) Run(ctx context.Context) error {
+	defer h.close()
+	g, gctx := errgroup.WithContext(ctx)
+	server := &http.Server{Handler: h.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug)}
+	h.log.Info("hub listens", "address", h.listener.Addr().String())
+	g.Go(func() error {
+		if err := server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("listen: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error { return h.plugins.Run(gctx) })
+	g.Go(func() error { return h.begin(gctx) })
+	g.Go(func() error { return h.renew(gctx) })
+	g.Go(func() error {
+		<-gctx.Done()
+		// Pushes and pulls under way may end; uploads that do not can be gone on with after the next start.
+		end, cancel := context.WithTimeout(context.WithoutCancel(gctx), shutdownPatience)
+		defer cancel()
+		if err := server.Shutdown(end); err != nil {
+			return server.Close()
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// shutdownPatience is how long requests under way may take to end.
+const shutdownPatience = 20 * time.Second
+
+// begin makes the first cloud administrators, as soon as the identity sources can name them.
+func (h *Hub) begin(ctx context.Context) error {
+	if err := sdnotify.Send("READY=1\nSTATUS=ready"); err != nil {
+		h.log.Warn("supervisor cannot be told", "err", err)
+	}
+	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
+		groups := h.cfg.Access.CloudAdmins
+		if len(groups) == 0 {
+			groups = h.signer.Administrators(ctx)
+		}
+		made, err := h.people.Begin(ctx, groups)
+		if err != nil {
+			h.log.Warn("first cloud administrators cannot be made", "err", err)
+		} else if len(made) > 0 {
+			h.log.Info("first cloud administrators", "groups", made)
+		}
+		if all, err := h.people.CloudAdmins(ctx); err == nil && len(all) > 0 {
+			return nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// renewEvery is how often the hub's own certificate is looked at.
+const renewEvery = 12 * time.Hour
+
+// renew keeps the hub's own certificate from ending; connections go on.
+func (h *Hub) renew(ctx context.Context) error {
+	for {
+		select {
+		case <-time.After(renewEvery):
+		case <-ctx.Done():
+			return nil
+		}
+		if err := h.Reload(); err != nil {
+			h.log.Error("certificate cannot be renewed", "err", err)
+		}
+	}
+}
+
+// Reload reads the certificate again, and renews the hub's own if it is time. What is under way goes on.
+func (h *Hub) Reload() error {
+	if h.cfg.TLS.Cert == "" {
+		if _, err := ownCertificate(filepath.Join(h.cfg.Data, "tls"), h.cfg.TLS.Names, time.Now()); err != nil {
+			return err
+		}
+	}
+	return h.tls.Reload()
+}
+
+// Addr is where the hub listens.
+func (h *Hub) Addr() net.Addr { return h.listener.Addr() }
+
+// readyz says whether requests can be answered: the database does, and each identity source is up.
+func (h *Hub) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	if err := h.db.Ping(ctx); err != nil {
+		h.log.Warn("not ready", "err", err)
+		plain(w, http.StatusServiceUnavailable, "not ready: the database does not answer\n")
+		return
+	}
+	for _, p := range h.plugins.List() {
+		if p.State != plugin.StateUp {
+			plain(w, http.StatusServiceUnavailable, "not ready: a plugin is not up\n") // probes come without a sign-in
+			return
+		}
+	}
+	plain(w, http.StatusOK, "ready\n")
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text))
+}
+
+func (h *Hub) close() {
+	if h.listener != nil {
+		_ = h.listener.Close()
+	}
+	if h.db != nil {
+		if err := h.db.Close(); err != nil {
+			h.log.Error("database does not close", "err", err)
+		}
+	}
+}

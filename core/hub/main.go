@@ -1,0 +1,93 @@
+package hub
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/openvic/vic/core/config"
+)
+
+const usage = `vic-hub is the registry and portal beside the virtual container hosts.
+
+  vic-hub serve [--config FILE] [--debug]   run it
+  vic-hub version                           print the version
+`
+
+// Main runs a command of vic-hub and returns its exit code: 2 for wrong arguments.
+func Main(version string, args []string, stdout, stderr io.Writer) int {
+	name := ""
+	if len(args) > 0 {
+		name, args = args[0], args[1:]
+	}
+	switch name {
+	case "serve":
+		return serve(version, args, stderr)
+	case "version":
+		fmt.Fprintln(stdout, "vic-hub", version)
+		return 0
+	case "help", "-h", "--help":
+		fmt.Fprint(stdout, usage)
+		return 0
+	}
+	fmt.Fprint(stderr, usage)
+	return 2
+}
+
+func serve(version string, args []string, stderr io.Writer) int {
+	flags := flag.NewFlagSet("vic-hub serve", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	path := flags.String("config", "/etc/vic-hub/hub.toml", "configuration `file`")
+	debug := flags.Bool("debug", false, "log what is of use to developers too")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "vic-hub serve: %q is no option\n", flags.Arg(0))
+		return 2
+	}
+	level := slog.LevelInfo
+	if *debug {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := run(ctx, *path, version, log); err != nil {
+		fmt.Fprintln(stderr, "vic-hub:", err)
+		return 1
+	}
+	return 0
+}
+
+func run(ctx context.Context, path, version string, log *slog.Logger) error {
+	cfg, err := config.LoadHub(path)
+	if err != nil {
+		return err
+	}
+	h, err := New(ctx, cfg, version, log.With("hub", cfg.Name))
+	if err != nil {
+		return err
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	go func() {
+		for {
+			select {
+			case <-hangup:
+				if err := h.Reload(); err != nil {
+					log.Error("certificate is not read again", "err", err)
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return h.Run(ctx)
+}
