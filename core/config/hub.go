@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/openvic/vic/core/kinds"
-	"github.com/openvic/vic/sdk/auth"
 	"github.com/openvic/vic/sdk/serve/strict"
 )
 
@@ -73,7 +72,6 @@ func DefaultHub() Hub {
 		TLS:     HubTLS{Names: []string{"localhost", "127.0.0.1"}},
 		Storage: HubStorage{S3: HubS3{Region: "us-east-1"}},
 		Plugins: Plugins{Dir: "/etc/vic-hub/plugins.d"},
-		Roles:   Roles{auth.Plugin().Name: {"local"}},
 	}
 }
 
@@ -122,11 +120,6 @@ func (h Hub) validate() error {
 	for _, k := range kinds.Engine() {
 		if len(h.Roles[k]) > 0 {
 			errs = append(errs, invalid("roles."+k, "is no role of a hub: containers run in virtual container hosts"))
-		}
-	}
-	for _, id := range h.Access.CloudAdmins {
-		if _, _, ok := auth.SplitID(id); !ok {
-			errs = append(errs, invalid("access.cloud_admins", "%q is no ID of a group: want DOMAIN/NAME", id))
 		}
 	}
 	return errors.Join(errs...)

@@ -66,6 +66,9 @@ func New(ctx context.Context, cfg config.Hub, version string, log *slog.Logger) 
 			h.close()
 		}
 	}()
+	if err := h.validate(); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
@@ -75,6 +78,19 @@ func New(ctx context.Context, cfg config.Hub, version string, log *slog.Logger) 
 		}
 	}
 	return h, nil
+}
+
+// validate checks what package config cannot, which knows no kind of plugin.
+func (h *Hub) validate() error {
+	if len(h.cfg.Roles[auth.Plugin().Name]) == 0 {
+		return fmt.Errorf("roles.auth is empty, so that nobody could sign in: name an identity source, for example \"local\": %w", errdef.ErrInvalid)
+	}
+	for _, id := range h.cfg.Access.CloudAdmins {
+		if _, _, ok := auth.SplitID(id); !ok {
+			return fmt.Errorf("access.cloud_admins: %q is no ID of a group: want DOMAIN/NAME: %w", id, errdef.ErrInvalid)
+		}
+	}
+	return nil
 }
 
 func (h *Hub) openListener(context.Context) (err error) {

@@ -1,0 +1,63 @@
+package config_test
+
+import (
+	"errors"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+func TestTheHubsAnnotatedFileShowsTheDefaults(t *testing.T) {
+	got, err := config.LoadHub("../../conf/hub.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := config.ParseHub("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Access.CloudAdmins = nil                                                                   // empty in the file
+	if want.Roles = (config.Roles{"auth": {"local"}}); !reflect.DeepEqual(got.Roles, want.Roles) { // an example
+		t.Errorf("roles %v", got.Roles)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if want.Database.URL != "sqlite:/var/lib/vic-hub/hub.db" || want.Storage.Folder != filepath.Join(want.Data, "objects") {
+		t.Errorf("%+v", want)
+	}
+}
+
+func TestWrongHubConfigurations(t *testing.T) {
+	for text, want := range map[string]string{
+		"listen = '0.0.0.0:1'":                                 "listen",
+		"data = 'x'":                                           "data",
+		"name = ''":                                            "name",
+		"url = 'hub.example.com'":                              "url",
+		"url = 'https://a/b'":                                  "url",
+		"[tls]\ncert = '/a'":                                   "tls.cert and tls.key",
+		"[tls]\nnames = []":                                    "tls.names",
+		"[database]\nurl = 'mysql://u:secret@h/d'":             "database.url",
+		"[database]\nurl = 'sqlite:hub.db'":                    "database.url",
+		"[storage]\nfolder = 'x'":                              "storage.folder",
+		"[storage]\nredirect = true":                           "storage.redirect",
+		"[storage]\nfolder = '/x'\n[storage.s3]\nbucket = 'b'": "exclude each other",
+		"[storage.s3]\nbucket = 'b'\nregion = ''":              "storage.s3.region",
+		"[roles]\ncompute = 'x'":                               "roles.compute",
+		"[roles]\nnothing = 'x'":                               "roles.nothing",
+		"[plugins]\ndir = ''":                                  "plugins.dir",
+		"[stroage]\n":                                          `unknown key "stroage"`,
+	} {
+		_, err := config.ParseHub("hub.toml", text)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "hub.toml") || !errors.Is(err, errdef.ErrInvalid) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: the error tells the password: %v", text, err)
+		}
+	}
+}

@@ -1,0 +1,303 @@
+package hub
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/core/store/storetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// localPlugin builds the plugin of local users once.
+var localPlugin = sync.OnceValues(func() (path string, err error) {
+	dir, err := os.MkdirTemp("", "vic-hub-test-")
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "vic-auth-local")
+	out, err := exec.Command("go", "build", "-trimpath", "-o", path, "../../plugins/auth-local").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+// world is a folder with a hub's configuration, and the hub that runs by it.
+type world struct {
+	t      *testing.T
+	dir    string
+	cfg    config.Hub
+	hub    *Hub
+	client *http.Client
+	stop   func()
+}
+
+func newWorld(t *testing.T, kind string) *world {
+	t.Helper()
+	program, err := localPlugin()
+	must(t, err)
+	w := &world{t: t, dir: t.TempDir()}
+	binary, err := os.ReadFile(program)
+	must(t, err)
+	plugins := filepath.Join(w.dir, "plugins.d")
+	must(t, os.MkdirAll(plugins, 0o755))
+	write := func(path, format string, args ...any) {
+		t.Helper()
+		must(t, os.WriteFile(path, fmt.Appendf(nil, format, args...), 0o600))
+	}
+	local := filepath.Join(w.dir, "local.toml")
+	write(local, "file = %q\n", filepath.Join(w.dir, "people", "users.json"))
+	write(filepath.Join(plugins, "local.toml"), "name = 'local'\npath = %q\nsha256 = '%x'\nconfig = %q\n", program, sha256.Sum256(binary), local)
+	text := fmt.Sprintf("listen = 'tcp://127.0.0.1:0'\ndata = %q\n[plugins]\ndir = %q\n[roles]\nauth = 'local'\n[database]\nurl = %q\n", filepath.Join(w.dir, "data"), plugins, storetest.URL(t, kind))
+	w.cfg, err = config.ParseHub("hub.toml", text)
+	must(t, err)
+	t.Cleanup(func() {
+		if w.stop != nil {
+			w.stop()
+		}
+	})
+	w.start()
+	return w
+}
+
+// start runs the hub until stop.
+func (w *world) start() {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	var err error
+	w.hub, err = New(ctx, w.cfg, "test", slog.New(slog.NewTextHandler(w.t.Output(), nil)))
+	must(w.t, err)
+	done := make(chan error, 1)
+	go func() { done <- w.hub.Run(ctx) }()
+	pool := x509.NewCertPool()
+	ca, err := os.ReadFile(filepath.Join(w.cfg.Data, "tls", "ca.pem"))
+	must(w.t, err)
+	pool.AppendCertsFromPEM(ca)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	w.client = &http.Client{Transport: transport}
+	w.stop = func() {
+		w.stop = nil
+		transport.CloseIdleConnections()
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+func (w *world) do(method, path, authorization, contentType, body string) (int, http.Header, string) {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), method, "https://"+w.hub.Addr().String()+path, strings.NewReader(body))
+	must(w.t, err)
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	res, err := w.client.Do(req)
+	must(w.t, err)
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	must(w.t, err)
+	return res.StatusCode, res.Header, string(b)
+}
+
+// bearer signs in at the token service.
+func (w *world) bearer(user, password, scope string) (header string, status int) {
+	w.t.Helper()
+	req := &http.Request{Header: http.Header{}}
+	req.SetBasicAuth(user, password)
+	status, _, body := w.do("GET", "/service/token?service=vic-hub&scope="+scope, req.Header.Get("Authorization"), "", "")
+	var m struct{ Token string }
+	must(w.t, json.Unmarshal([]byte(body), &m))
+	return "Bearer " + m.Token, status
+}
+
+// within polls what has no event to wait for: a supervisor's next process, the first administrators.
+func within(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(time.Minute)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("%s: not within a minute", what)
+		}
+	}
+}
+
+const (
+	manifest  = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`
+	indexType = "application/vnd.oci.image.index.v1+json"
+)
+
+// TestFromAnEmptyFolderToAPush is the first hour of a hub: it starts with nothing, names its first administrator, who
+// pushes; anybody pulls from the public project; and all of it is there after a restart, whatever dies.
+func TestFromAnEmptyFolderToAPush(t *testing.T) {
+	for _, kind := range []string{"sqlite", "postgres"} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t, kind)
+			within(t, "ready", func() bool { status, _, _ := w.do("GET", "/readyz", "", "", ""); return status == 200 })
+			text, err := os.ReadFile(filepath.Join(w.dir, "people", "first-password"))
+			must(t, err)
+			password := strings.TrimSpace(string(text))
+			const scope = "repository:default-project/app:pull,push"
+			push := func() int {
+				header, status := w.bearer("admin@local", password, scope)
+				if status != 200 {
+					t.Fatalf("sign-in: %d", status)
+				}
+				status, _, _ = w.do("PUT", "/v2/default-project/app/manifests/1", header, indexType, manifest)
+				return status
+			}
+			within(t, "the first administrator may push", func() bool { return push() == 201 })
+			if _, status := w.bearer("admin@local", "wrong", scope); status != 401 {
+				t.Errorf("a wrong password: %d", status)
+			}
+			pull := func() (int, string) {
+				status, _, body := w.do("GET", "/service/token?service=vic-hub&scope="+scope, "", "", "")
+				var m struct{ Token string }
+				must(t, json.Unmarshal([]byte(body), &m))
+				if status != 200 {
+					t.Fatalf("a token for nobody: %d %s", status, body)
+				}
+				status, _, body = w.do("GET", "/v2/default-project/app/manifests/1", "Bearer "+m.Token, "", "")
+				return status, body
+			}
+			if status, body := pull(); status != 200 || body != manifest {
+				t.Errorf("anybody pulls from the public project: %d %s", status, body)
+			}
+			// A plugin that dies is started anew; a sign-in meanwhile waits for it.
+			st := w.hub.plugins.List()[0]
+			p, err := os.FindProcess(st.PID)
+			must(t, err)
+			must(t, p.Kill())
+			within(t, "sign-in after the plugin died", func() bool { _, status := w.bearer("admin@local", password, scope); return status == 200 })
+			header, _ := w.bearer("admin@local", password, scope)
+			w.stop()
+			w.start()
+			if status, body := pull(); status != 200 || body != manifest {
+				t.Errorf("after a restart: %d %s", status, body)
+			}
+			if status, _, _ := w.do("HEAD", "/v2/default-project/app/manifests/1", header, "", ""); status != 200 {
+				t.Errorf("a token of before the restart: %d", status)
+			}
+		})
+	}
+}
+
+func TestAPageOfAnotherSiteMovesNothing(t *testing.T) {
+	w := newWorld(t, "sqlite")
+	for _, path := range []string{"/v2/default-project/app/blobs/uploads/", "/service/token"} {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", "https://"+w.hub.Addr().String()+path, nil)
+		must(t, err)
+		req.Header.Set("Origin", "https://evil.example")
+		res, err := w.client.Do(req)
+		must(t, err)
+		_ = res.Body.Close()
+		if res.StatusCode != 403 {
+			t.Errorf("%s: %d", path, res.StatusCode)
+		}
+	}
+}
+
+func TestWhatStopsAHubSaysSo(t *testing.T) {
+	w := newWorld(t, "sqlite")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer taken.Close()
+	s3 := config.HubS3{Bucket: "b", Region: "r", Credentials: filepath.Join(t.TempDir(), "keys")}
+	must(t, os.WriteFile(s3.Credentials, []byte("one\n"), 0o600))
+	for name, c := range map[string]struct {
+		change func(c *config.Hub)
+		want   string
+	}{
+		"a port that is taken":              {func(c *config.Hub) { c.Listen = "tcp://" + taken.Addr().String() }, "address already in use"},
+		"a certificate that is none":        {func(c *config.Hub) { c.TLS.Cert, c.TLS.Key = "/nowhere", "/nowhere" }, "/nowhere"},
+		"a database elsewhere":              {func(c *config.Hub) { c.Database.URL = "postgres://127.0.0.1:1/hub" }, "127.0.0.1"},
+		"nobody to sign in":                 {func(c *config.Hub) { c.Roles = nil }, "roles.auth is empty"},
+		"an administrator without a domain": {func(c *config.Hub) { c.Access.CloudAdmins = []string{"admins"} }, "access.cloud_admins"},
+		"a role without a plugin":           {func(c *config.Hub) { c.Roles = config.Roles{"auth": {"vsphere"}} }, `roles.auth: plugin "vsphere"`},
+		"half of the bucket's secret":       {func(c *config.Hub) { c.Storage = config.HubStorage{S3: s3} }, "does not hold two lines"},
+	} {
+		cfg := w.cfg
+		cfg.Data = t.TempDir()
+		cfg.Database.URL = storetest.URL(t, "sqlite")
+		c.change(&cfg)
+		h, err := New(t.Context(), cfg, "test", slog.New(slog.DiscardHandler))
+		if err == nil {
+			h.close()
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func TestOwnCertificatesAreRenewedUnderOneAuthority(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	names := []string{"hub.example.com", "127.0.0.1"}
+	read := func() (ca, server string) {
+		t.Helper()
+		files, err := ownCertificate(dir, names, now)
+		must(t, err)
+		c, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+		must(t, err)
+		s, err := os.ReadFile(files.Cert)
+		must(t, err)
+		pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+		must(t, err)
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(c)
+		for _, n := range names {
+			if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: n, CurrentTime: now}); err != nil {
+				t.Errorf("%s: %v", n, err)
+			}
+		}
+		return string(c), string(s)
+	}
+	ca, server := read()
+	if ca2, server2 := read(); ca2 != ca || server2 != server {
+		t.Error("made anew without need")
+	}
+	now = now.Add(300 * 24 * time.Hour)
+	ca3, server3 := read()
+	if ca3 != ca || server3 == server {
+		t.Error("not renewed before its end, or under another authority")
+	}
+	names = append(names, "other.example.com")
+	if ca4, server4 := read(); ca4 != ca || server4 == server3 {
+		t.Error("not made anew for another name")
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "ca.pem"), []byte("x"), 0o600))
+	if _, err := ownCertificate(dir, names, now); err == nil || !strings.Contains(err.Error(), "restore both from a backup") {
+		t.Errorf("a broken authority: %v", err)
+	}
+}
