@@ -48,7 +48,7 @@ func TestDropInsCountInTheOrderOfTheirNames(t *testing.T) {
 
 func TestAMistakeInADropInNamesItsFileAndLine(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"unknown role":          {"[roles]\nnetwrk='x'\n", `vicd.d/x.toml: roles.netwrk is no role; there is compute, storage, network, auth, scan`},
+		"unknown role":          {"[roles]\nnetwrk='x'\n", `vicd.d/x.toml: roles.netwrk is no role; there is ` + strings.Join(kinds.Roles(), ", ")},
 		"the administrator's":   {"[roles]\nnetwork='x'\n[engine]\nmax_containers=3\n", `vicd.d/x.toml:3: unknown key "engine"`},
 		"the VCH's name":        {"name='b'\n", `vicd.d/x.toml:1: unknown key "name"`},
 		"what may be said":      {"name='b'\n", `a drop-in has the table roles alone`},

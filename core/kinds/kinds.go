@@ -9,6 +9,7 @@ import (
 	"github.com/openvic/vic/sdk/kind"
 	"github.com/openvic/vic/sdk/network"
 	"github.com/openvic/vic/sdk/platform"
+	"github.com/openvic/vic/sdk/replicate"
 	"github.com/openvic/vic/sdk/scan"
 	"github.com/openvic/vic/sdk/storage"
 )
@@ -21,6 +22,7 @@ func All() []kind.Info {
 		network.Plugin().Info,
 		auth.Plugin().Info,
 		scan.Plugin().Info,
+		replicate.Plugin().Info,
 		platform.Plugin().Info,
 	}
 }

@@ -6,7 +6,7 @@ import "github.com/openvic/vic/sdk/kind"
 func Plugin() kind.Of[Driver] {
 	return kind.Of[Driver]{
 		Info: kind.Info{
-			Name: "auth", Doc: "says who somebody is and which groups they are in", Takes: kind.List, Suite: "authtest",
+			Name: "auth", Doc: "says who people are and which groups they are in", Takes: kind.List, Suite: "authtest",
 			Capabilities: []kind.Capability{
 				{Word: CapPassword, Doc: "signs in with name and password"},
 				{Word: CapRedirect, Doc: "signs in with a browser at a provider"},

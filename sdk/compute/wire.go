@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/internal/devicewire"
 	"github.com/openvic/vic/sdk/internal/wire"
 	computev1 "github.com/openvic/vic/sdk/proto/compute/v1"
 )
@@ -11,8 +12,8 @@ import (
 func createToWire(r CreateRequest) *computev1.CreateRequest {
 	return &computev1.CreateRequest{
 		Id: r.ID, Name: r.Name, Cpus: r.CPUs, MemoryMb: r.MemoryMB,
-		Disks: wire.Map(r.Disks, wire.FromDisk),
-		Nics:  wire.Map(r.NICs, wire.FromNIC),
+		Disks: wire.Map(r.Disks, devicewire.FromDisk),
+		Nics:  wire.Map(r.NICs, devicewire.FromNIC),
 		Guest: r.Guest, Metadata: r.Metadata,
 	}
 }
@@ -20,8 +21,8 @@ func createToWire(r CreateRequest) *computev1.CreateRequest {
 func createFromWire(r *computev1.CreateRequest) CreateRequest {
 	return CreateRequest{
 		ID: r.GetId(), Name: r.GetName(), CPUs: r.GetCpus(), MemoryMB: r.GetMemoryMb(),
-		Disks: wire.Map(r.GetDisks(), wire.ToDisk),
-		NICs:  wire.Map(r.GetNics(), wire.ToNIC),
+		Disks: wire.Map(r.GetDisks(), devicewire.ToDisk),
+		NICs:  wire.Map(r.GetNics(), devicewire.ToNIC),
 		Guest: r.GetGuest(), Metadata: r.GetMetadata(),
 	}
 }
@@ -32,7 +33,7 @@ func updateToWire(r UpdateRequest) *computev1.UpdateRequest {
 		Guest: r.Guest, Metadata: r.Metadata,
 	}
 	if r.NICs != nil {
-		out.Nics = &computev1.NicList{Nics: wire.Map(*r.NICs, wire.FromNIC)}
+		out.Nics = &computev1.NicList{Nics: wire.Map(*r.NICs, devicewire.FromNIC)}
 	}
 	return out
 }
@@ -43,7 +44,7 @@ func updateFromWire(r *computev1.UpdateRequest) UpdateRequest {
 		Guest: r.GetGuest(), Metadata: r.GetMetadata(),
 	}
 	if r.GetNics() != nil {
-		nics := wire.Map(r.GetNics().GetNics(), wire.ToNIC)
+		nics := wire.Map(r.GetNics().GetNics(), devicewire.ToNIC)
 		out.NICs = &nics
 	}
 	return out

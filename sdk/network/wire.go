@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/internal/devicewire"
 	"github.com/openvic/vic/sdk/internal/wire"
 	networkv1 "github.com/openvic/vic/sdk/proto/network/v1"
 )
@@ -75,7 +76,7 @@ func joinFromWire(r *networkv1.JoinRequest) (JoinRequest, error) {
 
 func endpointToWire(e Endpoint) *networkv1.Endpoint {
 	return &networkv1.Endpoint{
-		Network: e.Network, Container: e.Container, Nic: wire.FromNIC(e.NIC),
+		Network: e.Network, Container: e.Container, Nic: devicewire.FromNIC(e.NIC),
 		Addresses: wire.Map(e.Addresses, wire.FromPrefix), Gateway: wire.FromAddr(e.Gateway), Gateway6: wire.FromAddr(e.Gateway6),
 		Routes: wire.Map(e.Routes, routeToWire), Dns: wire.Map(e.DNS, wire.FromAddr), Search: e.Search, Dhcp: e.DHCP,
 		Firewall: e.Firewall, Peers: wire.Map(e.Peers, wire.FromPrefix), Foreign: wire.Map(e.Foreign, wire.FromPrefix),
@@ -94,7 +95,7 @@ func endpointFromWire(e *networkv1.Endpoint) (Endpoint, error) {
 		return Endpoint{}, fmt.Errorf("endpoint of %s: %w", e.GetContainer(), err)
 	}
 	return Endpoint{
-		Network: e.GetNetwork(), Container: e.GetContainer(), NIC: wire.ToNIC(e.GetNic()),
+		Network: e.GetNetwork(), Container: e.GetContainer(), NIC: devicewire.ToNIC(e.GetNic()),
 		Addresses: addresses, Gateway: gateway, Gateway6: gateway6, Routes: routes, DNS: dns, Search: e.GetSearch(),
 		DHCP: e.GetDhcp(), Firewall: e.GetFirewall(), Peers: peers, Foreign: foreign,
 	}, nil

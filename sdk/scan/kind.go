@@ -6,7 +6,7 @@ import "github.com/openvic/vic/sdk/kind"
 func Plugin() kind.Of[Driver] {
 	return kind.Of[Driver]{
 		Info: kind.Info{
-			Name: "scan", Doc: "finds weaknesses in images and lists what is in them", Takes: kind.List, Suite: "scantest",
+			Name: "scan", Doc: "finds weaknesses in images, and lists what is in them", Takes: kind.List, Suite: "scantest",
 			Capabilities: []kind.Capability{
 				{Word: CapVulnerability, Doc: "a scan gives findings"},
 				{Word: CapSPDX, Doc: "a scan gives an SBOM: SPDX 2.3 JSON"},

@@ -6,16 +6,17 @@ import (
 
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest/rootfs"
+	"github.com/openvic/vic/sdk/internal/devicewire"
 	"github.com/openvic/vic/sdk/internal/wire"
 	storagev1 "github.com/openvic/vic/sdk/proto/storage/v1"
 )
 
 func mountToWire(m Mount) *storagev1.Mount {
-	return &storagev1.Mount{Disk: wire.FromDisk(m.Disk), Subdir: m.SubDir, Target: m.Target, ReadOnly: m.ReadOnly}
+	return &storagev1.Mount{Disk: devicewire.FromDisk(m.Disk), Subdir: m.SubDir, Target: m.Target, ReadOnly: m.ReadOnly}
 }
 
 func mountFromWire(m *storagev1.Mount) Mount {
-	return Mount{Disk: wire.ToDisk(m.GetDisk()), SubDir: m.GetSubdir(), Target: m.GetTarget(), ReadOnly: m.GetReadOnly()}
+	return Mount{Disk: devicewire.ToDisk(m.GetDisk()), SubDir: m.GetSubdir(), Target: m.GetTarget(), ReadOnly: m.GetReadOnly()}
 }
 
 func statToWire(s rootfs.Stat) *storagev1.PathStat {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/internal/devicewire"
 	"github.com/openvic/vic/sdk/internal/wire"
 	storagev1 "github.com/openvic/vic/sdk/proto/storage/v1"
 )
@@ -13,14 +14,14 @@ import (
 func volumeToWire(v Volume) *storagev1.Volume {
 	return &storagev1.Volume{
 		Name: v.Name, Store: v.Store, Capacity: v.Capacity, Used: v.Used, Created: wire.FromTime(v.Created),
-		Labels: v.Labels, Options: v.Options, Disk: wire.FromDisk(v.Disk),
+		Labels: v.Labels, Options: v.Options, Disk: devicewire.FromDisk(v.Disk),
 	}
 }
 
 func volumeFromWire(v *storagev1.Volume) Volume {
 	return Volume{
 		Name: v.GetName(), Store: v.GetStore(), Capacity: v.GetCapacity(), Used: v.GetUsed(), Created: wire.ToTime(v.GetCreated()),
-		Labels: v.GetLabels(), Options: v.GetOptions(), Disk: wire.ToDisk(v.GetDisk()),
+		Labels: v.GetLabels(), Options: v.GetOptions(), Disk: devicewire.ToDisk(v.GetDisk()),
 	}
 }
 

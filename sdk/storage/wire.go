@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/internal/devicewire"
 	"github.com/openvic/vic/sdk/internal/wire"
 	storagev1 "github.com/openvic/vic/sdk/proto/storage/v1"
 )
@@ -22,12 +23,12 @@ func layerFromWire(l *storagev1.Layer) Layer {
 }
 
 func rootToWire(r Root) *storagev1.PrepareDiskResponse {
-	return &storagev1.PrepareDiskResponse{Kind: rootKindToWire(r.Kind), Disks: wire.Map(r.Disks, wire.FromDisk)}
+	return &storagev1.PrepareDiskResponse{Kind: rootKindToWire(r.Kind), Disks: wire.Map(r.Disks, devicewire.FromDisk)}
 }
 
 func rootFromWire(r *storagev1.PrepareDiskResponse) (Root, error) {
 	kind, err := rootKindFromWire(r.GetKind())
-	return Root{Kind: kind, Disks: wire.Map(r.GetDisks(), wire.ToDisk)}, err
+	return Root{Kind: kind, Disks: wire.Map(r.GetDisks(), devicewire.ToDisk)}, err
 }
 
 func rootKindToWire(k RootKind) storagev1.RootKind {

@@ -35,9 +35,9 @@ func plugins() []struct {
 		kinds   []string
 		most    int
 	}{
-		{"sdk/examples/static", []string{"network"}, 380},
-		{"core/plugin/internal/authplugin", []string{"auth"}, 380},
-		{"core/plugin/internal/scanplugin", []string{"scan"}, 385},
+		{"sdk/examples/static", []string{"network"}, 375},
+		{"core/plugin/internal/authplugin", []string{"auth"}, 373},
+		{"core/plugin/internal/scanplugin", []string{"scan"}, 374},
 	}
 }
 
