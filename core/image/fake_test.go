@@ -21,6 +21,7 @@ type fakeLayers struct {
 	mu      sync.Mutex
 	layers  map[string]*fakeLayer
 	writes  []string
+	calls   []string        // what was asked of the driver, without the layer
 	pinned  map[string]bool // containers stand on these
 	onWrite func(id string, r io.Reader) error
 }
@@ -39,6 +40,7 @@ func newFakeLayers() *fakeLayers {
 
 func (f *fakeLayers) StatLayer(_ context.Context, id string) (storage.Layer, error) {
 	f.mu.Lock()
+	f.calls = append(f.calls, "StatLayer")
 	defer f.mu.Unlock()
 	if l, ok := f.layers[id]; ok && l.complete {
 		return l.Layer, nil
@@ -48,6 +50,7 @@ func (f *fakeLayers) StatLayer(_ context.Context, id string) (storage.Layer, err
 
 func (f *fakeLayers) WriteLayer(ctx context.Context, req storage.WriteLayerRequest, r io.Reader) (storage.Layer, error) {
 	f.mu.Lock()
+	f.calls = append(f.calls, "WriteLayer")
 	if _, ok := f.layers[req.Parent]; req.Parent != "" && !ok {
 		f.mu.Unlock()
 		return storage.Layer{}, fmt.Errorf("parent %s: %w", req.Parent, errdef.ErrNotFound)
@@ -80,6 +83,7 @@ func (f *fakeLayers) WriteLayer(ctx context.Context, req storage.WriteLayerReque
 
 func (f *fakeLayers) CommitLayer(_ context.Context, id string) error {
 	f.mu.Lock()
+	f.calls = append(f.calls, "CommitLayer")
 	defer f.mu.Unlock()
 	l, ok := f.layers[id]
 	if !ok {
@@ -91,6 +95,7 @@ func (f *fakeLayers) CommitLayer(_ context.Context, id string) error {
 
 func (f *fakeLayers) ListLayers(context.Context) (all []storage.Layer, _ error) {
 	f.mu.Lock()
+	f.calls = append(f.calls, "ListLayers")
 	defer f.mu.Unlock()
 	for _, l := range f.layers {
 		if l.complete {
@@ -102,6 +107,7 @@ func (f *fakeLayers) ListLayers(context.Context) (all []storage.Layer, _ error) 
 
 func (f *fakeLayers) RemoveLayer(_ context.Context, id string) error {
 	f.mu.Lock()
+	f.calls = append(f.calls, "RemoveLayer")
 	defer f.mu.Unlock()
 	for _, l := range f.layers {
 		if l.Parent == id {

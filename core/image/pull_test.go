@@ -154,6 +154,29 @@ func (s *pausedWriter) Write(p []byte) (int, error) {
 	return n + m, err
 }
 
+// What one layer asks of the storage driver, each a call to another process.
+func TestCallsOfOneLayer(t *testing.T) {
+	r, f := newTestRegistry(t), newFakeLayers()
+	s := open(t, t.TempDir(), f)
+	one, two := gz(files(10, "a"))[0], gz(files(20, "b"))[0]
+	for _, x := range []struct {
+		tag    string
+		layers []layer
+		want   []string
+	}{
+		{"new", []layer{one}, []string{"StatLayer", "WriteLayer", "CommitLayer"}},
+		{"known", []layer{one}, nil},
+		{"above", []layer{one, two}, []string{"StatLayer", "WriteLayer", "CommitLayer"}},
+	} {
+		r.push("app", x.tag, true, x.layers)
+		f.calls = nil
+		pull(t, s, r.host()+"/app:"+x.tag)
+		if !slices.Equal(f.calls, x.want) {
+			t.Errorf("%s: %v, want %v", x.tag, f.calls, x.want)
+		}
+	}
+}
+
 func TestWrongContentIsRefusedAndNothingIsLeft(t *testing.T) {
 	good := gz(files(10, "a"), files(5000, "b"))
 	t.Run("blob differs from its digest", func(t *testing.T) {
