@@ -1,6 +1,7 @@
 package compute_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -44,21 +45,24 @@ func members(t *testing.T, c *object.ClusterComputeResource) (vms []string, ther
 	return vms, there
 }
 
-func eventually(t *testing.T, what string, f func() bool) {
+// eventually waits until the group has all VMs; the cluster's changes tell when to look.
+func eventually(t *testing.T, c *object.ClusterComputeResource, want ...string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !f(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("not within 10 s: " + what)
-		}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var vms []string
+	err := property.Wait(ctx, property.DefaultCollector(c.Client()), c.Reference(), []string{"configurationEx"}, func([]types.PropertyChange) bool {
+		vms, _ = members(t, c)
+		return !slices.ContainsFunc(want, func(vm string) bool { return !slices.Contains(vms, vm) })
+	})
+	if err != nil {
+		t.Fatalf("the group has %v, want %v: %v", vms, want, err)
 	}
 }
 
 func TestEveryVMIsInTheGroupBeforeItIsThere(t *testing.T) {
 	r, cluster := grouped(t)
-	eventually(t, "the endpoint VM is in a group that the driver made", func() bool {
-		vms, _ := members(t, cluster)
-		return slices.Contains(vms, r.Config.VCH.EndpointVM)
-	})
+	eventually(t, cluster, r.Config.VCH.EndpointVM) // in a group that the driver made
 	const n = 3
 	refs := make([]string, n)
 	for i := range n { // one by one: the simulator's vApps lock up when several are made at a time
@@ -93,8 +97,5 @@ func TestWhatIsNotInTheGroupIsPutThere(t *testing.T) {
 		t.Fatal("the group is still there")
 	}
 	newRig(t, r.VCenter)
-	eventually(t, "both VMs are in the group", func() bool {
-		vms, _ := members(t, cluster)
-		return slices.Contains(vms, vm.Locator) && slices.Contains(vms, r.Config.VCH.EndpointVM)
-	})
+	eventually(t, cluster, vm.Locator, r.Config.VCH.EndpointVM)
 }

@@ -121,15 +121,20 @@ func (d *Driver) Run(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		switch e.Kind {
-		case inventory.Snapshot:
-			d.goneExcept(e.Machines)
-			d.adoptAll(e.Machines)
-		case inventory.Put:
-			d.adoptAll([]*inventory.Machine{e.Machine})
-		case inventory.Remove:
-			d.gone(e.Machine.ID())
-		}
+		d.follow(e)
+	}
+}
+
+// follow brings the leases in step with one event of the inventory.
+func (d *Driver) follow(e inventory.Event) {
+	switch e.Kind {
+	case inventory.Snapshot:
+		d.goneExcept(e.Machines)
+		d.adoptAll(e.Machines)
+	case inventory.Put:
+		d.adoptAll([]*inventory.Machine{e.Machine})
+	case inventory.Remove:
+		d.gone(e.Machine.ID())
 	}
 }
 

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/openvic/vic/drivers/vsphere/internal/vctest"
+	"github.com/openvic/vic/drivers/vsphere/inventory"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/sdk/network"
@@ -135,28 +135,31 @@ func TestLeasesAreFoundInTheVMsAndEndWithThem(t *testing.T) {
 func TestLeaseOfADeletedVMIsFree(t *testing.T) {
 	v := vctest.New(t)
 	d := newRig(t, v).Driver
-	go d.Run(t.Context())
+	events := v.Inv.Subscribe()
+	defer events.Close()
+	until := func(kind inventory.Kind, id string) {
+		t.Helper()
+		for {
+			e, err := events.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.follow(e); e.Kind == kind && e.Machine.ID() == id {
+				return
+			}
+		}
+	}
 	id := vctest.ID()
 	t.Run("with the VM", func(t *testing.T) {
 		v.Container(t, id, v.Base, guestConfig(t, "00:50:56:00:00:07", "172.16.0.9/16"))
-		wait(t, func() bool { _, ok := lookup(d, id); return ok })
-	})
-	wait(t, func() bool { _, ok := lookup(d, id); return !ok })
-}
-
-func lookup(d *Driver, id string) (*lease, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	l, ok := d.bridge.pool.leases[id]
-	return l, ok
-}
-
-func wait(t *testing.T, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("not within 5 s")
+		until(inventory.Put, id)
+		if _, ok := d.bridge.pool.leases[id]; !ok {
+			t.Error("the lease of the VM is not known")
 		}
+	})
+	until(inventory.Remove, id)
+	if l, ok := d.bridge.pool.leases[id]; ok {
+		t.Errorf("the lease %+v outlives its VM", l)
 	}
 }
 

@@ -62,7 +62,7 @@ func TestNamesAreThoseOfCommonNetworks(t *testing.T) {
 			v.Container(t, id, v.Base, nil)
 			task, err := v.VM(t, id).PowerOn(t.Context())
 			vctest.Wait(t, task, err)
-			wait(t, func() bool { return r.runs(id) })
+			v.Until(t, c+" runs", func() bool { return r.runs(id) })
 		}
 		e := r.joined(t, network.JoinRequest{Network: n.ID, Container: id, Names: names, Links: links})
 		at[c+"@"+n.Name] = e.Addresses[0].Addr()
@@ -122,7 +122,7 @@ func TestNamesAreThoseOfCommonNetworks(t *testing.T) {
 	}
 	task, err := v.VM(t, idOf("app")).PowerOff(t.Context())
 	vctest.Wait(t, task, err)
-	wait(t, func() bool { return !r.runs(idOf("app")) })
+	v.Until(t, "app is off", func() bool { return !r.runs(idOf("app")) })
 	if got := r.asks(at["web@front"], dns.TypeA, "app"); got != "elsewhere" {
 		t.Errorf("a container that is off is named: %q", got)
 	}

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/session"
@@ -134,38 +132,6 @@ func TestExpiredSessionIsLoggedInAgain(t *testing.T) {
 	wg.Wait()
 	if got := v.Session.Generation(); got != before+1 {
 		t.Errorf("logged in %d times, want once", got-before)
-	}
-}
-
-func TestTasksTakeTurns(t *testing.T) {
-	v := vctest.New(t)
-	const n = 40
-	var now, most atomic.Int32
-	var wg sync.WaitGroup
-	for range n {
-		wg.Go(func() {
-			_, err := v.Session.Run(t.Context(), "try", func(context.Context) (types.ManagedObjectReference, error) {
-				for seen, c := most.Load(), now.Add(1); c > seen && !most.CompareAndSwap(seen, c); seen = most.Load() {
-				}
-				time.Sleep(5 * time.Millisecond)
-				now.Add(-1)
-				return types.ManagedObjectReference{}, errdef.ErrUnsupported
-			})
-			if err == nil {
-				t.Error("a task that fails succeeds")
-			}
-		})
-	}
-	wg.Wait()
-	if m := most.Load(); m < 2 || m > 16 {
-		t.Errorf("%d tasks at a time", m)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := v.Session.Run(ctx, "try", func(ctx context.Context) (types.ManagedObjectReference, error) {
-		return types.ManagedObjectReference{}, ctx.Err()
-	}); !errors.Is(err, context.Canceled) {
-		t.Errorf("a caller who has left: %v", err)
 	}
 }
 

@@ -326,3 +326,17 @@ func (v *VCenter) EndpointDisks(ctx context.Context) (map[int]*types.VirtualDisk
 	}
 	return out, nil
 }
+
+// Until waits until f is true, which is asked again after each event of the inventory.
+func (v *VCenter) Until(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	events := v.Inv.Subscribe()
+	defer events.Close()
+	for !f() {
+		if _, err := events.Next(ctx); err != nil {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/operation"
 	"github.com/openvic/vic/drivers/vsphere/machine/simtest"
@@ -138,13 +137,8 @@ func TestInterruptCleansUp(t *testing.T) {
 	a := &app{in: strings.NewReader(""), out: &out, err: &errOut, version: "v9"}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() {
-		for {
-			if _, err := s.Find("vch1"); err == nil {
-				cancel(operation.ErrInterrupted)
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
+		s.Appears("vch1")
+		cancel(operation.ErrInterrupted)
 	}()
 	if code := a.run(ctx, createArgs(t, s)); code != exitInterrupted {
 		t.Errorf("code %d:\n%s%s", code, out.String(), errOut.String())

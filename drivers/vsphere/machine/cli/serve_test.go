@@ -1,18 +1,14 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/operation"
 	"github.com/openvic/vic/drivers/vsphere/machine/service"
@@ -20,14 +16,6 @@ import (
 )
 
 // shared is an output that is read while it is written.
-type shared struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *shared) Write(p []byte) (int, error) { s.mu.Lock(); defer s.mu.Unlock(); return s.b.Write(p) }
-func (s *shared) String() string              { s.mu.Lock(); defer s.mu.Unlock(); return s.b.String() }
-
 func TestTheServiceSaysWhatTheCommandSays(t *testing.T) {
 	sim := simtest.New(t)
 	svc := service.New(t.Context(), service.Config{Version: "v9", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
@@ -78,21 +66,12 @@ func TestTheServiceSaysWhatTheCommandSays(t *testing.T) {
 }
 
 func TestServeServesUntilItIsInterrupted(t *testing.T) {
-	out := &shared{}
+	out := &simtest.Output{}
 	a := &app{in: strings.NewReader(""), out: out, err: out, version: "v9"}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	code := make(chan int, 1)
 	go func() { code <- a.run(ctx, []string{"serve", "--plain-http", "--listen", "127.0.0.1:0"}) }()
-	at := regexp.MustCompile(`serving on (http://\S+);`)
-	var url string
-	for deadline := time.Now().Add(10 * time.Second); url == "" && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if m := at.FindStringSubmatch(out.String()); m != nil {
-			url = m[1]
-		}
-	}
-	if url == "" {
-		t.Fatalf("it does not serve: %s", out)
-	}
+	url := out.Await(t, `serving on (http://\S+);`)[1]
 	res, err := http.Get(url + "/openapi.json")
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -195,15 +194,12 @@ func (a *api) task(r answer) Task {
 	if r.header.Get("Location") != acc.Task.URL {
 		a.t.Errorf("Location %q, task %q", r.header.Get("Location"), acc.Task.URL)
 	}
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		var v Task
-		a.into(a.do("GET", acc.Task.URL, nil), http.StatusOK, &v)
-		if !v.Ended.IsZero() {
-			return v
-		}
+	a.do("GET", acc.Task.URL+"?follow=true", nil) // ends with the task
+	var v Task
+	if a.into(a.do("GET", acc.Task.URL, nil), http.StatusOK, &v); v.Ended.IsZero() {
+		a.t.Fatalf("the task was followed and has not ended: %+v", v)
 	}
-	a.t.Fatalf("the task does not end: %+v", a.svc.tasks.get(acc.Task.ID).snapshot())
-	return Task{}
+	return v
 }
 
 // done is task, which must succeed; its result is read into v.

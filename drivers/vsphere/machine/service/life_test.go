@@ -219,11 +219,7 @@ func TestATaskThatIsCanceledRemovesWhatItMade(t *testing.T) {
 	r := a.do("POST", a.at("/vch"), newVCH(nil))
 	var acc Accepted
 	a.into(r, http.StatusAccepted, &acc)
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if _, err := a.sim.Find("vch1"); err == nil {
-			break
-		}
-	}
+	a.sim.Appears("vch1")
 	if r := a.do("POST", a.at("/vch"), newVCH(nil)); r.status != http.StatusConflict {
 		t.Errorf("the same VCH at the same time: %d %s", r.status, r.body)
 	}
@@ -251,11 +247,7 @@ func TestTheEndOfTheServiceUndoesACreate(t *testing.T) {
 	before := a.sim.Inventory()
 	var acc Accepted
 	a.into(a.do("POST", a.at("/vch"), newVCH(nil)), http.StatusAccepted, &acc)
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if _, err := a.sim.Find("vch1"); err == nil {
-			break
-		}
-	}
+	a.sim.Appears("vch1")
 	a.svc.Interrupt()
 	if err := a.svc.Wait(t.Context()); err != nil {
 		t.Fatal(err)

@@ -69,6 +69,7 @@ func (s *Service) Run(ctx context.Context, l Listen, out io.Writer) error {
 // end lets the tasks end, then the connections.
 func (s *Service) end(ctx context.Context, srv *http.Server, drain time.Duration) error {
 	s.Drain()
+	s.cfg.Log.Info("service is ending; tasks that run may go on for a while", "seconds", drain.Seconds())
 	if drain > 0 {
 		patience, cancel := context.WithTimeout(ctx, drain)
 		defer cancel()

@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -111,16 +110,9 @@ func TestMessagesOfATaskAreBounded(t *testing.T) {
 // started runs a service as the program does, and returns its address, its certificate and its end.
 func started(t *testing.T, ctx context.Context, s *Service, l Listen) (url, text string, end chan error) {
 	t.Helper()
-	out, end := &buffer{}, make(chan error, 1)
+	out, end := &simtest.Output{}, make(chan error, 1)
 	go func() { end <- s.Run(ctx, l, out) }()
-	at := regexp.MustCompile(`serving on (\S+);`)
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if m := at.FindStringSubmatch(out.String()); m != nil {
-			return m[1], out.String(), end
-		}
-	}
-	t.Fatalf("it does not serve: %s", out.String())
-	return "", "", nil
+	return out.Await(t, `serving on (\S+);`)[1], out.String(), end
 }
 
 func TestTheEndInterruptsWhatRunsAndWaitsForIt(t *testing.T) {
@@ -150,10 +142,11 @@ func TestTheEndInterruptsWhatRunsAndWaitsForIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cleaned := make(chan struct{})
+	cleaning, goOn, cleaned := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	x, _, err := s.tasks.start(job{operation: "test", vch: "a", sess: sess, timeout: time.Minute, do: func(ctx context.Context, _ *progress.Log) (any, error) {
 		<-ctx.Done()
-		time.Sleep(50 * time.Millisecond)
+		close(cleaning)
+		<-goOn
 		close(cleaned)
 		return nil, ctx.Err()
 	}})
@@ -161,6 +154,13 @@ func TestTheEndInterruptsWhatRunsAndWaitsForIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
+	<-cleaning
+	select {
+	case err := <-end:
+		t.Errorf("it ended while the task cleaned up: %v", err)
+	default:
+	}
+	close(goOn)
 	if err := <-end; err != nil {
 		t.Error(err)
 	}
@@ -175,7 +175,8 @@ func TestTheEndInterruptsWhatRunsAndWaitsForIt(t *testing.T) {
 }
 
 func TestTasksMayGoOnForAWhile(t *testing.T) {
-	s := New(t.Context(), Config{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	log, goOn := &simtest.Output{}, make(chan struct{})
+	s := New(t.Context(), Config{Log: slog.New(slog.NewTextHandler(log, nil))})
 	ctx, stop := context.WithCancel(t.Context())
 	_, _, end := started(t, ctx, s, Listen{Address: "127.0.0.1:0", Plain: true, Drain: 20 * time.Second})
 	sim := simtest.New(t)
@@ -184,13 +185,18 @@ func TestTasksMayGoOnForAWhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	x, _, err := s.tasks.start(job{operation: "test", vch: "a", sess: sess, timeout: time.Minute, do: func(ctx context.Context, _ *progress.Log) (any, error) {
-		time.Sleep(200 * time.Millisecond)
+		<-goOn
 		return "done", ctx.Err()
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	stop()
+	log.Await(t, "service is ending")
+	if _, _, err := s.tasks.start(job{operation: "test", vch: "b", sess: sess, timeout: time.Minute}); problemOf(err).Status != http.StatusServiceUnavailable {
+		t.Errorf("a task that begins while it ends: %v", err)
+	}
+	close(goOn)
 	if err := <-end; err != nil || x.snapshot().State != Succeeded {
 		t.Errorf("%v %+v", err, x.snapshot())
 	}

@@ -40,6 +40,8 @@ type Sim struct {
 	Server  *simulator.Server
 	Target  session.Target // with its thumbprint
 	Session *session.Session
+
+	changes *inventory
 }
 
 // New starts a vCenter with one datacenter (DC0), one cluster (DC0_C0) with three hosts, and one
@@ -84,7 +86,8 @@ func start(t testing.TB, m *simulator.Model, vc bool) *Sim {
 	m.Map().Handler = updatable
 	m.Service.TLS = &tls.Config{}
 	m.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword(User, Password)}
-	s := &Sim{T: t, Model: m, Server: m.Service.NewServer()}
+	s := &Sim{T: t, Model: m, Server: m.Service.NewServer(), changes: &inventory{}}
+	m.Map().AddHandler(s.changes)
 	t.Cleanup(func() { s.Server.Close(); m.Remove() })
 	var err error
 	if s.Target, err = session.ParseTarget("https://" + s.Server.URL.Host); err != nil {
@@ -196,24 +199,26 @@ func (s *Sim) Report(vm *object.VirtualMachine, state, message string) {
 	})
 }
 
-// Guest reports for the VM of a name, once it is on, until the test ends.
+// Guest reports once for the next VM of a name, when it is on; one that is there now is not meant.
 func (s *Sim) Guest(name, state, message string) {
+	before, _ := s.Find(name)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	s.T.Cleanup(func() { cancel(); <-done })
 	go func() {
 		defer close(done)
-		for ctx.Err() == nil {
-			time.Sleep(25 * time.Millisecond)
+		s.changes.until(ctx, func() bool {
 			vm, err := s.Find(name)
-			if err != nil {
-				continue
+			if err != nil || before != nil && vm.Reference() == before.Reference() {
+				return false
 			}
-			if on, err := vm.PowerState(ctx); err == nil && on == types.VirtualMachinePowerStatePoweredOn {
-				s.Report(vm, state, message)
-				return
+			on, err := vm.PowerState(ctx)
+			if err != nil || on != types.VirtualMachinePowerStatePoweredOn {
+				return false
 			}
-		}
+			s.Report(vm, state, message)
+			return true
+		})
 	}()
 }
 
@@ -226,18 +231,16 @@ func (s *Sim) Follow(name string, state func(iso, revision string) string) {
 	s.T.Cleanup(func() { cancel(); <-done })
 	go func() {
 		defer close(done)
-		for ; ctx.Err() == nil; time.Sleep(25 * time.Millisecond) {
-			vm, err := s.Find(name)
-			if err != nil {
-				continue
-			}
+		s.changes.until(ctx, func() bool {
 			var m mo.VirtualMachine
-			if err := vm.Properties(ctx, vm.Reference(), []string{"config", "runtime.powerState"}, &m); err != nil ||
+			vm, err := s.Find(name)
+			if err != nil || vm.Properties(ctx, vm.Reference(), []string{"config", "runtime.powerState"}, &m) != nil ||
 				m.Config == nil || m.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOn {
-				continue
+				return false
 			}
 			s.follow(vm, m, state)
-		}
+			return false // until the test ends
+		})
 	}()
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vmware/govmomi/vim25/types"
 
@@ -74,9 +73,7 @@ func TestAChangeThatIsOvertakenIsNotTakenBack(t *testing.T) {
 		_, err := first.Configure(t.Context(), wanting(first, "a:1", 0))
 		done <- err
 	}()
-	for open(t, s).config == was {
-		time.Sleep(10 * time.Millisecond)
-	}
+	s.Until("the first change is written", func() bool { return open(t, s).config != was })
 	second := open(t, s)
 	if _, err := second.Configure(t.Context(), wanting(second, "b:2", 0)); err != nil {
 		t.Errorf("the second change: %v", err)
