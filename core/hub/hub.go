@@ -20,6 +20,7 @@ import (
 
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/dockerauth"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/seal"
@@ -161,7 +162,8 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 		return err
 	}
 	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}})
-	docker := dockerauth.New(dockerauth.Options{Issuer: issuer, Service: Service, Signer: h.signer, Roles: h.people, Projects: projects{h}, URL: h.cfg.URL, Log: h.log})
+	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}}
+	docker := dockerauth.New(dockerauth.Options{Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL, Log: h.log})
 	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: docker, Log: h.log, Redirect: h.cfg.Storage.Redirect})
 	if err != nil {
 		return err
@@ -238,7 +240,7 @@ func (h *Hub) makeDefaultProject(ctx context.Context) error {
 // projects is the registry's list for the token service.
 type projects struct{ h *Hub }
 
-// Project implements dockerauth.Projects.
+// Project implements authz.Projects.
 func (p projects) Project(ctx context.Context, name string) (int64, bool, error) {
 	x, err := p.h.registry.FindProject(ctx, p.h.db, name)
 	return x.ID, x.Public, err

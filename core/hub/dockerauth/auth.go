@@ -15,7 +15,7 @@ import (
 	"strings"
 
 	"github.com/openvic/vic/core/access"
-	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/token"
 	"github.com/openvic/vic/core/registry"
@@ -26,48 +26,12 @@ import (
 // TokenPath is where the token service is served.
 const TokenPath = "/service/token"
 
-// Signer is what the service needs of package signin.
-type Signer interface {
-	Password(ctx context.Context, name string, password secret.Text, address string) (people.Person, error)
-	Check(ctx context.Context, user string) (people.Person, error)
-}
-
-// Roles is what it needs of package people.
-type Roles interface {
-	Role(ctx context.Context, user string, project int64) (role.Role, error)
-}
-
-// Projects finds the project of a name; errdef.ErrNotFound.
-type Projects interface {
-	Project(ctx context.Context, name string) (id int64, public bool, err error)
-}
-
-// Robot is an account of a program.
-type Robot struct {
-	Name string
-	// Grants says what it may in a project, and what in the whole hub if project is "".
-	Grants func(project string) map[role.Permission]bool
-}
-
-// RobotPrefix begins the names of robots; no user's name has it.
-const RobotPrefix = "robot$"
-
-// Robots knows robot accounts.
-type Robots interface {
-	// Password checks a robot's secret; errdef.ErrDenied.
-	Password(ctx context.Context, name string, secret secret.Text, address string) (Robot, error)
-	// Find returns a robot that may come in; errdef.ErrDenied for one that is gone, disabled or expired.
-	Find(ctx context.Context, name string) (Robot, error)
-}
-
 // Options are what an Auth is made of.
 type Options struct {
-	Issuer   *token.Issuer
-	Service  string // that clients ask for, and tokens are for
-	Signer   Signer
-	Roles    Roles
-	Projects Projects
-	Robots   Robots // nil: there are none
+	Issuer  *token.Issuer
+	Service string // that clients ask for, and tokens are for
+	// Authority says who asks and what they may.
+	Authority *authz.Authority
 	// URL is the hub's address for clients, "https://hub.example.com"; empty: the one that each request names.
 	URL string
 	Log *slog.Logger
@@ -86,80 +50,13 @@ func New(o Options) *Auth {
 	return &Auth{o: o}
 }
 
-// subject is somebody who has shown who they are, or nobody.
-type subject struct {
-	kind  token.Kind
-	id    string // of a user; the name of a robot
-	name  string // for people
-	robot Robot
-}
-
-var nobody = subject{kind: token.Nobody}
-
-// signIn checks a name and a password, a robot's or a user's.
-func (a *Auth) signIn(ctx context.Context, name string, password secret.Text, address string) (subject, error) {
-	if strings.HasPrefix(name, RobotPrefix) && a.o.Robots != nil {
-		r, err := a.o.Robots.Password(ctx, name, password, address)
-		if err != nil {
-			return nobody, err
-		}
-		return subject{kind: token.Robot, id: r.Name, name: r.Name, robot: r}, nil
+// ask says whether a subject may do what a scope is for.
+func (a *Auth) ask(ctx context.Context, s authz.Subject, kind, name, action string) (role.Answer, error) {
+	p := permission(kind, action)
+	if kind != token.TypeRepository {
+		return a.o.Authority.Everywhere(ctx, s, p)
 	}
-	p, err := a.o.Signer.Password(ctx, name, password, address)
-	if err != nil {
-		return nobody, err
-	}
-	return subject{kind: token.User, id: p.ID, name: p.Name}, nil
-}
-
-// known returns who a token's subject is now.
-func (a *Auth) known(ctx context.Context, kind token.Kind, id string) (subject, error) {
-	switch kind {
-	case token.Nobody:
-		return nobody, nil
-	case token.User:
-		p, err := a.o.Signer.Check(ctx, id)
-		return subject{kind: kind, id: p.ID, name: p.Name}, err
-	case token.Robot:
-		if a.o.Robots == nil {
-			break
-		}
-		r, err := a.o.Robots.Find(ctx, id)
-		return subject{kind: kind, id: r.Name, name: r.Name, robot: r}, err
-	}
-	return nobody, fmt.Errorf("a token of kind %q opens nothing here: %w", kind, errdef.ErrDenied)
-}
-
-// ask says whether a subject may do something in a project, or everywhere if project is "".
-func (a *Auth) ask(ctx context.Context, s subject, p role.Permission, project string) (role.Answer, error) {
-	var id int64
-	var public bool
-	if project != "" {
-		var err error
-		id, public, err = a.o.Projects.Project(ctx, project)
-		if errors.Is(err, errdef.ErrNotFound) {
-			// As for a private project of others, so that the answer does not tell which names are taken.
-			return role.Ask(role.Subject{Known: s.kind != token.Nobody}, p, false), nil
-		}
-		if err != nil {
-			return role.Forbidden, err
-		}
-	}
-	q := role.Subject{Known: s.kind != token.Nobody}
-	switch {
-	case s.kind == token.Robot:
-		q.Grants = s.robot.Grants(project)
-		if q.Grants == nil {
-			q.Grants = map[role.Permission]bool{}
-		}
-	case s.kind == token.User && (!public || !p.Row().Public): // else it does not matter
-		r, err := a.o.Roles.Role(ctx, s.id, id)
-		if err != nil {
-			return role.Forbidden, err
-		}
-		q.Role = r
-	}
-	return role.Ask(q, p, public), nil
+	return a.o.Authority.InProject(ctx, s, p, projectOf(name))
 }
 
 // permission is the row of the table for an action of Docker's token protocol.
@@ -187,7 +84,7 @@ func (a *Auth) Authenticate(r *http.Request) (registry.Caller, error) {
 	ctx := r.Context()
 	switch {
 	case scheme == "":
-		return &caller{a: a, subject: nobody}, nil
+		return &caller{a: a, subject: authz.Nobody}, nil
 	case strings.EqualFold(scheme, "Bearer"):
 		claims, err := a.o.Issuer.Verify(ctx, strings.TrimSpace(value))
 		if errors.Is(err, token.ErrInvalid) {
@@ -196,7 +93,7 @@ func (a *Auth) Authenticate(r *http.Request) (registry.Caller, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := a.known(ctx, claims.Kind, claims.Subject)
+		s, err := a.o.Authority.Find(ctx, claims.Kind, claims.Subject)
 		if err != nil {
 			return nil, unauthenticated(err)
 		}
@@ -206,7 +103,7 @@ func (a *Auth) Authenticate(r *http.Request) (registry.Caller, error) {
 		if !ok {
 			return nil, registry.ErrUnauthenticated
 		}
-		s, err := a.signIn(ctx, name, secret.Text(password), access.Address(r))
+		s, err := a.o.Authority.SignIn(ctx, name, secret.Text(password), access.Address(r))
 		if err != nil {
 			return nil, unauthenticated(err)
 		}
@@ -269,18 +166,18 @@ func (a *Auth) url(r *http.Request) string {
 // caller is who sent one request to the registry.
 type caller struct {
 	a       *Auth
-	subject subject
+	subject authz.Subject
 	token   bool // what it may is limited to access
 	access  []token.Access
 }
 
 // Name implements registry.Caller.
-func (c *caller) Name() string { return c.subject.name }
+func (c *caller) Name() string { return c.subject.Name }
 
 // May implements registry.Caller.
 func (c *caller) May(ctx context.Context, w registry.Access) error {
 	if w.Type == "" { // to talk to the registry at all
-		if c.subject.kind == token.Nobody && !c.token {
+		if !c.subject.Known() && !c.token {
 			return registry.ErrUnauthenticated // so that docker login learns where to sign in
 		}
 		return nil
@@ -288,11 +185,7 @@ func (c *caller) May(ctx context.Context, w registry.Access) error {
 	if c.token && !token.Grants(c.access, w.Type, w.Name, string(w.Action)) {
 		return registry.ErrUnauthenticated // another token would do
 	}
-	project := ""
-	if w.Type == token.TypeRepository {
-		project = projectOf(w.Name)
-	}
-	answer, err := c.a.ask(ctx, c.subject, permission(w.Type, string(w.Action)), project)
+	answer, err := c.a.ask(ctx, c.subject, w.Type, w.Name, string(w.Action))
 	switch {
 	case err != nil:
 		return err

@@ -22,6 +22,7 @@ import (
 	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 
 	"github.com/openvic/vic/core/access"
+	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/dockerauth"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/role"
@@ -89,21 +90,21 @@ func (r *rig) Project(ctx context.Context, name string) (int64, bool, error) {
 	return p.ID, p.Public, err
 }
 
-func (r *rig) Password(ctx context.Context, name string, s secret.Text, _ string) (dockerauth.Robot, error) {
+func (r *rig) Password(ctx context.Context, name string, s secret.Text, _ string) (authz.Robot, error) {
 	if s != password {
-		return dockerauth.Robot{}, errdef.ErrDenied
+		return authz.Robot{}, errdef.ErrDenied
 	}
 	return r.Find(ctx, name)
 }
 
-func (r *rig) Find(_ context.Context, name string) (dockerauth.Robot, error) {
+func (r *rig) Find(_ context.Context, name string) (authz.Robot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	grants, ok := r.robots[name]
 	if !ok {
-		return dockerauth.Robot{}, errdef.ErrDenied
+		return authz.Robot{}, errdef.ErrDenied
 	}
-	return dockerauth.Robot{Name: name, Grants: func(project string) map[role.Permission]bool { return grants[project] }}, nil
+	return authz.Robot{Name: name, Grants: func(project string) map[role.Permission]bool { return grants[project] }}, nil
 }
 
 func newRig(t *testing.T) *rig {
@@ -120,7 +121,7 @@ func newRig(t *testing.T) *rig {
 			return []signin.Source{{Name: "fake", Driver: r.source, Capabilities: r.source.Capabilities}}
 		}})
 	a := dockerauth.New(dockerauth.Options{Issuer: token.New(token.Options{Issuer: "vic-hub", Service: service, Keys: &keys{}, Now: clock}), Service: service,
-		Signer: sign, Roles: r.people, Projects: r, Robots: r, Log: log})
+		Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r}, Log: log})
 	r.registry, err = registry.New(t.Context(), r.db, inmemory.New(), registry.Options{Authorizer: a, Log: log})
 	must(t, err)
 	mux := http.NewServeMux()

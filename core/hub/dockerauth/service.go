@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/access"
+	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/token"
@@ -53,10 +54,10 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // get is Docker's own form: basic authentication and query parameters.
 func (a *Auth) get(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	who := nobody
+	who := authz.Nobody
 	if name, password, ok := r.BasicAuth(); ok {
 		var err error
-		if who, err = a.signIn(r.Context(), name, secret.Text(password), access.Address(r)); err != nil {
+		if who, err = a.o.Authority.SignIn(r.Context(), name, secret.Text(password), access.Address(r)); err != nil {
 			a.refuse(w, r, err)
 			return
 		}
@@ -75,11 +76,11 @@ func (a *Auth) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := r.PostForm
-	var who subject
+	var who authz.Subject
 	var err error
 	switch f.Get("grant_type") {
 	case "password":
-		who, err = a.signIn(r.Context(), f.Get("username"), secret.Text(f.Get("password")), access.Address(r))
+		who, err = a.o.Authority.SignIn(r.Context(), f.Get("username"), secret.Text(f.Get("password")), access.Address(r))
 	case "refresh_token":
 		who, err = a.refreshed(r.Context(), f.Get("refresh_token"))
 	default:
@@ -94,19 +95,19 @@ func (a *Auth) post(w http.ResponseWriter, r *http.Request) {
 }
 
 // refreshed returns whose refresh token it is.
-func (a *Auth) refreshed(ctx context.Context, raw string) (subject, error) {
+func (a *Auth) refreshed(ctx context.Context, raw string) (authz.Subject, error) {
 	claims, err := a.o.Issuer.Verify(ctx, raw)
 	if errors.Is(err, token.ErrInvalid) || err == nil && claims.Kind != token.Refresh {
-		return nobody, errdef.ErrDenied
+		return authz.Nobody, errdef.ErrDenied
 	}
 	if err != nil {
-		return nobody, err
+		return authz.Nobody, err
 	}
-	return a.known(ctx, token.User, claims.Subject)
+	return a.o.Authority.Find(ctx, token.User, claims.Subject)
 }
 
 // issue answers with a token for what of the scopes the subject may.
-func (a *Auth) issue(w http.ResponseWriter, r *http.Request, who subject, service string, scopes []string, offline, oauth bool) {
+func (a *Auth) issue(w http.ResponseWriter, r *http.Request, who authz.Subject, service string, scopes []string, offline, oauth bool) {
 	if service != "" && service != a.o.Service {
 		writeError(w, http.StatusBadRequest, "UNSUPPORTED", "this is the token service of "+strconv.Quote(a.o.Service))
 		return
@@ -121,7 +122,7 @@ func (a *Auth) issue(w http.ResponseWriter, r *http.Request, who subject, servic
 		a.refuse(w, r, err)
 		return
 	}
-	raw, c, err := a.o.Issuer.Issue(r.Context(), token.Claims{Subject: who.id, Kind: who.kind, Access: granted}, 0)
+	raw, c, err := a.o.Issuer.Issue(r.Context(), token.Claims{Subject: who.ID, Kind: who.Kind, Access: granted}, 0)
 	if err != nil {
 		a.refuse(w, r, err)
 		return
@@ -137,8 +138,8 @@ func (a *Auth) issue(w http.ResponseWriter, r *http.Request, who subject, servic
 	} else {
 		out.Token = raw
 	}
-	if offline && who.kind == token.User { // a robot has its secret
-		if out.RefreshToken, _, err = a.o.Issuer.Issue(r.Context(), token.Claims{Subject: who.id, Kind: token.Refresh}, refreshLife); err != nil {
+	if offline && who.Kind == token.User { // a robot has its secret
+		if out.RefreshToken, _, err = a.o.Issuer.Issue(r.Context(), token.Claims{Subject: who.ID, Kind: token.Refresh}, refreshLife); err != nil {
 			a.refuse(w, r, err)
 			return
 		}
@@ -158,17 +159,13 @@ func joined(actions []string) (s string) {
 }
 
 // narrow leaves what a subject may.
-func (a *Auth) narrow(ctx context.Context, who subject, asked []token.Access) ([]token.Access, error) {
+func (a *Auth) narrow(ctx context.Context, who authz.Subject, asked []token.Access) ([]token.Access, error) {
 	granted := []token.Access{}
 	for _, s := range asked {
-		project := ""
-		if s.Type == token.TypeRepository {
-			project = projectOf(s.Name)
-		}
 		allowed := token.Access{Type: s.Type, Name: s.Name, Actions: []string{}}
 		for _, action := range s.Actions {
 			for _, one := range spread(s.Type, action) {
-				answer, err := a.ask(ctx, who, permission(s.Type, one), project)
+				answer, err := a.ask(ctx, who, s.Type, s.Name, one)
 				if err != nil {
 					return nil, err
 				}

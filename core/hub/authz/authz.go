@@ -1,0 +1,155 @@
+// Package authz answers the two questions of every request to the hub: who asks, and may they. Both are answered from
+// the identity sources, roles, projects and robots of that moment, for the registry and the API alike.
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/hub/token"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/secret"
+)
+
+// Signer is what is needed of package signin.
+type Signer interface {
+	Password(ctx context.Context, name string, password secret.Text, address string) (people.Person, error)
+	Check(ctx context.Context, user string) (people.Person, error)
+}
+
+// Roles is what is needed of package people.
+type Roles interface {
+	// Role is the user's role in a project, or everywhere for project 0.
+	Role(ctx context.Context, user string, project int64) (role.Role, error)
+	// Highest is the highest role that the user has anywhere.
+	Highest(ctx context.Context, user string) (role.Role, error)
+}
+
+// Projects finds the project of a name; errdef.ErrNotFound.
+type Projects interface {
+	Project(ctx context.Context, name string) (id int64, public bool, err error)
+}
+
+// Robot is an account of a program.
+type Robot struct {
+	Name string
+	// Grants says what it may in a project, and what in the whole hub if project is "".
+	Grants func(project string) map[role.Permission]bool
+}
+
+// RobotPrefix begins the names of robots; no user's name has it.
+const RobotPrefix = "robot$"
+
+// Robots knows robot accounts.
+type Robots interface {
+	// Password checks a robot's secret; errdef.ErrDenied.
+	Password(ctx context.Context, name string, secret secret.Text, address string) (Robot, error)
+	// Find returns a robot that may come in; errdef.ErrDenied for one that is gone, disabled or expired.
+	Find(ctx context.Context, name string) (Robot, error)
+}
+
+// Authority answers. Robots may be nil: there are none.
+type Authority struct {
+	Signer   Signer
+	Roles    Roles
+	Projects Projects
+	Robots   Robots
+}
+
+// Subject is somebody who has shown who they are, or nobody.
+type Subject struct {
+	Kind token.Kind
+	// ID is a user's principal ID, or a robot's name.
+	ID string
+	// Name is as people write it.
+	Name  string
+	robot Robot
+}
+
+// Nobody has not shown who they are.
+var Nobody = Subject{Kind: token.Nobody}
+
+// Known says that they have.
+func (s Subject) Known() bool { return s.Kind != token.Nobody && s.Kind != "" }
+
+// SignIn checks a name and a password, a robot's or a user's. Errors are those of package signin.
+func (a *Authority) SignIn(ctx context.Context, name string, password secret.Text, address string) (Subject, error) {
+	if strings.HasPrefix(name, RobotPrefix) && a.Robots != nil {
+		r, err := a.Robots.Password(ctx, name, password, address)
+		if err != nil {
+			return Nobody, err
+		}
+		return Subject{Kind: token.Robot, ID: r.Name, Name: r.Name, robot: r}, nil
+	}
+	p, err := a.Signer.Password(ctx, name, password, address)
+	if err != nil {
+		return Nobody, err
+	}
+	return Subject{Kind: token.User, ID: p.ID, Name: p.Name}, nil
+}
+
+// Find returns who a user or robot is now; errdef.ErrDenied if they may not come in any more.
+func (a *Authority) Find(ctx context.Context, kind token.Kind, id string) (Subject, error) {
+	switch kind {
+	case token.Nobody:
+		return Nobody, nil
+	case token.User:
+		p, err := a.Signer.Check(ctx, id)
+		return Subject{Kind: kind, ID: p.ID, Name: p.Name}, err
+	case token.Robot:
+		if a.Robots == nil {
+			break
+		}
+		r, err := a.Robots.Find(ctx, id)
+		return Subject{Kind: kind, ID: r.Name, Name: r.Name, robot: r}, err
+	}
+	return Nobody, fmt.Errorf("a token of kind %q opens nothing here: %w", kind, errdef.ErrDenied)
+}
+
+// InProject says whether somebody may do something in the project of a name. A project that is not there is answered
+// like a private one of others, so that nobody learns which names are taken.
+func (a *Authority) InProject(ctx context.Context, s Subject, p role.Permission, project string) (role.Answer, error) {
+	id, public, err := a.Projects.Project(ctx, project)
+	if errors.Is(err, errdef.ErrNotFound) {
+		return role.Ask(role.Subject{Known: s.Known()}, p, false), nil
+	}
+	if err != nil {
+		return role.Forbidden, err
+	}
+	q := role.Subject{Known: s.Known()}
+	switch {
+	case s.Kind == token.Robot:
+		q.Grants = s.grants(project)
+	case s.Kind == token.User && (!public || !p.Row().Public): // else it does not matter
+		if q.Role, err = a.Roles.Role(ctx, s.ID, id); err != nil {
+			return role.Forbidden, err
+		}
+	}
+	return role.Ask(q, p, public), nil
+}
+
+// Everywhere says whether somebody may do something in the whole hub.
+func (a *Authority) Everywhere(ctx context.Context, s Subject, p role.Permission) (role.Answer, error) {
+	q := role.Subject{Known: s.Known()}
+	switch s.Kind {
+	case token.Robot:
+		q.Grants = s.grants("")
+	case token.User:
+		var err error
+		if q.Role, err = a.Roles.Highest(ctx, s.ID); err != nil {
+			return role.Forbidden, err
+		}
+	}
+	return role.Ask(q, p, false), nil
+}
+
+func (s Subject) grants(project string) map[role.Permission]bool {
+	if g := s.robot.Grants(project); g != nil {
+		return g
+	}
+	return map[role.Permission]bool{}
+}
