@@ -165,18 +165,22 @@ func TestManifestsThatCannotBe(t *testing.T) {
 		contentType, body, want string
 		code                    int
 	}{
-		"no JSON":             {v1.MediaTypeImageManifest, `{`, "MANIFEST_INVALID", 400},
-		"unknown type":        {"application/json", `{"schemaVersion":2}`, "MANIFEST_INVALID", 400},
-		"two types":           {v1.MediaTypeImageManifest, `{"schemaVersion":2,"mediaType":"` + v1.MediaTypeImageIndex + `","config":` + good + `}`, "MANIFEST_INVALID", 400},
-		"schema 1":            {v1.MediaTypeImageManifest, `{"schemaVersion":1,"config":` + good + `}`, "MANIFEST_INVALID", 400},
-		"no config":           {v1.MediaTypeImageManifest, `{"schemaVersion":2}`, "MANIFEST_INVALID", 400},
-		"image and index":     {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + good + `,"manifests":[]}`, "MANIFEST_INVALID", 400},
-		"index with layers":   {v1.MediaTypeImageIndex, `{"schemaVersion":2,"layers":[]}`, "MANIFEST_INVALID", 400},
-		"digest no digest":    {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":{"digest":"../../x","size":1}}`, "MANIFEST_INVALID", 400},
-		"size below zero":     {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":{"digest":"` + b.Digest.String() + `","size":-1}}`, "MANIFEST_INVALID", 400},
-		"too many layers":     {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + good + `,"layers":[` + strings.Repeat(good+",", maxRefs) + good + `]}`, "MANIFEST_INVALID", 400},
-		"too large":           {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + good + `,"x":"` + strings.Repeat("x", maxManifest) + `"}`, "REQUEST_ENTITY_TOO_LARGE", 413},
-		"blob not there":      {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":{"digest":"` + digest.FromString("none").String() + `","size":1}}`, "MANIFEST_BLOB_UNKNOWN", 404},
+		"no JSON":      {v1.MediaTypeImageManifest, `{`, "MANIFEST_INVALID", 400},
+		"unknown type": {"application/json", `{"schemaVersion":2}`, "MANIFEST_INVALID", 400},
+		"two types": {v1.MediaTypeImageManifest, `{"schemaVersion":2,"mediaType":"` + v1.MediaTypeImageIndex + `","config":` + good + `}`,
+			"MANIFEST_INVALID", 400},
+		"schema 1":          {v1.MediaTypeImageManifest, `{"schemaVersion":1,"config":` + good + `}`, "MANIFEST_INVALID", 400},
+		"no config":         {v1.MediaTypeImageManifest, `{"schemaVersion":2}`, "MANIFEST_INVALID", 400},
+		"image and index":   {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + good + `,"manifests":[]}`, "MANIFEST_INVALID", 400},
+		"index with layers": {v1.MediaTypeImageIndex, `{"schemaVersion":2,"layers":[]}`, "MANIFEST_INVALID", 400},
+		"digest no digest":  {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":{"digest":"../../x","size":1}}`, "MANIFEST_INVALID", 400},
+		"size below zero":   {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":{"digest":"` + b.Digest.String() + `","size":-1}}`, "MANIFEST_INVALID", 400},
+		"too many layers": {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + good + `,"layers":[` +
+			strings.Repeat(good+",", maxRefs) + good + `]}`, "MANIFEST_INVALID", 400},
+		"too large": {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + good + `,"x":"` + strings.Repeat("x", maxManifest) + `"}`,
+			"REQUEST_ENTITY_TOO_LARGE", 413},
+		"blob not there": {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":{"digest":"` + digest.FromString("none").String() + `","size":1}}`,
+			"MANIFEST_BLOB_UNKNOWN", 404},
 		"manifest not there":  {v1.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[` + good + `]}`, "MANIFEST_BLOB_UNKNOWN", 404},
 		"largest that can be": {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + good + `,"x":"` + strings.Repeat("x", maxManifest-200) + `"}`, "", 201},
 	} {
@@ -195,7 +199,8 @@ func TestPolicies(t *testing.T) {
 	m := x.image("p/a", "release", b)
 	r.pull = Violation("the image is not signed")
 	for _, ref := range []string{"release", m.Digest.String()} {
-		if a := x.want(412, "GET", "/v2/p/a/manifests/"+ref, nil); !slices.Equal(a.errors(), []string{"PROJECTPOLICYVIOLATION"}) || !strings.Contains(string(a.body), "not signed") {
+		a := x.want(412, "GET", "/v2/p/a/manifests/"+ref, nil)
+		if !slices.Equal(a.errors(), []string{"PROJECTPOLICYVIOLATION"}) || !strings.Contains(string(a.body), "not signed") {
 			t.Errorf("%s", a.body)
 		}
 		x.want(412, "HEAD", "/v2/p/a/manifests/"+ref, nil)

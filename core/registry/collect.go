@@ -153,7 +153,8 @@ type due struct {
 	since, due    int64
 }
 
-const dueColumns = `v.repo_id, p.id, r.name, v.kind, v.digest, v.subject, v.since, v.due FROM review v JOIN repo r ON r.id = v.repo_id JOIN project p ON p.id = r.project_id`
+const dueColumns = `v.repo_id, p.id, r.name, v.kind, v.digest, v.subject, v.since, v.due FROM review v JOIN repo r ON r.id = v.repo_id
+	JOIN project p ON p.id = r.project_id`
 
 func scanDue(r *sql.Rows) (d due, err error) {
 	return d, r.Scan(&d.place.repo, &d.project, &d.name, &d.kind, &d.digest, &d.about, &d.since, &d.due)
@@ -255,7 +256,8 @@ func (c *collector) settle(tx *store.Tx, d due, keep time.Duration, did *Collect
 				return nil
 			}
 			if at := d.since + keep.Milliseconds(); at > c.until {
-				_, err := tx.Exec(`INSERT INTO review (repo_id, kind, digest, since, due) VALUES ($1, $2, $3, $4, $5)`, d.place.repo, d.kind, d.digest.String(), d.since, at)
+				_, err := tx.Exec(`INSERT INTO review (repo_id, kind, digest, since, due) VALUES ($1, $2, $3, $4, $5)`, d.place.repo, d.kind, d.digest.String(),
+					d.since, at)
 				return err
 			}
 		}
@@ -315,7 +317,8 @@ func hasManifest(tx *store.Tx, p place, d digest.Digest) (there bool, err error)
 
 // removeEmpty removes a repository that has nothing. The next push makes it again.
 func (c *collector) removeEmpty(tx *store.Tx, d due, did *Collected) error {
-	n, err := tx.Exec(`DELETE FROM repo WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM repo_blob WHERE repo_id = $1) AND NOT EXISTS (SELECT 1 FROM manifest WHERE repo_id = $1)`, d.place.repo)
+	n, err := tx.Exec(`DELETE FROM repo WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM repo_blob WHERE repo_id = $1)
+		AND NOT EXISTS (SELECT 1 FROM manifest WHERE repo_id = $1)`, d.place.repo)
 	if err != nil || n == 0 {
 		return err
 	}
@@ -384,6 +387,7 @@ func (g *Registry) remove(ctx context.Context, o object) error {
 // ReviewUntagged has the next run look at all manifests of a project that have no tag, for a project whose rule was
 // changed. It tells how many.
 func (g *Registry) ReviewUntagged(tx *store.Tx, project int64) (int64, error) {
-	return tx.Exec(`INSERT INTO review (repo_id, kind, digest, since, due) SELECT m.repo_id, 'untagged', m.digest, m.pushed, CAST($1 AS BIGINT) FROM manifest m JOIN repo r ON r.id = m.repo_id
+	return tx.Exec(`INSERT INTO review (repo_id, kind, digest, since, due) SELECT m.repo_id, 'untagged', m.digest, m.pushed, CAST($1 AS BIGINT)
+		FROM manifest m JOIN repo r ON r.id = m.repo_id
 		WHERE r.project_id = $2 AND NOT EXISTS (SELECT 1 FROM tag t WHERE t.manifest_id = m.id)`+later, g.now(), project)
 }

@@ -244,7 +244,8 @@ func TestReferrersGoWithTheirSubject(t *testing.T) {
 			x.clock.forward(2 * time.Hour)
 			x.collect()
 		}
-		for d, want := range map[digest.Digest]int{sbom.Digest: 404, signature.Digest: 404, cosign.Digest: 404, digest.FromBytes(body): 404, named.Digest: 200, other.Digest: 200} {
+		for d, want := range map[digest.Digest]int{sbom.Digest: 404, signature.Digest: 404, cosign.Digest: 404, digest.FromBytes(body): 404,
+			named.Digest: 200, other.Digest: 200} {
 			if a := x.call("GET", "/v2/p/a/manifests/"+d.String(), nil); a.code != want {
 				t.Errorf("%s: %d, want %d", d, a.code, want)
 			}

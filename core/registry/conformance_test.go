@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 )
 
 // OCI's conformance tests, all of them: no option is off, nothing is left out, and callers sign in. The tool is pinned
@@ -19,9 +21,13 @@ func TestConformance(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, kind := range []string{"sqlite", "postgres"} {
-		t.Run(kind, func(t *testing.T) {
-			conform(t, tool, newWorld(t, kind, nil, Options{Sparse: true, Authorizer: conformer()}))
+	for _, c := range []struct{ name, database string }{{"sqlite", "sqlite"}, {"postgres", "postgres"}, {"S3", "sqlite"}} {
+		t.Run(c.name, func(t *testing.T) {
+			var d storagedriver.StorageDriver
+			if c.name == "S3" {
+				_, d = newBucket(t)
+			}
+			conform(t, tool, newWorld(t, c.database, d, Options{Sparse: true, Authorizer: conformer()}))
 		})
 	}
 }

@@ -40,7 +40,8 @@ func (e *estimate) candidates() error {
 	for more := true; more; {
 		var list []due
 		var err error
-		list, more, err = store.List(e.ctx, e.g.store, e.o.Batch, scanDue, `SELECT `+dueColumns+` WHERE v.due <= $1 AND (v.due, v.repo_id, v.kind, v.digest) > ($2, $3, $4, $5)
+		list, more, err = store.List(e.ctx, e.g.store, e.o.Batch, scanDue, `SELECT `+dueColumns+` WHERE v.due <= $1
+			AND (v.due, v.repo_id, v.kind, v.digest) > ($2, $3, $4, $5)
 			ORDER BY v.due, v.repo_id, v.kind, v.digest LIMIT $6`, e.until, last.due, last.place.repo, last.kind, last.digest.String())
 		if err != nil {
 			return err
@@ -133,13 +134,15 @@ func (e *estimate) drop(m named, subject digest.Digest, referrer bool) error {
 // orphaned counts a referrer of a manifest that would go.
 func (e *estimate) orphaned(m named) error {
 	var tagged bool
-	err := e.g.store.QueryRow(e.ctx, `SELECT EXISTS (SELECT 1 FROM manifest m JOIN tag t ON t.manifest_id = m.id WHERE m.repo_id = $1 AND m.digest = $2)`, m.repo, m.digest.String()).Scan(&tagged)
+	err := e.g.store.QueryRow(e.ctx, `SELECT EXISTS (SELECT 1 FROM manifest m JOIN tag t ON t.manifest_id = m.id WHERE m.repo_id = $1 AND m.digest = $2)`,
+		m.repo, m.digest.String()).Scan(&tagged)
 	if err != nil || tagged || e.manifests[m] {
 		return err
 	}
 	e.manifests[m] = true
 	e.done.Manifests++
-	refs, err := e.names(`SELECT f.digest FROM manifest m JOIN manifest_ref f ON f.manifest_id = m.id WHERE m.repo_id = $1 AND m.digest = $2`, m.repo, m.digest.String())
+	refs, err := e.names(`SELECT f.digest FROM manifest m JOIN manifest_ref f ON f.manifest_id = m.id WHERE m.repo_id = $1 AND m.digest = $2`, m.repo,
+		m.digest.String())
 	for _, d := range refs {
 		e.blobs[named{m.repo, d}] = true
 	}
@@ -156,7 +159,8 @@ func tagStart(subject digest.Digest, referrer bool) string {
 
 // held says whether a manifest that stays names m.
 func (e *estimate) held(m named) (bool, error) {
-	by, err := e.names(`SELECT i.digest FROM manifest_ref f JOIN manifest i ON i.id = f.manifest_id WHERE f.repo_id = $1 AND f.digest = $2`, m.repo, m.digest.String())
+	by, err := e.names(`SELECT i.digest FROM manifest_ref f JOIN manifest i ON i.id = f.manifest_id WHERE f.repo_id = $1 AND f.digest = $2`, m.repo,
+		m.digest.String())
 	for _, d := range by {
 		if !e.manifests[named{m.repo, d}] {
 			return true, err
@@ -192,7 +196,8 @@ func (e *estimate) content() error {
 	}
 	for d, n := range links {
 		var size, all int64
-		err := e.g.store.QueryRow(e.ctx, `SELECT b.size, (SELECT count(*) FROM repo_blob l WHERE l.digest = b.digest) FROM blob b WHERE b.digest = $1`, d.String()).Scan(&size, &all)
+		err := e.g.store.QueryRow(e.ctx, `SELECT b.size, (SELECT count(*) FROM repo_blob l WHERE l.digest = b.digest) FROM blob b WHERE b.digest = $1`,
+			d.String()).Scan(&size, &all)
 		if errors.Is(err, sql.ErrNoRows) {
 			continue
 		}
@@ -216,7 +221,8 @@ func (e *estimate) objects() error {
 	}
 	e.done.Objects += n
 	e.done.Bytes += bytes
-	err := e.g.store.QueryRow(e.ctx, `SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload WHERE touched < $1`, e.until-e.g.o.UploadLife.Milliseconds()).Scan(&n, &bytes)
+	err := e.g.store.QueryRow(e.ctx, `SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload WHERE touched < $1`,
+		e.until-e.g.o.UploadLife.Milliseconds()).Scan(&n, &bytes)
 	e.done.Uploads += n
 	e.done.Objects += n
 	e.done.Bytes += bytes

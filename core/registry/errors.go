@@ -95,7 +95,8 @@ func (g *Registry) fail(w http.ResponseWriter, r *http.Request, err error) {
 	_ = errcode.ServeJSON(w, out)
 }
 
-// guard lets distribution's handlers answer, but for failures: they know only "unknown error" with the text of ours.
+// guard lets distribution's handlers answer, unless something of ours failed: they know only "unknown error" with the
+// text of ours, and do not look at what Close of an upload returns.
 type guard struct {
 	http.ResponseWriter
 	g        *Registry
@@ -109,24 +110,27 @@ func (x *guard) WriteHeader(code int) {
 	if x.begun || x.replaced {
 		return
 	}
-	if code < http.StatusInternalServerError {
+	err := x.q.failure
+	if err == nil && code < http.StatusInternalServerError {
 		x.begun = true
 		x.ResponseWriter.WriteHeader(code)
 		return
 	}
 	x.replaced = true
-	err := x.q.failure
 	if err == nil {
 		err = errors.New("distribution's handler failed")
+	}
+	for _, name := range []string{"Location", "Range", "Docker-Upload-UUID"} {
+		x.Header().Del(name)
 	}
 	x.g.fail(x.ResponseWriter, x.r, err)
 }
 
 func (x *guard) Write(p []byte) (int, error) {
+	x.WriteHeader(http.StatusOK)
 	if x.replaced {
 		return len(p), nil
 	}
-	x.begun = true
 	return x.ResponseWriter.Write(p)
 }
 

@@ -224,6 +224,11 @@ func TestS3ThatFails(t *testing.T) {
 				t.Errorf("%d %s", a.code, a.body)
 			}
 			b.failing(nil)
+			if begun := x.want(202, "POST", "/v2/p/a/blobs/uploads/", nil); name != "at the end" { // a chunk is told to have come only if it is kept
+				b.failing(fails)
+				x.want(500, "PATCH", begun.header.Get("Location"), content[:1000])
+				b.failing(nil)
+			}
 			x.image("p/a", "v2", kept, x.blob("p/a", content))
 			x.want(200, "GET", "/v2/p/a/blobs/"+kept.Digest.String(), nil)
 			x.clock.forward(25 * time.Hour)
@@ -257,4 +262,68 @@ func (b *bucket) multiparts(t *testing.T) int {
 		t.Fatalf("%s %v", body, err)
 	}
 	return strings.Count(string(body), "<Upload>")
+}
+
+// Clients may be sent to the storage for content, and are told its digest on the way.
+func TestRedirectionToS3(t *testing.T) {
+	_, d := newBucket(t)
+	x := newWorld(t, "sqlite", d, Options{Redirect: true})
+	content := random(1000)
+	b := x.blob("p/a", content)
+	path := "/v2/p/a/blobs/" + b.Digest.String()
+	a := x.want(307, "GET", path, nil)
+	if a.header.Get("Docker-Content-Digest") != b.Digest.String() {
+		t.Errorf("%v", a.header)
+	}
+	x.as = ""
+	if got := x.want(200, "GET", a.header.Get("Location"), nil); string(got.body) != string(content) {
+		t.Error("other content is there")
+	}
+	x.as = "root"
+	x.want(200, "HEAD", path, nil)
+	empty := x.blob("p/a", nil)
+	x.want(200, "GET", "/v2/p/a/blobs/"+empty.Digest.String(), nil)
+}
+
+// Two processes on one PostgreSQL and one bucket are one registry: an upload goes on at the other, and what one has the
+// other serves and collects.
+func TestTwoProcessesAreOneRegistry(t *testing.T) {
+	_, d := newBucket(t)
+	x := newWorld(t, "postgres", d, Options{})
+	other, err := New(t.Context(), x.store, d, x.g.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(other)
+	t.Cleanup(srv.Close)
+	urls := []string{x.url, srv.URL}
+	content := random(12 << 20)
+	a := x.want(202, "POST", "/v2/p/a/blobs/uploads/", nil)
+	for i := range 3 {
+		x.url = urls[i%2]
+		a = x.want(202, "PATCH", a.header.Get("Location"), content[i*4<<20:(i+1)*4<<20])
+	}
+	x.url = urls[1]
+	x.want(201, "PUT", a.header.Get("Location")+"&digest="+digest.FromBytes(content).String(), nil)
+	m := x.image("p/a", "v1", v1.Descriptor{Digest: digest.FromBytes(content), Size: int64(len(content))})
+	x.url = urls[0]
+	if a := x.want(200, "GET", "/v2/p/a/blobs/"+digest.FromBytes(content).String(), nil); digest.FromBytes(a.body) != digest.FromBytes(content) {
+		t.Error("other content came back")
+	}
+	x.delete("p/a", m.Digest)
+	var wg sync.WaitGroup
+	for range 2 {
+		x.clock.forward(2 * time.Hour)
+		for _, g := range []*Registry{x.g, other} {
+			wg.Go(func() {
+				if _, err := g.Collect(t.Context(), CollectOptions{}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	if h := x.sound(); h.Objects != 0 || h.Blobs != 0 {
+		t.Errorf("%+v", h)
+	}
 }

@@ -8,6 +8,7 @@ import (
 
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/openvic/vic/core/store"
 )
@@ -172,25 +173,42 @@ func (g *Registry) wrong(ctx context.Context, b blobRow, hash bool) (string, err
 
 // invariants are what the rows must be to one another: each query finds those that are not.
 var invariants = map[string]string{
-	"link without a blob":                        `SELECT l.digest FROM repo_blob l LEFT JOIN blob b ON b.digest = l.digest WHERE b.digest IS NULL`,
-	"blob that no repository has":                `SELECT b.digest FROM blob b WHERE NOT EXISTS (SELECT 1 FROM repo_blob l WHERE l.digest = b.digest)`,
-	"manifest without its payload":               `SELECT m.digest FROM manifest m LEFT JOIN manifest_payload b ON b.manifest_id = m.id WHERE b.manifest_id IS NULL`,
-	"tag of another repository's manifest":       `SELECT t.name FROM tag t LEFT JOIN manifest m ON m.id = t.manifest_id AND m.repo_id = t.repo_id WHERE m.id IS NULL`,
-	"blob that no manifest needs and no review":  `SELECT l.digest FROM repo_blob l WHERE NOT EXISTS (SELECT 1 FROM manifest_ref f WHERE f.repo_id = l.repo_id AND f.digest = l.digest) AND NOT EXISTS (SELECT 1 FROM review v WHERE v.repo_id = l.repo_id AND v.kind = 'blob' AND v.digest = l.digest)`,
-	"project whose blobs are counted wrong":      `SELECT CAST(x.project_id AS TEXT) FROM project_blob x WHERE x.links <> (SELECT count(*) FROM repo_blob l JOIN repo r ON r.id = l.repo_id WHERE r.project_id = x.project_id AND l.digest = x.digest)`,
-	"project that does not pay for a blob":       `SELECT l.digest FROM repo_blob l JOIN repo r ON r.id = l.repo_id WHERE NOT EXISTS (SELECT 1 FROM project_blob x WHERE x.project_id = r.project_id AND x.digest = l.digest)`,
-	"project whose sum of bytes is wrong":        `SELECT p.name FROM project p WHERE p.used <> (SELECT coalesce(sum(b.size), 0) FROM project_blob x JOIN blob b ON b.digest = x.digest WHERE x.project_id = p.id) + (SELECT coalesce(sum(m.size), 0) FROM manifest m JOIN repo r ON r.id = m.repo_id WHERE r.project_id = p.id)`,
-	"project whose repositories are miscounted":  `SELECT p.name FROM project p WHERE p.repos <> (SELECT count(*) FROM repo r WHERE r.project_id = p.id)`,
-	"repository whose manifests are miscounted":  `SELECT r.name FROM repo r WHERE r.manifests <> (SELECT count(*) FROM manifest m WHERE m.repo_id = r.id)`,
+	"link without a blob": `SELECT l.digest FROM repo_blob l LEFT JOIN blob b ON b.digest = l.digest WHERE b.digest IS NULL`,
+	"blob that no repository has": `
+		SELECT b.digest FROM blob b WHERE NOT EXISTS (SELECT 1 FROM repo_blob l WHERE l.digest = b.digest)`,
+	"manifest without its payload": `
+		SELECT m.digest FROM manifest m LEFT JOIN manifest_payload b ON b.manifest_id = m.id WHERE b.manifest_id IS NULL`,
+	"tag of another repository's manifest": `
+		SELECT t.name FROM tag t LEFT JOIN manifest m ON m.id = t.manifest_id AND m.repo_id = t.repo_id WHERE m.id IS NULL`,
+	"blob that no manifest needs and nobody reviews": `
+		SELECT l.digest FROM repo_blob l
+		WHERE NOT EXISTS (SELECT 1 FROM manifest_ref f WHERE f.repo_id = l.repo_id AND f.digest = l.digest)
+		AND NOT EXISTS (SELECT 1 FROM review v WHERE v.repo_id = l.repo_id AND v.kind = 'blob' AND v.digest = l.digest)`,
+	"project whose blobs are counted wrong": `
+		SELECT CAST(x.project_id AS TEXT) FROM project_blob x
+		WHERE x.links <> (SELECT count(*) FROM repo_blob l JOIN repo r ON r.id = l.repo_id WHERE r.project_id = x.project_id AND l.digest = x.digest)`,
+	"project that does not pay for a blob": `
+		SELECT l.digest FROM repo_blob l JOIN repo r ON r.id = l.repo_id
+		WHERE NOT EXISTS (SELECT 1 FROM project_blob x WHERE x.project_id = r.project_id AND x.digest = l.digest)`,
+	"project whose sum of bytes is wrong": `
+		SELECT p.name FROM project p WHERE p.used <>
+		(SELECT coalesce(sum(b.size), 0) FROM project_blob x JOIN blob b ON b.digest = x.digest WHERE x.project_id = p.id) +
+		(SELECT coalesce(sum(m.size), 0) FROM manifest m JOIN repo r ON r.id = m.repo_id WHERE r.project_id = p.id)`,
+	"project whose repositories are miscounted": `
+		SELECT p.name FROM project p WHERE p.repos <> (SELECT count(*) FROM repo r WHERE r.project_id = p.id)`,
+	"repository whose manifests are miscounted": `
+		SELECT r.name FROM repo r WHERE r.manifests <> (SELECT count(*) FROM manifest m WHERE m.repo_id = r.id)`,
 	"object that is both live and in the trash":  `SELECT b.location FROM blob b JOIN trash t ON t.location = b.location`,
 	"object that is both live and in an upload":  `SELECT b.location FROM blob b JOIN upload u ON u.location = b.location`,
 	"object that is both in upload and in trash": `SELECT u.location FROM upload u JOIN trash t ON t.location = u.location`,
 }
 
-// needs is an invariant of a registry that takes no sparse manifests.
-const needs = `SELECT f.digest FROM manifest_ref f WHERE NOT EXISTS (SELECT 1 FROM repo_blob l WHERE l.repo_id = f.repo_id AND l.digest = f.digest)
-	AND NOT EXISTS (SELECT 1 FROM manifest m WHERE m.repo_id = f.repo_id AND m.digest = f.digest)
-	AND NOT EXISTS (SELECT 1 FROM manifest i WHERE i.id = f.manifest_id AND i.media_type IN ('application/vnd.oci.image.index.v1+json', 'application/vnd.docker.distribution.manifest.list.v2+json'))`
+// needs is an invariant of a registry that takes no sparse manifests. An index may lose what it names: whoever deletes a
+// manifest says so.
+const needs = `
+	SELECT f.digest FROM manifest_ref f JOIN manifest i ON i.id = f.manifest_id
+	WHERE NOT EXISTS (SELECT 1 FROM repo_blob l WHERE l.repo_id = f.repo_id AND l.digest = f.digest)
+	AND i.media_type NOT IN ('` + v1.MediaTypeImageIndex + `', '` + dockerList + `')`
 
 func (g *Registry) checkRows(ctx context.Context, h *Health) error {
 	check := func(kind, query string) error {

@@ -38,7 +38,8 @@ func reading(ref string) (digest.Digest, string, error) {
 		return d, "", nil
 	}
 	if !tagPattern.MatchString(ref) {
-		return "", "", errcode.ErrorCodeTagInvalid.WithMessage("a tag has 1 to 128 letters, digits, underscores, dots and hyphens, and begins with none of the last two")
+		return "", "", errcode.ErrorCodeTagInvalid.WithMessage("a tag has 1 to 128 letters, digits, underscores, dots and hyphens, " +
+			"and begins with a letter, a digit or an underscore")
 	}
 	return "", ref, nil
 }

@@ -22,7 +22,8 @@ const (
 )
 
 // later keeps the later of two times that a row may be looked at.
-const later = ` ON CONFLICT (repo_id, kind, digest) DO UPDATE SET subject = excluded.subject, since = excluded.since, due = CASE WHEN excluded.due > review.due THEN excluded.due ELSE review.due END`
+const later = ` ON CONFLICT (repo_id, kind, digest)
+	DO UPDATE SET subject = excluded.subject, since = excluded.since, due = CASE WHEN excluded.due > review.due THEN excluded.due ELSE review.due END`
 
 // review has the collector look at something from a time on.
 func (g *Registry) review(tx *store.Tx, p place, kind string, d, subject digest.Digest, due int64) error {
@@ -60,7 +61,8 @@ func charge(tx *store.Tx, p place, n int64) error {
 	if err := tx.Row(`SELECT used, quota FROM project WHERE id = $1`, p.project).Scan(&used, &quota); err != nil {
 		return err
 	}
-	return codeDenied.WithMessage(fmt.Sprintf("adding %d bytes of storage resource, which when updated to current usage of %d bytes will exceed the configured upper limit of %d bytes", n, used, quota))
+	return codeDenied.WithMessage(fmt.Sprintf("adding %d bytes of storage resource, which when updated to current usage of %d bytes "+
+		"will exceed the configured upper limit of %d bytes", n, used, quota))
 }
 
 func refund(tx *store.Tx, p place, n int64) error {
@@ -112,7 +114,8 @@ func trash(tx *store.Tx, location string, size, due int64, partial bool) error {
 
 // needed finds a manifest of the repository that names d.
 func needed(tx *store.Tx, p place, d digest.Digest) (by string, err error) {
-	err = tx.Row(`SELECT m.digest FROM manifest_ref f JOIN manifest m ON m.id = f.manifest_id WHERE f.repo_id = $1 AND f.digest = $2 LIMIT 1`, p.repo, d.String()).Scan(&by)
+	err = tx.Row(`SELECT m.digest FROM manifest_ref f JOIN manifest m ON m.id = f.manifest_id WHERE f.repo_id = $1 AND f.digest = $2 LIMIT 1`, p.repo,
+		d.String()).Scan(&by)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}

@@ -130,7 +130,8 @@ func (g *Registry) ensureRepo(tx *store.Tx, name string) (place, error) {
 	if n == 0 {
 		return p, codeDenied.WithMessage(fmt.Sprintf("project %s may have no more repositories: its quota is reached", projectOf(name)))
 	}
-	if err := tx.Row(`INSERT INTO repo (project_id, name, created, updated) VALUES ($1, $2, $3, $3) RETURNING id`, p.project, name, g.now()).Scan(&p.repo); err != nil {
+	err = tx.Row(`INSERT INTO repo (project_id, name, created, updated) VALUES ($1, $2, $3, $3) RETURNING id`, p.project, name, g.now()).Scan(&p.repo)
+	if err != nil {
 		return p, err
 	}
 	return p, g.review(tx, p, reviewRepo, "", "", g.after(g.o.Grace))

@@ -141,7 +141,8 @@ var registerOnce = sync.OnceValue(func() error {
 	logrus.SetOutput(io.Discard)
 	logrus.SetLevel(logrus.PanicLevel)
 	registerDriver()
-	return registrymiddleware.Register(middleware, func(_ context.Context, _ distribution.Namespace, _ storagedriver.StorageDriver, o map[string]any) (distribution.Namespace, error) {
+	return registrymiddleware.Register(middleware, func(_ context.Context, _ distribution.Namespace, _ storagedriver.StorageDriver,
+		o map[string]any) (distribution.Namespace, error) {
 		g, ok := o["registry"].(*Registry)
 		if !ok {
 			return nil, errors.New("no registry in the options")

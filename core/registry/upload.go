@@ -107,7 +107,8 @@ func (g *Registry) findUpload(ctx context.Context, q *request, id string) (*writ
 	u := &writer{g: g, ctx: context.WithoutCancel(ctx), q: q, id: id, hash: sha256.New()}
 	var state []byte
 	var started int64
-	err := g.store.QueryRow(ctx, `SELECT u.location, u.size, u.hash, u.started, p.quota FROM upload u JOIN project p ON p.id = u.project_id WHERE u.id = $1 AND u.repo = $2`,
+	err := g.store.QueryRow(ctx, `SELECT u.location, u.size, u.hash, u.started, p.quota FROM upload u JOIN project p ON p.id = u.project_id
+		WHERE u.id = $1 AND u.repo = $2`,
 		id, q.name).Scan(&u.location, &u.size, &state, &started, &u.quota)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, distribution.ErrBlobUploadUnknown
@@ -276,6 +277,9 @@ func (u *writer) Close() error {
 		return err
 	})
 	u.saved = u.size
+	if errors.Is(err, distribution.ErrBlobUploadUnknown) {
+		err = errors.Join(err, u.abandon())
+	}
 	return u.q.note(err)
 }
 
@@ -380,13 +384,21 @@ func (u *writer) Cancel(context.Context) error {
 	return u.q.note(u.abandon())
 }
 
-// abandon moves the object from upload to trash.
+// abandon moves the object from upload to trash. If the row went while this request wrote, the object may have been made
+// anew after it was removed: then it goes to the trash once more, unless another row names it.
 func (u *writer) abandon() error {
 	u.done = true
 	return u.g.store.Tx(u.ctx, func(tx *store.Tx) error {
 		n, err := tx.Exec(`DELETE FROM upload WHERE id = $1 AND claim = $2`, u.id, u.claim)
-		if err != nil || n == 0 {
+		if err != nil {
 			return err
+		}
+		if n == 0 {
+			var there bool
+			err := tx.Row(`SELECT EXISTS (SELECT 1 FROM upload WHERE location = $1) OR EXISTS (SELECT 1 FROM blob WHERE location = $1)`, u.location).Scan(&there)
+			if err != nil || there {
+				return err
+			}
 		}
 		return trash(tx, u.location, u.size, u.g.now(), true)
 	})

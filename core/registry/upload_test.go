@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -45,7 +46,8 @@ func TestChunkedUploadGoesOnWhereItWas(t *testing.T) {
 func TestDigests(t *testing.T) {
 	each(t, func(x *world) {
 		content := random(5000)
-		for _, d := range []digest.Digest{digest.SHA256.FromBytes(content), digest.SHA384.FromBytes(content), digest.SHA512.FromBytes(content), digest.SHA512.FromBytes(nil), digest.SHA256.FromBytes(nil)} {
+		for _, d := range []digest.Digest{digest.SHA256.FromBytes(content), digest.SHA384.FromBytes(content), digest.SHA512.FromBytes(content),
+			digest.SHA512.FromBytes(nil), digest.SHA256.FromBytes(nil)} {
 			body := content
 			if d == d.Algorithm().FromBytes(nil) {
 				body = nil
@@ -59,7 +61,7 @@ func TestDigests(t *testing.T) {
 				t.Errorf("%s: %s", d, a.body)
 			}
 		}
-		x.clock.forward(1)
+		x.clock.forward(time.Second)
 		x.collect()
 		if h := x.sound(); h.Blobs != 5 || h.Objects != 3 { // empty ones have no object, and the refused ones are gone
 			t.Errorf("%+v", h)
@@ -146,7 +148,7 @@ func TestTwoProcessesAndOneUpload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.clock.forward(claimLife + 1)
+	x.clock.forward(claimLife + time.Second)
 	if theirs, err = other.findUpload(t.Context(), q, id); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +183,7 @@ func TestUploadThatTheStorageLost(t *testing.T) {
 			}
 			x.want(404, "GET", a.header.Get("Location"), nil)
 		}
-		x.clock.forward(1)
+		x.clock.forward(time.Second)
 		x.collect()
 		if h := x.sound(); h.Objects != 0 {
 			t.Errorf("%+v", h)
@@ -195,7 +197,7 @@ func TestCancelledUpload(t *testing.T) {
 		a = x.want(202, "PATCH", a.header.Get("Location"), random(1000))
 		x.want(204, "DELETE", a.header.Get("Location"), nil)
 		x.want(404, "DELETE", a.header.Get("Location"), nil)
-		x.clock.forward(1)
+		x.clock.forward(time.Second)
 		x.collect()
 		if h := x.sound(); h.Objects != 0 {
 			t.Errorf("%+v", h)
@@ -252,8 +254,9 @@ func TestReferrersArePaged(t *testing.T) {
 		const n = maxReferrers + 10
 		err := x.store.Tx(t.Context(), func(tx *store.Tx) error {
 			for i := range n {
-				m := &pushed{doc: &document{Annotations: map[string]string{"x": strings.Repeat("x", 30<<10)}}, payload: []byte("{}"), Artifact: Artifact{Project: "p", Repository: "p/a",
-					Digest: digest.FromString(fmt.Sprint(i)), MediaType: "m", ArtifactType: "t" + fmt.Sprint(i%2), Subject: subject.Digest, Size: 2}}
+				m := &pushed{doc: &document{Annotations: map[string]string{"x": strings.Repeat("x", 30<<10)}}, payload: []byte("{}"),
+					Artifact: Artifact{Project: "p", Repository: "p/a",
+						Digest: digest.FromString(fmt.Sprint(i)), MediaType: "m", ArtifactType: "t" + fmt.Sprint(i%2), Subject: subject.Digest, Size: 2}}
 				if err := x.g.keepManifest(tx, m); err != nil {
 					return err
 				}

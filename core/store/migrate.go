@@ -76,7 +76,8 @@ func refuseNewer(versions map[string]int, schemas []Schema) error {
 			return fmt.Errorf("the database was written by a newer version of this program: it has %q, which this version does not know; %s", name, advice)
 		}
 		if known := len(schemas[i].Steps); version > known {
-			return fmt.Errorf("the database was written by a newer version of this program: its %q has version %d and this version knows %d; %s", name, version, known, advice)
+			return fmt.Errorf("the database was written by a newer version of this program: its %q has version %d and this version knows %d; %s", name, version,
+				known, advice)
 		}
 	}
 	return nil
@@ -88,7 +89,8 @@ func (sc Schema) apply(tx *Tx, from int) error {
 			return fmt.Errorf("database schema %q, step %d: %w", sc.Name, i+1, err)
 		}
 	}
-	_, err := tx.Exec(`INSERT INTO schema_version (name, version) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET version = excluded.version`, sc.Name, len(sc.Steps))
+	_, err := tx.Exec(`INSERT INTO schema_version (name, version) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET version = excluded.version`, sc.Name,
+		len(sc.Steps))
 	if err != nil {
 		return fmt.Errorf("database schema %q: %w", sc.Name, err)
 	}

@@ -90,7 +90,8 @@ func start() (*server, error) {
 	}
 	data := filepath.Join(s.dir, "data")
 	// A locale whose order is not that of the bytes, so that a list that needs it and does not say so shows.
-	initdb := s.command(as, filepath.Join(bin, "initdb"), "-D", data, "-U", "vic", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en", "--no-sync")
+	initdb := s.command(as, filepath.Join(bin, "initdb"), "-D", data, "-U", "vic", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
+		"--locale-provider=icu", "--icu-locale=en", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
