@@ -6,7 +6,10 @@ SHELL := /bin/bash
 
 # Docker's packages have no go.mod of their own: without this, Go would compile them as Go 1.16 and
 # change the meaning of their loops. Nothing of the product needs cgo.
-export GOFLAGS := -gcflags=github.com/docker/docker/...=-lang=go1.24
+#
+# With -trimpath the folder of the checkout is no part of what is compiled: builds and tests, and all clones
+# on a machine, share what Go's cache has.
+export GOFLAGS := -trimpath -gcflags=github.com/docker/docker/...=-lang=go1.24
 export CGO_ENABLED := 0
 export PATH := $(CURDIR)/build/bin:$(PATH):/usr/sbin:/sbin
 
@@ -14,6 +17,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 BIN := build/bin
 TOOLS := build/tools
+CACHED := contrib/dev/cached.sh
+# The images as they were built; build/registry, which the lab of make up serves, has them and what was pushed there.
+IMAGES := build/cache/registry
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PROGRAMS := vicd vic vic-machine vic-lab tether
 
@@ -32,20 +38,23 @@ deps-tests:
 .PHONY: build
 build: ## build all programs into build/bin
 	@mkdir -p $(BIN)
-	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $(PROGRAMS:%=./bin/%)
-	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/vic-driver-vsphere ./drivers/vsphere
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ $(PROGRAMS:%=./bin/%)
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-driver-vsphere ./drivers/vsphere
 
 .PHONY: iso
 iso: build ## build the ISO images that VMs boot, into build/iso (PLUGINS=folder: with your plugins, see sdk/README.md)
 	@mkdir -p $(TOOLS)
-	@go build -trimpath -o $(TOOLS)/boot ./contrib/boot
+	@go build -o $(TOOLS)/boot ./contrib/boot
+	@$(CACHED) -i contrib/debian -i contrib/boot/main.go -o build/cache/kernel -- $(TOOLS)/boot -fetch
 	@$(TOOLS)/boot -version $(VERSION) -plugins '$(PLUGINS)'
 
 .PHONY: images
 images: $(TOOLS)/buildkitd ## build the test images from Debian packages, into build/registry
-	@mkdir -p $(TOOLS)
-	@go build -trimpath -o $(TOOLS)/images ./contrib/images
-	@$(TOOLS)/images -check || $(SUDO) $(TOOLS)/images
+	@mkdir -p $(TOOLS) build/registry
+	@go build -o $(TOOLS)/images ./contrib/images
+	@$(CACHED) -i contrib/images -i contrib/tools/buildx -o $(IMAGES) -- bash -c \
+		'$(SUDO) $(TOOLS)/images -root $(IMAGES) && $(SUDO) chown -R "$$(id -u):$$(id -g)" $(IMAGES)'
+	@cp -alf $(IMAGES)/. build/registry/
 
 # vic-machine and vic run where administrators sit; all else runs in the endpoint VM.
 DIST_PLATFORMS := linux/amd64 linux/arm64 windows/amd64 darwin/amd64 darwin/arm64
@@ -67,20 +76,27 @@ clean: down ## stop the lab and remove build/ and the lab's names in /etc/hosts
 	@contrib/dev/clean.sh
 
 .PHONY: test
-test: deps-tests build iso images $(TOOLS)/gotestsum $(TOOLS)/govc $(TOOLS)/docker-compose ## run all tests: unit tests, then the stories on a lab of their own
-	@contrib/dev/test.sh unit e2e
+test: ## run all tests: unit tests, and the stories on a lab of their own
+	@contrib/dev/test.sh all
 
 .PHONY: unit
 unit: $(TOOLS)/gotestsum ## run the unit tests alone
 	@contrib/dev/test.sh unit
 
+.PHONY: e2e-tools
+e2e-tools: $(TOOLS)/gotestsum $(TOOLS)/govc $(TOOLS)/docker-compose
+
 .PHONY: e2e
-e2e: deps-tests build iso images $(TOOLS)/gotestsum $(TOOLS)/govc $(TOOLS)/docker-compose ## run the stories alone (RUN=TestName for one)
+e2e: deps-tests build iso images e2e-tools ## run the stories alone (RUN=TestName for one)
 	@contrib/dev/test.sh e2e
 
 .PHONY: conformance
 conformance: deps-tests ## run OCI's conformance tests against the hub's registry, on each database
 	go test -count=1 -v -run '^TestConformance$$' ./core/registry
+
+.PHONY: soak
+soak: deps-tests build iso images e2e-tools ## run the soaks and storms, which make test skips: hours
+	@contrib/dev/test.sh soak
 
 .PHONY: bench
 bench: deps build iso images $(TOOLS)/govc ## measure, as ratios to what the machine itself can do
@@ -115,33 +131,27 @@ check-gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc
 	@contrib/dev/check-gen.sh
 	@contrib/dev/check-proto.sh
 
-# The developers' tools are built once for each change of their pins.
+# The developers' tools are built once for each change of their pins (contrib/dev/cached.sh).
 $(TOOLS)/buf: PKG := github.com/bufbuild/buf/cmd/buf
 $(TOOLS)/protoc-gen-go: PKG := google.golang.org/protobuf/cmd/protoc-gen-go
 $(TOOLS)/protoc-gen-go-grpc: PKG := google.golang.org/grpc/cmd/protoc-gen-go-grpc
 $(TOOLS)/gotestsum: PKG := gotest.tools/gotestsum
 $(TOOLS)/golangci-lint: PKG := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
-$(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/gotestsum $(TOOLS)/golangci-lint: contrib/tools/go.mod
-	@mkdir -p $(TOOLS)
-	@echo "building $(notdir $@) (once)"
-	@cd contrib/tools && GOFLAGS= go build -trimpath -ldflags '-s -w' -o ../../$@ $(PKG)
-	@touch $@
+.PHONY: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/gotestsum $(TOOLS)/golangci-lint
+$(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/gotestsum $(TOOLS)/golangci-lint:
+	@$(CACHED) -i contrib/tools/go.mod -i contrib/tools/go.sum -o $@ -- env GOFLAGS= go -C contrib/tools build -trimpath -ldflags '-s -w' -o ../../$@ $(PKG)
 
 # What the stories drive beside the docker CLI.
-$(TOOLS)/docker-compose: contrib/tools/compose/go.mod
-	@mkdir -p $(TOOLS)
-	@echo "building docker compose (once)"
-	@cd contrib/tools/compose && GOFLAGS= go build -trimpath -ldflags '-s -w -X github.com/docker/compose/v5/internal.Version=v5.6.0' -o ../../../$@ github.com/docker/compose/v5/cmd
-	@touch $@
+.PHONY: $(TOOLS)/docker-compose $(TOOLS)/buildkitd
+$(TOOLS)/docker-compose:
+	@$(CACHED) -i contrib/tools/compose -o $@ -- env GOFLAGS= go -C contrib/tools/compose build -trimpath \
+		-ldflags '-s -w -X github.com/docker/compose/v5/internal.Version=v5.6.0' -o ../../../$@ github.com/docker/compose/v5/cmd
 
-$(TOOLS)/buildkitd: contrib/tools/buildx/go.mod
-	@mkdir -p $(TOOLS)
-	@echo "building docker buildx and BuildKit (once)"
-	@cd contrib/tools/buildx && GOFLAGS= go build -trimpath -ldflags '-s -w' -o ../../../$(TOOLS)/ \
-		github.com/docker/buildx/cmd/buildx github.com/moby/buildkit/cmd/buildkitd github.com/moby/buildkit/cmd/buildctl
-	@touch $@
+$(TOOLS)/buildkitd:
+	@$(CACHED) -i contrib/tools/buildx -o $@ -o $(TOOLS)/buildx -o $(TOOLS)/buildctl -- env GOFLAGS= go -C contrib/tools/buildx build -trimpath \
+		-ldflags '-s -w' -o ../../../$(TOOLS)/ github.com/docker/buildx/cmd/buildx github.com/moby/buildkit/cmd/buildkitd github.com/moby/buildkit/cmd/buildctl
 
 .PHONY: $(TOOLS)/govc
 $(TOOLS)/govc: # the tests' administrator; the same modules as the product's
 	@mkdir -p $(TOOLS)
-	@go build -trimpath -o $@ ./tests/govc
+	@go build -o $@ ./tests/govc

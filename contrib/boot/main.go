@@ -19,6 +19,7 @@ import (
 
 type options struct {
 	out, cache, version, only string
+	fetch                     bool
 	programs                  media.Programs
 }
 
@@ -36,6 +37,7 @@ func parse() options {
 	flag.StringVar(&o.out, "out", "build/iso", "folder for the images")
 	flag.StringVar(&o.cache, "cache", "build/cache/kernel", "folder for the unpacked kernel package")
 	flag.StringVar(&o.version, "version", "dev", "version in the images' names")
+	flag.BoolVar(&o.fetch, "fetch", false, "fetch and unpack the kernel package if the cache has none, and build nothing")
 	flag.StringVar(&o.only, "only", "", "build this image alone: bootstrap or appliance")
 	flag.StringVar(&o.programs.Tether, "tether", "build/bin/tether", "the tether, PID 1 of both images")
 	flag.StringVar(&o.programs.Vicd, "vicd", "build/bin/vicd", "the core host")
@@ -48,7 +50,7 @@ func parse() options {
 
 func run(ctx context.Context, o options) error {
 	kernelDir, err := kernelPackage(ctx, o.cache)
-	if err != nil {
+	if err != nil || o.fetch {
 		return err
 	}
 	kernel, err := media.OpenKernel(kernelDir)

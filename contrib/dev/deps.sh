@@ -57,8 +57,8 @@ if ! command -v go >/dev/null; then
 fi
 
 if ! command -v docker >/dev/null && [[ ! -x build/bin/docker ]]; then
-	echo "building the docker command (none is installed; it goes to build/bin)"
-	mkdir -p build/bin
-	(cd contrib/tools/docker && CGO_ENABLED=0 GOFLAGS='-gcflags=github.com/docker/...=-lang=go1.24' go build -trimpath \
-		-ldflags '-s -w -X github.com/docker/cli/cli/version.Version=28.5.2' -o ../../../build/bin/docker github.com/docker/cli/cmd/docker)
+	echo "there is no docker command: it goes to build/bin"
+	contrib/dev/cached.sh -i contrib/tools/docker -o build/bin/docker -- env CGO_ENABLED=0 GOFLAGS='-gcflags=github.com/docker/...=-lang=go1.24' \
+		go -C contrib/tools/docker build -trimpath -ldflags '-s -w -X github.com/docker/cli/cli/version.Version=28.5.2' \
+		-o ../../../build/bin/docker github.com/docker/cli/cmd/docker
 fi

@@ -3,9 +3,6 @@ package main
 import (
 	"archive/tar"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,34 +19,6 @@ import (
 	"github.com/openvic/vic/contrib/images/push"
 	"github.com/openvic/vic/contrib/images/rootfs"
 )
-
-// stampFile, in the registry's folder, holds the recipe that its images were made from.
-const stampFile = ".recipe"
-
-// recipe is a digest of all that decides what the images hold, save the packages' versions.
-func recipe() string {
-	data, err := json.Marshal(struct {
-		Revision int
-		Images   []catalog.Debian
-	}{catalog.Revision, catalog.DebianImages()})
-	if err != nil { // plain data always encodes
-		return err.Error()
-	}
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
-}
-
-func upToDate(root, stamp string) bool {
-	old, err := os.ReadFile(filepath.Join(root, stampFile))
-	return err == nil && string(old) == stamp
-}
-
-func markUpToDate(root, stamp string) error {
-	if err := os.MkdirAll(root, 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(root, stampFile), []byte(stamp), 0o644)
-}
 
 type builder struct {
 	cache, work string
@@ -286,6 +255,10 @@ func skip(name string, d fs.DirEntry) bool {
 	switch name {
 	case "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/machine-id", "var/cache/ldconfig/aux-cache",
 		"usr/local/bin/docker-entrypoint.sh": // written by the last layer
+		return true
+	case "usr/share/perl", "usr/lib/x86_64-linux-gnu/perl", "usr/lib/x86_64-linux-gnu/gconv", "usr/share/zoneinfo/right", "usr/share/zoneinfo/posix":
+		// No service needs them, and they are half of the bytes that an emulated endpoint has to unpack. What
+		// packages' scripts need of Perl is in perl-base.
 		return true
 	}
 	switch dir := filepath.Dir(name); dir {

@@ -1,5 +1,5 @@
 // Images builds the test images from Debian packages and pushes them into the storage folder of
-// the lab's registry (or to a registry that runs). It does nothing when they are up to date.
+// the lab's registry (or to a registry that runs). contrib/dev/cached.sh runs it when its sources change.
 package main
 
 import (
@@ -19,14 +19,7 @@ func main() {
 	cache := flag.String("cache", "build/cache/images", "folder for the root file systems")
 	to := flag.String("push", "", "push to the registry at this URL instead (http://127.0.0.1:5000)")
 	tools := flag.String("tools", "build/tools", "folder of the programs that images hold")
-	check := flag.Bool("check", false, "only say whether the images are up to date: exit status 1 if not")
 	flag.Parse()
-	if *check {
-		if !upToDate(*root, recipe()) {
-			os.Exit(1)
-		}
-		return
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *root, *cache, *tools, *to); err != nil {
@@ -35,13 +28,8 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, root, cache, tools, to string) (err error) {
+func run(ctx context.Context, root, cache, tools, to string) error {
 	start := time.Now()
-	stamp := recipe()
-	if to == "" && upToDate(root, stamp) {
-		fmt.Println(root, "is up to date")
-		return nil
-	}
 	if to == "" {
 		base, stop, err := push.Serve(ctx, root)
 		if err != nil {
@@ -56,8 +44,5 @@ func run(ctx context.Context, root, cache, tools, to string) (err error) {
 	}
 	defer os.RemoveAll(work)
 	b := &builder{cache: cache, work: work, tools: tools, client: push.New(to), start: start}
-	if err := b.all(ctx); err != nil {
-		return err
-	}
-	return markUpToDate(root, stamp)
+	return b.all(ctx)
 }

@@ -12,10 +12,6 @@ import (
 	"github.com/openvic/vic/contrib/images/rootfs"
 )
 
-// Revision is part of what decides whether the images are up to date: raise it when the code that
-// makes them changes.
-const Revision = 1
-
 const (
 	debianPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	pgData     = "/var/lib/postgresql/data"
