@@ -92,7 +92,7 @@ func MergeEnv(base, over []string) []string {
 	return kept
 }
 
-// lookupProgram finds the program to execute, with Docker's errors.
+// lookupProgram finds the program to execute; a *Failure if there is none.
 func lookupProgram(args []string, dir string, env []string) (string, error) {
 	if len(args) == 0 || args[0] == "" {
 		return "", &Failure{CodeNotFound, `exec: "": executable file not found in $PATH`}

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Failure is a process that could not be started: Docker's text and exit code.
+// Failure is a process that could not be started: why, in the words of Go's os/exec and of the kernel, and
+// the exit code that shells and container runtimes give it.
 type Failure struct {
 	Code int32
 	Text string
@@ -22,7 +23,7 @@ type Failure struct {
 
 func (f *Failure) Error() string { return f.Text }
 
-// Docker's exit codes of processes that could not be started.
+// The exit codes of processes that could not be started.
 const (
 	CodeCannotRun = 126
 	CodeNotFound  = 127
@@ -168,7 +169,7 @@ func (p *Program) limits(asked []guest.Rlimit) {
 	}
 }
 
-// startFailure gives the errors of the child's last steps Docker's words.
+// startFailure names the program or the directory in the errors of the child's last steps.
 func startFailure(err error, name, dir string) error {
 	var step *StepError
 	if !errors.As(err, &step) {
