@@ -160,35 +160,45 @@ func player[D any](s *supervisor, k kind.Of[D]) Player[D] {
 	return p
 }
 
-// Offering returns the drivers of a kind in all plugins that have said that they offer it: first those
-// that play roles, in the order of the kinds, then the others in the order of their files. It is for
-// kinds that no role names.
+// Offering returns the drivers of a kind in all plugins that have said that they offer it, in the order of
+// List. It is for kinds that no role names.
 func Offering[D any](h *Host, k kind.Of[D]) []Player[D] {
-	var names []string
-	for _, role := range kinds.All() {
-		names = append(names, h.opts.Roles[role.Name]...)
-	}
-	for _, s := range h.supervisors {
-		names = append(names, s.spec.Name)
-	}
 	var all []Player[D]
-	seen := map[string]bool{}
-	for _, name := range names {
-		s, err := h.find(name)
-		if err != nil || seen[name] || find(s.status().Components, k.Name) == nil {
-			continue
+	for _, s := range h.inOrder() {
+		if find(s.status().Components, k.Name) != nil {
+			all = append(all, player(s, k))
 		}
-		seen[name] = true
-		all = append(all, player(s, k))
 	}
 	return all
 }
 
-// List returns the status of all plugins, in the order of their files.
+// List returns the status of all plugins: first those that play roles, in the order of the kinds and of
+// the list of each role, then the others in the order of their files.
 func (h *Host) List() []Status {
 	all := make([]Status, 0, len(h.supervisors))
-	for _, s := range h.supervisors {
+	for _, s := range h.inOrder() {
 		all = append(all, s.status())
+	}
+	return all
+}
+
+// inOrder lists the supervisors in the order of List.
+func (h *Host) inOrder() []*supervisor {
+	var all []*supervisor
+	add := func(s *supervisor) {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	for _, k := range kinds.All() {
+		for _, name := range h.opts.Roles[k.Name] {
+			if s, err := h.find(name); err == nil { // New has seen that it is there
+				add(s)
+			}
+		}
+	}
+	for _, s := range h.supervisors {
+		add(s)
 	}
 	return all
 }

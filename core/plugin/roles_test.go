@@ -37,6 +37,9 @@ func TestTwoScannersAreListedInOrder(t *testing.T) {
 	if !slices.Equal(order, []string{"b", "a"}) {
 		t.Errorf("the order is %q", order)
 	}
+	if all := h.List(); len(all) != 2 || all[0].Name != "b" || all[1].Name != "a" {
+		t.Errorf("the list is %+v", all)
+	}
 	if none := plugin.Role(h, auth.Plugin()); len(none) != 0 {
 		t.Errorf("a role that nobody plays: %+v", none)
 	}

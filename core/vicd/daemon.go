@@ -78,7 +78,10 @@ func (d *daemon) run(ctx context.Context, cancel context.CancelFunc) error {
 	g.Go(func() error { return d.host.Run(ctx) })
 	g.Go(func() error { return d.becomeReady(ctx) })
 	err := g.Wait()
-	d.log.Info("vicd ends; the containers go on")
+	if d.docker != nil {
+		d.log.Info("the containers go on")
+	}
+	d.log.Info("vicd ends")
 	return err
 }
 
