@@ -42,7 +42,8 @@ type State struct {
 	OutputStart int64
 }
 
-// Hooks are what a supervisor needs of the machine.
+// Hooks are what a supervisor needs of the machine. It calls Spawn, Started, Policy and Kills from Run, one
+// at a time; Freeze with its lock freezing held, one at a time; Probe from the health check's goroutine.
 type Hooks struct {
 	// Spawn starts the process.
 	Spawn func() (*spawn.Process, error)
@@ -59,15 +60,21 @@ type Hooks struct {
 	Probe health.Probe
 }
 
-// Supervisor is a container's process over its restarts.
+// Supervisor is a container's process over its restarts. One goroutine is in Run; the calls of the host come
+// from others, at any time and several at once. Run alone changes task, phase, restarts, exit and health;
+// Pause and Resume change paused, and Signal stopped. A change is made with mu held and announced before mu
+// is given up, so that who has taken changed and then looks misses none.
+//
+// freezing comes before mu. mu is not held over a call of a hook, of the task or of the health check: those
+// wait for processes.
 type Supervisor struct {
 	hooks Hooks
 	out   *output.Buffer
-	ended chan struct{}
+	ended chan struct{} // closed when Run is done
 
-	freezing sync.Mutex // one freeze at a time, and its state
+	freezing sync.Mutex // held over a freeze or thaw, from the look at paused to its change
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows
 	task     *task.Task
 	phase    Phase
 	paused   bool
@@ -85,10 +92,11 @@ func New(out *output.Buffer, h Hooks) *Supervisor {
 		stop: make(chan struct{}), changed: make(chan struct{})}
 }
 
-// Run starts the process, and again as the policy says; it returns when the container has ended.
-// failed is why it cannot be started at all.
+// Run starts the process, and again as the policy says; it returns when the container has ended. The end of
+// ctx ends a pause before a restart; a process that runs is for others to end (Kill). failed is why it
+// cannot be started at all.
 func (s *Supervisor) Run(ctx context.Context, failed error) {
-	defer s.finish()
+	defer s.end()
 	if failed != nil {
 		s.fail(failed)
 		return
@@ -101,24 +109,26 @@ func (s *Supervisor) Run(ctx context.Context, failed error) {
 			s.fail(err)
 			return
 		}
-		s.begin(p, func() bool { return s.hooks.Kills() > kills })
+		s.adopt(p, func() bool { return s.hooks.Kills() > kills })
 		if first {
 			s.hooks.Started()
 		}
 		exit := s.awaitEnd()
-		if !s.again(ctx, exit, &pause) {
+		if !s.awaitRestart(ctx, exit, &pause) {
 			return
 		}
 	}
 }
 
+// fail ends a process that could not be started.
 func (s *Supervisor) fail(err error) {
 	s.Task().Fail(err)
 	_, _, exit, _ := s.Task().State()
 	s.update(func() { s.exit = &exit })
 }
 
-func (s *Supervisor) begin(p *spawn.Process, oom func() bool) {
+// adopt makes a process the present one; oom is asked at its end.
+func (s *Supervisor) adopt(p *spawn.Process, oom func() bool) {
 	s.Task().Run(p, oom)
 	s.update(func() {
 		s.phase = Running
@@ -141,8 +151,9 @@ func (s *Supervisor) awaitEnd() guest.Exit {
 	return exit
 }
 
-// again decides whether the process is started again, and waits until it is time to.
-func (s *Supervisor) again(ctx context.Context, exit guest.Exit, pause *guest.Backoff) bool {
+// awaitRestart decides whether the process is started again, and waits until it is time to. A stop that
+// comes meanwhile wins.
+func (s *Supervisor) awaitRestart(ctx context.Context, exit guest.Exit, pause *guest.Backoff) bool {
 	policy := s.hooks.Policy(ctx)
 	s.thaw()
 	s.mu.Lock()
@@ -174,8 +185,8 @@ func (s *Supervisor) again(ctx context.Context, exit guest.Exit, pause *guest.Ba
 	return true
 }
 
-// finish is the end for good.
-func (s *Supervisor) finish() {
+// end is the end for good: the state says so before Ended does.
+func (s *Supervisor) end() {
 	s.out.Close()
 	s.update(func() { s.phase = Ended })
 	close(s.ended)
@@ -225,6 +236,7 @@ func (s *Supervisor) State() (State, <-chan struct{}) {
 	return st, s.changed
 }
 
+// update makes a change and announces it.
 func (s *Supervisor) update(fn func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,17 +244,20 @@ func (s *Supervisor) update(fn func()) {
 	s.wake()
 }
 
+// notify announces a change of what State asks others for.
 func (s *Supervisor) notify() { s.update(func() {}) }
 
+// wake announces a change; mu is held.
 func (s *Supervisor) wake() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
-// Signal sends a signal to the process. stop ends the restart policy with it, and a pause.
+// Signal sends a signal to the process, which it waits for if it is about to start. stop ends the restart
+// policy with it, and a pause. ErrConflict if no process runs.
 func (s *Supervisor) Signal(ctx context.Context, n int, stop bool) error {
 	if stop {
-		if waiting := s.noMore(); waiting {
+		if waiting := s.forbidRestart(); waiting {
 			return nil // there is no process to signal: it is not started again
 		}
 	}
@@ -253,8 +268,8 @@ func (s *Supervisor) Signal(ctx context.Context, n int, stop bool) error {
 	return err
 }
 
-// noMore ends the restart policy; true if the container waited for its next start.
-func (s *Supervisor) noMore() bool {
+// forbidRestart ends the restart policy; true if the container waited for its next start.
+func (s *Supervisor) forbidRestart() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.stopped {
@@ -264,7 +279,8 @@ func (s *Supervisor) noMore() bool {
 	return s.phase == Restarting
 }
 
-// Pause freezes the container's processes.
+// Pause freezes the container's processes and returns when they are frozen. ErrConflict if none runs; no
+// error if they are frozen already.
 func (s *Supervisor) Pause() error {
 	s.freezing.Lock()
 	defer s.freezing.Unlock()
@@ -300,6 +316,7 @@ func (s *Supervisor) Resume() error {
 	return nil
 }
 
+// holdHealth interrupts the health check, if there is one, or lets it go on.
 func (s *Supervisor) holdHealth(hold bool) {
 	s.mu.Lock()
 	h := s.health
@@ -312,7 +329,7 @@ func (s *Supervisor) holdHealth(hold bool) {
 // thaw is Resume for those who cannot do more about a failure than tell it.
 func (s *Supervisor) thaw() { _ = s.Resume() }
 
-// Kill ends the process for good.
+// Kill has the process end for good, by SIGKILL; it does not wait for that.
 func (s *Supervisor) Kill(ctx context.Context) error { return s.Signal(ctx, int(unix.SIGKILL), true) }
 
 // Running returns the pid of the process that runs, ErrConflict if none does or it is paused. It

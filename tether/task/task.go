@@ -25,7 +25,13 @@ const readSize = 128 << 10
 // lingerTime is how long output is awaited after the end of an exec whose children still hold it.
 const lingerTime = 250 * time.Millisecond
 
-// Task is a process. It is made before its process is started and stays after the process's end.
+// Task is a process. It is made before its process is started and stays after the process's end. Its
+// methods may be called at the same time, all but Run and Fail: one of them is called, once, by who made
+// the task.
+//
+// Run starts one goroutine for each stream of output, which alone reads that file, and one that waits for
+// the end of the process, then for those, and then closes the files. Input is written by its callers, one
+// after another. A lock is never held while another one is taken.
 type Task struct {
 	out   *output.Buffer // nil: the output is discarded
 	main  bool
@@ -34,14 +40,15 @@ type Task struct {
 	started chan struct{} // closed when the process runs, or has failed to
 	ended   chan struct{} // closed when exit is set
 
-	mu   sync.Mutex
-	proc *spawn.Process
-	exit guest.Exit
-	size [2]uint16 // of the terminal, asked for before the start
+	mu     sync.Mutex // guards what follows; not held over a read or a write
+	proc   *spawn.Process
+	exit   guest.Exit // Started with the start, the rest before ended is closed
+	size   [2]uint16  // of the terminal, asked for before the start
+	closed bool       // the process's files
 
-	inMu   sync.Mutex // one writer of stdin at a time
-	inPos  int64
-	inDone bool
+	inMu   sync.Mutex // one writer of stdin at a time: held over a write, which may last
+	inPos  int64      // bytes that the process was given, over restarts
+	inDone bool       // stdin is closed
 }
 
 // New returns a task that has not started. main says that it is the container's own process.
@@ -73,11 +80,10 @@ func (t *Task) OutputStart() int64 { return t.begin }
 func (t *Task) Run(p *spawn.Process, oom func() bool) {
 	t.mu.Lock()
 	t.proc, t.exit.Started = p, time.Now()
-	size := t.size
-	t.mu.Unlock()
-	if size[0] > 0 && p.TTY != nil {
-		_ = spawn.Resize(p.TTY, size[0], size[1])
+	if t.size[0] > 0 && p.TTY != nil {
+		_ = spawn.Resize(p.TTY, t.size[0], t.size[1]) // under the lock: a later Resize comes later
 	}
+	t.mu.Unlock()
 	close(t.started)
 	var pumps sync.WaitGroup
 	for _, s := range []struct {
@@ -88,7 +94,7 @@ func (t *Task) Run(p *spawn.Process, oom func() bool) {
 			pumps.Go(func() { t.pump(s.f, s.stream) })
 		}
 	}
-	go t.await(p, &pumps, oom)
+	go t.finish(p, &pumps, oom)
 }
 
 // Fail ends a task whose process could not be started.
@@ -118,8 +124,8 @@ func (t *Task) endOutput() {
 	}
 }
 
-// await waits for the end of the process and then of its output.
-func (t *Task) await(p *spawn.Process, pumps *sync.WaitGroup, oom func() bool) {
+// finish waits for the end of the process and then of its output.
+func (t *Task) finish(p *spawn.Process, pumps *sync.WaitGroup, oom func() bool) {
 	ws := <-p.Ended
 	finished := time.Now()
 	if !t.main {
@@ -140,8 +146,11 @@ func (t *Task) await(p *spawn.Process, pumps *sync.WaitGroup, oom func() bool) {
 	close(t.ended)
 }
 
+// closeFiles ends a write to stdin that is in progress.
 func (t *Task) closeFiles(p *spawn.Process) {
-	// A write to stdin in progress ends by the close.
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
 	for _, f := range []*os.File{p.TTY, p.Stdin, p.Stdout, p.Stderr} {
 		if f != nil {
 			f.Close()
@@ -207,26 +216,32 @@ func (t *Task) State() (running bool, pid int, exit guest.Exit, ended bool) {
 // Ended is closed when the task is over.
 func (t *Task) Ended() <-chan struct{} { return t.ended }
 
-// Wait returns how the process ended.
+// Wait returns how the process ended; the cause of ctx's end if that comes first.
 func (t *Task) Wait(ctx context.Context) (guest.Exit, error) {
-	select {
-	case <-t.ended:
-	case <-ctx.Done():
-		return guest.Exit{}, context.Cause(ctx)
+	if err := await(ctx, t.ended); err != nil {
+		return guest.Exit{}, err
 	}
 	_, _, exit, _ := t.State()
 	return exit, nil
 }
 
-// Started returns when the process runs, or has failed to start.
-func (t *Task) Started(ctx context.Context) error {
+// await waits until c is closed. If it is, that counts, and not that ctx has ended as well.
+func await(ctx context.Context, c <-chan struct{}) error {
 	select {
-	case <-t.started:
+	case <-c:
+		return nil
+	default:
+	}
+	select {
+	case <-c:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
+
+// Started returns when the process runs, or has failed to start.
+func (t *Task) Started(ctx context.Context) error { return await(ctx, t.started) }
 
 // process returns the running process; it waits for the start.
 func (t *Task) process(ctx context.Context) (*spawn.Process, error) {
@@ -246,7 +261,8 @@ func (t *Task) process(ctx context.Context) (*spawn.Process, error) {
 	return t.proc, nil
 }
 
-// Signal sends a signal to the process.
+// Signal sends a signal to the process, which it waits for. ErrInvalid for what is no signal, ErrConflict if
+// the process has ended.
 func (t *Task) Signal(ctx context.Context, n int) error {
 	if n < 1 || n > 64 {
 		return fmt.Errorf("signal %d: %w", n, errdef.ErrInvalid)
@@ -262,7 +278,8 @@ func (t *Task) Signal(ctx context.Context, n int) error {
 	return err
 }
 
-// Resize sets the terminal's size, now or when the process starts.
+// Resize sets the terminal's size in characters, now or when the process starts. ErrConflict if the process
+// has no terminal. It does nothing to one that is closed.
 func (t *Task) Resize(width, height uint16) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -273,14 +290,15 @@ func (t *Task) Resize(width, height uint16) error {
 	if t.proc.TTY == nil {
 		return fmt.Errorf("the process has no terminal: %w", errdef.ErrConflict)
 	}
-	if err := spawn.Resize(t.proc.TTY, width, height); err != nil && !errors.Is(err, os.ErrClosed) {
-		return err
+	if t.closed {
+		return nil
 	}
-	return nil
+	return spawn.Resize(t.proc.TTY, width, height)
 }
 
 // WriteStdin gives bytes to the process; offset is the position of data[0] in the whole input. It
-// returns the position after what was taken, also when it fails.
+// returns the position after what was taken, also when it fails: GapError if bytes before data are missing,
+// ErrConflict if the process takes none (any more).
 func (t *Task) WriteStdin(ctx context.Context, offset int64, data []byte, end bool) (int64, error) {
 	p, err := t.process(ctx)
 	if err != nil {
