@@ -34,6 +34,9 @@ func Run(ctx context.Context, version string) error {
 	return kernel.PowerOff()
 }
 
+// boot leads from the first instant to the machine's life. It is PID 1's main goroutine. Beside it run, from
+// here on and as long as the VM: the reader of device events, the loader of modules, the reader of the
+// host's messages (rpci), the keeper of the clock, and the reaper.
 type boot struct {
 	version string
 	log     *slog.Logger

@@ -16,8 +16,9 @@ func TestNetworksCrossTheWireUnchanged(t *testing.T) {
 		{
 			ID: "a", Name: "bridge", Driver: "bridge", Subnet: netip.MustParsePrefix("172.16.0.0/16"),
 			Gateway: netip.MustParseAddr("172.16.0.1"), IPRange: netip.MustParsePrefix("172.16.5.0/24"),
-			Subnet6: netip.MustParsePrefix("fd00::/64"), Gateway6: netip.MustParseAddr("fd00::1"), Given: true, Firewall: "open", Internal: true, Created: time.Unix(5, 0).UTC(),
-			Labels: map[string]string{"l": "1"}, Options: map[string]string{"o": "2"},
+			Subnet6: netip.MustParsePrefix("fd00::/64"), Gateway6: netip.MustParseAddr("fd00::1"), Given: true, Firewall: "open", Internal: true,
+			Created: time.Unix(5, 0).UTC(),
+			Labels:  map[string]string{"l": "1"}, Options: map[string]string{"o": "2"},
 		},
 	} {
 		got, err := networkFromWire(networkToWire(n))
@@ -56,7 +57,8 @@ func TestJoinRequestsCrossTheWireUnchanged(t *testing.T) {
 	for _, r := range []JoinRequest{
 		{Network: "a", Container: "b"},
 		{Network: "a", Container: "b", Address: netip.MustParseAddr("172.16.0.7"), MAC: "02:42:ac:10:00:07",
-			Address6: netip.MustParseAddr("fd00::7"), Names: []string{"web"}, Links: map[string]string{"db": "postgres"}, DNS: []netip.Addr{netip.MustParseAddr("192.0.2.53")}},
+			Address6: netip.MustParseAddr("fd00::7"), Names: []string{"web"}, Links: map[string]string{"db": "postgres"},
+			DNS: []netip.Addr{netip.MustParseAddr("192.0.2.53")}},
 	} {
 		got, err := joinFromWire(joinToWire(r))
 		if err != nil || !reflect.DeepEqual(got, r) {

@@ -45,7 +45,8 @@ func networkLife(t *testing.T, s *suite) {
 	subnet := netip.MustParsePrefix("192.168.77.0/24")
 	n := s.create(t, network.CreateRequest{Subnet: subnet, Gateway: netip.MustParseAddr("192.168.77.9"),
 		IPRange: netip.MustParsePrefix("192.168.77.128/25"), Internal: true, Labels: map[string]string{"a": "b"}})
-	if n.Subnet != subnet || n.Gateway.String() != "192.168.77.9" || !n.Internal || n.Labels["a"] != "b" || n.Created.IsZero() || n.Given || n.Driver != network.DriverBridge {
+	if n.Subnet != subnet || n.Gateway.String() != "192.168.77.9" || !n.Internal || n.Labels["a"] != "b" ||
+		n.Created.IsZero() || n.Given || n.Driver != network.DriverBridge {
 		t.Errorf("made %+v", n)
 	}
 	got, err := s.Driver.Get(s.ctx(t), n.ID)
@@ -123,7 +124,8 @@ func ipv6(t *testing.T, s *suite) {
 	subnet := netip.MustParsePrefix("fd00:77::/64")
 	n := s.create(t, network.CreateRequest{IPv6: true, Subnet6: subnet})
 	e := s.join(t, network.JoinRequest{Network: n.ID, Container: newID()})
-	if len(e.Addresses) != 2 || !e.Addresses[0].Addr().Is4() || !subnet.Contains(e.Addresses[1].Addr()) || e.Gateway6 != n.Gateway6 || !subnet.Contains(n.Gateway6) {
+	if len(e.Addresses) != 2 || !e.Addresses[0].Addr().Is4() || !subnet.Contains(e.Addresses[1].Addr()) ||
+		e.Gateway6 != n.Gateway6 || !subnet.Contains(n.Gateway6) {
 		t.Errorf("endpoint %+v of %+v", e, n)
 	}
 }

@@ -116,7 +116,8 @@ func byHand[C any](w io.Writer, args []string, p Plugin[C]) error {
 	for _, c := range p.Components {
 		fmt.Fprintf(w, "  %s %s: %s\n", c.Kind, c.Name, strings.Join(c.Capabilities, " "))
 	}
-	fmt.Fprintln(w, "Name it in a TOML file of vicd's plugins.dir. Arguments: \"example\" prints an example of its own configuration, \"check FILE\" says which keys of one are wrong.")
+	fmt.Fprintln(w, "Name it in a TOML file of vicd's plugins.dir. Arguments: \"example\" prints an example of its own configuration, "+
+		"\"check FILE\" says which keys of one are wrong.")
 	return nil
 }
 

@@ -27,7 +27,8 @@ func takePipe(ctx context.Context, stream grpc.ClientStream, offer *handover.Off
 
 // sendLayer sends a layer's bytes. A *wire.SendError means that the plugin does not take them, and
 // that its answer says why; any other error is the reader's.
-func sendLayer(ctx context.Context, stream grpc.ClientStreamingClient[storagev1.WriteLayerRequest, storagev1.WriteLayerResponse], offer *handover.Offer, tar io.Reader) error {
+func sendLayer(ctx context.Context, stream grpc.ClientStreamingClient[storagev1.WriteLayerRequest, storagev1.WriteLayerResponse],
+	offer *handover.Offer, tar io.Reader) error {
 	pipe, err := takePipe(ctx, stream, offer)
 	if err != nil {
 		return &wire.SendError{Err: err}

@@ -30,7 +30,8 @@ func createVolumeToWire(r CreateVolumeRequest) *storagev1.CreateVolumeRequest {
 }
 
 func createVolumeFromWire(r *storagev1.CreateVolumeRequest) CreateVolumeRequest {
-	return CreateVolumeRequest{Name: r.GetName(), Store: r.GetStore(), Capacity: r.GetCapacity(), Labels: r.GetLabels(), Options: r.GetOptions(), Fresh: r.GetFresh()}
+	return CreateVolumeRequest{Name: r.GetName(), Store: r.GetStore(), Capacity: r.GetCapacity(),
+		Labels: r.GetLabels(), Options: r.GetOptions(), Fresh: r.GetFresh()}
 }
 
 func (c *client) CreateVolume(ctx context.Context, req CreateVolumeRequest) (Volume, error) {

@@ -24,13 +24,15 @@ import (
 )
 
 const (
-	deviceWait = 60 * time.Second
-	stopWait   = 10 * time.Second
+	deviceWait = 2 * time.Minute  // for what the configuration names to be there; a host may be very busy
+	leaseWait  = time.Minute      // for the first lease of DHCP, which may come later as well
+	stopWait   = 10 * time.Second // between SIGTERM and SIGKILL
 	notifyDir  = kernel.RunDir + "/vic"
 	logDir     = "/var/log"
 )
 
-// Machine is the VM.
+// Machine is the VM. Run leads through its life; each service, each lease and the following of the
+// configuration have a goroutine of their own, which end with Run's context.
 type Machine struct {
 	Keys    rpci.Keys
 	Events  *sysfs.Events
@@ -39,13 +41,13 @@ type Machine struct {
 	Log     *slog.Logger
 	Trace   *kernel.Trace
 
-	config   guest.Config // changes under mu alone
+	config   guest.Config // after prepare it is changed by follow alone, with mu held
 	board    *board
-	revision string
+	revision string // follow's alone, after Run's first look
 	syslog   *syslog
 	services []*supervisor
 
-	mu     sync.Mutex
+	mu     sync.Mutex // guards config and leases
 	leases map[string]netcfg.Lease
 }
 

@@ -12,7 +12,8 @@ import (
 	"github.com/openvic/vic/sdk/guest"
 )
 
-// debugger runs the service that an administrator has switched on for a while.
+// debugger runs the service that an administrator has switched on for a while. It is used by the one
+// goroutine that follows the configuration; the service has its own, which closes ended.
 type debugger struct {
 	get        func(ctx context.Context) (string, error) // of guest.KeyDebug
 	supervisor func(guest.Service) *supervisor

@@ -9,7 +9,7 @@ import (
 	"github.com/openvic/vic/tether/netcfg"
 )
 
-// network configures the NICs. Leases are awaited within wait and kept as long as ctx.
+// network configures the NICs, which come within wait. Leases are kept as long as ctx.
 func (m *Machine) network(ctx, wait context.Context) error {
 	if err := netcfg.Loopback(); err != nil {
 		return err
@@ -32,7 +32,7 @@ func (m *Machine) network(ctx, wait context.Context) error {
 	}
 	for i, n := range m.config.Networks {
 		if n.DHCP {
-			m.dhcp(ctx, wait, names[i], n.NoGateway)
+			m.dhcp(ctx, names[i], n.NoGateway)
 		}
 	}
 	m.Trace.Step("network configured")
@@ -40,7 +40,7 @@ func (m *Machine) network(ctx, wait context.Context) error {
 }
 
 // dhcp waits for the first lease, and goes on without it: services on other networks may work.
-func (m *Machine) dhcp(ctx, wait context.Context, name string, noGateway bool) {
+func (m *Machine) dhcp(ctx context.Context, name string, noGateway bool) {
 	d := &netcfg.DHCP{Interface: name, Hostname: netcfg.Hostname(&m.config), NoGateway: noGateway, Log: m.Log}
 	d.Changed = func(l netcfg.Lease) {
 		m.mu.Lock()
@@ -53,6 +53,8 @@ func (m *Machine) dhcp(ctx, wait context.Context, name string, noGateway bool) {
 			m.Log.Warn("the addresses could not be reported", "err", err)
 		}
 	}
+	wait, cancel := context.WithTimeout(ctx, leaseWait)
+	defer cancel()
 	if _, err := d.Acquire(wait); err != nil {
 		m.Log.Error("no address", "interface", name, "err", err)
 		go func() {

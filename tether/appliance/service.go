@@ -23,7 +23,9 @@ const (
 	steady = time.Minute
 )
 
-// supervisor keeps one service running.
+// supervisor keeps one service running. Its run is in a goroutine of its own; change and signal come from the
+// one that follows the configuration and from the end of the machine. report is called from run, from the
+// reader of the notify socket and, with mu held, from change: it must not call back.
 type supervisor struct {
 	service guest.Service
 	reaper  *spawn.Reaper
@@ -37,8 +39,8 @@ type supervisor struct {
 
 	syslog *syslog // may be nil
 
-	mu   sync.Mutex
-	proc *spawn.Process
+	mu   sync.Mutex     // guards service's arguments and environment, and proc; held over a start
+	proc *spawn.Process // nil while none runs: its ID is then no longer ours to signal
 }
 
 // run starts the service, again and again, until ctx ends.
@@ -103,8 +105,9 @@ func (s *supervisor) once(ctx context.Context) (string, error) {
 	s.proc = nil
 	s.mu.Unlock()
 	// Children that outlive the service may hold its output open.
-	p.Stdout.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	spawn.EndOutput(p.Stdout)
 	<-copied
+	spawn.Drain(p.Stdout, func(rest []byte) { _, _ = out.Write(rest) })
 	p.Stdout.Close()
 	if ws.Signaled() {
 		return fmt.Sprintf("killed by signal %d", ws.Signal()), nil

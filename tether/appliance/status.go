@@ -15,8 +15,11 @@ const (
 	stateFailed   = "failed"
 )
 
-// board collects the states of the services, and publishes each change.
+// board collects the states of the services, and publishes each change. Reports come from each service's
+// goroutine, from that of its notify socket and from the one that follows the configuration.
 type board struct {
+	// mu guards what follows, and is held over publish: what the host is told is in order. So a host that does
+	// not answer holds up reports, and with them the restart of services.
 	mu       sync.Mutex
 	services map[string]string
 	message  string

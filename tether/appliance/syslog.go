@@ -21,12 +21,13 @@ const (
 )
 
 // syslog sends lines to a server as RFC 5424 describes: over UDP one line a datagram, over TCP with
-// the octet counting of RFC 6587. It never makes a service wait.
+// the octet counting of RFC 6587. It never makes a service wait: write drops what the queue has no room for.
+// One goroutine (run) takes lines and alone uses the connection.
 type syslog struct {
 	host  string
 	lines chan string
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows; not held over the network
 	address string
 	rest    map[string][]byte // by service: the line that has not ended yet
 }

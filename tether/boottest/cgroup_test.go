@@ -21,7 +21,8 @@ echo 1000000 > inner/memory.max; n=$(cat /n 2>/dev/null || echo 0); n=$((n+1)); 
 	untilRun(t, l, 2)
 	until(t, l, "run 2\n")
 	out, _ := execute(t, l, &linkv1.ExecRequest{ExecId: "1", Args: []string{"sh", "-c",
-		"cat /proc/self/cgroup; grep -c ' / /sys/fs/cgroup .* cgroup2 ' /proc/self/mountinfo; cd /sys/fs/cgroup; (echo 1 >memory.max) 2>/dev/null || echo kept; cat memory.max inner/memory.max"}})
+		"cat /proc/self/cgroup; grep -c ' / /sys/fs/cgroup .* cgroup2 ' /proc/self/mountinfo; cd /sys/fs/cgroup; " +
+			"(echo 1 >memory.max) 2>/dev/null || echo kept; cat memory.max inner/memory.max"}})
 	if want := "0::/init\n1\nkept\n67108864\n999424\n"; out != want {
 		t.Errorf("got %q, want %q", out, want)
 	}

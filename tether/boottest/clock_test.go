@@ -99,7 +99,8 @@ func TestAContainerThatSetsTheClockKeepsIt(t *testing.T) {
 	conf := config("sleep", "600")
 	conf.Security.Privileged = true
 	v, c := linked(t, conf, makeDisk(t, rootfs))
-	if out, exit := execute(t, c, &linkv1.ExecRequest{ExecId: "set", Privileged: true, Args: []string{"busybox", "date", "-s", fmt.Sprintf("@%d", time.Now().Add(time.Hour).Unix())}}); exit.Code != 0 {
+	ahead := fmt.Sprintf("@%d", time.Now().Add(time.Hour).Unix())
+	if out, exit := execute(t, c, &linkv1.ExecRequest{ExecId: "set", Privileged: true, Args: []string{"busybox", "date", "-s", ahead}}); exit.Code != 0 {
 		t.Fatal(out)
 	}
 	v.console.wait(t, "another program keeps this machine's clock")

@@ -20,7 +20,8 @@ func TestConfinementAndRestarts(t *testing.T) {
 	_, l := linked(t, c, makeDisk(t, rootfs))
 	untilRun(t, l, 3)
 	out, _ := execute(t, l, &linkv1.ExecRequest{ExecId: "1", Args: []string{"sh", "-c",
-		"cat /proc/1/comm; grep -e CapBnd -e NoNewPrivs /proc/self/status; ulimit -n; df -k /scratch /dev/shm | awk 'NR>1{print $2}'; echo x 2>/dev/null > /proc/sys/vm/drop_caches || echo denied; wc -c < /proc/kcore"}})
+		"cat /proc/1/comm; grep -e CapBnd -e NoNewPrivs /proc/self/status; ulimit -n; df -k /scratch /dev/shm | awk 'NR>1{print $2}'; " +
+			"echo x 2>/dev/null > /proc/sys/vm/drop_caches || echo denied; wc -c < /proc/kcore"}})
 	want := "docker-init\nCapBnd: 0000000000000021\nNoNewPrivs: 1\n77\n1024\n3072\ndenied\n0\n"
 	if got := strings.ReplaceAll(out, "\t", " "); got != want {
 		t.Errorf("got %q, want %q", got, want)

@@ -191,7 +191,8 @@ func (c *cpio) entry(name string, mode uint32, data []byte, major, minor uint32)
 			c.b.WriteByte(0)
 		}
 	}
-	fmt.Fprintf(&c.b, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%s\x00", c.ino, mode, 0, 0, 1, 0, len(data), 0, 0, major, minor, len(name)+1, 0, name)
+	fmt.Fprintf(&c.b, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%s\x00",
+		c.ino, mode, 0, 0, 1, 0, len(data), 0, 0, major, minor, len(name)+1, 0, name)
 	pad()
 	c.b.Write(data)
 	pad()
@@ -240,7 +241,8 @@ func boot(t *testing.T, o vmOptions) *vm {
 	}
 	args := []string{"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35", "-accel", "tcg", "-cpu", cpu(), "-m", "128",
 		"-kernel", m.kernel, "-initrd", initrd,
-		"-append", "console=ttyS0 quiet panic=-1 cryptomgr.notests noreplace-smp random.trust_cpu=on tsc=reliable no_timer_check mitigations=off vic.trace " + o.append,
+		"-append", "console=ttyS0 quiet panic=-1 cryptomgr.notests noreplace-smp random.trust_cpu=on " +
+			"tsc=reliable no_timer_check mitigations=off vic.trace " + o.append,
 		"-chardev", "stdio,id=con,signal=off", "-device", "isa-serial,chardev=con",
 		"-device", "virtio-serial-pci", "-chardev", "socket,id=rpc,path=" + v.rpc.path, "-device", "virtserialport,chardev=rpc,name=" + guest.RPCIPort,
 		"-netdev", "user,id=n0", "-device", "vmxnet3,netdev=n0,mac=" + mac,
@@ -340,7 +342,8 @@ func rootfs(dir string) {
 	}
 	b, _ := os.ReadFile("/bin/busybox")
 	os.WriteFile(filepath.Join(root, "bin/busybox"), b, 0o755)
-	for _, name := range []string{"sh", "echo", "cat", "id", "ls", "sleep", "kill", "ps", "env", "pwd", "hostname", "mount", "ip", "stty", "tty", "dd", "yes", "head", "touch", "trap", "test", "wc", "ulimit", "readlink"} {
+	for _, name := range []string{"sh", "echo", "cat", "id", "ls", "sleep",
+		"kill", "ps", "env", "pwd", "hostname", "mount", "ip", "stty", "tty", "dd", "yes", "head", "touch", "trap", "test", "wc", "ulimit", "readlink"} {
 		os.Symlink("busybox", filepath.Join(root, "bin", name))
 	}
 	os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("root:x:0:0:root:/root:/bin/sh\nweb:x:33:33::/home/web:/bin/sh\n"), 0o644)

@@ -63,7 +63,8 @@ type machine interface {
 	replace() (string, error)
 }
 
-// Keeper keeps the clock. It is for one goroutine.
+// Keeper keeps the clock. It has no lock and is for one goroutine at a time: the boot calls Sync and Settle, and
+// then leaves it to the goroutine that is in Run.
 type Keeper struct {
 	log  *slog.Logger
 	host func(context.Context) (time.Time, error)

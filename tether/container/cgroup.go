@@ -3,6 +3,7 @@ package container
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/sdk/guest/sysfs"
 	"github.com/openvic/vic/tether/kernel"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -20,7 +22,7 @@ const (
 	// quotaPeriod is the length of time that a share of a processor is given for; Docker's.
 	quotaPeriod = 100 * time.Millisecond
 	// freezeWait is how long processes may take to freeze: one that waits for a disk does so first.
-	freezeWait = 10 * time.Second
+	freezeWait = 30 * time.Second
 )
 
 // controlGroup is the directory of the container's control group; empty if there is none, and then
@@ -161,7 +163,11 @@ func (g controlGroup) value(file, key string) string {
 	if err != nil {
 		return ""
 	}
-	for line := range strings.Lines(string(b)) {
+	return valueIn(b, key)
+}
+
+func valueIn(text []byte, key string) string {
+	for line := range strings.Lines(string(text)) {
 		if v, ok := strings.CutPrefix(line, key+" "); ok {
 			return strings.TrimSpace(v)
 		}
@@ -178,12 +184,34 @@ func (g controlGroup) Freeze(frozen bool) error {
 	if err := g.write("cgroup.freeze", want); err != nil {
 		return err
 	}
-	pause := time.Millisecond
-	for end := time.Now().Add(freezeWait); g.value("cgroup.events", "frozen") != want; pause = min(2*pause, 50*time.Millisecond) {
-		if time.Now().After(end) {
-			return fmt.Errorf("the processes do not freeze: %w", errdef.ErrUnavailable)
-		}
-		time.Sleep(pause)
+	return g.await("cgroup.events", "frozen", want, freezeWait)
+}
+
+// await waits until a line "key value" of a file has the value. The kernel wakes those who poll the file
+// when it changes.
+func (g controlGroup) await(file, key, want string, limit time.Duration) error {
+	f, err := os.Open(filepath.Join(string(g), file))
+	if err != nil {
+		return err
 	}
-	return nil
+	defer f.Close()
+	b := make([]byte, 4096)
+	for end := time.Now().Add(limit); ; {
+		n, err := f.ReadAt(b, 0)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if valueIn(b[:n], key) == want {
+			return nil
+		}
+		left := time.Until(end)
+		if left <= 0 {
+			return fmt.Errorf("%s of the processes is not %s after %v: %w", key, want, limit, errdef.ErrUnavailable)
+		}
+		// A change since the read of this descriptor ends the poll at once.
+		_, err = unix.Poll([]unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}}, int(left.Milliseconds())+1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("wait for %s: %w", file, err)
+		}
+	}
 }

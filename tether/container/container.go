@@ -29,16 +29,28 @@ import (
 
 // How long things may take.
 const (
-	deviceWait  = 2 * time.Minute        // for what the configuration names to be there; a host may be very busy
-	stopWait    = 10 * time.Second       // between SIGTERM and SIGKILL
-	killWait    = 5 * time.Second        // for the process to be gone after SIGKILL
-	idleWait    = 10 * time.Second       // at the end, for the host's next call
-	contactWait = 10 * time.Second       // at the end, for the host's first call
-	answerTime  = 20 * time.Millisecond  // for the answer of Shutdown to leave
-	idleCheck   = 100 * time.Millisecond // at the end
+	deviceWait = 2 * time.Minute        // for what the configuration names to be there; a host may be very busy
+	stopWait   = 10 * time.Second       // between SIGTERM and SIGKILL
+	killWait   = 30 * time.Second       // for the process to be gone after SIGKILL: one that waits for a disk is not at once
+	idleWait   = 30 * time.Second       // at the end, for the host's first or next call; a host may be very busy
+	answerTime = 20 * time.Millisecond  // for the answer of Shutdown to leave
+	idleCheck  = 100 * time.Millisecond // at the end
 )
 
 // Machine is the VM.
+//
+// Run is the one goroutine that leads through its life. Before it, prepare lets disks, network and the update
+// of the configuration go side by side: they write to different fields, and Run reads them after all of
+// them. Then there are the supervisor's goroutine, which starts the process by the hooks, and the link's,
+// whose calls come in at any time until the VM is off, also while prepare's result is an error. What they
+// share with Run after prepare:
+//
+//   - config and space do not change any more, but for the network's part of config, which nics.mu guards; ready
+//     says that the disks are mounted and space is complete;
+//   - supervisor, out, server and host are set before the link is served; supervisor and out have locks of
+//     their own, and so has host;
+//   - execs has its own lock, and group is a path;
+//   - mounted and halted are Run's alone.
 type Machine struct {
 	Keys    rpci.Keys
 	Events  *sysfs.Events
@@ -226,6 +238,12 @@ func (m *Machine) ends(wait time.Duration) bool {
 // recordExit leaves the record that outlives the VM. A VM that was shut down by others than the
 // host leaves none if the policy would have the process run: the host then starts it again.
 func (m *Machine) recordExit(ctx context.Context) {
+	select {
+	case <-m.supervisor.Ended():
+	default: // the host takes a VM without a record for killed, which it was meant to be
+		m.Log.Error("the process does not end", "container", m.config.ID)
+		return
+	}
 	exit := m.supervisor.Exit()
 	m.Trace.Step("process ended")
 	if policy := m.policy(ctx); m.halted && policy.Wants(exit.Code, policy.Count) {
@@ -250,11 +268,7 @@ func (m *Machine) linger() {
 			return
 		case <-tick.C:
 		}
-		limit := idleWait
-		if !m.server.Contacted() {
-			limit = contactWait
-		}
-		if time.Since(ended) > limit && m.server.Idle() > idleWait {
+		if time.Since(ended) > idleWait && m.server.Idle() > idleWait {
 			return
 		}
 	}

@@ -19,9 +19,10 @@ import (
 // keepEnded is how long a finished exec can be asked for.
 const keepEnded = 2 * time.Minute
 
-// execs are the further processes, by their IDs.
+// execs are the further processes, by their IDs. An ID is entered before its process is started, so that of
+// two calls with the same one only the first starts it and both wait for the same start.
 type execs struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // guards tasks; not held over a start
 	tasks map[string]*task.Task
 }
 

@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"sync"
 
@@ -83,11 +84,13 @@ func (m *Machine) probe(ctx context.Context, args []string, out *health.Buffer) 
 	}
 	var copies sync.WaitGroup
 	for _, f := range []*os.File{p.Stdout, p.Stderr} {
-		copies.Go(func() { copyUntilClosed(f, out) })
+		copies.Go(func() {
+			defer f.Close()
+			copyOutput(f, out)
+		})
 	}
-	defer copies.Wait()
-	defer p.Stderr.Close()
-	defer p.Stdout.Close()
+	defer copies.Wait() // all that it wrote is in out
+	defer spawn.EndOutput(p.Stdout, p.Stderr)
 	select {
 	case ws := <-p.Ended:
 		return int(spawn.ExitCode(ws)), nil
@@ -98,14 +101,9 @@ func (m *Machine) probe(ctx context.Context, args []string, out *health.Buffer) 
 	}
 }
 
-// copyUntilClosed reads a pipe to its end or until it is closed on our side.
-func copyUntilClosed(f *os.File, out *health.Buffer) {
-	b := make([]byte, 4096)
-	for {
-		n, err := f.Read(b)
-		_, _ = out.Write(b[:n])
-		if err != nil {
-			return
-		}
+// copyOutput reads a pipe to its end, or to what it holds at its deadline.
+func copyOutput(f *os.File, out io.Writer) {
+	if _, err := io.Copy(out, f); errors.Is(err, os.ErrDeadlineExceeded) {
+		spawn.Drain(f, func(rest []byte) { _, _ = out.Write(rest) })
 	}
 }

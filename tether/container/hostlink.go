@@ -14,16 +14,19 @@ import (
 
 // hostLink is how the tether dials the host. The NIC that it dials from may change while the container
 // runs, when networks come and go; what holds stands in guest.KeyLink.
+//
+// The link's goroutine dials, and follows a change before it dials again; a Configure call, which comes over
+// the link, only closes the connection, so that the other dials anew.
 type hostLink struct {
-	m *Machine
+	m  *Machine
+	ns *netcfg.Namespace // use's alone, which Run calls first and the link's goroutine later
 
-	mu      sync.Mutex
-	now     guest.Link
+	mu      sync.Mutex // guards what follows; not held over a dial or a call to the host
+	now     guest.Link // what dialer is for
 	dialer  linkserver.Dialer
-	ns      *netcfg.Namespace
 	current net.Conn
 	dialed  bool
-	unwatch context.CancelFunc // of the connection before
+	unwatch context.CancelFunc // of the watch of current
 }
 
 // use makes the dialer for a link, moving its NIC to a namespace if it is the tether's alone.

@@ -137,8 +137,10 @@ func prefixes(s ...string) []netip.Prefix {
 // a foreign one and outside of both, and the host's.
 func TestPolicies(t *testing.T) {
 	in := []string{"peer", "foreign", "outside", "peer6", "link-local", "host"}
-	other := map[string]string{"peer": "10.1.0.9", "foreign": "10.2.0.9", "outside": "192.0.2.9", "peer6": "fd00::9", "link-local": "fe80::9%eth0", "host": "fe80::1%eth0"}
-	own := map[string]string{"peer": "10.1.0.2", "foreign": "10.1.0.2", "outside": "10.1.0.2", "peer6": "fd00::2", "link-local": "fe80::2%eth0", "host": "fe80::2%eth0"}
+	other := map[string]string{"peer": "10.1.0.9", "foreign": "10.2.0.9", "outside": "192.0.2.9", "peer6": "fd00::9",
+		"link-local": "fe80::9%eth0", "host": "fe80::1%eth0"}
+	own := map[string]string{"peer": "10.1.0.2", "foreign": "10.1.0.2", "outside": "10.1.0.2", "peer6": "fd00::2",
+		"link-local": "fe80::2%eth0", "host": "fe80::2%eth0"}
 	all := in
 	for _, c := range []struct {
 		name    string

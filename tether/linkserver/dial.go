@@ -68,7 +68,8 @@ func control(_, _ string, c syscall.RawConn) error {
 }
 
 // listener is a net.Listener that dials: Accept returns a connection that it made, and makes the
-// next one when that one is closed.
+// next one when that one is closed. gRPC calls Accept from one goroutine, which alone uses current and wait;
+// it closes the connection from another.
 type listener struct {
 	dial    Dialer
 	preface string
@@ -76,8 +77,8 @@ type listener struct {
 	ctx     context.Context // of the link, since Accept has none
 	cancel  context.CancelFunc
 
-	current *conn // guarded by the one goroutine that accepts
-	wait    time.Duration
+	current *conn         // the one that was accepted last; nil when it is over
+	wait    time.Duration // before the next attempt
 }
 
 var _ net.Listener = (*listener)(nil)
@@ -165,7 +166,7 @@ type addr struct{}
 func (addr) Network() string { return "link" }
 func (addr) String() string  { return "link" }
 
-// conn tells when it is closed.
+// conn tells when it is closed. Close may be called several times and at once.
 type conn struct {
 	net.Conn
 	closed chan struct{}

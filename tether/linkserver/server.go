@@ -56,7 +56,9 @@ type Limits interface {
 	LimitPids(n int64) error
 }
 
-// Server serves the link protocol.
+// Server serves the link protocol. It has one connection at a time, whose calls run at once, each in a
+// goroutine of its own; calls of a connection that broke may still run beside those of the next. So all that
+// Machine gives is for concurrent use, and Server itself keeps only two counters.
 type Server struct {
 	linkv1.UnimplementedLinkServer
 	ID      string
@@ -78,6 +80,12 @@ const (
 	maxMessage = 8 << 20
 )
 
+// When the core is asked whether it is still there, and how long it may take to answer.
+const (
+	pingAfter = 5 * time.Second
+	pingWait  = 15 * time.Second
+)
+
 // handshakeWait is how long the core may leave a connection unused.
 const handshakeWait = 10 * time.Minute
 
@@ -95,8 +103,9 @@ func (s *Server) Serve(ctx context.Context, dial Dialer, id guest.Identity) erro
 		// The handshake begins when the core wants the link, which may be long after the driver took
 		// the connection. A peer that is gone is noticed by the kernel (see control).
 		grpc.ConnectionTimeout(handshakeWait),
-		// A host that was reset sends nothing, not even a refusal.
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 3 * time.Second, Timeout: 3 * time.Second}),
+		// The kernel notices a host that was reset. This is for one whose kernel answers while its process
+		// hangs; a process that is slow because the host is busy keeps its link.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingWait}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(s.unary), grpc.ChainStreamInterceptor(s.stream),
 	)
@@ -110,10 +119,7 @@ func (s *Server) Serve(ctx context.Context, dial Dialer, id guest.Identity) erro
 	return err
 }
 
-// Contacted tells whether the host has called at all.
-func (s *Server) Contacted() bool { return s.busy.Load() > 0 || s.last.Load() > 0 }
-
-// Idle is how long no call has been in progress.
+// Idle is how long no call has been in progress; very long if there was none yet.
 func (s *Server) Idle() time.Duration {
 	if s.busy.Load() > 0 {
 		return 0

@@ -27,27 +27,36 @@ const (
 	unkeptPause = 2 * time.Second
 )
 
-// Buffer is the output of one process. Writers append; readers follow with offsets of their own.
+// Buffer is the output of one process and of those that follow it. Writers append: one goroutine for each
+// stream of the process, one after another. Readers follow with offsets of their own, each in a goroutine of
+// its own. All may happen at once.
+//
+// An append goes to the log first and then to memory, so that what leaves memory is in the log. A reader
+// takes from memory what is there, from the log what has left it, and from memory again when it has caught
+// up. An attached reader is never overtaken: an append waits for it, first where the log would
+// remove a file (release), then where memory would drop a record (makeRoom).
 type Buffer struct {
-	// wmu is held over an append. It comes before mu; waiting for readers happens under it, so that
-	// the process is held back and readers are not.
+	// wmu is held over an append, from the log to memory: offsets grow in the order of the log. It comes
+	// before mu. Waiting for readers happens under it and not under mu, so that the process is held back and
+	// readers are not.
 	wmu sync.Mutex
-	log *outlog.Writer // nil: in memory only
-	dir string
+	log *outlog.Writer // written under wmu; nil: in memory only
+	dir string         // of the log
 
-	mu      sync.Mutex
-	recent  []outlog.Record
-	size    int // bytes in recent
-	start   int64
-	end     int64
+	mu      sync.Mutex      // guards what follows, and every Reader's next; not held over disk or waits
+	recent  []outlog.Record // oldest first; the data of a record is never changed, so that readers share it
+	size    int             // bytes in recent
+	start   int64           // offset of the first byte in recent
+	end     int64           // offset after the last byte
 	closed  bool
-	changed chan struct{} // closed and replaced at each change
+	changed chan struct{} // closed and replaced at each change, if anybody waits
 	waiting int           // goroutines that wait for changed
 	readers map[*Reader]bool
-	idle    time.Time // when the last attached reader went
-	limit   int
-	orphan  time.Duration
-	logErr  func(error)
+	idle    time.Time // when the last reader went
+
+	limit  int           // bytes in memory
+	orphan time.Duration // how long the process waits for a reader that does not come
+	logErr func(error)   // is told, under wmu, when the log takes nothing
 }
 
 // NewMemory returns a buffer that keeps the newest output only, and holds the process back rather
@@ -142,7 +151,7 @@ func (b *Buffer) release(next int64) {
 	}
 }
 
-// wait waits for a change, with mu held before and after.
+// wait waits for a change, or a second, with mu held before and after, but not meanwhile.
 func (b *Buffer) wait() {
 	c := b.changed
 	b.waiting++
@@ -155,6 +164,7 @@ func (b *Buffer) wait() {
 	b.waiting--
 }
 
+// wake has all who wait look again; mu is held.
 func (b *Buffer) wake() {
 	if b.waiting == 0 {
 		return
@@ -173,6 +183,7 @@ func (b *Buffer) Cut() {
 	b.cut()
 }
 
+// cut is Cut with both locks held.
 func (b *Buffer) cut() {
 	for r := range b.readers {
 		if r.follow {
@@ -238,9 +249,9 @@ type Reader struct {
 	query    outlog.Query
 	follow   bool
 	attached bool
-	limit    int64 // without follow: the end as it was
-	next     int64 // guarded by b.mu
-	cursor   *outlog.Cursor
+	limit    int64          // without follow: the end as it was; guarded by b.mu, as follow is
+	next     int64          // guarded by b.mu
+	cursor   *outlog.Cursor // the reader's goroutine's alone
 }
 
 // NewReader registers a reader; the caller closes it.

@@ -16,9 +16,12 @@ import (
 
 // Stream is the transport over a byte stream, such as a virtio-serial port. While no host end is
 // connected reads of such a port end at once; the stream goes on when the host is back.
+//
+// One goroutine reads; it gives answers to the one Call that holds mu and events to whoever waits for them.
+// Calls may be made at once: they take turns.
 type Stream struct {
 	rw      io.ReadWriter
-	mu      sync.Mutex // one command at a time
+	mu      sync.Mutex // one command at a time: held from the question to its answer
 	answers chan string
 	broken  chan struct{} // a message for each time that the host went away
 	halt    chan struct{}

@@ -8,12 +8,17 @@ import (
 )
 
 // Reaper waits for all children of this process: those that were started through it, and orphans
-// that became ours because we are PID 1.
+// that became ours because we are PID 1. One goroutine alone calls wait4(2): anybody else who did would take
+// ends away from it, so that PID 1 runs nothing by os/exec. It sleeps on cond as long as there is no
+// child, and in wait4, without mu, as long as there is one.
+//
+// Start may be called at any time and from several goroutines; they fork one after another, and a fork holds
+// up the report of an end, never the other way round.
 type Reaper struct {
-	mu      sync.Mutex
-	cond    *sync.Cond
-	waiters map[int]chan unix.WaitStatus
-	started uint64
+	mu      sync.Mutex                   // guards waiters and started; held over a fork (see Start)
+	cond    *sync.Cond                   // signalled when started grows
+	waiters map[int]chan unix.WaitStatus // by process ID; each has room for its one message
+	started uint64                       // children so far
 	wait    func(ws *unix.WaitStatus) (int, error)
 }
 
@@ -27,6 +32,8 @@ func NewReaper() *Reaper {
 
 func waitAny(ws *unix.WaitStatus) (int, error) { return unix.Wait4(-1, ws, 0, nil) }
 
+// run reaps until there are no children, then waits for the next start. A child that is started after wait4 has
+// said that there is none has raised started, so that the loop does not sleep over it.
 func (r *Reaper) run() {
 	seen := uint64(0)
 	for {
@@ -50,6 +57,7 @@ func (r *Reaper) run() {
 	}
 }
 
+// ended hands the end of a child to who waits for it; an orphan's end is for nobody.
 func (r *Reaper) ended(pid int, ws unix.WaitStatus) {
 	if !ws.Exited() && !ws.Signaled() {
 		return

@@ -65,8 +65,8 @@ type Hooks struct {
 // Pause and Resume change paused, and Signal stopped. A change is made with mu held and announced before mu
 // is given up, so that who has taken changed and then looks misses none.
 //
-// freezing comes before mu. mu is not held over a call of a hook, of the task or of the health check: those
-// wait for processes.
+// freezing comes before mu, and mu before the locks of the task and of the health check, at which State looks
+// with mu held. mu is never held over a call that waits for a process, nor over a hook.
 type Supervisor struct {
 	hooks Hooks
 	out   *output.Buffer

@@ -22,9 +22,6 @@ import (
 // readSize is how much of the output is taken at once.
 const readSize = 128 << 10
 
-// lingerTime is how long output is awaited after the end of an exec whose children still hold it.
-const lingerTime = 250 * time.Millisecond
-
 // Task is a process. It is made before its process is started and stays after the process's end. Its
 // methods may be called at the same time, all but Run and Fail: one of them is called, once, by who made
 // the task.
@@ -129,12 +126,7 @@ func (t *Task) finish(p *spawn.Process, pumps *sync.WaitGroup, oom func() bool) 
 	ws := <-p.Ended
 	finished := time.Now()
 	if !t.main {
-		// Children of an exec may live on and hold its output open for ever.
-		for _, f := range []*os.File{p.TTY, p.Stdout, p.Stderr} {
-			if f != nil {
-				f.SetReadDeadline(finished.Add(lingerTime))
-			}
-		}
+		spawn.EndOutput(p.TTY, p.Stdout, p.Stderr)
 	}
 	pumps.Wait()
 	t.closeFiles(p)
@@ -171,30 +163,12 @@ func (t *Task) pump(f *os.File, s outlog.Stream) {
 				t.out.Append(s, append([]byte(nil), buf[:n]...))
 			}
 		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			t.drain(f, s)
+		if errors.Is(err, os.ErrDeadlineExceeded) && t.out != nil {
+			spawn.Drain(f, func(rest []byte) { t.out.Append(s, rest) })
 		}
 		if err != nil {
 			return
 		}
-	}
-}
-
-// drain takes what is in the pipe, without waiting: reads are refused after the deadline, though
-// the process may have left much there while a slow reader held the pump.
-func (t *Task) drain(f *os.File, s outlog.Stream) {
-	c, err := f.SyscallConn()
-	if err != nil || t.out == nil {
-		return
-	}
-	for total := 0; total < 1<<20; {
-		buf := make([]byte, readSize)
-		n := 0
-		if c.Control(func(fd uintptr) { n, err = unix.Read(int(fd), buf) }) != nil || err != nil || n <= 0 {
-			return
-		}
-		t.out.Append(s, buf[:n])
-		total += n
 	}
 }
 

@@ -22,7 +22,8 @@ var files = map[string]string{
 		" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n" +
 		"    lo:     999       9    0    0    0     0          0         0      999       9    0    0    0     0       0          0\n" +
 		"  eth0:    1000      10    1    2    0     0          0         0     2000      20    3    4    0     0       0          0\n",
-	"proc/diskstats":     "   8       0 sda 100 1 800 5 50 2 400 6 0 7 8\n   8       1 sda1 90 1 700 5 40 2 300 6 0 7 8\n   8      16 sdb 0 0 0 0 0 0 0 0 0 0 0\nshort\n",
+	"proc/diskstats": "   8       0 sda 100 1 800 5 50 2 400 6 0 7 8\n   8       1 sda1 90 1 700 5 40 2 300 6 0 7 8\n" +
+		"   8      16 sdb 0 0 0 0 0 0 0 0 0 0 0\nshort\n",
 	"sys/block/sda/size": "", "sys/block/sdb/size": "",
 	"group/cpu.stat":    "usage_usec 3000\nuser_usec 2000\nsystem_usec 1000\nnr_periods 7\nnr_throttled 3\nthrottled_usec 50\n",
 	"group/memory.stat": "anon 4096\nfile 8192\nnot a number\n", "group/memory.current": "12288\n", "group/memory.max": "67108864\n",
@@ -71,8 +72,9 @@ func TestStatsAreTheKernelsCounters(t *testing.T) {
 		Cpu:    &linkv1.CPUStats{TotalNs: 3e6, UserNs: 2e6, SystemNs: 1e6, Periods: 7, ThrottledPeriods: 3, ThrottledNs: 5e4, MachineNs: 478 * 1e7, Online: 2},
 		Memory: &linkv1.MemoryStats{Usage: 12288, MaxUsage: 16384, Limit: 64 << 20, Failures: 4, Stats: map[string]uint64{"anon": 4096, "file": 8192}},
 		Pids:   5, PidsLimit: 40,
-		Interfaces: []*linkv1.InterfaceStats{{Name: "eth0", RxBytes: 1000, RxPackets: 10, RxErrors: 1, RxDropped: 2, TxBytes: 2000, TxPackets: 20, TxErrors: 3, TxDropped: 4}},
-		Devices:    []*linkv1.DeviceStats{{Major: 8, Reads: 100, ReadBytes: 800 * 512, Writes: 50, WriteBytes: 400 * 512}},
+		Interfaces: []*linkv1.InterfaceStats{{Name: "eth0", RxBytes: 1000, RxPackets: 10, RxErrors: 1, RxDropped: 2,
+			TxBytes: 2000, TxPackets: 20, TxErrors: 3, TxDropped: 4}},
+		Devices: []*linkv1.DeviceStats{{Major: 8, Reads: 100, ReadBytes: 800 * 512, Writes: 50, WriteBytes: 400 * 512}},
 	}
 	if !proto.Equal(s, want) {
 		t.Errorf("got  %v\nwant %v", s, want)
@@ -181,7 +183,9 @@ func TestStatesAreThoseOfPs(t *testing.T) {
 }
 
 func TestTerminalsHaveTheirNames(t *testing.T) {
-	for dev, want := range map[int64]string{0: "?", 136 << 8: "pts/0", 136<<8 | 255: "pts/255", 137 << 8: "pts/256", 4<<8 | 64: "4/64", 136<<8 | 1<<20: "pts/256"} {
+	for dev, want := range map[int64]string{
+		0: "?", 136 << 8: "pts/0", 136<<8 | 255: "pts/255", 137 << 8: "pts/256", 4<<8 | 64: "4/64", 136<<8 | 1<<20: "pts/256",
+	} {
 		if got := tty(dev); got != want {
 			t.Errorf("%#x: %q, want %q", dev, got, want)
 		}
@@ -217,7 +221,8 @@ func TestThisProcessIsUnderstood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Pid != int64(os.Getpid()) || p.Ppid != int64(os.Getppid()) || p.Uid != uint32(os.Geteuid()) || p.Threads < 1 || p.Rss == 0 || !slices.Equal(p.Args, os.Args) {
+	if p.Pid != int64(os.Getpid()) || p.Ppid != int64(os.Getppid()) || p.Uid != uint32(os.Geteuid()) ||
+		p.Threads < 1 || p.Rss == 0 || !slices.Equal(p.Args, os.Args) {
 		t.Errorf("%v", p)
 	}
 	if n, err := r.memTotal(); err != nil || n < p.Rss {

@@ -86,10 +86,10 @@ func (c *comparison) visit(n node) error {
 	return nil
 }
 
-// changed: a file that was written, or whose owner, mode or attributes were, has another change time;
-// so has one that got another name,
-// as with Docker, and one that lost one, which is told of that name alone. A directory has one too when something in it comes or goes; that is told of what came
-// or went, so only its own attributes count.
+// changed compares a node with what it was. A file has another change time when it was written, when its
+// owner, mode or attributes were changed, and when it got another name, which counts with Docker too. So has
+// one that lost a name; that is told of the name alone. A directory has another change time whenever
+// something in it comes or goes; that is told of what came or went, so only its own attributes count.
 func changed(old, n node) bool {
 	if !n.dir() {
 		unlinked := n.nlink < old.nlink && old.mode == n.mode && old.uid == n.uid && old.gid == n.gid && old.size == n.size && old.mtime == n.mtime

@@ -13,7 +13,8 @@ import (
 )
 
 func TestCompareTellsWhatHasChanged(t *testing.T) {
-	image := map[string]string{"etc/conf": "1", "bin/sh": "x", "bin/ls": "y", "gone/a/b": "", "usr/": "", "usr-local": "", "usr/z": "", "kind/x": "", "link": "-> a"}
+	image := map[string]string{"etc/conf": "1", "bin/sh": "x", "bin/ls": "y", "gone/a/b": "",
+		"usr/": "", "usr-local": "", "usr/z": "", "kind/x": "", "link": "-> a"}
 	for _, c := range []struct {
 		name  string
 		do    func(root string) error

@@ -148,7 +148,8 @@ func moveMount(fd int, target string) error {
 	}
 	empty, _ := syscall.BytePtrFromString("")
 	cwd := atFDCWD
-	_, _, errno := syscall.Syscall6(sysMoveMount, uintptr(fd), uintptr(unsafe.Pointer(empty)), uintptr(cwd), uintptr(unsafe.Pointer(p)), moveMountFromEmpty|moveMountToSymlinks, 0)
+	_, _, errno := syscall.Syscall6(sysMoveMount, uintptr(fd), uintptr(unsafe.Pointer(empty)),
+		uintptr(cwd), uintptr(unsafe.Pointer(p)), moveMountFromEmpty|moveMountToSymlinks, 0)
 	if errno != 0 {
 		return errno
 	}

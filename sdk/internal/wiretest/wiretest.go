@@ -84,7 +84,8 @@ func (b bound) NewStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 	return b.ClientConn.NewStream(handover.Bind(ctx, opts, b.receiver), desc, method, opts...)
 }
 
-func connect(t testing.TB, register func(grpc.ServiceRegistrar), l net.Listener, server, client credentials.TransportCredentials, target string, opts ...grpc.DialOption) *grpc.ClientConn {
+func connect(t testing.TB, register func(grpc.ServiceRegistrar), l net.Listener,
+	server, client credentials.TransportCredentials, target string, opts ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	s := grpc.NewServer(append(wire.ServerOptions(), grpc.Creds(server))...)
 	return serve(t, s, register, l, target, append(opts, grpc.WithTransportCredentials(client))...)

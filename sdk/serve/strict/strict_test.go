@@ -36,9 +36,10 @@ func TestDecodeKeepsWhatTheTextDoesNotName(t *testing.T) {
 
 func TestMistakesNameFileLineAndKey(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"no table":                 {"network = 3\n", `f.toml:1: key "network" is no table`},
-		"unknown key":              {"name = \"a\"\nnmae = \"b\"\n", `f.toml:2: unknown key "nmae" (did you mean "name"?)`},
-		"unknown key in a table":   {"# c\n\n[storage]\nsize_gb = 1\nimage_stroe = \"x\"\n", `f.toml:5: unknown key "storage.image_stroe" (did you mean "storage.image_store"?)`},
+		"no table":    {"network = 3\n", `f.toml:1: key "network" is no table`},
+		"unknown key": {"name = \"a\"\nnmae = \"b\"\n", `f.toml:2: unknown key "nmae" (did you mean "name"?)`},
+		"unknown key in a table": {"# c\n\n[storage]\nsize_gb = 1\nimage_stroe = \"x\"\n",
+			`f.toml:5: unknown key "storage.image_stroe" (did you mean "storage.image_store"?)`},
 		"unknown table":            {"name = \"a\"\n[other]\nx = 1\ny = 2\n", `f.toml:2: unknown key "other"`},
 		"unknown in a map's table": {"[network.bridge] # the bridge\nportgroup = \"p\"\nvlan = 3\n", `f.toml:3: unknown key "network.bridge.vlan"`},
 		"dotted key":               {"storage.sze_gb = 1\n", `f.toml:1: unknown key "storage.sze_gb"`},
