@@ -13,7 +13,8 @@ func TestAReadThatIsOlderThanTheCollectorsChangeIsNotTaken(t *testing.T) {
 	ref := types.ManagedObjectReference{Type: "VirtualMachine", Value: "vm-1"}
 	i := New(nil, types.ManagedObjectReference{}, slog.New(slog.DiscardHandler))
 	report := func(kind types.ObjectUpdateKind, s types.VirtualMachinePowerState) {
-		i.apply([]types.ObjectUpdate{{Kind: kind, Obj: ref, ChangeSet: []types.PropertyChange{{Name: "runtime.powerState", Op: types.PropertyChangeOpAssign, Val: s}}}})
+		i.apply([]types.ObjectUpdate{{Kind: kind, Obj: ref, ChangeSet: []types.PropertyChange{{Name: "runtime.powerState",
+			Op: types.PropertyChangeOpAssign, Val: s}}}})
 	}
 	content := func(s types.VirtualMachinePowerState) []types.ObjectContent {
 		return []types.ObjectContent{{Obj: ref, PropSet: []types.DynamicProperty{{Name: "runtime.powerState", Val: s}}}}

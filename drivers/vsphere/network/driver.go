@@ -90,7 +90,8 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 // addGiven adds the administrator's networks.
 func (d *Driver) addGiven(vch string) {
 	b := d.cfg.Bridge
-	n := network.Network{ID: networkID(vch, b.Portgroup), Name: bridgeName, Driver: network.DriverBridge, Subnet: b.Subnet.Masked(), Gateway: b.Gateway, Given: true}
+	n := network.Network{ID: networkID(vch, b.Portgroup), Name: bridgeName, Driver: network.DriverBridge, Subnet: b.Subnet.Masked(), Gateway: b.Gateway,
+		Given: true}
 	d.bridge = &member{Network: n, pool: newPool(n.Subnet, n.Gateway)}
 	d.nets[n.ID] = d.bridge
 	for i := range d.cfg.Container {

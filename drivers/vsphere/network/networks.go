@@ -107,7 +107,8 @@ func (d *Driver) plan(req network.CreateRequest) (n network.Network, exists bool
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if req.Driver != "" && req.Driver != network.DriverBridge {
-		return n, false, fmt.Errorf("network driver %q: networks are of driver bridge; container networks are the administrator's: %w", req.Driver, errdef.ErrUnsupported)
+		return n, false, fmt.Errorf("network driver %q: networks are of driver bridge; container networks are the administrator's: %w", req.Driver,
+			errdef.ErrUnsupported)
 	}
 	if old := d.nets[req.ID]; old != nil {
 		if old.Name != req.Name || req.Subnet.IsValid() && old.Subnet != req.Subnet.Masked() {

@@ -129,7 +129,8 @@ func TestContainerNetworks(t *testing.T) {
 	if _, err := r.Join(t.Context(), network.JoinRequest{Network: static.ID, Container: "e"}); !errors.Is(err, errdef.ErrExhausted) {
 		t.Error(err)
 	}
-	if _, err := r.Join(t.Context(), network.JoinRequest{Network: static.ID, Container: "e", Address: netip.MustParseAddr("10.5.0.99")}); !errors.Is(err, errdef.ErrInvalid) {
+	if _, err := r.Join(t.Context(), network.JoinRequest{Network: static.ID, Container: "e",
+		Address: netip.MustParseAddr("10.5.0.99")}); !errors.Is(err, errdef.ErrInvalid) {
 		t.Error(err)
 	}
 	if e := r.joined(t, network.JoinRequest{Network: dynamic.ID, Container: "a"}); !e.DHCP || len(e.Addresses) != 0 || e.Firewall != "published" {
@@ -139,7 +140,8 @@ func TestContainerNetworks(t *testing.T) {
 	if err != nil || ports[0].HostPort != 80 || len(r.sys.rules.Ports) != 0 {
 		t.Errorf("%v, %v, %v", ports, err, r.sys.rules.Ports)
 	}
-	_, err = r.Publish(t.Context(), network.PublishRequest{Network: static.ID, Container: "b", Ports: []network.Port{{Protocol: "tcp", HostPort: 8080, ContainerPort: 80}}})
+	_, err = r.Publish(t.Context(), network.PublishRequest{Network: static.ID, Container: "b",
+		Ports: []network.Port{{Protocol: "tcp", HostPort: 8080, ContainerPort: 80}}})
 	if !errors.Is(err, errdef.ErrInvalid) {
 		t.Error(err)
 	}
@@ -166,7 +168,8 @@ func TestPortsAreRefusedWithAReason(t *testing.T) {
 		class  error
 	}{
 		{network.Port{Protocol: "tcp", HostPort: 8080}, network.ReasonPortTaken, "host port 0.0.0.0:8080/tcp is published by another container", errdef.ErrConflict},
-		{network.Port{Protocol: "tcp", HostPort: 8080, HostIP: netip.MustParseAddr("192.0.2.5")}, network.ReasonPortTaken, "host port 192.0.2.5:8080/tcp is published by another container", errdef.ErrConflict},
+		{network.Port{Protocol: "tcp", HostPort: 8080, HostIP: netip.MustParseAddr("192.0.2.5")}, network.ReasonPortTaken,
+			"host port 192.0.2.5:8080/tcp is published by another container", errdef.ErrConflict},
 		{network.Port{Protocol: "tcp", HostPort: 2376}, network.ReasonPortBusy, "host port 0.0.0.0:2376/tcp is in use by a program of the host", errdef.ErrConflict},
 		{network.Port{Protocol: "tcp", HostPort: 1, HostIP: netip.MustParseAddr("192.0.2.6")},
 			network.ReasonNotHostAddress, "host port 192.0.2.6:1/tcp: the host has no such address, but 192.0.2.5", errdef.ErrInvalid},

@@ -38,7 +38,8 @@ func (d *Driver) savePending() {
 	for id, m := range d.nets {
 		for c, l := range m.pool.leases {
 			if !d.seen[c] {
-				all = append(all, pending{Network: id, Container: c, Address: l.addr, Address6: l.addr6, MAC: l.mac, Names: l.names, Links: l.links, DNS: l.dns, Given: l.given})
+				all = append(all, pending{Network: id, Container: c, Address: l.addr, Address6: l.addr6, MAC: l.mac, Names: l.names, Links: l.links, DNS: l.dns,
+					Given: l.given})
 			}
 		}
 	}

@@ -34,7 +34,8 @@ func TestCallsFailAtOnceUntilVCenterAnswers(t *testing.T) {
 		r.lost(t.Context(), errors.New("another call"))
 		time.Sleep(time.Minute)
 		err := r.away()
-		if !errors.Is(err, errdef.ErrUnavailable) || !errors.Is(err, syscall.ETIMEDOUT) || !strings.HasPrefix(err.Error(), "vCenter vc:443 does not answer, since 2000-01-01 00:00:00 UTC (dial tcp") {
+		if !errors.Is(err, errdef.ErrUnavailable) || !errors.Is(err, syscall.ETIMEDOUT) ||
+			!strings.HasPrefix(err.Error(), "vCenter vc:443 does not answer, since 2000-01-01 00:00:00 UTC (dial tcp") {
 			t.Errorf("away: %v", err)
 		}
 		if n := probes.Load(); n < 30 || n > 31 {

@@ -212,7 +212,8 @@ func (s *store) http(ctx context.Context, method, file string, body []byte, read
 		case http.StatusOK, http.StatusCreated:
 			return read(res.Body)
 		case http.StatusForbidden:
-			return fmt.Errorf("%s: %w", session.Denied("Datastore.Browse or Datastore.FileManagement on datastore "+s.root.Datastore+" or its datacenter"), errdef.ErrDenied)
+			return fmt.Errorf("%s: %w", session.Denied("Datastore.Browse or Datastore.FileManagement on datastore "+s.root.Datastore+" or its datacenter"),
+				errdef.ErrDenied)
 		case http.StatusNotFound:
 			return errdef.ErrNotFound
 		}

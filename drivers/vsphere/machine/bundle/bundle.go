@@ -162,7 +162,8 @@ func (b *writer) endpoint(ctx context.Context, s Source) error {
 		b.notes = append(b.notes, "the endpoint's own logs: its admin API is not served (--no-tls)")
 		return nil
 	}
-	for name, p := range map[string]string{"endpoint/vicd.log": "/v1/logs?lines=100000", "endpoint/plugins.json": "/v1/plugins", "endpoint/version.json": "/v1/version"} {
+	for name, p := range map[string]string{"endpoint/vicd.log": "/v1/logs?lines=100000", "endpoint/plugins.json": "/v1/plugins",
+		"endpoint/version.json": "/v1/version"} {
 		if err := b.try(name, func() ([]byte, error) { return s.Admin.Get(ctx, p) }); err != nil {
 			return err
 		}

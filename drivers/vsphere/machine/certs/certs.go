@@ -63,14 +63,14 @@ type Set struct {
 	AdminCA, Admin     Pair
 	Link               Pair
 	// ClientCA holds the authorities of the clients' certificates: CA's, or the administrator's own.
-	// OwnServer: Server is the administrator's own and not signed by CA.
-	ClientCA  []byte
-	OwnServer bool
-	Reused    []string // files that were there and are used
-	Warnings  []string // what will soon need attention
-	dir       string
-	files     Files
-	fresh     []file
+	// SuppliedServer: Server is the administrator's own and not signed by CA.
+	ClientCA       []byte
+	SuppliedServer bool
+	Reused         []string // files that were there and are used
+	Warnings       []string // what will soon need attention
+	dir            string
+	files          Files
+	newFiles       []file
 }
 
 // The lives of what is made. VIC's one year came as a surprise to its users.
@@ -122,7 +122,7 @@ func (m *maker) all() error {
 	var leaves []*leaf
 	if m.o.ServerCert == "" {
 		leaves = append(leaves, &server)
-	} else if server.pair, err = m.ownServer(); err != nil {
+	} else if server.pair, err = m.suppliedServer(); err != nil {
 		return err
 	}
 	if !m.o.NoVerify && len(m.o.ClientCAs) == 0 {
@@ -217,5 +217,5 @@ func (m *maker) advise(err error) error {
 }
 
 func (m *maker) write(name string, data []byte, mode uint32) {
-	m.set.fresh = append(m.set.fresh, file{name: name, data: data, mode: mode})
+	m.set.newFiles = append(m.set.newFiles, file{name: name, data: data, mode: mode})
 }

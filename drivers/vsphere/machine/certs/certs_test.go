@@ -121,8 +121,8 @@ func TestWhatIsThereIsReused(t *testing.T) {
 	first := written(t, o)
 	again := prepare(t, o)
 	if string(again.Server.Cert) != string(first.Server.Cert) || string(again.Client.Key) != string(first.Client.Key) ||
-		string(again.Admin.Cert) != string(first.Admin.Cert) || len(again.Fresh()) != 0 {
-		t.Errorf("made anew: %v", again.Fresh())
+		string(again.Admin.Cert) != string(first.Admin.Cert) || len(again.NewFiles()) != 0 {
+		t.Errorf("made anew: %v", again.NewFiles())
 	}
 	if string(again.Link.Key) == string(first.Link.Key) {
 		t.Error("the link CA belongs to one VCH alone")
@@ -136,7 +136,7 @@ func TestWhatIsThereIsReused(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Names = []string{"new.example.com"}
-	if got := prepare(t, o).Fresh(); !slices.Equal(got, []string{ServerCertFile, ServerKeyFile}) {
+	if got := prepare(t, o).NewFiles(); !slices.Equal(got, []string{ServerCertFile, ServerKeyFile}) {
 		t.Errorf("made %v", got)
 	}
 }
@@ -210,7 +210,7 @@ func TestTLSOptions(t *testing.T) {
 		t.Error("--no-tlsverify: a server's and an administrator's, no client's")
 	}
 	o.NoTLS = true
-	if s := prepare(t, o); len(s.Server.Cert) != 0 || len(s.Fresh()) != 0 || len(s.Link.Key) == 0 {
+	if s := prepare(t, o); len(s.Server.Cert) != 0 || len(s.NewFiles()) != 0 || len(s.Link.Key) == 0 {
 		t.Error("--no-tls: nothing but the link CA")
 	}
 }

@@ -39,7 +39,8 @@ func (o Options) signer(k Kind, now time.Time) (*authority, error) {
 	default:
 		return ca, nil
 	}
-	return nil, advice.Wrap(fmt.Errorf("certificates in %s: %w", o.Dir, err), "give the folder with --cert-path that create wrote, which holds %s and %s", k.CAFile, k.KeyFile)
+	return nil, advice.Wrap(fmt.Errorf("certificates in %s: %w", o.Dir, err),
+		"give the folder with --cert-path that create wrote, which holds %s and %s", k.CAFile, k.KeyFile)
 }
 
 // RenewServer makes a new server certificate for the same names as the old one, or for o.Names, signed
@@ -64,7 +65,8 @@ func RenewServer(o Options, old []byte, now time.Time) (*Set, error) {
 		return nil, advice.Wrap(fmt.Errorf("the endpoint's certificate was not signed by %s in %s: %w", CAFile, o.Dir, errdef.ErrInvalid),
 			"give the folder that create wrote with --cert-path, or a certificate of your own with --tls-server-cert and --tls-server-key")
 	}
-	return o.reissue(ca, &leaf{cert: ServerCertFile, key: ServerKeyFile, name: cert.Subject.CommonName, names: names, usage: x509.ExtKeyUsageServerAuth}, cert.Subject.Organization, now)
+	return o.reissue(ca, &leaf{cert: ServerCertFile, key: ServerKeyFile, name: cert.Subject.CommonName, names: names,
+		usage: x509.ExtKeyUsageServerAuth}, cert.Subject.Organization, now)
 }
 
 // RenewClient makes a new client certificate in o.Dir in place of the one there.
@@ -128,7 +130,7 @@ func AddClient(o Options, k Kind, name, dir string, now time.Time) (*Set, error)
 	if err != nil {
 		return nil, err
 	}
-	set.fresh = append(set.fresh, file{name: CAFile, data: server, mode: 0o644})
+	set.newFiles = append(set.newFiles, file{name: CAFile, data: server, mode: 0o644})
 	return set, nil
 }
 
@@ -217,14 +219,15 @@ func SerialOf(o Options, k Kind, name string) (*big.Int, error) {
 		return nil, err
 	}
 	if c.CheckSignatureFrom(ca.cert) != nil {
-		return nil, advice.Wrap(fmt.Errorf("%s was not signed by %s in %s: %w", name, k.CAFile, o.Dir, errdef.ErrInvalid), "for an administrator's certificate add --admin")
+		return nil, advice.Wrap(fmt.Errorf("%s was not signed by %s in %s: %w", name, k.CAFile, o.Dir, errdef.ErrInvalid),
+			"for an administrator's certificate add --admin")
 	}
 	return c.SerialNumber, nil
 }
 
-// OwnServer checks the administrator's own certificate for renew.
-func OwnServer(o Options, now time.Time) (Pair, error) {
-	return (&maker{o: o, now: now, set: &Set{dir: o.Dir, files: o.Files}}).ownServer()
+// SuppliedServer checks the administrator's own certificate for renew.
+func SuppliedServer(o Options, now time.Time) (Pair, error) {
+	return (&maker{o: o, now: now, set: &Set{dir: o.Dir, files: o.Files}}).suppliedServer()
 }
 
 // ReadRevocationList reads a PEM file.

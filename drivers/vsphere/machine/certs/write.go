@@ -15,10 +15,10 @@ type file struct {
 	mode uint32
 }
 
-// Fresh are the names of the files that Write writes.
-func (s *Set) Fresh() []string {
+// NewFiles are the names of the files that Write writes.
+func (s *Set) NewFiles() []string {
 	var names []string
-	for _, f := range s.fresh {
+	for _, f := range s.newFiles {
 		names = append(names, f.name)
 	}
 	return names
@@ -30,11 +30,11 @@ func (s *Set) Dir() string { return s.dir }
 // Write writes what was made. The function that it returns, also with an error, takes it all back.
 func (s *Set) Write() (undo func(), err error) {
 	u := &undoer{}
-	if len(s.fresh) == 0 {
+	if len(s.newFiles) == 0 {
 		return u.run, nil
 	}
 	if s.files != nil {
-		for _, f := range s.fresh {
+		for _, f := range s.newFiles {
 			u.keep(s.files, filepath.ToSlash(filepath.Join(s.dir, f.name)), f.data)
 		}
 		return u.run, nil
@@ -42,7 +42,7 @@ func (s *Set) Write() (undo func(), err error) {
 	if err := u.mkdir(s.dir); err != nil {
 		return u.run, err
 	}
-	for _, f := range s.fresh {
+	for _, f := range s.newFiles {
 		if err := u.write(filepath.Join(s.dir, f.name), f.data, fs.FileMode(f.mode)); err != nil {
 			return u.run, err
 		}
@@ -53,7 +53,7 @@ func (s *Set) Write() (undo func(), err error) {
 // Writable says why Write could not make its files, before it is asked to: it puts an empty file into the
 // folder, or into the one in which it would be made, and removes it.
 func (s *Set) Writable() error {
-	if len(s.fresh) == 0 || s.files != nil {
+	if len(s.newFiles) == 0 || s.files != nil {
 		return nil
 	}
 	dir, err := filepath.Abs(s.dir)

@@ -110,7 +110,7 @@ func verify(t *testing.T, ca, cert string) {
 	}
 }
 
-func TestOwnServerCertificateAtCreate(t *testing.T) {
+func TestAServerCertificateIsSuppliedAtCreate(t *testing.T) {
 	s := simtest.New(t)
 	dir := filepath.Join(t.TempDir(), "mine")
 	s.Guest("vch1", "ready", "")

@@ -14,7 +14,8 @@ func ready(string, string) string { return "ready" }
 func TestConfigureAddsRemovesAndRefuses(t *testing.T) {
 	s := simtest.New(t)
 	s.Follow("vch1", ready)
-	if r := run(t, createArgs(t, s, "--insecure-registry", "a:1", "--container-network", "backend:back", "--container-network-dns", "backend:10.0.0.1")...); r.code != 0 {
+	if r := run(t, createArgs(t, s, "--insecure-registry", "a:1", "--container-network", "backend:back", "--container-network-dns",
+		"backend:10.0.0.1")...); r.code != 0 {
 		t.Fatalf("create: %+v", r)
 	}
 	configure := func(args ...string) result {
@@ -30,7 +31,8 @@ func TestConfigureAddsRemovesAndRefuses(t *testing.T) {
 	if r := configure(); r.code != 0 || !strings.Contains(r.out, "nothing to change") {
 		t.Errorf("%+v", r)
 	}
-	if r := configure("--insecure-registry", "b:2", "--memory", "4096", "--container-network", "frontend:front"); r.code != 0 || !strings.Contains(r.out, "VCH vch1 is changed") {
+	if r := configure("--insecure-registry", "b:2", "--memory", "4096", "--container-network", "frontend:front"); r.code != 0 ||
+		!strings.Contains(r.out, "VCH vch1 is changed") {
 		t.Fatalf("%+v", r)
 	}
 	if o := options(); len(o["insecure-registry"]) != 2 || o["memory"][0] != "4096" || len(o["container-network"]) != 2 {
@@ -39,7 +41,8 @@ func TestConfigureAddsRemovesAndRefuses(t *testing.T) {
 	if r := configure("--remove", "insecure-registry=a:1", "--remove", "container-network=backend:back", "--memory", "0"); r.code != 0 {
 		t.Fatalf("%+v", r)
 	}
-	if o := options(); strings.Join(o["insecure-registry"], " ") != "b:2" || o["memory"] != nil || len(o["container-network"]) != 1 || o["container-network-dns"] != nil {
+	if o := options(); strings.Join(o["insecure-registry"], " ") != "b:2" || o["memory"] != nil || len(o["container-network"]) != 1 ||
+		o["container-network-dns"] != nil {
 		t.Errorf("%v", o)
 	}
 	t.Setenv(operation.OpsPasswordEnv, "of another command")

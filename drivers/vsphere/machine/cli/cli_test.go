@@ -58,7 +58,8 @@ func TestALifeOfAVCH(t *testing.T) {
 	if err != nil || !strings.Contains(string(env), "DOCKER_CERT_PATH="+dir) {
 		t.Errorf("environment file: %s %v", env, err)
 	}
-	if r := run(t, append([]string{"ls"}, access(s)...)...); r.code != 0 || !strings.Contains(r.out, "vch1") || !strings.Contains(r.out, "ready") || !strings.Contains(r.out, "v9") {
+	if r := run(t, append([]string{"ls"}, access(s)...)...); r.code != 0 || !strings.Contains(r.out, "vch1") || !strings.Contains(r.out, "ready") ||
+		!strings.Contains(r.out, "v9") {
 		t.Errorf("ls: %+v", r)
 	}
 	r = run(t, append([]string{"inspect", "--format", "json", "--name", "vch1"}, access(s)...)...)
@@ -66,7 +67,8 @@ func TestALifeOfAVCH(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.out), &d); err != nil || d.Endpoint != "192.0.2.7:2376" {
 		t.Errorf("inspect: %+v %v", r, err)
 	}
-	if r := run(t, append([]string{"inspect", "--name", "vch1"}, access(s)...)...); !strings.Contains(r.out, "server-cert.pem") || !strings.Contains(r.out, "2376") ||
+	if r := run(t, append([]string{"inspect", "--name", "vch1"}, access(s)...)...); !strings.Contains(r.out, "server-cert.pem") ||
+		!strings.Contains(r.out, "2376") ||
 		!strings.Contains(r.out, "public: 192.0.2.7, by DHCP") {
 		t.Errorf("inspect: %+v", r)
 	}

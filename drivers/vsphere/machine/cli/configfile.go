@@ -21,7 +21,7 @@ func applyFile(v option.Values) error {
 	if _, err := toml.DecodeFile(file, &doc); err != nil {
 		return advice.Wrap(fmt.Errorf("--config %s: %w: %w", file, errdef.ErrInvalid, err), "give a TOML file with options, such as inspect config prints")
 	}
-	if err := v.Fill(doc, option.Option.Kept); err != nil {
+	if err := v.Fill(doc, option.Option.Recorded); err != nil {
 		return advice.Wrap(fmt.Errorf("--config %s: %w", file, err), "see --help for the options and their values")
 	}
 	return nil

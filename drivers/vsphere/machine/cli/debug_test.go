@@ -57,7 +57,8 @@ func TestBundleHoldsLogsAndNoSecrets(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	files := unpack(t, file)
-	for name, want := range map[string]string{"vch.json": "vch1", "endpoint/etc/vsphere.toml": "user = ", "endpoint/vicd.log": "hello", "NOT-COLLECTED.txt": "plugins.json"} {
+	for name, want := range map[string]string{"vch.json": "vch1", "endpoint/etc/vsphere.toml": "user = ", "endpoint/vicd.log": "hello",
+		"NOT-COLLECTED.txt": "plugins.json"} {
 		if !strings.Contains(files["vch1-logs/"+name], want) {
 			t.Errorf("%s: no %q in %q", name, want, files["vch1-logs/"+name])
 		}
@@ -157,10 +158,12 @@ func TestSSHIsSwitchedOnAndOff(t *testing.T) {
 			t.Errorf("%v: %+v", wrong, r)
 		}
 	}
-	if r := debug("--enable-ssh", "--authorized-key", key, "--ssh-time", "5m"); r.code != 0 || !strings.Contains(r.out, "ssh root@192.0.2.7; the host key is SHA256:") {
+	if r := debug("--enable-ssh", "--authorized-key", key, "--ssh-time", "5m"); r.code != 0 ||
+		!strings.Contains(r.out, "ssh root@192.0.2.7; the host key is SHA256:") {
 		t.Fatalf("%+v", r)
 	}
-	if d, c := told(); d.Minutes != 5 || len(c.AuthorizedKeys) != 1 || !strings.HasPrefix(c.AuthorizedKeys[0], simtest.HostKey) || c.PasswordHash != "" || c.Interface != "public" {
+	if d, c := told(); d.Minutes != 5 || len(c.AuthorizedKeys) != 1 || !strings.HasPrefix(c.AuthorizedKeys[0], simtest.HostKey) ||
+		c.PasswordHash != "" || c.Interface != "public" {
 		t.Errorf("%+v %+v", d, c)
 	}
 	if r := debug("--enable-ssh", "--rootpw", "top-secret"); r.code != 0 || strings.Contains(r.out, "top-secret") {

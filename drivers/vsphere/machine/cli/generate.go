@@ -14,7 +14,8 @@ import (
 
 // generateCommand makes what is shipped beside the program, from the flags themselves.
 func (a *app) generateCommand() *cli.Command {
-	makers := map[string]func(io.Writer, *cli.App) error{"man": manPage, "reference": reference, "openapi": document, "bash": fixed(bashScript), "zsh": fixed(zshScript),
+	makers := map[string]func(io.Writer, *cli.App) error{"man": manPage, "reference": reference, "openapi": document, "bash": fixed(bashScript),
+		"zsh":  fixed(zshScript),
 		"fish": fixed(fishScript), "powershell": fixed(powershellScript)}
 	return &cli.Command{Name: "generate", Hidden: true, Usage: "print the man page, the reference, the OpenAPI document of serve, or a shell's completion script",
 		ArgsUsage: strings.Join(sortedKeys(makers), "|"), Action: func(c *cli.Context) error {
@@ -184,7 +185,8 @@ func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 // manPage is vic-machine(8).
 func manPage(w io.Writer, a *cli.App) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, ".TH VIC-MACHINE 8 \"\" \"%s\"\n.SH NAME\nvic-machine \\- %s\n.SH SYNOPSIS\n.B vic-machine\n.I command\n[options]\n", roff(a.Version), roff(a.Usage))
+	fmt.Fprintf(&b, ".TH VIC-MACHINE 8 \"\" \"%s\"\n.SH NAME\nvic-machine \\- %s\n.SH SYNOPSIS\n.B vic-machine\n.I command\n[options]\n",
+		roff(a.Version), roff(a.Usage))
 	fmt.Fprintf(&b, ".SH DESCRIPTION\nvic-machine %s\n.SH COMMANDS\n", roff(strings.ReplaceAll(a.Description, "\n\n", "\n.PP\n")))
 	each("", a.Commands, func(name string, c *cli.Command) {
 		fmt.Fprintf(&b, ".SS %s\n%s.\n", roff(name), roff(capital(c.Usage)))

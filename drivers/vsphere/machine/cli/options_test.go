@@ -89,7 +89,8 @@ func TestDryRunMakesNothingAndSaysWhatItWould(t *testing.T) {
 	if r.code != 0 {
 		t.Fatalf("%+v", r)
 	}
-	for _, want := range []string{"10.1.0.2/24", "VApp.Create", "Authorization", "[LocalDS_0] vols/a/volumes", "VirtualMachine.Config.AdvancedConfig", "Nothing was made", "appliance-v9.iso", "memory at most 8192 MiB"} {
+	for _, want := range []string{"10.1.0.2/24", "VApp.Create", "Authorization", "[LocalDS_0] vols/a/volumes", "VirtualMachine.Config.AdvancedConfig",
+		"Nothing was made", "appliance-v9.iso", "memory at most 8192 MiB"} {
 		if want == "Authorization" {
 			if strings.Contains(r.out, want) {
 				t.Errorf("%s without --ops-grant-perms", want)
@@ -140,7 +141,8 @@ func TestOptionsThatCannotBeAreNamed(t *testing.T) {
 		{[]string{"--container-network", "backend:default"}, "--container-network"},
 		{[]string{"--container-network", "backend:a b"}, "--container-network"},
 		{[]string{"--container-network", "backend:b", "--container-network-gateway", "backend:10.0.0.0/24"}, "not of a gateway"},
-		{[]string{"--container-network", "backend:b", "--container-network-gateway", "backend:10.0.0.1/24", "--container-network-gateway", "backend:10.0.1.1/24"}, "already"},
+		{[]string{"--container-network", "backend:b", "--container-network-gateway", "backend:10.0.0.1/24", "--container-network-gateway",
+			"backend:10.0.1.1/24"}, "already"},
 		{[]string{"--insecure-registry", "http://registry:5000"}, "--insecure-registry"},
 		{[]string{"--allow-registry", "registry/library"}, "--allow-registry"},
 		{[]string{"--whitelist-registry", "registry/library"}, "--allow-registry"},
@@ -154,7 +156,8 @@ func TestOptionsThatCannotBeAreNamed(t *testing.T) {
 		{[]string{"--container-network", "backend:bridge"}, "--container-network"},
 		{[]string{"--container-network-dns", "backend:1.1.1.1"}, "no --container-network backend"},
 		{[]string{"--container-network", "backend:b", "--container-network-ip-range", "backend:10.0.0.1-2"}, "subnet is not known"},
-		{[]string{"--container-network", "backend:b", "--container-network-gateway", "backend:10.0.0.1/24", "--container-network-ip-range", "backend:10.0.1.1-2"}, "not in 10.0.0.0/24"},
+		{[]string{"--container-network", "backend:b", "--container-network-gateway", "backend:10.0.0.1/24", "--container-network-ip-range",
+			"backend:10.0.1.1-2"}, "not in 10.0.0.0/24"},
 		{[]string{"--container-network", "backend:b", "--container-network-firewall", "backend:shut"}, "closed, outbound"},
 		{[]string{"--memory", "-1"}, "--memory"},
 		{[]string{"--memory-shares", "much"}, "--memory-shares"},

@@ -27,8 +27,10 @@ func serveOptions() []option.Option {
 }
 
 func (a *app) serveCommand() *cli.Command {
-	return &cli.Command{Name: "serve", Usage: "offer the other commands over HTTPS, with an OpenAPI document at /openapi.json", Action: a.serve, Flags: flags(serveOptions()),
-		Description: "Each request brings its own vSphere account; none is stored. Ctrl-C interrupts what runs, which removes\nwhat it made, and then ends the service."}
+	return &cli.Command{Name: "serve", Usage: "offer the other commands over HTTPS, with an OpenAPI document at /openapi.json", Action: a.serve,
+		Flags: flags(serveOptions()),
+		Description: "Each request brings its own vSphere account; none is stored. Ctrl-C interrupts what runs, which removes\nwhat it made, and then ends " +
+			"the service."}
 }
 
 func (a *app) serve(c *cli.Context) error {

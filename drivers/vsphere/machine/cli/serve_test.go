@@ -35,7 +35,8 @@ func TestTheServiceSaysWhatTheCommandSays(t *testing.T) {
 		{[]string{"certificate", "show", "--id", "vm-7777"}, "GET", "/vch/vm-7777/certificate", ""},
 	} {
 		r := run(t, append(append([]string{}, c.args...), access(sim)...)...)
-		req, err := http.NewRequestWithContext(t.Context(), c.method, srv.URL+"/container/target/"+sim.Server.URL.Host+c.path+"?thumbprint="+sim.Target.Thumbprint, strings.NewReader(c.body))
+		req, err := http.NewRequestWithContext(t.Context(), c.method,
+			srv.URL+"/container/target/"+sim.Server.URL.Host+c.path+"?thumbprint="+sim.Target.Thumbprint, strings.NewReader(c.body))
 		if err != nil {
 			t.Fatal(err)
 		}

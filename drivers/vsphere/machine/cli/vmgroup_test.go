@@ -62,9 +62,10 @@ func TestAGroupOfSomebodyElseStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	task, err := object.NewClusterComputeResource(s.Session.Client(), c.Reference()).Reconfigure(t.Context(), &types.ClusterConfigSpecEx{GroupSpec: []types.ClusterGroupSpec{{
-		ArrayUpdateSpec: types.ArrayUpdateSpec{Operation: types.ArrayUpdateOperationAdd},
-		Info:            &types.ClusterVmGroup{ClusterGroupInfo: types.ClusterGroupInfo{Name: "vch1"}}}}}, true)
+	task, err := object.NewClusterComputeResource(s.Session.Client(), c.Reference()).Reconfigure(t.Context(),
+		&types.ClusterConfigSpecEx{GroupSpec: []types.ClusterGroupSpec{{
+			ArrayUpdateSpec: types.ArrayUpdateSpec{Operation: types.ArrayUpdateOperationAdd},
+			Info:            &types.ClusterVmGroup{ClusterGroupInfo: types.ClusterGroupInfo{Name: "vch1"}}}}}, true)
 	if err == nil {
 		err = task.Wait(t.Context())
 	}

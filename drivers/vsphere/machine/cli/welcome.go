@@ -189,7 +189,7 @@ func clientTLS(set *certs.Set) (*tls.Config, error) {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(set.CA.Cert)
-	if set.OwnServer {
+	if set.SuppliedServer {
 		pool.AppendCertsFromPEM(set.Server.Cert) // that this one answers is all that is asked
 	}
 	cfg := &tls.Config{RootCAs: pool}

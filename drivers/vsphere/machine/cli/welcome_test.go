@@ -98,9 +98,12 @@ func TestEnvironmentFollowsTheTLSMode(t *testing.T) {
 		env  []string
 	}{
 		{certs.Options{}, "--tlsverify", []string{"DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=/d", "DOCKER_HOST=h:1"}},
-		{certs.Options{ServerCert: "own.pem"}, "--tlscacert=/d/ca.pem --tlscert=/d/cert.pem", []string{"DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=/d", "DOCKER_HOST=h:1"}},
-		{certs.Options{ClientCAs: []string{"a.pem"}}, "--tlscacert=/d/ca.pem --tlscert=CERT.pem --tlskey=KEY.pem", []string{"DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=/d", "DOCKER_HOST=h:1"}},
-		{certs.Options{ServerCert: "own.pem", ClientCAs: []string{"a.pem"}}, "--tlscacert=CA.pem --tlscert=CERT.pem", []string{"DOCKER_TLS_VERIFY=1", "DOCKER_HOST=h:1"}},
+		{certs.Options{ServerCert: "own.pem"}, "--tlscacert=/d/ca.pem --tlscert=/d/cert.pem", []string{"DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=/d",
+			"DOCKER_HOST=h:1"}},
+		{certs.Options{ClientCAs: []string{"a.pem"}}, "--tlscacert=/d/ca.pem --tlscert=CERT.pem --tlskey=KEY.pem",
+			[]string{"DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=/d", "DOCKER_HOST=h:1"}},
+		{certs.Options{ServerCert: "own.pem", ClientCAs: []string{"a.pem"}}, "--tlscacert=CA.pem --tlscert=CERT.pem",
+			[]string{"DOCKER_TLS_VERIFY=1", "DOCKER_HOST=h:1"}},
 		{certs.Options{NoVerify: true}, "docker -H h:1 --tls --tlscacert= info", []string{"DOCKER_TLS=1", "DOCKER_CERT_PATH=/d", "DOCKER_HOST=h:1"}},
 		{certs.Options{NoVerify: true, ServerCert: "own.pem"}, "docker -H h:1 --tls --tlscacert= info", []string{"DOCKER_TLS=1", "DOCKER_HOST=h:1"}},
 		{certs.Options{NoTLS: true}, "docker -H h:1 info", []string{"DOCKER_HOST=h:1"}},

@@ -87,7 +87,8 @@ func ShowCertificates(ctx context.Context, s *session.Session, q vch.Query) (*Ce
 func openTLS(ctx context.Context, s *session.Session, q vch.Query, log *progress.Log) (*vch.Editor, error) {
 	e, err := vch.Open(ctx, s, q, log)
 	if err == nil && e.ServerCert() == nil {
-		return nil, advice.Wrap(fmt.Errorf("VCH %s was made with --no-tls and has no certificates: %w", e.Record().Name, errdef.ErrInvalid), "make it anew without --no-tls")
+		return nil, advice.Wrap(fmt.Errorf("VCH %s was made with --no-tls and has no certificates: %w", e.Record().Name, errdef.ErrInvalid),
+			"make it anew without --no-tls")
 	}
 	return e, err
 }
@@ -101,7 +102,7 @@ func Renew(ctx context.Context, s *session.Session, q vch.Query, c option.Values
 	log.Step("certificate")
 	o := certsOf(c, e.Record().Name, l.Files)
 	if o.ServerCert != "" || o.ServerKey != "" {
-		pair, err := certs.OwnServer(o, time.Now())
+		pair, err := certs.SuppliedServer(o, time.Now())
 		if err != nil {
 			return err
 		}
@@ -131,7 +132,7 @@ func wrote(log *progress.Log, set *certs.Set, dir string) {
 	if dir != "" {
 		dir = " in " + dir
 	}
-	log.Printf("wrote %s%s", strings.Join(set.Fresh(), " "), dir)
+	log.Printf("wrote %s%s", strings.Join(set.NewFiles(), " "), dir)
 }
 
 func deliver(ctx context.Context, e *vch.Editor, log *progress.Log, p certs.Pair) error {

@@ -27,10 +27,12 @@ const adminTimeout = 20 * time.Second
 // DebugOptions are all options of debug.
 func DebugOptions() []option.Option {
 	return joined(TargetOptions(), IDOptions(), option.Pick(tlsFlags(), "cert-path"), []option.Option{
-		option.Str(groupOther, "bundle", "", "`file.tar.gz` to collect logs into: endpoint, plugins, consoles of containers, vSphere's events; without secrets").ForRun().AFile(),
+		option.Str(groupOther, "bundle", "", "`file.tar.gz` to collect logs into: endpoint, plugins, consoles of containers, vSphere's events; without "+
+			"secrets").ForRun().AFile(),
 		option.Str(groupOther, "log-level", "", "`info` or debug: what the endpoint logs from now on; vicd starts anew").ForRun(),
 		option.Str(groupOther, "exec", "", "`command` to run with the endpoint's shell").ForRun(),
-		option.Flag(groupOther, "enable-ssh", "", "let --authorized-key or --rootpw log in to the endpoint by SSH, as root, for --ssh-time; a reset or an upgrade ends it too").ForRun(),
+		option.Flag(groupOther, "enable-ssh", "", "let --authorized-key or --rootpw log in to the endpoint by SSH, as root, for --ssh-time; a reset or an "+
+			"upgrade ends it too").ForRun(),
 		option.Str(groupOther, "authorized-key", "", "`file` with public keys for --enable-ssh").ForRun().AFile(),
 		option.Str(groupOther, "rootpw", "", "`password` for --enable-ssh").FromEnv("VIC_MACHINE_ROOTPW").Hidden(),
 		option.Span(groupOther, "ssh-time", time.Hour, "`time` after which --enable-ssh ends by itself").ForRun(),
@@ -93,7 +95,8 @@ func AdminOf(c option.Values, l Local, e *vch.Editor, d *vch.Details) (*AdminAPI
 		host = d.Admin
 	}
 	if host == "" {
-		return nil, advice.Wrap(fmt.Errorf("the endpoint has no admin API: %w", errdef.ErrUnavailable), "it needs TLS, and the endpoint VM has to be on and have an address")
+		return nil, advice.Wrap(fmt.Errorf("the endpoint has no admin API: %w", errdef.ErrUnavailable),
+			"it needs TLS, and the endpoint VM has to be on and have an address")
 	}
 	shown := e.ServerCert()
 	cfg := &tls.Config{Certificates: []tls.Certificate{pair}, InsecureSkipVerify: true, // VerifyConnection verifies
@@ -138,7 +141,8 @@ func (a *AdminAPI) do(ctx context.Context, method, path string, body io.Reader) 
 	}
 	res, err := a.client.Do(req)
 	if err != nil {
-		return nil, advice.Wrap(fmt.Errorf("%w: %w", errdef.ErrUnavailable, err), "run it where the endpoint's admin API can be reached, or name the way there with --admin-host")
+		return nil, advice.Wrap(fmt.Errorf("%w: %w", errdef.ErrUnavailable, err),
+			"run it where the endpoint's admin API can be reached, or name the way there with --admin-host")
 	}
 	if res.StatusCode != http.StatusOK {
 		defer res.Body.Close()

@@ -44,7 +44,8 @@ func checkRegistryNames(insecure, allow []string) error {
 	}
 	for _, v := range allow {
 		if !isRegistry(strings.TrimPrefix(v, "*.")) {
-			return wrongOption("allow-registry", v, "none of host, host:port, *.domain and a network", "give it as registry.example.com:5000, *.example.com or 10.0.0.0/8, without http://")
+			return wrongOption("allow-registry", v, "none of host, host:port, *.domain and a network",
+				"give it as registry.example.com:5000, *.example.com or 10.0.0.0/8, without http://")
 		}
 	}
 	return nil
@@ -54,7 +55,8 @@ func checkRegistryNames(insecure, allow []string) error {
 func checkNames(c option.Values) error {
 	for _, v := range c.Trimmed("tls-cname") {
 		if !isHost(strings.TrimPrefix(v, "*.")) {
-			return wrongOption("tls-cname", v, "neither a DNS name nor an address", "give the name or address by which clients reach the endpoint, without a scheme or a port")
+			return wrongOption("tls-cname", v, "neither a DNS name nor an address",
+				"give the name or address by which clients reach the endpoint, without a scheme or a port")
 		}
 	}
 	return nil

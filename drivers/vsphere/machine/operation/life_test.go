@@ -105,7 +105,8 @@ func TestADeleteOfNothingIsNoFailure(t *testing.T) {
 		t.Errorf("%+v, %v", d, err)
 	}
 	var said bytes.Buffer
-	if d, err := Delete(t.Context(), s.Session, vch.DeleteOptions{Query: byName()}, progress.New(&said)); err != nil || d.Nothing != nil || !strings.Contains(said.String(), "is gone") {
+	if d, err := Delete(t.Context(), s.Session, vch.DeleteOptions{Query: byName()}, progress.New(&said)); err != nil || d.Nothing != nil ||
+		!strings.Contains(said.String(), "is gone") {
 		t.Errorf("%+v, %v\n%s", d, err, &said)
 	}
 }
@@ -162,7 +163,8 @@ func TestConfigureTellsWhatChangedAndKeepsIt(t *testing.T) {
 	if err != nil || e.Login() != (vch.Login{User: simtest.User, Password: simtest.Password}) || e.Record().Settings.Memory.Limit != 8192 {
 		t.Errorf("%+v, %v", e, err)
 	}
-	if again, err := Configure(t.Context(), s.Session, byName(), option.Of(ConfigureOptions(), map[string][]string{"memory": {"8192"}}), Local{}, nil); err != nil || len(again) > 0 {
+	if again, err := Configure(t.Context(), s.Session, byName(), option.Of(ConfigureOptions(), map[string][]string{"memory": {"8192"}}), Local{},
+		nil); err != nil || len(again) > 0 {
 		t.Errorf("a second time: %v, %v", again, err)
 	}
 }

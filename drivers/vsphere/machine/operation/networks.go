@@ -150,7 +150,8 @@ func containerNetworks(c option.Values) ([]vch.ContainerNetwork, error) {
 	}
 	for _, n := range all {
 		if len(n.Ranges) > 0 && !n.Subnet.IsValid() {
-			return nil, wrongOption("container-network-ip-range", n.Network+":"+n.Ranges[0], "the subnet is not known", "give --container-network-gateway "+n.Network+":address/bits too")
+			return nil, wrongOption("container-network-ip-range", n.Network+":"+n.Ranges[0], "the subnet is not known",
+				"give --container-network-gateway "+n.Network+":address/bits too")
 		}
 	}
 	return all, nil

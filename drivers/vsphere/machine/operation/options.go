@@ -34,7 +34,8 @@ func TargetOptions() []option.Option {
 		option.Str(groupTarget, "target", "t", "vCenter or ESXi host: `host[:port][/datacenter]` or a URL").FromEnv("VIC_MACHINE_TARGET"),
 		option.Str(groupTarget, "user", "u", "account, with its domain: `user@domain`").FromEnv("VIC_MACHINE_USER"),
 		option.Str(groupTarget, "password", "p", "its `password`").FromEnv("VIC_MACHINE_PASSWORD").WithDefaultText("asked for on a terminal").Hidden(),
-		option.Str(groupTarget, "thumbprint", "", "SHA-1 or SHA-256 `thumbprint` of the certificate to trust; without it only one that the system's authorities vouch for").FromEnv("VIC_MACHINE_THUMBPRINT"),
+		option.Str(groupTarget, "thumbprint", "", "SHA-1 or SHA-256 `thumbprint` of the certificate to trust; without it only one that the system's "+
+			"authorities vouch for").FromEnv("VIC_MACHINE_THUMBPRINT"),
 		option.Span(groupOther, "timeout", defaultTimeout, "give up after this `time`").ForRun(),
 	}
 }
@@ -154,8 +155,11 @@ func networkFlags() []option.Option {
 	flags := []option.Option{
 		option.Str(groupNetwork, "bridge-network", "b", "`port group` for container VMs, of this VCH alone; on vCenter a distributed one"),
 		option.Str(groupNetwork, "bridge-network-range", "bnr", "`IP range` of the bridge network").WithDefault("172.16.0.0/16"),
-		option.Num(groupNetwork, "bridge-network-width", "bnw", 0, "prefix length in `bits` of the default bridge and of each network that docker network create takes from --bridge-network-range; 0: the default bridge has all of it"),
-		option.Str(groupNetwork, "public-network", "pn", "`port group` of registries, vCenter and published ports, and the way to the rest of the world").WithDefault("VM Network"),
+		option.Num(groupNetwork, "bridge-network-width", "bnw", 0,
+			"prefix length in `bits` of the default bridge and of each network that docker network create takes from --bridge-network-range; 0: the default "+
+				"bridge has all of it"),
+		option.Str(groupNetwork, "public-network", "pn", "`port group` of registries, vCenter and published ports, and the way to the rest of the "+
+			"world").WithDefault("VM Network"),
 		option.Str(groupNetwork, "public-network-ip", "", "static `address/bits` there, such as 10.0.0.2/24; else DHCP"),
 		option.Str(groupNetwork, "public-network-gateway", "", "`address` of the default gateway; goes with --public-network-ip"),
 	}
@@ -166,7 +170,8 @@ func networkFlags() []option.Option {
 		flags = append(flags,
 			option.Str(groupNetwork, n.name+"-network", n.alias, "`port group` "+n.use),
 			option.Str(groupNetwork, n.name+"-network-ip", "", "static `address/bits` there; else DHCP"),
-			option.Str(groupNetwork, n.name+"-network-gateway", "", "networks behind a gateway there: `network[,network...]:gateway`, as in 10.1.0.0/16,10.2.0.0/16:10.0.0.1"))
+			option.Str(groupNetwork, n.name+"-network-gateway", "", "networks behind a gateway there: `network[,network...]:gateway`, as in "+
+				"10.1.0.0/16,10.2.0.0/16:10.0.0.1"))
 	}
 	return append(flags, dnsFlag())
 }
@@ -179,9 +184,11 @@ func containerNetworkFlags() []option.Option {
 	return []option.Option{
 		option.Many(groupNetwork, "container-network", "cn", "port group that containers may join, and what docker calls it: `portgroup:name`"),
 		option.Many(groupNetwork, "container-network-gateway", "cng", "gateway and subnet of such a port group: `portgroup:address/bits`; without it DHCP"),
-		option.Many(groupNetwork, "container-network-ip-range", "cnr", "addresses that containers are given there: `portgroup:first-last` or portgroup:network; else the whole subnet"),
+		option.Many(groupNetwork, "container-network-ip-range", "cnr",
+			"addresses that containers are given there: `portgroup:first-last` or portgroup:network; else the whole subnet"),
 		option.Many(groupNetwork, "container-network-dns", "cnd", "name server there: `portgroup:address`"),
-		option.Many(groupNetwork, "container-network-firewall", "cnf", "who may talk to containers there: `portgroup:closed`, outbound, peers, published or open; published is the default"),
+		option.Many(groupNetwork, "container-network-firewall", "cnf",
+			"who may talk to containers there: `portgroup:closed`, outbound, peers, published or open; published is the default"),
 	}
 }
 
@@ -203,12 +210,14 @@ func tlsFlags() []option.Option {
 		option.Many(groupTLS, "tls-cname", "", "DNS `name` or address of the endpoint for its certificate"),
 		option.Flag(groupTLS, "no-tlsverify", "kv", "let clients in without a certificate of theirs"),
 		option.Flag(groupTLS, "no-tls", "k", "no encryption: anybody who sees the traffic can take over the VCH"),
-		option.Str(groupTLS, "cert-path", "tls-cert-path", "`folder` in which certificates are looked for, and written if they are not there").AFolder().WithDefaultText("./<name>"),
+		option.Str(groupTLS, "cert-path", "tls-cert-path", "`folder` in which certificates are looked for, and written if they are not "+
+			"there").AFolder().WithDefaultText("./<name>"),
 		option.Str(groupTLS, "tls-server-cert", "cert", "`file` of the endpoint's own certificate, PEM, with its chain").AFile(),
 		option.Str(groupTLS, "tls-server-key", "key", "`file` of its key").AFile(),
 		option.Many(groupTLS, "tls-ca", "ca", "`file` of an authority whose client certificates are let in, PEM, instead of one that is made").AFile(),
 		option.Many(groupTLS, "organization", "", "`name` to put into certificates").WithDefaultText("the VCH's name"),
-		option.Num(groupTLS, "certificate-key-size", "ksz", 256, "256, 384 or 521 `bits` for ECDSA; 2048 or more for RSA, as VIC's default was, which costs an emulated endpoint far more time for each connection"),
+		option.Num(groupTLS, "certificate-key-size", "ksz", 256, "256, 384 or 521 `bits` for ECDSA; 2048 or more for RSA, as VIC's default was, which costs "+
+			"an emulated endpoint far more time for each connection"),
 	}
 }
 
@@ -225,7 +234,8 @@ func opsFlags() []option.Option {
 
 func isoFlags() []option.Option {
 	return []option.Option{
-		option.Str(groupOther, "appliance-iso", "ai", "`file` that the endpoint VM boots").AFile().WithDefaultText("appliance.iso beside vic-machine, in iso there, or in ./iso"),
+		option.Str(groupOther, "appliance-iso", "ai", "`file` that the endpoint VM boots").AFile().WithDefaultText("appliance.iso beside vic-machine, in " +
+			"iso there, or in ./iso"),
 		option.Str(groupOther, "bootstrap-iso", "bi", "`file` that container VMs boot").AFile().WithDefaultText("bootstrap.iso, likewise"),
 	}
 }
@@ -239,9 +249,12 @@ func logFlags() []option.Option {
 
 func createOtherFlags() []option.Option {
 	return append(append(isoFlags(), logFlags()...),
-		option.Str(groupOther, "container-name-convention", "", "`pattern` of the names of container VMs: {name} is the container's, {short} and {id} its ID; {name}-{short} is the default"),
-		option.Flag(groupOther, "force", "f", "trust any certificate of the target, take some errors of the checks as warnings, replace certificates that cannot be used").ForRun(),
-		option.Flag(groupOther, "no-reach-check", "", "do not ask the Docker API at the endpoint's address for a sign of life; for a machine that has no route to it").ForRun(),
+		option.Str(groupOther, "container-name-convention", "", "`pattern` of the names of container VMs: {name} is the container's, {short} and {id} its "+
+			"ID; {name}-{short} is the default"),
+		option.Flag(groupOther, "force", "f", "trust any certificate of the target, take some errors of the checks as warnings, replace certificates that "+
+			"cannot be used").ForRun(),
+		option.Flag(groupOther, "no-reach-check", "", "do not ask the Docker API at the endpoint's address for a sign of life; for a machine that has no "+
+			"route to it").ForRun(),
 		option.Flag(groupOther, "dry-run", "", "run the checks, print what would be made and which privileges that needs, and make nothing").ForRun(),
 		option.Str(groupOther, "output", "", "of the checks and the plan: `text` or json").WithDefault("text").ForRun(),
 		option.Str(groupOther, "config", "", "TOML `file` with options, by their names, as inspect config prints it; the command line comes first").ForRun(),

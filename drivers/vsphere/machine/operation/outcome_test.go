@@ -48,7 +48,8 @@ func TestAnErrorThatTheTimeoutCausedSaysSo(t *testing.T) {
 		}
 		<-ctx.Done()
 		err := EndOf(ctx, odd)
-		if !errors.Is(err, odd) || OutcomeOf(err) != TimedOut || !strings.Contains(err.Error(), "no success within 1m0s (--timeout)") || !strings.Contains(advice.Of(err), "--timeout") {
+		if !errors.Is(err, odd) || OutcomeOf(err) != TimedOut || !strings.Contains(err.Error(), "no success within 1m0s (--timeout)") ||
+			!strings.Contains(advice.Of(err), "--timeout") {
 			t.Errorf("%v; %q", err, advice.Of(err))
 		}
 		if again := EndOf(ctx, err); strings.Count(again.Error(), "--timeout") != 1 {

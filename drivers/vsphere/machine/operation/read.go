@@ -44,7 +44,7 @@ func ReadCreate(c option.Values, l Local) (precheck.Input, error) {
 	in.Spec = vch.Spec{
 		Name: c.String("name"), Version: l.Version, StateGB: c.Int64("state-size"),
 		ApplianceISO: isoFile(c.String("appliance-iso"), "appliance.iso"), BootstrapISO: isoFile(c.String("bootstrap-iso"), "bootstrap.iso"),
-		Options: kept(c),
+		Options: recorded(c),
 	}
 	err := readSettings(c, &in.Spec.Settings)
 	if err != nil {
@@ -66,10 +66,10 @@ func ReadCreate(c option.Values, l Local) (precheck.Input, error) {
 	return in, err
 }
 
-// kept are the options for the record and inspect config. Options of the target stay out: which vSphere
+// recorded are the options for the record and inspect config. Options of the target stay out: which vSphere
 // a VCH is on is not the VCH's.
-func kept(c option.Values) map[string][]string {
-	out := c.Kept()
+func recorded(c option.Values) map[string][]string {
+	out := c.Recorded()
 	for _, o := range TargetOptions() {
 		delete(out, o.Name)
 	}
@@ -97,7 +97,8 @@ func readBridge(c option.Values, s *vch.Settings) error {
 	}
 	s.BridgeRange = p.Masked()
 	if w := c.Int64("bridge-network-width"); w != 0 && (w < int64(p.Bits()) || w > 29) {
-		return wrongOption("bridge-network-width", fmt.Sprint(w), "not a prefix length of networks in "+p.String(), fmt.Sprintf("give it a number from %d to 29", p.Bits()))
+		return wrongOption("bridge-network-width", fmt.Sprint(w), "not a prefix length of networks in "+p.String(),
+			fmt.Sprintf("give it a number from %d to 29", p.Bits()))
 	}
 	s.BridgeWidth = int(c.Int64("bridge-network-width"))
 	return nil

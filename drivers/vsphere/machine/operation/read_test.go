@@ -40,20 +40,23 @@ func TestOptionsBecomeSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := in.Spec
-	if s.Name != "vch1" || s.Version != "7" || s.BridgeRange.String() != "10.100.0.0/16" || s.BridgeSubnet().String() != "10.100.0.0/24" || s.Gateway().String() != "10.100.0.1" {
+	if s.Name != "vch1" || s.Version != "7" || s.BridgeRange.String() != "10.100.0.0/16" || s.BridgeSubnet().String() != "10.100.0.0/24" ||
+		s.Gateway().String() != "10.100.0.1" {
 		t.Errorf("%+v", s)
 	}
 	if p := s.Static["public"]; p.Address.String() != "10.0.0.2/24" || p.Gateway.String() != "10.0.0.1" || len(p.Routes) != 0 || s.DNS[0].String() != "10.0.0.53" {
 		t.Errorf("public %+v", p)
 	}
-	if m := s.Static["management"]; m.Gateway.IsValid() || len(m.Routes) != 2 || m.Routes[1].Destination.String() != "10.9.0.0/16" || m.Routes[0].Via.String() != "10.1.0.1" {
+	if m := s.Static["management"]; m.Gateway.IsValid() || len(m.Routes) != 2 || m.Routes[1].Destination.String() != "10.9.0.0/16" ||
+		m.Routes[0].Via.String() != "10.1.0.1" {
 		t.Errorf("management %+v", m)
 	}
 	if _, client := s.Static["client"]; client {
 		t.Error("the client network was not given an address")
 	}
 	back := in.Containers[0]
-	if len(in.Containers) != 2 || back.Name != "backend" || back.Network != "back" || back.Subnet.String() != "10.5.0.0/24" || back.Gateway.String() != "10.5.0.1" ||
+	if len(in.Containers) != 2 || back.Name != "backend" || back.Network != "back" || back.Subnet.String() != "10.5.0.0/24" ||
+		back.Gateway.String() != "10.5.0.1" ||
 		!slices.Equal(back.Ranges, []string{"10.5.0.10-10.5.0.20", "10.5.0.0/25"}) || back.DNS[0].String() != "10.5.0.2" || back.Firewall != "peers" {
 		t.Errorf("%+v", in.Containers)
 	}
@@ -63,7 +66,8 @@ func TestOptionsBecomeSettings(t *testing.T) {
 	if s.Memory.Limit != 4096 || s.Memory.Shares != "low" || s.CPU.Shares != "2000" || s.MaxContainers != 9 || s.ContainerMemoryMB != 300 || s.VolumeSizeMB != 10 {
 		t.Errorf("%+v", s.Settings)
 	}
-	if !slices.Equal(s.AllowRegistries, []string{"*.example.com", "10.0.0.0/8"}) || s.NamePattern != "x-{name}-{id}" || s.Syslog != "tcp://log:514" || s.Debug != 1 || !s.NoVerify {
+	if !slices.Equal(s.AllowRegistries, []string{"*.example.com", "10.0.0.0/8"}) || s.NamePattern != "x-{name}-{id}" || s.Syslog != "tcp://log:514" ||
+		s.Debug != 1 || !s.NoVerify {
 		t.Errorf("%+v", s.Settings)
 	}
 	if s.Ops.User != "ops@x" || s.Ops.Password != "pw" {
@@ -126,23 +130,32 @@ func TestWrongOptionsAreNamedWithTheirValueAndARemedy(t *testing.T) {
 		{"a name server by name", instead("dns-server", "ns1"), "dns-server", "not an address"},
 		{"nobody tells a name server", static[:6], "public-network-ip", "name server"},
 		{"a gateway without an address", []string{"client-network-gateway", "10.0.0.1"}, "client-network-gateway", "--client-network-ip"},
-		{"routes without networks", with("client-network", "c", "client-network-ip", "10.2.0.2/24", "client-network-gateway", "10.2.0.1"), "client-network-gateway", "networks behind"},
-		{"a second default route", with("client-network", "c", "client-network-ip", "10.2.0.2/24", "client-network-gateway", "0.0.0.0/0:10.2.0.1"), "client-network-gateway", "second default route"},
-		{"routes over a gateway elsewhere", with("client-network", "c", "client-network-ip", "10.2.0.2/24", "client-network-gateway", "10.9.0.0/16:10.3.0.1"), "client-network-gateway", "10.2.0.0/24"},
-		{"routes to no network", with("client-network", "c", "client-network-ip", "10.2.0.2/24", "client-network-gateway", "here:10.2.0.1"), "client-network-gateway", "here"},
+		{"routes without networks", with("client-network", "c", "client-network-ip", "10.2.0.2/24", "client-network-gateway", "10.2.0.1"),
+			"client-network-gateway", "networks behind"},
+		{"a second default route", with("client-network", "c", "client-network-ip", "10.2.0.2/24", "client-network-gateway", "0.0.0.0/0:10.2.0.1"),
+			"client-network-gateway", "second default route"},
+		{"routes over a gateway elsewhere", with("client-network", "c", "client-network-ip", "10.2.0.2/24", "client-network-gateway",
+			"10.9.0.0/16:10.3.0.1"), "client-network-gateway", "10.2.0.0/24"},
+		{"routes to no network", with("client-network", "c", "client-network-ip", "10.2.0.2/24", "client-network-gateway", "here:10.2.0.1"),
+			"client-network-gateway", "here"},
 		{"a container network of Docker's name", []string{"container-network", "back:host"}, "container-network", "none of bridge"},
 		{"a container network without a port group", []string{"container-network", ":back"}, "container-network", "port group"},
 		{"a port group twice", network("container-network", "back:other"), "container-network", "twice"},
 		{"a gateway of no container network", network("container-network-gateway", "front:10.5.0.1/24"), "container-network-gateway", "--container-network front"},
-		{"a second gateway", network("container-network-gateway", "back:10.5.0.1/24", "container-network-gateway", "back:10.6.0.1/24"), "container-network-gateway", "10.5.0.1 already"},
+		{"a second gateway", network("container-network-gateway", "back:10.5.0.1/24", "container-network-gateway", "back:10.6.0.1/24"),
+			"container-network-gateway", "10.5.0.1 already"},
 		{"a gateway without bits", network("container-network-gateway", "back:10.5.0.1"), "container-network-gateway", "prefix length"},
 		{"a network as its gateway", network("container-network-gateway", "back:10.5.0.0/24"), "container-network-gateway", "address of a network"},
 		{"an IPv6 network, which the driver does not have", network("container-network-gateway", "back:fd00::1/64"), "container-network-gateway", "IPv4"},
 		{"a network for one", network("container-network-gateway", "back:10.5.0.1/31"), "container-network-gateway", "/30"},
-		{"a range that is none", network("container-network-gateway", "back:10.5.0.1/24", "container-network-ip-range", "back:many"), "container-network-ip-range", "first and a last"},
-		{"a range backwards", network("container-network-gateway", "back:10.5.0.1/24", "container-network-ip-range", "back:10.5.0.9-3"), "container-network-ip-range", "first and a last"},
-		{"a range elsewhere", network("container-network-gateway", "back:10.5.0.1/24", "container-network-ip-range", "back:10.6.0.3-9"), "container-network-ip-range", "10.5.0.0/24"},
-		{"a range larger than the subnet", network("container-network-gateway", "back:10.5.0.1/24", "container-network-ip-range", "back:10.5.0.0/16"), "container-network-ip-range", "10.5.0.0/24"},
+		{"a range that is none", network("container-network-gateway", "back:10.5.0.1/24", "container-network-ip-range", "back:many"),
+			"container-network-ip-range", "first and a last"},
+		{"a range backwards", network("container-network-gateway", "back:10.5.0.1/24", "container-network-ip-range", "back:10.5.0.9-3"),
+			"container-network-ip-range", "first and a last"},
+		{"a range elsewhere", network("container-network-gateway", "back:10.5.0.1/24", "container-network-ip-range", "back:10.6.0.3-9"),
+			"container-network-ip-range", "10.5.0.0/24"},
+		{"a range larger than the subnet", network("container-network-gateway", "back:10.5.0.1/24", "container-network-ip-range", "back:10.5.0.0/16"),
+			"container-network-ip-range", "10.5.0.0/24"},
 		{"a range of an unknown subnet", network("container-network-ip-range", "back:10.5.0.3-9"), "container-network-ip-range", "subnet is not known"},
 		{"a container's name server by name", network("container-network-dns", "back:ns"), "container-network-dns", "not an address"},
 		{"a firewall of another kind", network("container-network-firewall", "back:dmz"), "container-network-firewall", "closed, outbound, peers, published, open"},

@@ -67,16 +67,16 @@ func numbers(text string, v any) error {
 func TestWhatIsGivenComesBeforeADocument(t *testing.T) {
 	v := New(kinds())
 	v.Set("text", "mine")
-	if err := v.Fill(map[string]any{"text": "theirs", "number": int64(1)}, Option.Kept); err != nil || v.String("text") != "mine" || v.Int("number") != 1 {
+	if err := v.Fill(map[string]any{"text": "theirs", "number": int64(1)}, Option.Recorded); err != nil || v.String("text") != "mine" || v.Int("number") != 1 {
 		t.Errorf("%v %v", v.Given(), err)
 	}
 	for _, never := range []string{"secret", "once"} {
-		if err := v.Fill(map[string]any{never: "x"}, Option.Kept); !errors.Is(err, errdef.ErrInvalid) {
+		if err := v.Fill(map[string]any{never: "x"}, Option.Recorded); !errors.Is(err, errdef.ErrInvalid) {
 			t.Errorf("a file may hold %s: %v", never, err)
 		}
 		v.Set(never, "x")
 	}
-	if kept := v.Kept(); len(kept) != 2 {
+	if kept := v.Recorded(); len(kept) != 2 {
 		t.Errorf("the record holds %v", kept)
 	}
 }

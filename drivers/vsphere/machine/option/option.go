@@ -97,8 +97,8 @@ func (o Option) FromEnv(names ...string) Option { o.Env = names; return o }
 // Hidden makes it a secret.
 func (o Option) Hidden() Option { o.Secret = true; return o }
 
-// Kept says that a VCH's record, and a file of options, holds it.
-func (o Option) Kept() bool { return !o.Secret && !o.Once }
+// Recorded says that a VCH's record, and a file of options, holds it.
+func (o Option) Recorded() bool { return !o.Secret && !o.Once }
 
 // Find returns the option of a name or of an alias.
 func Find(all []Option, name string) (Option, bool) {

@@ -86,11 +86,11 @@ func (v Values) Duration(name string) time.Duration {
 	return d
 }
 
-// Kept are the given values that a VCH's record holds.
-func (v Values) Kept() map[string][]string {
+// Recorded are the given values that a VCH's record holds.
+func (v Values) Recorded() map[string][]string {
 	out := map[string][]string{}
 	for _, o := range v.all {
-		if g, ok := v.given[o.Name]; ok && o.Kept() {
+		if g, ok := v.given[o.Name]; ok && o.Recorded() {
 			out[o.Name] = slices.Clone(g)
 		}
 	}

@@ -105,7 +105,8 @@ func (c *checker) lacking(ctx context.Context, user string, objects []types.Mana
 func (c *checker) checkOpsLogin(ctx context.Context) bool {
 	t := c.Session.Target
 	if c.Spec.GrantOps && strings.EqualFold(vch.Principal(t.User), vch.Principal(c.Spec.Ops.User)) {
-		c.fail(checkOpsName, fmt.Errorf("%s runs vic-machine: the endpoint's roles would replace what it may do to the VCH, its datastores and networks: %w", t.User, errdef.ErrConflict),
+		c.fail(checkOpsName, fmt.Errorf("%s runs vic-machine: the endpoint's roles would replace what it may do to the VCH, its datastores and networks: "+
+			"%w", t.User, errdef.ErrConflict),
 			"name an account of the endpoint's own with --ops-user, or leave --ops-grant-perms out")
 		return false
 	}

@@ -98,7 +98,8 @@ func (c *checker) warnSameSubnet(role string) {
 	for _, other := range []string{vch.RolePublic, vch.RoleClient} {
 		mine, theirs := c.Spec.Static[role].Address, c.Spec.Static[other].Address
 		if other != role && mine.IsValid() && theirs.IsValid() && mine.Overlaps(theirs) {
-			c.warn(role+" network", "give each network a subnet of its own, or one port group for both", "%s is in the %s network's %s too", mine, other, theirs.Masked())
+			c.warn(role+" network", "give each network a subnet of its own, or one port group for both", "%s is in the %s network's %s too", mine, other,
+				theirs.Masked())
 		}
 	}
 }
@@ -107,7 +108,8 @@ func (c *checker) warnSameSubnet(role string) {
 func (c *checker) checkAddresses() {
 	for _, role := range []string{vch.RolePublic, vch.RoleClient, vch.RoleManagement} {
 		if a := c.Spec.Static[role].Address; a.IsValid() && a.Overlaps(c.Spec.BridgeRange) {
-			c.fail(role+" network", fmt.Errorf("%s overlaps the bridge network's %s: %w", a.Masked(), c.Spec.BridgeRange, errdef.ErrConflict), "give another --bridge-network-range")
+			c.fail(role+" network", fmt.Errorf("%s overlaps the bridge network's %s: %w", a.Masked(), c.Spec.BridgeRange, errdef.ErrConflict),
+				"give another --bridge-network-range")
 		}
 	}
 }
@@ -184,7 +186,8 @@ func (c *checker) checkBridge(ctx context.Context, n object.NetworkReference) bo
 			c.ok(checkBridgeName, "%s", nameOf(n))
 			return true
 		}
-		c.fail(checkBridgeName, fmt.Errorf("%s is not a distributed port group: %w: on vCenter the bridge must be one, so that containers on all hosts are on one network",
+		c.fail(checkBridgeName, fmt.Errorf("%s is not a distributed port group: %w: on vCenter the bridge must be one, so that containers on all hosts are "+
+			"on one network",
 			nameOf(n), errdef.ErrInvalid), "make a port group on a distributed switch that all hosts are on, for this VCH alone")
 		return false
 	}
@@ -267,19 +270,19 @@ func (c *checker) findOthers(ctx context.Context) {
 	}
 }
 
-// checkTaken looks for VCHs and others that have the name or the bridge already.
-func (c *checker) checkTaken(ctx context.Context) {
+// checkConflicts looks for VCHs and others that have the name or the bridge already.
+func (c *checker) checkConflicts(ctx context.Context) {
 	const check = "name is free"
 	name := c.Spec.Name
 	if checkName(name) != nil {
 		name = "" // that is said already, and nothing can have it
-	} else if left, err := vch.Left(ctx, name, c.out.Resources); err != nil {
+	} else if left, err := vch.FindUnfinished(ctx, name, c.out.Resources); err != nil {
 		c.fail(check, err, "check the account's privileges on the datastore")
 		return
 	} else {
-		c.out.Resources.Left = left
+		c.out.Resources.Unfinished = left
 	}
-	names, bridge, err := vch.Taken(ctx, c.Session, name, c.out.Resources)
+	names, bridge, err := vch.Conflicts(ctx, c.Session, name, c.out.Resources)
 	if err != nil {
 		c.fail(check, err, "check the account's privileges on VMs and datastores")
 		return
@@ -296,7 +299,7 @@ func (c *checker) checkTaken(ctx context.Context) {
 	if name == "" {
 		return
 	}
-	if c.out.Resources.Left != nil {
+	if c.out.Resources.Unfinished != nil {
 		c.ok(check, "%s; what an interrupted create left of it will be removed", c.Spec.Name)
 		return
 	}

@@ -28,7 +28,8 @@ func TestWhatIsAnotherVCHsIsRefused(t *testing.T) {
 	second := func() Input {
 		in := input(t, s)
 		in.Spec.Name, in.BridgeNetwork = "vch2", "bridge2"
-		in.Containers, in.VolumeStores, in.ImageStore = []vch.ContainerNetwork{{Name: "b", Network: "backend"}}, []string{"LocalDS_0/volumes:default"}, "LocalDS_0/images"
+		in.Containers, in.VolumeStores, in.ImageStore = []vch.ContainerNetwork{{Name: "b",
+			Network: "backend"}}, []string{"LocalDS_0/volumes:default"}, "LocalDS_0/images"
 		return in
 	}
 	if out := Run(t.Context(), second()); !out.OK() {
@@ -46,7 +47,8 @@ func TestWhatIsAnotherVCHsIsRefused(t *testing.T) {
 		{"its client network as bridge", func(i *Input) { i.BridgeNetwork = "client" }, "bridge network", "the VCH vch1 uses it"},
 		{"its container network as bridge", func(i *Input) { i.BridgeNetwork, i.Containers = "backend", nil }, "bridge network", "the VCH vch1 uses it"},
 		{"images in its folder", func(i *Input) { i.ImageStore = "LocalDS_0/vch1" }, "image store", "[LocalDS_0] vch1 is a folder of the VCH vch1"},
-		{"volumes in its folder", func(i *Input) { i.VolumeStores[0] = "LocalDS_0/vch1/volumes:default" }, "volume store", "[LocalDS_0] vch1 is a folder of the VCH vch1"},
+		{"volumes in its folder", func(i *Input) { i.VolumeStores[0] = "LocalDS_0/vch1/volumes:default" }, "volume store",
+			"[LocalDS_0] vch1 is a folder of the VCH vch1"},
 		{"volumes among its images", func(i *Input) { i.VolumeStores[0] = images + "/v:default" }, "volume store", "is a folder of the VCH vch1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -73,7 +73,7 @@ func Run(ctx context.Context, in Input) *Output {
 	c.checkStore(ctx)
 	c.checkVolumeStores(ctx)
 	c.checkNetworks(ctx)
-	c.checkTaken(ctx)
+	c.checkConflicts(ctx)
 	c.checkVMGroup("")
 	c.checkCapacity(ctx)
 	c.checkAccount(ctx)
@@ -161,9 +161,9 @@ func certSummary(o certs.Options, s *certs.Set) string {
 	case o.NoTLS:
 		return "none: --no-tls lets anybody on the network use and command the VCH"
 	case len(s.Reused) > 0:
-		return fmt.Sprintf("those in %s will be used, %d files made", o.Dir, len(s.Fresh()))
+		return fmt.Sprintf("those in %s will be used, %d files made", o.Dir, len(s.NewFiles()))
 	}
-	return fmt.Sprintf("%d files will be made in %s", len(s.Fresh()), o.Dir)
+	return fmt.Sprintf("%d files will be made in %s", len(s.NewFiles()), o.Dir)
 }
 
 // checkTarget warns of an address that means the endpoint VM itself when used there.

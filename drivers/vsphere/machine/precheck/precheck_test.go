@@ -95,7 +95,8 @@ func TestEachMistakeIsNamedWithItsRemedy(t *testing.T) {
 		{"not an ISO", func(i *Input) { i.Spec.BootstrapISO = noISO }, "bootstrap ISO", "not an ISO", "--bootstrap-iso"},
 		{"an ISO that is cut", func(i *Input) { i.Spec.ApplianceISO = cut }, "appliance ISO", "cut short: it has 40960 of 204800 bytes", "--appliance-iso"},
 		{"no name for TLS", func(i *Input) { i.Certs.Names = nil }, "certificates", "no name", "--tls-cname"},
-		{"no folder for certificates", func(i *Input) { i.Certs.Dir = "/proc/nosuch/certs" }, "certificates", "cannot be written to /proc/nosuch/certs", "--cert-path"},
+		{"no folder for certificates", func(i *Input) { i.Certs.Dir = "/proc/nosuch/certs" }, "certificates", "cannot be written to /proc/nosuch/certs",
+			"--cert-path"},
 		{"bad key size", func(i *Input) { i.Certs.KeySize = 512 }, "certificates", "512", "2048"},
 		{"too little memory", func(i *Input) { i.Spec.EndpointMemoryMB = 16 }, "sizes", "--endpoint-memory", "256"},
 	} {
@@ -121,7 +122,8 @@ func TestTwoNetworksWithOneSubnetAreWarnedOf(t *testing.T) {
 	s := simtest.New(t)
 	in := input(t, s)
 	in.ClientNetwork = "client"
-	in.Spec.Static = map[string]vch.Static{vch.RolePublic: {Address: netip.MustParsePrefix("10.0.0.2/24")}, vch.RoleClient: {Address: netip.MustParsePrefix("10.0.0.3/24")}}
+	in.Spec.Static = map[string]vch.Static{vch.RolePublic: {Address: netip.MustParsePrefix("10.0.0.2/24")},
+		vch.RoleClient: {Address: netip.MustParsePrefix("10.0.0.3/24")}}
 	if out := Run(t.Context(), in); !out.OK() || !strings.Contains(text(out), "10.0.0.3/24 is in the public network's 10.0.0.0/24 too") {
 		t.Errorf("report:\n%s", text(out))
 	}
@@ -183,7 +185,8 @@ func TestTheStateOfVSphereCounts(t *testing.T) {
 			ok(t, err)
 			f, err := s.Finder().DefaultFolder(t.Context())
 			ok(t, err)
-			task, err := f.CreateVM(t.Context(), types.VirtualMachineConfigSpec{Name: "vch1", Files: &types.VirtualMachineFileInfo{VmPathName: "[LocalDS_0] z/z.vmx"}}, pool, nil)
+			task, err := f.CreateVM(t.Context(), types.VirtualMachineConfigSpec{Name: "vch1",
+				Files: &types.VirtualMachineFileInfo{VmPathName: "[LocalDS_0] z/z.vmx"}}, pool, nil)
 			ok(t, session.Wait(t.Context(), task, err))
 		}, "name is free", "a VM", false},
 		{"pool of that name", func(t *testing.T, s *simtest.Sim) {

@@ -144,7 +144,8 @@ func (c *checker) checkSpace(name string, free int64) bool {
 	if free>>20 >= need {
 		return true
 	}
-	c.fail(checkStoreName, fmt.Errorf("datastore %s has %d MiB free, %d MiB are needed: %d for the ISO images, %d for the endpoint VM's swap file, %d for disks to begin with: %w",
+	c.fail(checkStoreName, fmt.Errorf("datastore %s has %d MiB free, %d MiB are needed: %d for the ISO images, %d for the endpoint VM's swap file, %d "+
+		"for disks to begin with: %w",
 		name, free>>20, need, isos, c.Spec.EndpointMemoryMB, firstData, errdef.ErrExhausted),
 		"free some space, give another --image-store, or a smaller --endpoint-memory")
 	return false

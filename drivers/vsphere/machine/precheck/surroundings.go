@@ -70,7 +70,8 @@ func (c *checker) skewed(check, whose string, skew time.Duration) bool {
 	if skew.Abs() < clockSkew {
 		return false
 	}
-	c.warn(check, "set the clocks by NTP", "the clock of %s is %s from this machine's: certificates may not be valid yet, or not any more", whose, skew.Round(time.Second))
+	c.warn(check, "set the clocks by NTP", "the clock of %s is %s from this machine's: certificates may not be valid yet, or not any more", whose,
+		skew.Round(time.Second))
 	return true
 }
 

@@ -20,7 +20,8 @@ func TestVolumeStoresAreReadAsVICWroteThem(t *testing.T) {
 			t.Errorf("%s: %+v, %q, %v", tc.given, s, ds, err)
 		}
 	}
-	for _, given := range []string{"ds1/vols", "ds1/vols:", "ds1/vols:a b", ":default", "nfs://filer:shared", "nfs://filer/export?vers=5:shared", "ds1/vch1/volumes:default", "ds1/vch1:default"} {
+	for _, given := range []string{"ds1/vols", "ds1/vols:", "ds1/vols:a b", ":default", "nfs://filer:shared", "nfs://filer/export?vers=5:shared",
+		"ds1/vch1/volumes:default", "ds1/vch1:default"} {
 		if _, _, err := splitVolumeStore(given, "vch1"); !errors.Is(err, errdef.ErrInvalid) {
 			t.Errorf("%s: %v", given, err)
 		}

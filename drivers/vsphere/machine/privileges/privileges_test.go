@@ -12,7 +12,8 @@ func TestEachPrivilegeIsListedOnceWithItsCalls(t *testing.T) {
 				}
 				seen[n.ID] = true
 			}
-			if seen["VApp.Create"] == pool || seen["Resource.CreatePool"] != pool || seen["Authorization.ModifyRoles"] != grant || seen["Host.Inventory.EditCluster"] == grant {
+			if seen["VApp.Create"] == pool || seen["Resource.CreatePool"] != pool || seen["Authorization.ModifyRoles"] != grant ||
+				seen["Host.Inventory.EditCluster"] == grant {
 				t.Errorf("pool %v, grant %v: %v", pool, grant, seen)
 			}
 		}

@@ -42,7 +42,8 @@ func (c *call) readBody() error {
 		return nil
 	}
 	if kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return problemError{Problem{Type: "media-type", Status: http.StatusUnsupportedMediaType, Detail: "the body is not declared as JSON", Advice: "send it with Content-Type: application/json"}}
+		return problemError{Problem{Type: "media-type", Status: http.StatusUnsupportedMediaType, Detail: "the body is not declared as JSON",
+			Advice: "send it with Content-Type: application/json"}}
 	}
 	doc, err := object(b)
 	if err != nil {

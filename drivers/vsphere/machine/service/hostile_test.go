@@ -93,7 +93,8 @@ func TestHostileRequestsAreRefused(t *testing.T) {
 		{"a bad thumbprint", "GET", "/container/target/x/vch?thumbprint=zz", nil, 400, "thumbprint", nil},
 		{"another thumbprint", "GET", strings.Replace(a.at("/vch"), a.sim.Target.Thumbprint, strings.Repeat("00:", 19)+"00", 1), nil, 400, "thumbprint", nil},
 		{"no thumbprint", "GET", "/container/target/" + a.sim.Server.URL.Host + "/vch", nil, 400, a.sim.Target.Thumbprint, nil},
-		{"a thumbprint in a header", "GET", "/container/target/" + a.sim.Server.URL.Host + "/vch", nil, 200, "vchs", func(r *http.Request) { r.Header.Set("X-Thumbprint", a.sim.Target.Thumbprint) }},
+		{"a thumbprint in a header", "GET", "/container/target/" + a.sim.Server.URL.Host + "/vch", nil, 200, "vchs",
+			func(r *http.Request) { r.Header.Set("X-Thumbprint", a.sim.Target.Thumbprint) }},
 		{"a URL as target", "GET", "/container/target/http:%2F%2F127.0.0.1/vch", nil, 400, "not a host", nil},
 		{"nobody there", "GET", "/container/target/127.0.0.1:1/vch", nil, 502, "127.0.0.1:1", nil},
 		{"no such datacenter", "GET", a.at("/datacenter/DC9/vch"), nil, 404, "DC9", nil},
@@ -105,7 +106,8 @@ func TestHostileRequestsAreRefused(t *testing.T) {
 		{"another site's page", "POST", a.at("/vch"), "{}", 403, "another site", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }},
 		{"no such task", "GET", "/tasks/nosuch", nil, 404, "no such task", nil},
 		{"too much", "POST", a.at("/vch"), `{"name":"` + strings.Repeat("x", maxBody) + `"}`, 413, "1 MiB", nil},
-		{"a wrong network", "POST", a.at("/vch/plan"), newVCH(map[string]any{"bridge-network": "nosuch", "image-store": "nosuch"}), 422, `"check": "bridge network"`, nil},
+		{"a wrong network", "POST", a.at("/vch/plan"), newVCH(map[string]any{"bridge-network": "nosuch", "image-store": "nosuch"}), 422,
+			`"check": "bridge network"`, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a.t = t

@@ -30,7 +30,8 @@ func TestALifeOfAVCHOverHTTP(t *testing.T) {
 	}
 
 	var made Made
-	task := a.done(a.do("POST", a.at("/vch"), newVCH(map[string]any{"insecure-registry": []string{"a:1"}, "memory": 8192, "volume-store": []string{"LocalDS_0/vols:default"}})), &made)
+	task := a.done(a.do("POST", a.at("/vch"), newVCH(map[string]any{"insecure-registry": []string{"a:1"}, "memory": 8192,
+		"volume-store": []string{"LocalDS_0/vols:default"}})), &made)
 	if made.VCH == nil || made.VCH.Name != "vch1" || made.VCH.State != "ready" || len(made.Checks) < 10 {
 		t.Fatalf("made: %+v", made)
 	}
@@ -62,7 +63,8 @@ func TestALifeOfAVCHOverHTTP(t *testing.T) {
 	}
 
 	var changed Changed
-	a.done(a.do("PATCH", a.at("/vch/"+id), map[string]any{"insecure-registry": []string{"b:2"}, "remove": []string{"insecure-registry=a:1"}, "memory": 4096}), &changed)
+	a.done(a.do("PATCH", a.at("/vch/"+id), map[string]any{"insecure-registry": []string{"b:2"}, "remove": []string{"insecure-registry=a:1"},
+		"memory": 4096}), &changed)
 	if got := strings.Join(changed.Changed, ","); !strings.Contains(got, "memory") || !strings.Contains(got, "insecure-registry") {
 		t.Errorf("changed: %s", got)
 	}
@@ -83,7 +85,8 @@ func TestALifeOfAVCHOverHTTP(t *testing.T) {
 
 	var up vch.Details
 	a.done(a.do("POST", a.at("/vch/"+id+"/upgrade"), nil), &up)
-	if r := a.task(a.do("POST", a.at("/vch/"+id+"/rollback"), map[string]any{"serve-timeout": "10s"})); r.State != Failed || r.Error.Status != http.StatusConflict || r.Error.Advice == "" {
+	if r := a.task(a.do("POST", a.at("/vch/"+id+"/rollback"), map[string]any{"serve-timeout": "10s"})); r.State != Failed ||
+		r.Error.Status != http.StatusConflict || r.Error.Advice == "" {
 		t.Errorf("a rollback without an upgrade: %+v", r.Error)
 	}
 	var level Changed
@@ -159,7 +162,8 @@ func TestCertificatesOverHTTP(t *testing.T) {
 	var files Files
 	a.done(a.do("POST", at("/renew"), map[string]any{"cert-path": folder}), &files)
 	a.into(a.do("GET", at(""), nil), http.StatusOK, &after)
-	if before.Certificates["server-cert.pem"].Serial == after.Certificates["server-cert.pem"].Serial || files.CertPath["server-key.pem"] == "" || len(files.CertPath) != 2 {
+	if before.Certificates["server-cert.pem"].Serial == after.Certificates["server-cert.pem"].Serial || files.CertPath["server-key.pem"] == "" ||
+		len(files.CertPath) != 2 {
 		t.Errorf("renew: %v", files)
 	}
 	var bob Files

@@ -93,7 +93,8 @@ func (l Listen) tls(out io.Writer) (*tls.Config, error) {
 	}
 	if l.Plain {
 		if a, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !a.IsLoopback()) {
-			return nil, advice.Wrap(invalid("--plain-http: %s is not on this machine alone", l.Address), "listen on 127.0.0.1, or leave --plain-http away: passwords of vSphere pass here")
+			return nil, advice.Wrap(invalid("--plain-http: %s is not on this machine alone", l.Address),
+				"listen on 127.0.0.1, or leave --plain-http away: passwords of vSphere pass here")
 		}
 		return nil, nil
 	}

@@ -37,8 +37,9 @@ func Document() map[string]any {
 				"content": map[string]any{"application/problem+json": map[string]any{"schema": problem}}}},
 			"securitySchemes": map[string]any{
 				"account": map[string]any{"type": "http", "scheme": "basic", "description": "user and password of vSphere"},
-				"ticket":  map[string]any{"type": "apiKey", "in": "header", "name": headerTicket, "description": "a clone ticket of a vSphere session (SessionManager.AcquireCloneTicket); it is good once"},
-				"token":   map[string]any{"type": "http", "scheme": "bearer", "description": "the token in the answer that named the task; it is good for that task"},
+				"ticket": map[string]any{"type": "apiKey", "in": "header", "name": headerTicket,
+					"description": "a clone ticket of a vSphere session (SessionManager.AcquireCloneTicket); it is good once"},
+				"token": map[string]any{"type": "http", "scheme": "bearer", "description": "the token in the answer that named the task; it is good for that task"},
 			},
 		},
 	}
@@ -111,7 +112,8 @@ func (r route) parameters() []any {
 		out = append(out, map[string]any{"name": p.name, "in": "query", "description": p.text, "schema": p.schema()})
 	}
 	if r.needsVSphere() {
-		out = append(out, map[string]any{"name": headerThumbprint, "in": "header", "description": "thumbprint, instead of the parameter", "schema": schema{"type": "string"}})
+		out = append(out, map[string]any{"name": headerThumbprint, "in": "header", "description": "thumbprint, instead of the parameter",
+			"schema": schema{"type": "string"}})
 	}
 	return out
 }

@@ -75,16 +75,19 @@ func freeRoutes() []route {
 	return []route{
 		{method: "GET", path: "/openapi.json", id: "getDocument", summary: "this document", free: (*call).document, answer: map[string]any{}},
 		{method: "GET", path: "/container/hello", id: "getHello", summary: "say that the service is there", media: "text/plain", free: (*call).hello},
-		{method: "GET", path: "/container/version", id: "getVersion", summary: "the version, which is that of the images it brings", media: "text/plain", free: (*call).version},
+		{method: "GET", path: "/container/version", id: "getVersion", summary: "the version, which is that of the images it brings", media: "text/plain",
+			free: (*call).version},
 	}
 }
 
 func taskRoutes() []route {
 	return []route{
 		{method: "GET", path: "/tasks/{task}", id: "getTask", summary: "how far a task is, or its result", free: (*call).getTask, answer: Task{},
-			text:  "With follow, or if text/event-stream is accepted, the answer is a stream of server-sent events: step, message and end, whose data are a Step, a Message and the Task.",
+			text: "With follow, or if text/event-stream is accepted, the answer is a stream of server-sent events: step, message and end, whose data are a " +
+				"Step, a Message and the Task.",
 			query: []param{{name: "follow", text: "stream events until the end", kind: option.Toggle}}},
-		{method: "DELETE", path: "/tasks/{task}", id: "deleteTask", summary: "cancel a task that runs, or forget one that has ended", free: (*call).deleteTask, answer: Task{},
+		{method: "DELETE", path: "/tasks/{task}", id: "deleteTask", summary: "cancel a task that runs, or forget one that has ended",
+			free: (*call).deleteTask, answer: Task{},
 			text: "What a create has made is removed, as after Ctrl-C.", task: true, statuses: []int{204}},
 	}
 }
@@ -93,34 +96,52 @@ func vchRoutes() []route {
 	force := param{name: "force", kind: option.Toggle, text: "also if containers run, and with the volumes in its volume stores"}
 	return []route{
 		{method: "GET", path: "/vch", id: "listVCHs", summary: "list the VCHs", patience: short, do: (*call).list, answer: VCHs{}},
-		{method: "POST", path: "/vch", id: "createVCH", summary: "make a VCH and wait until it serves", options: createOptions(), patience: long, task: true, do: (*call).create, result: Made{}},
-		{method: "DELETE", path: "/vch", id: "deleteVCHByName", summary: "remove a VCH by its name, or what is left of one", patience: long, task: true, do: (*call).deleteByName, result: Removed{},
+		{method: "POST", path: "/vch", id: "createVCH", summary: "make a VCH and wait until it serves", options: createOptions(), patience: long,
+			task: true, do: (*call).create, result: Made{}},
+		{method: "DELETE", path: "/vch", id: "deleteVCHByName", summary: "remove a VCH by its name, or what is left of one", patience: long, task: true,
+			do: (*call).deleteByName, result: Removed{},
 			query: []param{force, {name: "name", text: "of the VCH"}, {name: "compute-resource", text: "that it is on, if several VCHs have its name"}}},
-		{method: "POST", path: "/vch/plan", id: "planVCH", summary: "run the checks of create, and say what would be made and which privileges that needs", options: createOptions(), patience: long, do: (*call).plan, answer: Planned{}},
+		{method: "POST", path: "/vch/plan", id: "planVCH", summary: "run the checks of create, and say what would be made and which privileges that needs",
+			options: createOptions(), patience: long, do: (*call).plan, answer: Planned{}},
 		{method: "GET", path: "/vch/{vch}", id: "getVCH", summary: "describe a VCH", patience: short, do: (*call).inspect, answer: vch.Details{}},
-		{method: "PATCH", path: "/vch/{vch}", id: "configureVCH", summary: "change what is named and nothing else; containers do not notice", options: configureOptions(), patience: long, task: true, do: (*call).configure, result: Changed{},
+		{method: "PATCH", path: "/vch/{vch}", id: "configureVCH", summary: "change what is named and nothing else; containers do not notice",
+			options: configureOptions(), patience: long, task: true, do: (*call).configure, result: Changed{},
 			text: "Options that are lists add to what is there; remove takes something away."},
-		{method: "DELETE", path: "/vch/{vch}", id: "deleteVCH", summary: "remove a VCH with its containers and images", patience: long, task: true, do: (*call).delete, result: Removed{}, query: []param{force}},
-		{method: "GET", path: "/vch/{vch}/config", id: "getConfig", summary: "the options that make such a VCH again", patience: short, do: (*call).config, answer: optionsBody{createOptions()},
-			text:  "Secrets are not among them. Files that are no secrets, such as registry-ca, are there with their texts; with format=toml by their names.",
-			query: []param{{name: "format", text: "of the answer; toml is a file for create --config", oneOf: []string{"json", "toml"}}}},
-		{method: "POST", path: "/vch/{vch}/upgrade", id: "upgradeVCH", summary: "give a VCH the version of this service; containers go on", options: servingOptions(), patience: patient, task: true, do: (*call).upgrade, result: vch.Details{}},
-		{method: "POST", path: "/vch/{vch}/rollback", id: "rollbackVCH", summary: "put back the version of before the last upgrade; containers go on", options: servingOptions(), patience: patient, task: true, do: (*call).rollback, result: vch.Details{}},
-		{method: "POST", path: "/vch/{vch}/log-level", id: "setLogLevel", summary: "change what the endpoint logs; vicd starts anew", options: pick(operation.DebugOptions(), "log-level"), patience: long, task: true, do: (*call).logLevel, result: Changed{}},
-		{method: "POST", path: "/vch/{vch}/bundle", id: "getBundle", summary: "logs of the endpoint, its plugins, consoles of containers, vSphere's events; without secrets", options: pick(operation.DebugOptions(), "cert-path", "admin-host"),
-			patience: long, do: (*call).bundle, media: "application/gzip", text: "What the endpoint itself logs is in it if cert-path holds admin-cert.pem and admin-key.pem and the service can reach the endpoint; NOT-COLLECTED.txt in it says what is missing."},
-		{method: "GET", path: "/firewall", id: "getFirewall", summary: "what firewalls have to let through", patience: short, do: (*call).firewall, answer: Firewall{}},
+		{method: "DELETE", path: "/vch/{vch}", id: "deleteVCH", summary: "remove a VCH with its containers and images", patience: long, task: true,
+			do: (*call).delete, result: Removed{}, query: []param{force}},
+		{method: "GET", path: "/vch/{vch}/config", id: "getConfig", summary: "the options that make such a VCH again", patience: short, do: (*call).config,
+			answer: optionsBody{createOptions()},
+			text:   "Secrets are not among them. Files that are no secrets, such as registry-ca, are there with their texts; with format=toml by their names.",
+			query:  []param{{name: "format", text: "of the answer; toml is a file for create --config", oneOf: []string{"json", "toml"}}}},
+		{method: "POST", path: "/vch/{vch}/upgrade", id: "upgradeVCH", summary: "give a VCH the version of this service; containers go on",
+			options: servingOptions(), patience: patient, task: true, do: (*call).upgrade, result: vch.Details{}},
+		{method: "POST", path: "/vch/{vch}/rollback", id: "rollbackVCH", summary: "put back the version of before the last upgrade; containers go on",
+			options: servingOptions(), patience: patient, task: true, do: (*call).rollback, result: vch.Details{}},
+		{method: "POST", path: "/vch/{vch}/log-level", id: "setLogLevel", summary: "change what the endpoint logs; vicd starts anew",
+			options: pick(operation.DebugOptions(), "log-level"), patience: long, task: true, do: (*call).logLevel, result: Changed{}},
+		{method: "POST", path: "/vch/{vch}/bundle", id: "getBundle",
+			summary: "logs of the endpoint, its plugins, consoles of containers, vSphere's events; without secrets", options: pick(operation.DebugOptions(),
+				"cert-path", "admin-host"),
+			patience: long, do: (*call).bundle, media: "application/gzip", text: "What the endpoint itself logs is in it if cert-path holds admin-cert.pem and " +
+				"admin-key.pem and the service can reach the endpoint; NOT-COLLECTED.txt in it says what is missing."},
+		{method: "GET", path: "/firewall", id: "getFirewall", summary: "what firewalls have to let through", patience: short, do: (*call).firewall,
+			answer: Firewall{}},
 		{method: "GET", path: "/tasks", id: "listTasks", summary: "the tasks of this account", patience: short, do: (*call).listTasks, answer: TaskList{}},
 	}
 }
 
 func certificateRoutes() []route {
 	return []route{
-		{method: "GET", path: "/vch/{vch}/certificate", id: "getCertificates", summary: "the endpoint's certificates, when they expire and who is revoked", patience: short, do: (*call).certificates, answer: operation.Certificates{}},
-		{method: "POST", path: "/vch/{vch}/certificate/renew", id: "renewCertificate", summary: "give the endpoint a new certificate for the same names", options: signOptions(operation.RenewOptions()), patience: long, task: true, do: (*call).renew, result: Files{},
+		{method: "GET", path: "/vch/{vch}/certificate", id: "getCertificates", summary: "the endpoint's certificates, when they expire and who is revoked",
+			patience: short, do: (*call).certificates, answer: operation.Certificates{}},
+		{method: "POST", path: "/vch/{vch}/certificate/renew", id: "renewCertificate", summary: "give the endpoint a new certificate for the same names",
+			options: signOptions(operation.RenewOptions()), patience: long, task: true, do: (*call).renew, result: Files{},
 			text: "cert-path brings ca.pem and ca-key.pem as create returned them; the result has the files that are new."},
-		{method: "POST", path: "/vch/{vch}/certificate/add-client", id: "addClient", summary: "make a certificate for another client", options: signOptions(operation.AddClientOptions()), patience: short, do: (*call).addClient, answer: Files{}},
-		{method: "POST", path: "/vch/{vch}/certificate/revoke", id: "revokeCertificate", summary: "shut a client out: its certificate is not accepted any more", options: signOptions(operation.RevokeOptions()), patience: long, task: true, do: (*call).revoke, result: operation.Certificates{}},
+		{method: "POST", path: "/vch/{vch}/certificate/add-client", id: "addClient", summary: "make a certificate for another client",
+			options: signOptions(operation.AddClientOptions()), patience: short, do: (*call).addClient, answer: Files{}},
+		{method: "POST", path: "/vch/{vch}/certificate/revoke", id: "revokeCertificate",
+			summary: "shut a client out: its certificate is not accepted any " +
+				"more", options: signOptions(operation.RevokeOptions()), patience: long, task: true, do: (*call).revoke, result: operation.Certificates{}},
 	}
 }
 

@@ -25,7 +25,8 @@ func ref(name string) schema { return schema{"$ref": "#/components/schemas/" + n
 // nameOf is what a type is called in the document.
 func nameOf(t reflect.Type) string {
 	better := map[string]string{"Details": "VCH", "Entry": "VCHEntry", "Info": "Certificate", "Made": "CreateResult", "Planned": "Plan",
-		"Changed": "ChangeResult", "Removed": "DeleteResult", "Result": "Finding", "Object": "PlannedObject", "Need": "PrivilegeNeed", "OpsNeed": "OperationsPrivilege"}
+		"Changed": "ChangeResult", "Removed": "DeleteResult", "Result": "Finding", "Object": "PlannedObject",
+		"Need": "PrivilegeNeed", "OpsNeed": "OperationsPrivilege"}
 	if n, ok := better[t.Name()]; ok {
 		return n
 	}

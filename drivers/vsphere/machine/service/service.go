@@ -61,7 +61,8 @@ func New(ctx context.Context, cfg Config) *Service {
 	if cfg.FailedLogins == 0 {
 		cfg.FailedLogins = 5
 	}
-	s := &Service{cfg: cfg, tasks: newTasks(ctx, cfg), failures: newFailures(cfg.FailedLogins, time.Minute), bodyTime: bodyTime, slots: make(chan struct{}, maxAsking)}
+	s := &Service{cfg: cfg, tasks: newTasks(ctx, cfg), failures: newFailures(cfg.FailedLogins, time.Minute), bodyTime: bodyTime,
+		slots: make(chan struct{}, maxAsking)}
 	mux := http.NewServeMux()
 	for _, r := range routes() {
 		mux.HandleFunc(r.method+" "+r.path, s.serve(r))
@@ -84,7 +85,8 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	r.Body = http.MaxBytesReader(rec, r.Body, maxBody)
 	s.handler.ServeHTTP(rec, r)
-	s.cfg.Log.Info("request", "method", r.Method, "path", r.URL.Path, "status", rec.status, "from", r.RemoteAddr, "took", time.Since(start).Round(time.Millisecond))
+	s.cfg.Log.Info("request", "method", r.Method, "path", r.URL.Path, "status", rec.status, "from", r.RemoteAddr, "took",
+		time.Since(start).Round(time.Millisecond))
 }
 
 // missing answers what no route does.

@@ -100,7 +100,7 @@ func (c *call) create(context.Context) (*reply, error) {
 		if err != nil {
 			return nil, err
 		}
-		res := Made{Checks: made.Checks, CertPath: fresh(files, made.Certs.Fresh())}
+		res := Made{Checks: made.Checks, CertPath: newFiles(files, made.Certs.NewFiles())}
 		if res.VCH, err = vch.Inspect(ctx, in.Session, vch.Query{ID: made.Ready.VM}); err != nil {
 			log.Printf("the VCH serves, but cannot be described: %v", err)
 		}
@@ -108,7 +108,7 @@ func (c *call) create(context.Context) (*reply, error) {
 	})
 }
 
-func fresh(files certs.Files, names []string) map[string]string {
+func newFiles(files certs.Files, names []string) map[string]string {
 	out := map[string]string{}
 	for _, n := range names {
 		out[n] = string(files[n])

@@ -75,7 +75,8 @@ func TestConfigureChangesWhatIsNamedAndNothingElse(t *testing.T) {
 	set = e.Record().Settings
 	set.InsecureRegistries = []string{"reg:5000"}
 	store := VolumeStore{Label: "default", Files: p.Res.Files, Path: "vols"}
-	changed, err = e.Configure(t.Context(), Change{Settings: set, VolumeStores: []VolumeStore{store}, RegistryCAs: [][]byte{[]byte("pem")}, Options: map[string][]string{"insecure-registry": {"reg:5000"}}})
+	changed, err = e.Configure(t.Context(), Change{Settings: set, VolumeStores: []VolumeStore{store}, RegistryCAs: [][]byte{[]byte("pem")},
+		Options: map[string][]string{"insecure-registry": {"reg:5000"}}})
 	if err != nil || !changed {
 		t.Fatal(changed, err)
 	}

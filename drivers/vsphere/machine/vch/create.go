@@ -57,7 +57,7 @@ const stepEndpoint = "endpoint"
 
 func (c *creator) steps() []step {
 	return []step{
-		{"what was left", "remove it with: vic-machine delete --name " + c.Spec.Name, c.removeLeft},
+		{"what was left", "remove it with: vic-machine delete --name " + c.Spec.Name, c.removeUnfinished},
 		{"certificates", "check that the folder of --cert-path can be written", c.makeCerts},
 		{"datastore folder", "check the account's privileges on the datastore, and its space", c.makeFolder},
 		{poolWord(c.Record.PoolType), "check the account's privileges on the compute resource", c.makePool},
@@ -143,7 +143,7 @@ func (c *creator) remover() *remover {
 
 func (c *creator) makeCerts(context.Context) (err error) {
 	c.undoCerts, err = c.Certs.Write()
-	if names := c.Certs.Fresh(); err == nil && len(names) > 0 {
+	if names := c.Certs.NewFiles(); err == nil && len(names) > 0 {
 		c.log.Printf("wrote the certificates: %s", strings.Join(names, " "))
 	}
 	return err

@@ -38,7 +38,7 @@ func (p *Plan) Outline() Outline {
 	add := func(kind, name, format string, args ...any) {
 		o.Objects = append(o.Objects, Object{kind, name, fmt.Sprintf(format, args...)})
 	}
-	for _, f := range p.Certs.Fresh() {
+	for _, f := range p.Certs.NewFiles() {
 		add("local file", path.Join(p.Certs.Dir(), f), "")
 	}
 	add("folder", p.path(), "with the mark of the VCH, %s", MarkerFile)

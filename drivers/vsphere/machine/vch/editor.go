@@ -133,7 +133,8 @@ func (e *Editor) limit(ctx context.Context) (bool, error) {
 	short, cancel := session.Detached(ctx)
 	defer cancel()
 	if err := object.NewResourcePool(e.sess.Client(), ref).UpdateConfig(short, "", &res); err != nil {
-		return false, advice.Wrap(fmt.Errorf("change the limits: %w", vsphere.Classify(err)), "check what the compute resource can still give, and the account's privilege VApp.ResourceConfig")
+		return false, advice.Wrap(fmt.Errorf("change the limits: %w", vsphere.Classify(err)),
+			"check what the compute resource can still give, and the account's privilege VApp.ResourceConfig")
 	}
 	e.log.Printf("the limits are: %s", want.limits())
 	return true, nil

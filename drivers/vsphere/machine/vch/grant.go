@@ -167,7 +167,8 @@ func ensureRole(ctx context.Context, m *object.AuthorizationManager, p privilege
 
 // grantOn gives a role on one object, and remembers it first, so that a delete finds it. vSphere lets an
 // account have one role on an object: another one is somebody's decision and stays.
-func grantOn(ctx context.Context, m *object.AuthorizationManager, f session.Files, r *Record, user string, p privileges.Place, ref types.ManagedObjectReference, role int32) error {
+func grantOn(ctx context.Context, m *object.AuthorizationManager, f session.Files, r *Record, user string, p privileges.Place,
+	ref types.ManagedObjectReference, role int32) error {
 	g := Grant{Type: ref.Type, Object: ref.Value, Principal: Principal(user), Role: roleName(p)}
 	there, err := m.RetrieveEntityPermissions(ctx, ref, false)
 	if err != nil {
@@ -244,15 +245,15 @@ func (r *remover) grants(ctx context.Context, record *Record) {
 		if slices.ContainsFunc(all, func(e endpoint) bool { return e.Record.ID != record.ID && slices.Contains(e.Record.Grants, g) }) {
 			continue
 		}
-		if err := m.RemoveEntityPermission(ctx, g.ref(), g.Principal, false); err != nil && !gone(err) {
+		if err := m.RemoveEntityPermission(ctx, g.ref(), g.Principal, false); err != nil && !alreadyGone(err) {
 			r.keep(fmt.Errorf("take the permission of %s on %s back: %w", g.Principal, g.Object, vsphere.Classify(err)))
 		}
 	}
 	r.roles(ctx, m, record)
 }
 
-// gone says that a permission, its object or its user is not there (any more).
-func gone(err error) bool {
+// alreadyGone says that a permission, its object or its user is not there (any more).
+func alreadyGone(err error) bool {
 	return fault.Is(err, &types.NotFound{}) || fault.Is(err, &types.ManagedObjectNotFound{}) || fault.Is(err, &types.UserNotFound{})
 }
 

@@ -24,7 +24,8 @@ func TestSettingsReachTheEndpoint(t *testing.T) {
 		must(t, err)
 		r.Management = r.Client
 		spec.Static = map[string]Static{RolePublic: {Address: netip.MustParsePrefix("10.0.0.2/24"), Gateway: netip.MustParseAddr("10.0.0.1")},
-			RoleManagement: {Address: netip.MustParsePrefix("10.1.0.2/24"), Routes: []guest.Route{{Destination: netip.MustParsePrefix("10.9.0.0/16"), Via: netip.MustParseAddr("10.1.0.1")}}}}
+			RoleManagement: {Address: netip.MustParsePrefix("10.1.0.2/24"),
+				Routes: []guest.Route{{Destination: netip.MustParsePrefix("10.9.0.0/16"), Via: netip.MustParseAddr("10.1.0.1")}}}}
 		spec.DNS = []netip.Addr{netip.MustParseAddr("10.0.0.53")}
 		spec.Syslog, spec.Debug, spec.HTTPSProxy, spec.MaxContainers, spec.NamePattern = "udp://log:514", 1, "http://proxy:3128", 5, "x-{id}"
 		spec.BridgeWidth, spec.AllowRegistries, spec.RegistryCAs = 24, []string{"*.example.com"}, [][]byte{[]byte("pem")}
@@ -56,8 +57,10 @@ func TestSettingsReachTheEndpoint(t *testing.T) {
 		files[f.Path] = string(f.Data)
 	}
 	for file, wants := range map[string][]string{
-		vicdTOML:    {`interface = "client"`, `interfaces = ["public", "client"]`, `max_containers = 5`, `allow_registries = ["*.example.com"]`, `registry_ca = ["/etc/vic/tls/registry-ca-1.pem"]`, `tls_crl = "/etc/vic/tls/crl.pem"`},
-		vsphereTOML: {`name_pattern = "x-{id}"`, `[[network.container]]`, `subnet = "172.16.0.0/24"`, `pools = ["172.16.0.0/16"]`, `subnet_bits = 24`, `subnet = "10.5.0.0/24"`, `firewall = "open"`},
+		vicdTOML: {`interface = "client"`, `interfaces = ["public", "client"]`, `max_containers = 5`, `allow_registries = ["*.example.com"]`,
+			`registry_ca = ["/etc/vic/tls/registry-ca-1.pem"]`, `tls_crl = "/etc/vic/tls/crl.pem"`},
+		vsphereTOML: {`name_pattern = "x-{id}"`, `[[network.container]]`, `subnet = "172.16.0.0/24"`, `pools = ["172.16.0.0/16"]`, `subnet_bits = 24`,
+			`subnet = "10.5.0.0/24"`, `firewall = "open"`},
 	} {
 		for _, want := range wants {
 			if !strings.Contains(files[file], want) {

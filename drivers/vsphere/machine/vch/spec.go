@@ -70,7 +70,7 @@ type Resources struct {
 	BridgeName   string
 	PublicName   string
 	Containers   []ContainerNetwork // that containers may join
-	Left         *Record            // what an interrupted create of this VCH left, which is removed first
+	Unfinished   *Record            // what an interrupted create of this VCH left, which is removed first
 }
 
 // Ready is an endpoint that serves.

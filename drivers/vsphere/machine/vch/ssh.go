@@ -142,7 +142,8 @@ func (e *Editor) debugged(ctx context.Context, id, want string) (s snapshot, err
 		case failed != nil:
 			return s, failed
 		case ctx.Err() != nil:
-			return s, advice.Wrap(fmt.Errorf("the endpoint has not answered: %w", context.Cause(ctx)), "endpoints of versions before this one have no SSH server: upgrade it")
+			return s, advice.Wrap(fmt.Errorf("the endpoint has not answered: %w", context.Cause(ctx)),
+				"endpoints of versions before this one have no SSH server: upgrade it")
 		case err != nil && !done:
 			return s, fmt.Errorf("wait for the endpoint VM: %w", vsphere.Classify(err))
 		}

@@ -96,7 +96,8 @@ func (e *Editor) Upgrade(ctx context.Context, im Images) (*Ready, error) {
 	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), im.Patience+2*cleanupTime)
 	defer cancel()
 	if _, rerr := e.rollback(back, string(was), before, im.Patience+cleanupTime); rerr != nil {
-		return nil, errors.Join(err, advice.Wrap(fmt.Errorf("version %s could not be put back: %w", old, rerr), "try again with: vic-machine rollback --name %s", e.ep.Name))
+		return nil, errors.Join(err, advice.Wrap(fmt.Errorf("version %s could not be put back: %w", old, rerr),
+			"try again with: vic-machine rollback --name %s", e.ep.Name))
 	}
 	e.tidy(back)
 	return nil, advice.Wrap(fmt.Errorf("%w; version %s serves again", err, old), "containers were not touched; vic-machine debug collects the logs")

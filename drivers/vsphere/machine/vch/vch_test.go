@@ -169,7 +169,7 @@ func TestAFailureAtAnyStepLeavesNothing(t *testing.T) {
 			if after := s.Inventory(); after != before {
 				t.Errorf("left behind:\n%s", after)
 			}
-			for _, f := range p.Certs.Fresh() {
+			for _, f := range p.Certs.NewFiles() {
 				if _, err := os.Stat(filepath.Join(t.TempDir(), "certs", f)); err == nil {
 					t.Errorf("left behind: %s", f)
 				}
@@ -247,7 +247,7 @@ func TestCreateTakesAwayWhatAnInterruptedOneLeft(t *testing.T) {
 	for _, st := range c.steps() {
 		must(t, st.do(t.Context()))
 		p := plan(t, s, store)
-		left, err := Left(t.Context(), "vch1", p.Res)
+		left, err := FindUnfinished(t.Context(), "vch1", p.Res)
 		must(t, err)
 		if (left != nil) != c.folder {
 			t.Fatalf("after %s: %v", st.name, left)
@@ -258,16 +258,16 @@ func TestCreateTakesAwayWhatAnInterruptedOneLeft(t *testing.T) {
 	}
 	again := plan(t, s, store)
 	var err error
-	again.Res.Left, err = Left(t.Context(), "vch1", again.Res)
+	again.Res.Unfinished, err = FindUnfinished(t.Context(), "vch1", again.Res)
 	must(t, err)
-	names, bridge, err := Taken(t.Context(), s.Session, "vch1", again.Res)
+	names, bridge, err := Conflicts(t.Context(), s.Session, "vch1", again.Res)
 	if err != nil || len(names)+len(bridge) > 0 {
 		t.Errorf("%v %v %v", names, bridge, err)
 	}
 	s.Guest("vch1", "ready", "")
 	_, err = Create(t.Context(), again, nil)
 	must(t, err)
-	if left, err := Left(t.Context(), "vch1", again.Res); err != nil || left != nil {
+	if left, err := FindUnfinished(t.Context(), "vch1", again.Res); err != nil || left != nil {
 		t.Errorf("a VCH that serves is unfinished: %v", err)
 	}
 	must(t, Delete(t.Context(), s.Session, DeleteOptions{Query: Query{Name: "vch1"}}, nil))

@@ -47,13 +47,15 @@ func groupsOf(ctx context.Context, s *session.Session, cluster types.ManagedObje
 }
 
 // changeGroup adds a DRS VM group with members, or removes it.
-func changeGroup(ctx context.Context, s *session.Session, cluster types.ManagedObjectReference, name string, op types.ArrayUpdateOperation, vms []types.ManagedObjectReference) error {
+func changeGroup(ctx context.Context, s *session.Session, cluster types.ManagedObjectReference, name string, op types.ArrayUpdateOperation,
+	vms []types.ManagedObjectReference) error {
 	spec := types.ClusterGroupSpec{ArrayUpdateSpec: types.ArrayUpdateSpec{Operation: op}}
 	info := types.ClusterGroupInfo{Name: name, UserCreated: types.NewBool(true)}
 	if spec.Info = (&types.ClusterVmGroup{ClusterGroupInfo: info, Vm: vms}); op == types.ArrayUpdateOperationRemove {
 		spec.Info, spec.RemoveKey = nil, name
 	}
-	task, err := object.NewClusterComputeResource(s.Client(), cluster).Reconfigure(ctx, &types.ClusterConfigSpecEx{GroupSpec: []types.ClusterGroupSpec{spec}}, true)
+	task, err := object.NewClusterComputeResource(s.Client(), cluster).Reconfigure(ctx,
+		&types.ClusterConfigSpecEx{GroupSpec: []types.ClusterGroupSpec{spec}}, true)
 	if err := session.Wait(ctx, task, err); err != nil {
 		return fmt.Errorf("%s the DRS VM group %s: %w", op, name, err)
 	}
@@ -74,7 +76,8 @@ func (c *creator) makeGroup(ctx context.Context) error {
 }
 
 // newGroup remembers the group first, so that a delete finds it.
-func newGroup(ctx context.Context, s *session.Session, f session.Files, r *Record, cluster types.ManagedObjectReference, vms []types.ManagedObjectReference) error {
+func newGroup(ctx context.Context, s *session.Session, f session.Files, r *Record, cluster types.ManagedObjectReference,
+	vms []types.ManagedObjectReference) error {
 	names, err := groupsOf(ctx, s, cluster)
 	if err != nil {
 		return err

@@ -61,7 +61,8 @@ func TestForceTakesTheVolumesOfTheVCHAlone(t *testing.T) {
 	second := func() {
 		created(t, s, func(spec *Spec, r *Resources) {
 			spec.Name = "vch2"
-			r.VolumeStores = []VolumeStore{{Label: "a", Files: r.Files, Path: "common"}, {Label: "b", Files: r.Files, Path: "own"}, {Label: "nfs", Share: "nfs://filer/export"}}
+			r.VolumeStores = []VolumeStore{{Label: "a", Files: r.Files, Path: "common"}, {Label: "b", Files: r.Files, Path: "own"},
+				{Label: "nfs", Share: "nfs://filer/export"}}
 		})
 	}
 	second()

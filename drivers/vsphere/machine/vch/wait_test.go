@@ -33,8 +33,10 @@ func TestAnEndpointIsJudgedByWhatItReports(t *testing.T) {
 		{"ready without an address", snapshot{power: on, status: status("ready", "")}, 0, false, ""},
 		{"fails at first", snapshot{power: on, address: addr, status: status("failed", "no vCenter")}, time.Second, false, ""},
 		{"fails for long", snapshot{power: on, address: addr, status: status("failed", "no vCenter")}, time.Minute, false, "no vCenter"},
-		{"vicd has ended once", snapshot{power: on, address: addr, status: guest.Status{State: "starting", Services: map[string]string{"vicd": "exited 1"}}}, 0, false, ""},
-		{"vicd ends again and again", snapshot{power: on, address: addr, status: guest.Status{State: "starting", Services: map[string]string{"vicd": "running"}}}, time.Minute, false, "no vCenter"},
+		{"vicd has ended once", snapshot{power: on, address: addr,
+			status: guest.Status{State: "starting", Services: map[string]string{"vicd": "exited 1"}}}, 0, false, ""},
+		{"vicd ends again and again", snapshot{power: on, address: addr,
+			status: guest.Status{State: "starting", Services: map[string]string{"vicd": "running"}}}, time.Minute, false, "no vCenter"},
 		{"went off", snapshot{power: off}, 0, false, "poweredOff"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -79,7 +81,8 @@ func TestANetworkWithoutAddressIsToldOf(t *testing.T) {
 	if ready, err := w.judge(s); err != nil || ready == nil {
 		t.Fatalf("%v %v", ready, err)
 	}
-	if out := buf.String(); strings.Count(out, "warning") != 1 || !strings.Contains(out, "no address on the management network") || !strings.Contains(out, "--management-network-ip") {
+	if out := buf.String(); strings.Count(out, "warning") != 1 || !strings.Contains(out, "no address on the management network") ||
+		!strings.Contains(out, "--management-network-ip") {
 		t.Errorf("%s", out)
 	}
 }

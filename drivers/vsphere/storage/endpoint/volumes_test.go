@@ -80,7 +80,8 @@ func TestASmallVolumeCanBeFormatted(t *testing.T) {
 func TestSharesAreMountedSoThatAServerThatIsGoneDoesNotHangTheEndpoint(t *testing.T) {
 	for _, tc := range []struct{ store, address, port, want string }{
 		{"nfs://filer/x", "10.0.0.1", "", "soft,timeo=50,retrans=2,vers=4.1,addr=10.0.0.1,proto=tcp"},
-		{"nfs://filer:2050/x?vers=3&hard&timeo=600&mountport=2050&uid=5", "10.0.0.1", "2050", "soft,timeo=50,retrans=2,mountport=2050,vers=3,addr=10.0.0.1,proto=tcp,port=2050,nolock"},
+		{"nfs://filer:2050/x?vers=3&hard&timeo=600&mountport=2050&uid=5", "10.0.0.1", "2050",
+			"soft,timeo=50,retrans=2,mountport=2050,vers=3,addr=10.0.0.1,proto=tcp,port=2050,nolock"},
 		{"nfs://[fd00::1]/x?sec=sys", "fd00::1", "", "soft,timeo=50,retrans=2,sec=sys,vers=4.1,addr=fd00::1,proto=tcp6"},
 	} {
 		s, ok, err := config.ParseShare(tc.store)

@@ -14,15 +14,15 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-// Taken lists what stands in the way of a VCH of this name at these resources, or what uses its
+// Conflicts lists what stands in the way of a VCH of this name at these resources, or what uses its
 // bridge; the strings are for people. An empty name asks for the bridge alone. Only the parts of res that are set are looked at.
-func Taken(ctx context.Context, s *session.Session, name string, res Resources) (names, bridge []string, err error) {
+func Conflicts(ctx context.Context, s *session.Session, name string, res Resources) (names, bridge []string, err error) {
 	all, err := endpoints(ctx, s)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, e := range all {
-		if res.Left != nil && e.Record.ID == res.Left.ID {
+		if res.Unfinished != nil && e.Record.ID == res.Unfinished.ID {
 			continue
 		}
 		if e.Record.Name == name {
@@ -32,10 +32,10 @@ func Taken(ctx context.Context, s *session.Session, name string, res Resources) 
 			bridge = append(bridge, e.Record.Name)
 		}
 	}
-	if res.Left != nil || name == "" {
+	if res.Unfinished != nil || name == "" {
 		return names, bridge, nil // vApp, VM and folder are what goes
 	}
-	for _, f := range []func(context.Context, *session.Session, string, Resources) (string, error){takenPool, takenVM, takenFolder} {
+	for _, f := range []func(context.Context, *session.Session, string, Resources) (string, error){poolConflict, vmConflict, folderConflict} {
 		what, err := f(ctx, s, name, res)
 		if err != nil {
 			return nil, nil, err
@@ -47,7 +47,7 @@ func Taken(ctx context.Context, s *session.Session, name string, res Resources) 
 	return names, bridge, nil
 }
 
-func takenPool(ctx context.Context, s *session.Session, name string, res Resources) (string, error) {
+func poolConflict(ctx context.Context, s *session.Session, name string, res Resources) (string, error) {
 	if res.Pool == nil {
 		return "", nil
 	}
@@ -63,9 +63,9 @@ func takenPool(ctx context.Context, s *session.Session, name string, res Resourc
 	return "", nil
 }
 
-// takenVM looks in all folders: a VM elsewhere would not be in the way, but would be mistaken for
+// vmConflict looks in all folders: a VM elsewhere would not be in the way, but would be mistaken for
 // the endpoint VM by everybody who looks for it by name.
-func takenVM(ctx context.Context, s *session.Session, name string, res Resources) (string, error) {
+func vmConflict(ctx context.Context, s *session.Session, name string, res Resources) (string, error) {
 	if res.Datacenter == nil {
 		return "", nil
 	}
@@ -80,7 +80,7 @@ func takenVM(ctx context.Context, s *session.Session, name string, res Resources
 	return "a VM " + vms[0].InventoryPath, nil
 }
 
-func takenFolder(ctx context.Context, _ *session.Session, name string, res Resources) (string, error) {
+func folderConflict(ctx context.Context, _ *session.Session, name string, res Resources) (string, error) {
 	if res.Files.Datastore == nil {
 		return "", nil
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-// ownServer loads the administrator's own certificate and checks what clients will check, but for who
+// suppliedServer loads the administrator's own certificate and checks what clients will check, but for who
 // signed it, which only they know.
-func (m *maker) ownServer() (Pair, error) {
+func (m *maker) suppliedServer() (Pair, error) {
 	var p Pair
 	var err error
 	wrong := func(err error) error {
@@ -42,7 +42,7 @@ func (m *maker) ownServer() (Pair, error) {
 			return p, wrong(err)
 		}
 	}
-	m.set.OwnServer = true
+	m.set.SuppliedServer = true
 	return p, nil
 }
 

@@ -8,9 +8,9 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-// Left finds what a create of this name at these resources left that was killed: its marker says that
+// FindUnfinished finds what a create of this name at these resources left that was killed: its marker says that
 // it did not end. nil if there is nothing, or if it is somebody else's.
-func Left(ctx context.Context, name string, res Resources) (*Record, error) {
+func FindUnfinished(ctx context.Context, name string, res Resources) (*Record, error) {
 	if res.Datacenter == nil || res.Pool == nil || res.Files.Datastore == nil {
 		return nil, nil
 	}
@@ -27,9 +27,9 @@ func (r Record) finished() *Record {
 	return &r
 }
 
-// removeLeft takes away what an interrupted create left. Whoever has containers on it has finished it.
-func (c *creator) removeLeft(ctx context.Context) error {
-	left := c.Res.Left
+// removeUnfinished takes away what an interrupted create left. Whoever has containers on it has finished it.
+func (c *creator) removeUnfinished(ctx context.Context) error {
+	left := c.Res.Unfinished
 	if left == nil {
 		return nil
 	}

@@ -30,7 +30,8 @@ type contents struct{ config, record, revision, version string }
 // read returns what is there now, and the version of the VM that it belongs to.
 func (e *Editor) read(ctx context.Context) (contents, error) {
 	var m mo.VirtualMachine
-	if err := property.DefaultCollector(e.sess.Client()).RetrieveOne(ctx, e.vm.Reference(), []string{"config.extraConfig", "config.changeVersion"}, &m); err != nil {
+	if err := property.DefaultCollector(e.sess.Client()).RetrieveOne(ctx, e.vm.Reference(), []string{"config.extraConfig", "config.changeVersion"},
+		&m); err != nil {
 		return contents{}, fmt.Errorf("read the endpoint VM: %w", vsphere.Classify(err))
 	}
 	var t contents
