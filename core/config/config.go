@@ -196,7 +196,8 @@ func (a Admin) validate(t TLS) error {
 		return nil
 	}
 	if a.TLSCA == "" || t.Cert == "" {
-		return invalid("admin.listen", "needs admin.tls_ca, tls.cert and tls.key: administrators are known by their certificate; leave it empty to have the socket alone")
+		return invalid("admin.listen", "needs admin.tls_ca, tls.cert and tls.key: administrators are known by their certificate; "+
+			"leave it empty to have the socket alone")
 	}
 	return address("admin.listen", a.Listen)
 }

@@ -56,7 +56,7 @@ func TestAMistakeInADropInNamesItsFileAndLine(t *testing.T) {
 		"no name at all":        {"[roles]\nauth=['a', 3]\n", `vicd.d/x.toml:2: key "roles.auth": 3 is not the name of a plugin`},
 		"two for one":           {"[roles]\nnetwork=['x', 'y']\n", `roles.network lists 2 plugins: this role takes one`},
 		"twice":                 {"[roles]\nauth=['x', 'x']\n", `roles.auth names "x" twice`},
-		"no engine any more":    {"[roles]\nnetwork=[]\n", `roles.network must be named too, because roles.compute and roles.storage is: the engine needs all of compute, storage, network`},
+		"no engine any more":    {"[roles]\nnetwork=[]\n", `roles.network must be named too, because of roles.compute and roles.storage: the engine`},
 		"no table":              {"roles='x'\n", `vicd.d/x.toml:1: key "roles" is no table`},
 		"not TOML":              {"[roles]\nnetwork = = 1\n", `vicd.d/x.toml:2: `},
 	} {

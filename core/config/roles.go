@@ -86,6 +86,6 @@ func (r Roles) whole() error {
 	if len(have) == 0 || len(lack) == 0 {
 		return nil
 	}
-	return invalid(strings.Join(lack, " and "), "must be named too, because %s is: the engine needs all of %s; a host without containers has none of them",
+	return invalid(strings.Join(lack, " and "), "must be named too, because of %s: the engine needs all of %s; a host without containers has none of them",
 		strings.Join(have, " and "), strings.Join(engine[:], ", "))
 }

@@ -148,7 +148,8 @@ func TestWhatNoRestartMendsIsRefusedWithTheReason(t *testing.T) {
 		{spec: spec(t, "storage-only", ""), roles: config.Roles{"compute": {"storage-only"}},
 			want: []string{`roles.compute = "storage-only", but this plugin has no compute driver (it has storage)`}},
 		{spec: spec(t, "zvol", ""), roles: config.Roles{"compute": {"zvol"}, "storage": {"zvol"}},
-			want: []string{`storage driver says "makes-disk:zvol"`, `needs "disk:zvol" of the compute driver of plugin "zvol"`, "disk:vmdk, disk:vmdk-delta", "zvol.toml"}},
+			want: []string{`storage driver says "makes-disk:zvol"`,
+				`needs "disk:zvol" of the compute driver of plugin "zvol"`, "disk:vmdk, disk:vmdk-delta", "zvol.toml"}},
 	} {
 		t.Run(tc.spec.Name, func(t *testing.T) {
 			h, _ := start(t, plugin.Options{Plugins: []config.Plugin{tc.spec}, Roles: tc.roles})

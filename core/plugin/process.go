@@ -124,7 +124,8 @@ func launch(ctx context.Context, spec config.Plugin, runDir string, level slog.L
 	}
 	if v := speaks(err); v != "" {
 		p.close()
-		return nil, fmt.Errorf("%s: %s speaks version %s of the plugin protocol and this host version %d: build the plugin with this host's SDK, or run the host that it was built for: %w",
+		return nil, fmt.Errorf("%s: %s speaks version %s of the plugin protocol and this host version %d: "+
+			"build the plugin with this host's SDK, or run the host that it was built for: %w",
 			spec.File, spec.Path, v, serve.ProtocolVersion, errdef.ErrUnsupported)
 	}
 	if err != nil {

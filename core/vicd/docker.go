@@ -130,7 +130,8 @@ func (e *docker) openAPI(ctx context.Context, g *gate) (err error) {
 	for i, name := range kinds.Engine() {
 		drivers[i] = e.cfg.Roles.One(name)
 	}
-	g.next, err = dockerapi.New(ctx, dockerapi.Options{Engine: e.engine, Images: images{e.images.Backend(), e.images, e.metrics.Pull}, Hub: e.hub, Events: e.events,
+	g.next, err = dockerapi.New(ctx, dockerapi.Options{Engine: e.engine, Images: images{e.images.Backend(), e.images, e.metrics.Pull},
+		Hub: e.hub, Events: e.events,
 		Name: e.cfg.Name, Version: e.version, ID: e.id(), Drivers: drivers,
 		Registries: e.images.RegistryConfig})
 	e.handler = access.Audit(g, access.LogTrail{Log: e.log})
