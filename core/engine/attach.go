@@ -23,7 +23,9 @@ type Streams struct {
 }
 
 // Session is one client attached to a container. It is registered when it is opened, so that no
-// byte is lost between the open and Run, also when the container is started in between.
+// byte is lost between the open and Run, also when the container is started in between: newRun hands the run
+// to the sessions that wait for one, and counts each as a reader, for which the VM waits before it goes off.
+// Run and Close are one goroutine's; the fields that newRun looks at are guarded by the container's mu.
 type Session struct {
 	e       *Engine
 	c       *container
@@ -46,6 +48,7 @@ func (e *Engine) OpenSession(ref string) (*Session, error) {
 	return s, err
 }
 
+// register makes a session of the container's run, or of its next one.
 func (e *Engine) register(c *container) (*Session, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -159,10 +159,15 @@ func (c *container) await(ctx context.Context, cond func() bool) error {
 func (c *container) activeRun() (*run, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.life == lifeAwaiting {
+	return c.active()
+}
+
+// active is activeRun for those who hold mu.
+func (c *container) active() (*run, error) {
+	switch {
+	case c.life == lifeAwaiting:
 		return nil, errRestarting(c.id)
-	}
-	if !c.life.active() {
+	case !c.life.active():
 		return nil, errNotRunning(c.id)
 	}
 	return c.run, nil

@@ -38,12 +38,32 @@ type Exec struct {
 	Pid         int
 }
 
-// exec is one further process; its fields are guarded by its container's mu.
+// exec is one further process; its fields are guarded by its container's mu. It outlives the client that has
+// started it: awaitExec sees it to its end, or to that of its run.
 type exec struct {
-	Exec
+	Exec      // but Running and Started, which view fills in
 	container *container
-	up        bool // the tether has started it
-	run       *run
+	life      execLife
+	run       *run // in which it was started
+}
+
+// move applies an occurrence; false if it does not apply. Called with the container's mu held.
+func (x *exec) move(o execOccurrence) bool {
+	to, ok := execTable[x.life][o]
+	if ok {
+		x.life = to
+	}
+	return ok
+}
+
+// end notes an exec's exit code; false if it has ended before.
+func (x *exec) end(code int) (ended bool) {
+	x.container.update(func() {
+		if ended = x.move(onExecEnds); ended {
+			x.ExitCode, x.Pid = &code, 0
+		}
+	})
+	return ended
 }
 
 // CreateExec prepares a process in a running container.
@@ -99,7 +119,7 @@ func (c *container) takesExec() error {
 	return nil
 }
 
-// dropEnded forgets an exec that does not run.
+// dropEnded forgets an exec that does not run; nothing to do for an ID that is none.
 func (e *Engine) dropEnded(id string) {
 	if x, err := e.registry.exec(id); err == nil && !x.view().Running {
 		e.registry.dropExec(id)
@@ -109,7 +129,9 @@ func (e *Engine) dropEnded(id string) {
 func (x *exec) view() Exec {
 	x.container.mu.Lock()
 	defer x.container.mu.Unlock()
-	return x.Exec
+	v := x.Exec
+	v.Started, v.Running = x.life != execCreated, x.life == execStarting || x.life == execRunning
+	return v
 }
 
 // GetExec returns an exec.
@@ -144,7 +166,7 @@ func (e *Engine) StartExec(ctx context.Context, id string, st *Streams, width, h
 	if err := x.container.takesExec(); err != nil {
 		return err
 	}
-	r, err := x.begin()
+	r, err := x.claim()
 	if err != nil {
 		return err
 	}
@@ -162,10 +184,15 @@ func (e *Engine) StartExec(ctx context.Context, id string, st *Streams, width, h
 	}
 	if pid == 0 {
 		if err := x.notStarted(ctx, r); err != nil {
+			go e.awaitExec(e.ctx, x, r)
 			return err
 		}
 	}
-	x.container.update(func() { x.up, x.Pid = true, pid })
+	x.container.update(func() {
+		if x.move(onExecRuns) {
+			x.Pid = pid
+		}
+	})
 	if st == nil {
 		go e.awaitExec(e.ctx, x, r)
 		return nil
@@ -185,8 +212,8 @@ func (e *Engine) StartExec(ctx context.Context, id string, st *Streams, width, h
 	return nil
 }
 
-// begin marks an exec as started.
-func (x *exec) begin() (*run, error) {
+// claim makes the caller the one who starts an exec; ErrConflict if another has.
+func (x *exec) claim() (*run, error) {
 	r, err := x.container.activeRun()
 	if err != nil {
 		return nil, err
@@ -194,13 +221,13 @@ func (x *exec) begin() (*run, error) {
 	x.container.mu.Lock()
 	defer x.container.mu.Unlock()
 	switch {
-	case x.ExitCode != nil:
+	case x.move(onExecStart):
+		x.run = r
+		return r, nil
+	case x.life == execEnded:
 		return nil, fail(errdef.ErrConflict, "exec command %s has already run", x.ID)
-	case x.Running:
-		return nil, fail(errdef.ErrConflict, "exec command %s is already running", x.ID)
 	}
-	x.Running, x.Started, x.run = true, true, r
-	return r, nil
+	return nil, fail(errdef.ErrConflict, "exec command %s is already running", x.ID)
 }
 
 func (x *exec) launch(ctx context.Context, r *run, req link.Exec) (int, error) {
@@ -217,8 +244,7 @@ func (x *exec) notStarted(ctx context.Context, r *run) error {
 	if err != nil || exit.Error == "" {
 		return err
 	}
-	code := int(exit.Code)
-	x.container.update(func() { x.Running, x.ExitCode = false, &code })
+	x.end(int(exit.Code))
 	return fail(errdef.ErrInvalid, "exec failed: unable to start the process: %s", exit.Error)
 }
 
@@ -228,7 +254,7 @@ func (x *exec) failed(err error) {
 	if t := err.Error(); strings.Contains(t, "not found") || strings.Contains(t, "no such file") {
 		code = codeNoCommand
 	}
-	x.container.update(func() { x.Running, x.ExitCode = false, &code })
+	x.end(code)
 }
 
 // awaitExec records the end of an exec's process.
@@ -246,6 +272,7 @@ func (e *Engine) awaitExec(ctx context.Context, x *exec, r *run) {
 	if err != nil {
 		code = codeKilled
 	}
-	x.container.update(func() { x.Running, x.ExitCode, x.Pid = false, &code, 0 })
-	e.emit(x.container, "exec_die", "execID", x.ID, "exitCode", itoa(code))
+	if x.end(code) {
+		e.emit(x.container, "exec_die", "execID", x.ID, "exitCode", itoa(code))
+	}
 }

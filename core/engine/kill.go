@@ -14,14 +14,10 @@ func (e *Engine) Kill(ctx context.Context, ref string, signal int) error {
 	if err != nil {
 		return err
 	}
-	if e.endAwaiting(ctx, c) {
-		return nil
-	}
-	r, err := c.activeRun()
-	if err != nil {
+	r, awaiting, err := e.whatToStop(ctx, c)
+	if awaiting || err != nil {
 		return err
 	}
-	e.noteManualStop(ctx, c)
 	if signal == 0 || signal == sigKill {
 		if err := e.kill(ctx, r); err != nil {
 			return err

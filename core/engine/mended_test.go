@@ -41,8 +41,8 @@ func TestAPolicyThatIsAskedTwiceStartsOnceAndCanBeStopped(t *testing.T) {
 		if n := b.c.view().State.Restarts; n != 1 {
 			t.Errorf("%d restarts are counted", n)
 		}
-		if !b.e.endAwaiting(b.e.ctx, b.c) {
-			t.Error("there is nothing to stop")
+		if _, awaiting, err := b.e.whatToStop(b.e.ctx, b.c); !awaiting || err != nil {
+			t.Errorf("there is nothing to stop: %v", err)
 		}
 		<-time.After(time.Hour)
 		if b.c.life != lifeExited {

@@ -109,18 +109,13 @@ func (e *Engine) vmOff(r *run, record *compute.Exit) {
 	if exit.Error == "" {
 		e.processRuns(r, link.Hello{Started: exit.Started})
 	}
-	again := false
-	if e.processEnded(r, exit) && record == nil { // with a record the tether's policy has had its say
-		r.c.mu.Lock()
-		again = r.c.policyWants(exit.Code, r.c.state.Restarts)
-		r.c.mu.Unlock()
-		if !again {
-			go e.saveRun(r.c)
+	if !e.processEnded(r, exit) || record != nil { // another has looked after it, or the tether's policy has had its say
+		r.leave(onOff, nil)
+	} else if e.startAgain(r.c, exit.Code, func(decide func()) {
+		if !r.leave(onOff, decide) {
+			r.c.update(decide)
 		}
-	}
-	r.leave(onOff)
-	if again {
-		e.startAgain(r.c, exit.Code)
+	}) {
 		return
 	}
 	if r.c.autoRemoved() {

@@ -36,7 +36,7 @@ func (e *Engine) ResizeExec(ctx context.Context, id string, width, height uint32
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := x.container.await(ctx, func() bool { return x.up || x.ExitCode != nil }); err != nil {
+	if err := x.container.await(ctx, func() bool { return x.life >= execRunning }); err != nil {
 		return fail(errdef.ErrUnavailable, "timeout waiting for exec session ready")
 	}
 	x.container.mu.Lock()

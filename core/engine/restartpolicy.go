@@ -20,14 +20,15 @@ func (c *container) policyWants(code int32, restarts int) bool {
 	return !c.going() && !c.userRestart && !c.def.ManuallyStopped && c.def.Restart.Wants(code, restarts)
 }
 
-// startAgain starts the VM of a container after a pause, unless a user has ended the container since
-// its VM went off. The pause and the start are a goroutine's, which ends when the container is started,
-// when cancelAwaiting is called, and with the engine.
-func (e *Engine) startAgain(c *container, code int32) {
+// startAgain starts the VM of a container after a pause, if its policy wants that of one whose process ended with a
+// code; false if it does not. The decision is made within, which calls it with mu held: in the moment in which
+// the VM is noted as off, so that no stop comes between the two. The pause and the start are a goroutine's,
+// which ends when the container is started, when cancelAwaiting is called, and with the engine.
+func (e *Engine) startAgain(c *container, code int32, within func(decide func())) bool {
 	ctx, cancel := context.WithCancel(e.ctx)
 	var pause time.Duration
 	wanted := false
-	c.update(func() {
+	within(func() {
 		if wanted = c.policyWants(code, c.state.Restarts) && c.move(onStartAgain); !wanted {
 			return
 		}
@@ -37,8 +38,8 @@ func (e *Engine) startAgain(c *container, code int32) {
 	})
 	if !wanted {
 		cancel()
-		e.saveRun(c)
-		return
+		go e.saveRun(c)
+		return false
 	}
 	go func() {
 		defer cancel()
@@ -60,6 +61,7 @@ func (e *Engine) startAgain(c *container, code int32) {
 			c.update(func() { pause = c.backoff.Next(0) })
 		}
 	}()
+	return true
 }
 
 // passing says whether a start that failed may succeed later.
@@ -77,6 +79,12 @@ func (e *Engine) tryAgain(ctx context.Context, c *container) error {
 	defer unlock()
 	if ctx.Err() != nil {
 		return ctx.Err() // ended by a user meanwhile, or started by an administrator
+	}
+	c.mu.Lock()
+	awaiting := c.life == lifeAwaiting
+	c.mu.Unlock()
+	if !awaiting {
+		return nil
 	}
 	d := c.view()
 	policy := d.Restart

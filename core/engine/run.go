@@ -129,17 +129,17 @@ func (e *Engine) newRun(wanted context.Context, c *container, from origin) (*run
 	return r, nil
 }
 
-// leave ends the run with an occurrence after which the VM is off; false if that does not apply: another has
-// ended the run, or will.
-func (r *run) leave(o occurrence) bool {
+// leave ends the run with an occurrence after which the VM is off, and does then, if that is not nil, in the same
+// moment, with c.mu held; false if the occurrence does not apply: another has ended the run, or will.
+func (r *run) leave(o occurrence, then func()) bool {
 	c, left := r.c, false
 	c.update(func() {
 		if left = r.move(o); !left {
 			return
 		}
 		c.run, c.offAt = nil, time.Now()
-		if c.life == lifeAwaiting && !c.policyWants(int32(c.lastCode), c.state.Restarts-1) { // the present one is counted
-			c.stayOff() // a user has ended it during the start
+		if then != nil {
+			then()
 		}
 		r.cancel()
 		r.link.Close()
@@ -152,7 +152,14 @@ func (r *run) leave(o occurrence) bool {
 
 // bootFailed ends a run whose VM could not be powered on. If the platform has shown it on and off again
 // meanwhile, that has ended the run, or will.
-func (r *run) bootFailed() { r.leave(onBootFailed) }
+func (r *run) bootFailed() {
+	c := r.c
+	r.leave(onBootFailed, func() {
+		if c.life == lifeAwaiting && !c.policyWants(int32(c.lastCode), c.state.Restarts-1) { // the present one is counted
+			c.stayOff() // a user has ended it during the start
+		}
+	})
+}
 
 // follow sees a run to its end over the link. If the VM goes off first, vmOff ends it.
 func (e *Engine) follow(r *run) {

@@ -2,7 +2,8 @@ package engine
 
 import "fmt"
 
-// A container's states are two machines and a fact, and this file is all of their rules:
+// A container's states are two machines and a fact, an exec's are one more machine, and this file is all of
+// their rules:
 //
 //   - life: where its process and its VM are. It is one machine, not one for the process and one for the
 //     VM, because of the products of the two most cannot be (a process that runs in a VM that is off), and
@@ -152,7 +153,7 @@ const (
 	removalBegins   removalStep = iota // a user, --rm, or the platform on which the VM is no more (beginRemoval, observeGone)
 	removalDestroys                    // the VM is off: from here there is no way back but a failure (destroy)
 	removalFails                       // the container stays (Remove)
-	removalEnds                        // the VM is no more (gone)
+	removalEnds                        // the VM is no more (drop)
 	removalStepCount
 )
 
@@ -194,6 +195,38 @@ func status(l life, r removal, suspended bool) Status {
 		return StatusPaused
 	}
 	panic(fmt.Sprintf("engine: life %d has no status", l)) // a test goes through all of them
+}
+
+// execLife is where an exec is: a further process in a container that runs. It is guarded by the mu of its
+// container, and changes only by exec.move.
+type execLife uint8
+
+// The lives of an exec.
+const (
+	execCreated  execLife = iota // made; nobody has started it
+	execStarting                 // a user has; the tether has not answered yet
+	execRunning                  // the tether has started the process
+	execEnded                    // the process has ended, could not be started, or went with its VM
+	execLifeCount
+)
+
+// execOccurrence is what happens to an exec.
+type execOccurrence uint8
+
+// The occurrences, and who brings them.
+const (
+	onExecStart execOccurrence = iota // a user starts it, which is possible once (exec.claim)
+	onExecRuns                        // the tether has started the process (StartExec)
+	onExecEnds                        // the process has ended or will not be (exec.end)
+	execOccurrenceCount
+)
+
+// execTable is what may follow what.
+var execTable = [execLifeCount]map[execOccurrence]execLife{
+	execCreated:  {onExecStart: execStarting},
+	execStarting: {onExecRuns: execRunning, onExecEnds: execEnded},
+	execRunning:  {onExecEnds: execEnded},
+	execEnded:    {},
 }
 
 // contact is what the tether of a run has said so far. It only grows.

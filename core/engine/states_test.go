@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -136,9 +137,9 @@ func (b *bench) bring(o occurrence) {
 	case onThaw:
 		b.e.setFrozen(b.last, false)
 	case onOff:
-		b.last.leave(onOff)
+		b.last.leave(onOff, nil)
 	case onStartAgain:
-		b.e.startAgain(b.c, codeKilled)
+		b.e.startAgain(b.c, codeKilled, b.c.update)
 	case onStayOff:
 		b.c.update(func() { b.c.stayOff() })
 	}
@@ -273,6 +274,38 @@ func TestAVMThatGoesOffInEveryLife(t *testing.T) {
 	t.Logf("%d lives x 2 records = %d cases", lifeCount, cases)
 }
 
+// Whatever a container is at, a stop is the end of it, and its policy does not start it again: neither when no
+// tether answers, nor when the VM goes off by itself in that moment.
+func TestAStopInEveryLife(t *testing.T) {
+	lives, _, _ := grid(t)
+	for l := range lifeCount {
+		for _, off := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.in(t, l)
+				stopped := make(chan error, 1)
+				go func() { stopped <- b.e.stop(t.Context(), b.c, StopOptions{}) }()
+				synctest.Wait()
+				if off {
+					b.e.vmOff(b.last, nil)
+				}
+				err := <-stopped
+				if modified := l.active() || l == lifeAwaiting; (err == nil) != modified || (!modified && !errors.Is(err, ErrNotModified)) {
+					t.Errorf("%s: %v", lives[l], err)
+				}
+				if l.ended() && !off {
+					b.e.vmOff(b.last, nil) // it is on its way
+				}
+				<-time.After(time.Hour)
+				if after := b.c.life; after != lifeExited && after != lifeCreated {
+					t.Errorf("%s, VM off by itself %v: it is %s an hour later", lives[l], off, lives[after])
+				}
+			})
+		}
+	}
+	t.Logf("%d lives x 2 = %d cases", lifeCount, 2*int(lifeCount))
+}
+
 // A removal may begin, fail and end in every life, and leaves the life alone.
 func TestEveryStepOfARemovalInEveryRemovalAndLife(t *testing.T) {
 	lives, _, _ := grid(t)
@@ -363,4 +396,29 @@ func TestNoLifeIsADeadEnd(t *testing.T) {
 			t.Errorf("from life %d there is no way to one that can be started", l)
 		}
 	}
+}
+
+func TestEveryOccurrenceInEveryLifeOfAnExec(t *testing.T) {
+	want := [execLifeCount][execOccurrenceCount]execLife{
+		//            start         runs          ends
+		execCreated:  {execStarting, execCreated, execCreated},
+		execStarting: {execStarting, execRunning, execEnded},
+		execRunning:  {execRunning, execRunning, execEnded},
+		execEnded:    {execEnded, execEnded, execEnded},
+	}
+	cases := 0
+	for l := range execLifeCount {
+		for o := range execOccurrenceCount {
+			cases++
+			x := &exec{container: newContainer(Definition{ID: benchID}), life: l}
+			if applies := x.move(o); x.life != want[l][o] || applies != (want[l][o] != l) {
+				t.Errorf("occurrence %d in life %d: life %d, applies %v", o, l, x.life, applies)
+			}
+			v := x.view()
+			if v.Running != (x.life == execStarting || x.life == execRunning) || v.Started == (x.life == execCreated) {
+				t.Errorf("life %d is shown as started %v, running %v", x.life, v.Started, v.Running)
+			}
+		}
+	}
+	t.Logf("%d lives x %d occurrences = %d cases", execLifeCount, execOccurrenceCount, cases)
 }

@@ -40,15 +40,14 @@ func (e *Engine) Stop(ctx context.Context, ref string, o StopOptions) error {
 }
 
 func (e *Engine) stop(ctx context.Context, c *container, o StopOptions) error {
-	if e.endAwaiting(ctx, c) {
+	r, awaiting, err := e.whatToStop(ctx, c)
+	switch {
+	case awaiting:
 		e.emit(c, "stop")
 		return nil
-	}
-	r, err := c.activeRun()
-	if err != nil {
+	case err != nil:
 		return e.stopEnding(ctx, c)
 	}
-	e.noteManualStop(ctx, c)
 	d := c.definition()
 	signal := first(o.Signal, d.StopSignal, sigTerm)
 	err = e.signal(ctx, r, signal, true)
@@ -77,8 +76,8 @@ func (e *Engine) stopEnding(ctx context.Context, c *container) error {
 	ending := c.life.ended() && !c.def.Restart.None()
 	c.mu.Unlock()
 	if ending {
-		e.noteManualStop(ctx, c)
-		if e.endAwaiting(ctx, c) {
+		e.noteManualStop(ctx, c) // before its VM is off: the policy looks at it then
+		if _, awaiting, _ := e.whatToStop(ctx, c); awaiting {
 			e.emit(c, "stop")
 			return nil
 		}
@@ -116,13 +115,20 @@ func awaitEnd(ctx context.Context, r *run, d time.Duration) error {
 	return r.c.await(ctx, r.ended)
 }
 
-// endAwaiting ends the policy's wait for the next start of a container's VM, if it waits.
-func (e *Engine) endAwaiting(ctx context.Context, c *container) bool {
-	waited := false
-	c.update(func() { waited = c.stayOff() })
-	if waited {
+// whatToStop is what a stop has to do with, in one look: a run that is active, or a start of the VM that the
+// policy awaited, which is ended. Either way it notes that a user ends the container. Else it returns why
+// there is nothing to stop.
+func (e *Engine) whatToStop(ctx context.Context, c *container) (r *run, awaiting bool, err error) {
+	c.update(func() {
+		if awaiting = c.stayOff(); !awaiting {
+			r, err = c.active()
+		}
+	})
+	if err == nil {
 		e.noteManualStop(ctx, c)
+	}
+	if awaiting {
 		go e.saveRun(c)
 	}
-	return waited
+	return r, awaiting, err
 }

@@ -24,7 +24,7 @@ func (e *Engine) watch(r *run) {
 	if done == nil {
 		return
 	}
-	go func() {
+	go func() { // ends with the process, or with the run
 		defer close(done)
 		err := r.link.WatchState(r.ctx, func(s link.State) { e.apply(r, s) })
 		if err != nil && r.ctx.Err() == nil {

@@ -13,7 +13,9 @@ const (
 	recheckIn = 250 * time.Millisecond
 )
 
-// Run keeps the engine in step with the platform until its context ends.
+// Run keeps the engine in step with the platform until its context ends. All news of the platform come
+// through its goroutine, one after the other: two of them never meet, but each meets whatever users and links
+// bring at that time. A break is followed by a whole list, in which what was missed is seen.
 func (e *Engine) Run() {
 	const least, most = 50 * time.Millisecond, 5 * time.Second
 	for delay := least; ; delay = min(2*delay, most) {
@@ -49,6 +51,7 @@ func (e *Engine) observe(ev compute.Event) {
 	}
 }
 
+// observeAll takes a whole list of VMs. The first one makes the engine ready.
 func (e *Engine) observeAll(vms []compute.VM) {
 	seen := make(map[string]bool, len(vms))
 	for _, vm := range vms {
@@ -103,6 +106,8 @@ func (e *Engine) observeGone(id string) {
 	}()
 }
 
+// observeVM takes what the platform shows of one VM: of a container that is known, of one that came before this
+// engine, or of none.
 func (e *Engine) observeVM(vm compute.VM) {
 	c, listed := e.registry.get(vm.ID)
 	if c == nil {
@@ -201,6 +206,8 @@ func (e *Engine) observeOff(c *container, r *run, vm compute.VM) {
 	}
 }
 
+// recheck asks until it is sure whether the VM of a run is on: until it is seen on, or is off later after the
+// power-on than a message can be old. There is one for each run at most (sightingDoubt).
 func (e *Engine) recheck(r *run) {
 	ctx, cancel := context.WithTimeout(r.ctx, time.Minute)
 	defer cancel()

@@ -187,7 +187,9 @@ func (l *Link) output(ctx context.Context, req *OutputRequest, fn func(Chunk) er
 	}
 }
 
-// call runs fn until it ends with something else than a broken link.
+// call runs fn until it ends with something else than a broken link. The next try waits for a connection at
+// gRPC (WaitForReady); the pause before it is for a tether that takes connections and refuses calls, as one
+// that is going down does.
 func (l *Link) call(ctx context.Context, fn func() error) error {
 	for delay := time.Millisecond; ; delay = min(2*delay, 500*time.Millisecond) {
 		err := fn()

@@ -47,12 +47,14 @@ func NewDialer(c Connector, a *Authority) *Dialer {
 	return &Dialer{connector: c, authority: a}
 }
 
-// Link is the link to one container's tether. Its methods may be called at the same time.
+// Link is the link to one container's tether. Its methods may be called at the same time. gRPC owns the
+// connection: it makes one after the other as they break, and each call that was under way is made again by
+// Link.call, but for those that say otherwise. Nothing of the link is left when ctx ends.
 type Link struct {
 	id     string
 	conn   *grpc.ClientConn
 	client linkv1.LinkClient
-	ctx    context.Context
+	ctx    context.Context // the life of the link: Dial's, until Close
 	close  context.CancelFunc
 }
 

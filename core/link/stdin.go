@@ -11,19 +11,20 @@ import (
 // maxWrite bounds one WriteStdin.
 const maxWrite = 1 << 20
 
-// Stdin is the input of one process. Several clients may write to it; each write goes in whole.
+// Stdin is the input of one process. Several clients may write to it at once; each write goes in whole, for
+// turn is held over all calls of one write. It guards the two fields below.
 type Stdin struct {
 	link   *Link
 	execID string
 	turn   chan struct{} // holds one token: the right to write
-	pos    int64
-	known  bool // pos is the tether's position
+	pos    int64         // bytes that the process has been given
+	known  bool          // pos is the tether's position
 }
 
 // Stdin returns the input of a process of this link. Take one per process and share it: it counts
-// the bytes. fresh says that nobody has written to the process before.
-func (l *Link) Stdin(execID string, fresh bool) *Stdin {
-	s := &Stdin{link: l, execID: execID, turn: make(chan struct{}, 1), known: fresh}
+// the bytes. untouched says that nobody has written to the process before.
+func (l *Link) Stdin(execID string, untouched bool) *Stdin {
+	s := &Stdin{link: l, execID: execID, turn: make(chan struct{}, 1), known: untouched}
 	s.turn <- struct{}{}
 	return s
 }
