@@ -76,7 +76,8 @@ func (e *Engine) admit(ctx context.Context, c *container) (*run, error) {
 	if limit > 0 {
 		used, need := e.memoryOn(), c.definition().MemoryMB
 		if free := limit - used; need > free {
-			return nil, fail(errdef.ErrExhausted, "no room for container %s: its VM needs %d MB of memory, %d MB are free of the %d MB that the virtual container host may use",
+			return nil, fail(errdef.ErrExhausted, "no room for container %s: its VM needs %d MB of memory, "+
+				"%d MB are free of the %d MB that the virtual container host may use",
 				c.definition().Name, need, max(free, 0), limit)
 		}
 	}

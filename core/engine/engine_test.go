@@ -223,7 +223,8 @@ func TestNamesAreUnique(t *testing.T) {
 		c := w.create("c1", []string{"true"})
 		w.create("other", []string{"true"})
 		_, err := w.Create(ctx(t), engine.CreateRequest{Name: "c1"})
-		want := fmt.Sprintf("Conflict. The container name \"/c1\" is already in use by container %q. You have to remove (or rename) that container to be able to reuse that name.", c.ID)
+		want := fmt.Sprintf("Conflict. The container name \"/c1\" is already in use by container %q. "+
+			"You have to remove (or rename) that container to be able to reuse that name.", c.ID)
 		if err == nil || err.Error() != want || !errors.Is(err, errdef.ErrConflict) {
 			t.Errorf("err %v", err)
 		}

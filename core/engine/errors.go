@@ -43,7 +43,8 @@ func errRestarting(id string) error {
 }
 
 func errNameInUse(name, id string) error {
-	return fail(errdef.ErrConflict, "Conflict. The container name %q is already in use by container %q. You have to remove (or rename) that container to be able to reuse that name.", "/"+name, id)
+	return fail(errdef.ErrConflict, "Conflict. The container name %q is already in use by container %q. "+
+		"You have to remove (or rename) that container to be able to reuse that name.", "/"+name, id)
 }
 
 func errRemoving(ref string) error {

@@ -6,9 +6,7 @@ import (
 	"testing"
 
 	"github.com/openvic/vic/core/engine"
-	"github.com/openvic/vic/core/engine/enginetest"
 	"github.com/openvic/vic/sdk/errdef"
-	"github.com/openvic/vic/sdk/guest"
 )
 
 func TestNoMoreContainersThanTheLimit(t *testing.T) {
@@ -17,7 +15,7 @@ func TestNoMoreContainersThanTheLimit(t *testing.T) {
 		w.restart()
 		w.create("c1", []string{"true"})
 		w.create("c2", []string{"true"})
-		req := engine.CreateRequest{Spec: engine.Spec{Image: engine.Image{ID: "sha256:aa", Ref: "busybox", Layer: enginetest.Layer}, Process: guest.Process{Args: []string{"true"}}}}
+		req := request("", "true")
 		for _, name := range []string{"c3", ""} {
 			req.Name = name
 			if _, err := w.Create(ctx(t), req); !errors.Is(err, errdef.ErrExhausted) || !strings.Contains(err.Error(), "may hold 2 containers") {

@@ -76,7 +76,8 @@ func publishError(d *Definition, a Attachment, err error) error {
 			break
 		}
 	}
-	return &Error{Class: class, Cause: err, Text: fmt.Sprintf("failed to set up container networking: driver failed programming external connectivity on endpoint %s (%s): %v",
+	return &Error{Class: class, Cause: err, Text: fmt.Sprintf("failed to set up container networking: "+
+		"driver failed programming external connectivity on endpoint %s (%s): %v",
 		d.Name, EndpointID(d.ID, a.NetworkID), err)}
 }
 

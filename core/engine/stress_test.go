@@ -20,7 +20,8 @@ import (
 )
 
 func request(name string, args ...string) engine.CreateRequest {
-	return engine.CreateRequest{Name: name, Spec: engine.Spec{Image: engine.Image{ID: "sha256:aa", Ref: "busybox", Layer: enginetest.Layer}, Process: guest.Process{Args: args}}}
+	image := engine.Image{ID: "sha256:aa", Ref: "busybox", Layer: enginetest.Layer}
+	return engine.CreateRequest{Name: name, Spec: engine.Spec{Image: image, Process: guest.Process{Args: args}}}
 }
 
 // leftovers lists what is there of no container: VMs, disks, held images, leases, names.
@@ -119,7 +120,8 @@ func (w *world) step(r *rand.Rand, name, other string) {
 			err = w.StartExec(c, id, &engine.Streams{Stdout: io.Discard, Stream: true}, 0, 0)
 		}
 	}
-	for _, class := range []error{nil, engine.ErrNotModified, errdef.ErrNotFound, errdef.ErrConflict, errdef.ErrInvalid, errdef.ErrUnavailable, context.Canceled, errdef.ErrCanceled} {
+	for _, class := range []error{nil, engine.ErrNotModified, errdef.ErrNotFound, errdef.ErrConflict, errdef.ErrInvalid,
+		errdef.ErrUnavailable, context.Canceled, errdef.ErrCanceled} {
 		if errors.Is(err, class) {
 			return
 		}

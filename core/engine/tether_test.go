@@ -183,7 +183,8 @@ func TestUpdate(t *testing.T) {
 			t.Fatalf("limits %+v", l)
 		}
 		huge := int64(4 << 30)
-		if err := w.Update(ctx(t), "c1", engine.UpdateRequest{Memory: &huge}); !errors.Is(err, errdef.ErrConflict) || !strings.Contains(err.Error(), "stop the container first") {
+		err := w.Update(ctx(t), "c1", engine.UpdateRequest{Memory: &huge})
+		if !errors.Is(err, errdef.ErrConflict) || !strings.Contains(err.Error(), "stop the container first") {
 			t.Fatal(err)
 		}
 		now, _ := w.Get("c1")

@@ -68,7 +68,8 @@ func TestVolumesAreDisksOfTheVMAndMountsOfTheGuest(t *testing.T) {
 			engine.MountRequest{Volume: "web", Target: "/web", Options: map[string]string{"volumestore": storage.FakeShare}},
 		))
 		req, g := w.request(c.ID)
-		if len(req.Disks) != 3 || req.Disks[1].Kind != device.KindVMDK || !strings.Contains(req.Disks[1].Locator, "db") || !strings.Contains(req.Disks[2].Locator, "conf") {
+		if len(req.Disks) != 3 || req.Disks[1].Kind != device.KindVMDK ||
+			!strings.Contains(req.Disks[1].Locator, "db") || !strings.Contains(req.Disks[2].Locator, "conf") {
 			t.Errorf("disks %+v", req.Disks)
 		}
 		want := []guest.Mount{
@@ -213,14 +214,15 @@ func TestAFailedCreateGivesItsVolumesBack(t *testing.T) {
 		for i := range guest.MaxDisks {
 			req.Mounts = append(req.Mounts, engine.MountRequest{Target: fmt.Sprint("/", i)})
 		}
-		if _, err := w.Create(ctx(t), req); !errors.Is(err, errdef.ErrInvalid) || !strings.Contains(err.Error(), "needs 16 disks, 15 of them volumes; a container VM takes 15") {
+		_, err := w.Create(ctx(t), req)
+		if !errors.Is(err, errdef.ErrInvalid) || !strings.Contains(err.Error(), "needs 16 disks, 15 of them volumes; a container VM takes 15") {
 			t.Errorf("too many: %v", err)
 		}
 		if got := w.volumeNames(); len(got) != 0 {
 			t.Errorf("volumes %v", got)
 		}
 		bad := engine.VolumeRequest{Name: "x", Options: map[string]string{"capacity": "much"}}
-		_, err := w.Volumes.Create(ctx(t), bad)
+		_, err = w.Volumes.Create(ctx(t), bad)
 		if _, err2 := w.Volumes.Create(ctx(t), bad); !errors.Is(err, errdef.ErrInvalid) || err2 == nil || len(w.volumeNames()) != 0 {
 			t.Errorf("nonsense: %v", err)
 		}
@@ -243,7 +245,8 @@ func TestVolumeEventsAreDockers(t *testing.T) {
 }
 
 func TestCapacitiesAreReadAsVICReadThem(t *testing.T) {
-	for in, want := range map[string]int64{"1024": 1 << 30, "2GB": 2 << 30, "512m": 512 << 20, "1.5g": 3 << 29, " 10 MiB ": 10 << 20, "1T": 1 << 40, "1048576B": 1 << 20, "4096kb": 4 << 20} {
+	for in, want := range map[string]int64{"1024": 1 << 30, "2GB": 2 << 30, "512m": 512 << 20, "1.5g": 3 << 29,
+		" 10 MiB ": 10 << 20, "1T": 1 << 40, "1048576B": 1 << 20, "4096kb": 4 << 20} {
 		if got, err := engine.ParseCapacity(in); err != nil || got != want {
 			t.Errorf("%q: %d, %v; want %d", in, got, err, want)
 		}

@@ -13,7 +13,6 @@ import (
 	"github.com/openvic/vic/core/engine"
 	"github.com/openvic/vic/core/engine/enginetest"
 	"github.com/openvic/vic/core/event"
-	"github.com/openvic/vic/sdk/guest"
 )
 
 // world is a test's world with one engine.
@@ -107,7 +106,7 @@ type option func(*engine.CreateRequest)
 
 func (w *world) create(name string, args []string, opts ...option) engine.Container {
 	w.t.Helper()
-	req := engine.CreateRequest{Name: name, Spec: engine.Spec{Image: engine.Image{ID: "sha256:aa", Ref: "busybox", Layer: enginetest.Layer}, Process: guest.Process{Args: args}}}
+	req := request(name, args...)
 	for _, o := range opts {
 		o(&req)
 	}

@@ -43,7 +43,8 @@ func boot(t *testing.T, a *link.Authority, name string) *linktest.Tether {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tether, err := linktest.Boot(guest.Config{ID: id, Identity: ident, Process: guest.Process{Args: []string{"sleep"}}}, "1", linktest.NewOutput(), func(guest.Exit) {})
+	config := guest.Config{ID: id, Identity: ident, Process: guest.Process{Args: []string{"sleep"}}}
+	tether, err := linktest.Boot(config, "1", linktest.NewOutput(), func(guest.Exit) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,8 @@ import (
 
 // At calls fn once when an engine of this world reaches a step, on the caller's way to the platform:
 // "hold" (an image), "disk" (is prepared), "join" (a network), "vm" (is created), "start", "remove";
-// "told" is news of a VM on its way to the engine; "capacity" is asked before a start, "unpublish" takes ports back at the end; "after" is when the VM was created. An error of fn is the step's.
+// "told" is news of a VM on its way to the engine; "capacity" is asked before a start, "unpublish" takes
+// ports back at the end; "after" is when the VM was created. An error of fn is the step's.
 func (w *World) At(step string, fn func(context.Context) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -92,7 +92,8 @@ func (w *World) Engine() (e *engine.Engine, hub *event.Hub, stop func()) {
 		vms, disks, nets = w.Drivers(vms, disks, nets)
 	}
 	e, err := engine.New(ctx, engine.Options{Compute: vms, Storage: disks, Network: nets, Images: hookedImages{w.Images, w},
-		Authority: w.Authority, Events: hub, Limits: engine.Limits{DefaultMemoryMB: 256, MaxContainers: w.MaxContainers}, Names: func(n int) string { return fmt.Sprintf("made_up%d", n) }})
+		Authority: w.Authority, Events: hub, Limits: engine.Limits{DefaultMemoryMB: 256, MaxContainers: w.MaxContainers},
+		Names: func(n int) string { return fmt.Sprintf("made_up%d", n) }})
 	if err != nil {
 		w.t.Fatal(err)
 	}
