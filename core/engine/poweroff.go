@@ -10,7 +10,12 @@ import (
 	"github.com/openvic/vic/sdk/guest"
 )
 
-// closeDown lets attached clients take the rest of the output and has the VM go off.
+// A VM goes off in one of four ways, which may meet: closeDown, after its process has ended; kill and the
+// removal, which switch it off; and the platform, which shows it off. All of them end in vmOff, the first one
+// with the effect that the run is over; the goroutine of the run (follow) is where closeDown waits.
+
+// closeDown lets attached clients take the rest of the output and has the VM go off: by itself, so that it
+// writes out its disks, or by the power if it takes longer than offPatience.
 func (e *Engine) closeDown(r *run) {
 	if !e.drain(r) {
 		return
@@ -32,7 +37,8 @@ func (e *Engine) closeDown(r *run) {
 	}
 }
 
-// drain waits for the attached clients; false when the VM went off meanwhile.
+// drain waits for the attached clients, as long as one of them takes something each drainPatience, and shuts
+// the run to later ones, which read elsewhere; false when the VM went off meanwhile.
 func (e *Engine) drain(r *run) bool {
 	for {
 		before := r.delivered.Load()
@@ -93,7 +99,9 @@ func (c *container) stillOn() error {
 	return fail(errdef.ErrUnavailable, "%s", text)
 }
 
-// vmOff ends a run whose VM is off; record is what the guest left, if anything.
+// vmOff ends a run whose VM is off; record is what the guest left, if anything. It may be called by several at
+// once: whoever comes first notes the end of the process, if follow has not, and whoever comes first notes that
+// the VM is off. They may be two, and only the one who has noted the end asks the policy for the next start.
 func (e *Engine) vmOff(r *run, record *compute.Exit) {
 	exit := guest.Exit{Code: codeKilled, Finished: time.Now().UTC()}
 	if record != nil {

@@ -31,7 +31,9 @@ func (e *Engine) Start(ctx context.Context, ref string) error {
 	return e.start(ctx, c)
 }
 
-// start waits for its turn as long as the client does; from the power-on it goes on without it.
+// start waits for its turn as long as the client does; from the power-on it goes on without it. The caller has
+// the right to operate (container.op), so that no other start meets this one; a stop, a kill, a forced
+// removal and the platform may, from the moment in which there is a run.
 func (e *Engine) start(ctx context.Context, c *container) error {
 	if err := e.awaitOff(ctx, c); err != nil {
 		return err

@@ -47,7 +47,8 @@ func (r *run) awaitWatch() {
 	}
 }
 
-// apply takes what the tether says of the container's life and tells what is new in it.
+// apply takes what the tether says of the container's life and tells what is new in it. States come from one
+// goroutine for each run; run.step keeps their events apart from those of a pause and of the end.
 func (e *Engine) apply(r *run, s link.State) {
 	r.step.Lock()
 	defer r.step.Unlock()

@@ -78,7 +78,8 @@ func (e *Engine) confirmGone(id string) {
 	}
 }
 
-// observeGone handles a VM that is no more: by us, or by an administrator.
+// observeGone handles a VM that is no more: by us, or by an administrator. A removal that is under way sees to
+// the rest itself.
 func (e *Engine) observeGone(id string) {
 	c, _ := e.registry.get(id)
 	if c == nil {
@@ -184,8 +185,8 @@ func (e *Engine) observeOn(c *container, r *run, vm compute.VM) {
 	}
 }
 
-// observeOff handles a VM that is off. Right after a start the message may be an old one, so that
-// is asked again.
+// observeOff handles a VM that is off. Right after a start the message may be an old one, so that is asked
+// again.
 func (e *Engine) observeOff(c *container, r *run, vm compute.VM) {
 	c.mu.Lock()
 	sure := r.sighting == sightingSeenOn
