@@ -36,7 +36,7 @@ type Driver struct {
 	log     *slog.Logger
 	group   group
 
-	mu       sync.Mutex
+	mu       sync.Mutex                                    // guards backings; two calls may ask vCenter for the same one
 	backings map[string]types.BaseVirtualDeviceBackingInfo // of port groups
 }
 

@@ -19,9 +19,9 @@ import (
 // so one change is made at a time; VMs that come meanwhile wait, and go into the next one together.
 // vSphere takes VMs that are destroyed out of their groups by itself.
 type group struct {
-	changing sync.Mutex
+	changing sync.Mutex // held for a whole change; taken before mu
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards waiting
 	waiting map[types.ManagedObjectReference]bool
 }
 

@@ -25,6 +25,9 @@ type Inventory struct {
 	log     *slog.Logger
 	ready   chan struct{} // closed after the first snapshot
 
+	// mu guards what follows. Run and Refresh write; readers get the *Machine of the moment, which nobody
+	// changes: a VM that has changed gets a new one. Subscribers are told under mu, so that each sees the
+	// changes in their order and none between its first snapshot and its first event is lost.
 	mu      sync.Mutex
 	vms     map[types.ManagedObjectReference]*Machine
 	ids     map[string]types.ManagedObjectReference

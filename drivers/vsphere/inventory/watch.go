@@ -25,10 +25,10 @@ type Event struct {
 	Machines []*Machine
 }
 
-// Subscription is a queue of events.
+// Subscription is a queue of events for one reader: Next must not be called twice at once.
 type Subscription struct {
 	inv   *Inventory
-	mu    sync.Mutex
+	mu    sync.Mutex // guards queue; taken after Inventory.mu, never before it
 	queue []Event
 	wake  chan struct{}
 }

@@ -30,11 +30,14 @@ type Router struct {
 	log   *slog.Logger
 	slots chan struct{} // limits handshakes
 
+	// mu guards ports and what is in them. It is held for moments: never while a connection is read, written
+	// or waited for.
 	mu    sync.Mutex
 	ports map[string]*port
 }
 
-// port is one container's place. Of parked and wanted at most one is set.
+// port is one container's place. Of parked and wanted at most one is set. A connection belongs to the port
+// while it is parked, and to the stream once it is handed out: whoever takes it away closes it.
 type port struct {
 	parked net.Conn      // came and was not asked for yet
 	active *stream       // handed out

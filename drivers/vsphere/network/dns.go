@@ -38,9 +38,9 @@ type Forwarder struct {
 	names Names
 	conf  string
 	log   *slog.Logger
-	busy  chan struct{}
+	busy  chan struct{} // one token for each question that is on its way; a question that finds none is dropped
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what was read of conf, and when
 	servers []string
 	read    time.Time
 }

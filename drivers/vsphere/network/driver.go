@@ -52,9 +52,14 @@ type Driver struct {
 	dir   string
 	log   *slog.Logger
 
-	change sync.Mutex // one Create or Remove after the other
-	apply  sync.Mutex // one change of the system's rules after the other
+	// The locks are taken in this order: change, apply, mu.
+	change sync.Mutex // one Create or Remove after the other, with the file of the network in the store
+	// apply is held while the rules are made and put into the kernel, so that what the kernel has last is
+	// made of what the driver knew last.
+	apply sync.Mutex
 
+	// mu guards what follows, the pools of the networks among it. The kernel is asked for addresses and free
+	// ports under it; it is not held during calls of the store, nor while rules are put into the kernel.
 	mu        sync.Mutex
 	nets      map[string]*member
 	bridge    *member

@@ -22,7 +22,7 @@ type lease struct {
 }
 
 // pool hands out the addresses of one subnet. An address that was given back rests as long as others
-// are free: the next one is the one after the last given.
+// are free: the next one is the one after the last given. Driver.mu guards it.
 type pool struct {
 	subnet   netip.Prefix
 	gateway  netip.Addr

@@ -48,8 +48,8 @@ type reach struct {
 	probe func(context.Context) error // nil: it answers
 	log   *slog.Logger
 
-	mu    sync.Mutex
-	since time.Time // zero: it answers, as far as is known
+	mu    sync.Mutex // guards what follows; never held during a call of vCenter
+	since time.Time  // zero: it answers, as far as is known
 	why   error
 }
 
@@ -68,7 +68,8 @@ func (r *reach) away() error {
 	return &apiError{text: text, class: errdef.ErrUnavailable, err: r.why}
 }
 
-// lost notes that vCenter did not answer a call, and looks for it until ctx ends.
+// lost notes that vCenter did not answer a call, and looks for it until ctx ends. Of many calls that fail
+// at once the first starts the one goroutine that looks; it alone clears since.
 func (r *reach) lost(ctx context.Context, why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -33,7 +33,9 @@ const (
 	retryMax   = 2 * time.Second
 )
 
-// Session is a logged-in client. All methods may be called concurrently.
+// Session is a logged-in client. All methods may be called concurrently; calls run side by side, and of
+// tasks maxTasks at a time. The session owns two goroutines, keepAlive and while vCenter is away the
+// probe of reach; both end with Close.
 type Session struct {
 	client       *vim25.Client // calls go through Session.RoundTrip
 	soap         *soap.Client
@@ -43,13 +45,15 @@ type Session struct {
 	stop         context.CancelFunc
 	reach        reach
 
+	// loginMu is held for the whole of a login, so that of many calls that find the session gone one logs
+	// in and the others wait for it. It guards renewed.
 	loginMu sync.Mutex
-	closed  atomic.Bool
-	gen     atomic.Uint64 // counts logins: objects of an older session are gone
+	closed  atomic.Bool   // set by Close: no call logs in again after it
+	gen     atomic.Uint64 // counts logins; written under loginMu. Objects of an older session are gone
 	renewed chan struct{} // closed and replaced at every login
 
 	waiters waiters
-	tasks   chan struct{} // holds one token for each task under way
+	tasks   chan struct{} // holds one token for each task under way; see Run
 }
 
 // Login logs in to the client of m, which nobody is logged in to. It is called again when vCenter has

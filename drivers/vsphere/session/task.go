@@ -58,9 +58,11 @@ func (s *Session) waitBusy(ctx context.Context, busy *types.TaskInProgress, try 
 	return sleep(ctx, min(retryFirst<<min(try, 6), retryMax))
 }
 
-// waiters keeps property collectors for waiting: one per wait that is going on, used again.
+// waiters keeps property collectors for waiting: one per wait that is going on, used again. A collector
+// belongs to whoever got it until it is put back. Those of an older session are forgotten, since vCenter
+// has removed them with it.
 type waiters struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // guards gen and idle
 	gen  uint64
 	idle []types.ManagedObjectReference
 }

@@ -25,8 +25,10 @@ type bay struct {
 	session    *session.Session
 	vm         types.ManagedObjectReference
 	controller int32
-	free       chan int      // targets, the longest unused first
-	turn       chan struct{} // one reconfiguration at a time; vSphere would refuse the second
+	// free holds the targets without a disk, the longest unused first. Whoever takes one out owns it until
+	// its disk is detached; who finds none waits.
+	free chan int
+	turn chan struct{} // one reconfiguration at a time; vSphere would refuse the second
 }
 
 // disk is what bay attaches.

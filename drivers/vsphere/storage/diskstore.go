@@ -74,8 +74,8 @@ type diskStore struct {
 	vch, datacenter string
 	driver          *Driver
 
-	mu    sync.Mutex
-	files *store // nil until the datastore was found
+	mu    sync.Mutex // guards files, and is held while the datastore is looked for: once is enough
+	files *store     // nil until the datastore was found
 }
 
 var _ volumeStore = (*diskStore)(nil)

@@ -55,11 +55,12 @@ type Driver struct {
 	sizeKB  int64
 	log     *slog.Logger
 
-	vols    *volumes
-	layers  layers
-	leases  leases
-	writes  chan struct{}
-	exports chan struct{}
+	vols   *volumes
+	layers layers
+	leases leases
+	// Each of these holds a token for every call that is at it.
+	writes  chan struct{} // layers that are written
+	exports chan struct{} // disks of containers that are read
 	several chan struct{} // the right to hold more than one disk: only one may wait for a second
 	trees   chan struct{} // one layer is described at a time
 }

@@ -53,7 +53,7 @@ type pin struct {
 
 // layers is what the driver knows of its layers.
 type layers struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // guards the tables and the entries; not held while a layer is written
 	all  map[string]*entry
 	pins map[string]pin // container to the layer that its disk will stand on
 }

@@ -17,13 +17,16 @@ import (
 // ID, a volume under its file. Those who read share a mount, one who writes has it alone; a start or
 // removal of a container's VM ends them.
 type leases struct {
-	mu  sync.Mutex
+	mu  sync.Mutex // guards all, and users of each lease in it; not held while a disk is attached or mounted
 	all map[string]*lease
 }
 
+// lease is one mount. Whoever makes it mounts, and closes ready; dir, unhook and err are theirs until then
+// and nobody changes them after. The last user unmounts, takes the lease out of the table and closes
+// closed: only then can the next one of that disk begin.
 type lease struct {
 	write  bool
-	users  int
+	users  int           // those who hold it or wait for it to be ready
 	closed chan struct{} // detached
 	ready  chan struct{} // mounted, or err
 	err    error

@@ -30,7 +30,7 @@ type shareStore struct {
 	share config.Share
 	host  Host
 
-	mu     sync.Mutex
+	mu     sync.Mutex                // guards what follows, and is held while the share is listed: who asks meanwhile gets that list
 	names  map[string]storage.Volume // as last listed; nil: never
 	listed time.Time
 	failed time.Time // when the server did not answer

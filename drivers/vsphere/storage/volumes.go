@@ -46,6 +46,8 @@ type volumes struct {
 	stores   map[string]volumeStore
 	capacity int64 // of volumes whose maker asks for none
 
+	// mu guards the two tables, not the volumes: whoever changes a volume holds its place in busy meanwhile,
+	// see lock. Volumes of different names are changed side by side.
 	mu   sync.Mutex
 	all  map[string]storage.Volume
 	busy map[string]chan struct{} // volumes that are being made, removed or grown; closed at the end

@@ -18,7 +18,7 @@ type Event struct {
 
 // Log tells events. It is safe for concurrent use; a nil *Log tells nobody.
 type Log struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // held while tell runs: events come one after the other
 	tell  func(Event)
 	start time.Time
 	now   func() time.Time

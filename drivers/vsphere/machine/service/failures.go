@@ -13,7 +13,7 @@ const maxAddresses = 10000
 
 // failures slows down who guesses passwords: an address with too many failed logins has to wait.
 type failures struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // guards of
 	most  int
 	reset time.Duration
 	now   func() time.Time

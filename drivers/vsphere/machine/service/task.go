@@ -67,7 +67,7 @@ type task struct {
 	cancel context.CancelCauseFunc
 	now    func() time.Time
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows; the operation and a cancel write, requests read copies
 	view    Task
 	seen    map[[sha256.Size]byte]time.Time // accounts that vSphere has let in lately
 	number  int

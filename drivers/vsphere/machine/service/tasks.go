@@ -27,7 +27,7 @@ type tasks struct {
 	wg     sync.WaitGroup
 	secret [32]byte // of fingerprints; of this process alone
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows; taken before the mu of a task, never after it
 	all      map[string]*task
 	draining bool
 }

@@ -27,7 +27,7 @@ type remover struct {
 	log        *progress.Log
 	datacenter string // managed object id; empty: any of the session's
 
-	mu   sync.Mutex
+	mu   sync.Mutex // guards errs: VMs are removed side by side
 	errs []error
 }
 
