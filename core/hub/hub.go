@@ -20,6 +20,7 @@ import (
 
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/core/hub/api"
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/dockerauth"
 	"github.com/openvic/vic/core/hub/people"
@@ -164,7 +165,7 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}})
 	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}}
 	docker := dockerauth.New(dockerauth.Options{Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL, Log: h.log})
-	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: docker, Log: h.log, Redirect: h.cfg.Storage.Redirect})
+	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: docker, Observer: eventLog{h.log}, Log: h.log, Redirect: h.cfg.Storage.Redirect})
 	if err != nil {
 		return err
 	}
@@ -175,6 +176,8 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 	mux.Handle("/v2/", h.registry)
 	mux.Handle("/v2", h.registry)
 	mux.Handle(dockerauth.TokenPath, docker)
+	mux.Handle(api.Prefix+"/", access.Audit(api.New(api.Options{Authority: authority, People: h.people, Search: h.signer, Registry: h.registry, DB: h.db,
+		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Log: h.log}), access.LogTrail{Log: h.log}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", h.readyz)
 	h.handler = access.SameSite(mux, nil)
@@ -262,6 +265,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.plugins.Run(gctx) })
 	g.Go(func() error { return h.begin(gctx) })
 	g.Go(func() error { return h.renew(gctx) })
+	g.Go(func() error { return h.collect(gctx) })
 	g.Go(func() error {
 		<-gctx.Done()
 		// Pushes and pulls under way may end; uploads that do not can be gone on with after the next start.
@@ -303,6 +307,47 @@ func (h *Hub) begin(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// collectEvery is the pause between two runs of the collector, which look at what may have become garbage since.
+const collectEvery = time.Hour
+
+// collect gives storage back that nothing needs any more. Pushes and pulls go on meanwhile; several nodes may do so at
+// once.
+func (h *Hub) collect(ctx context.Context) error {
+	for {
+		select {
+		case <-time.After(collectEvery):
+		case <-ctx.Done():
+			return nil
+		}
+		did, err := h.registry.Collect(ctx, registry.CollectOptions{})
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			h.log.Error("garbage collection stopped; the next run goes on", "err", err)
+		default:
+			h.log.Info("garbage collection", "did", did)
+		}
+	}
+}
+
+// eventLog keeps what happens to artifacts in the log.
+type eventLog struct{ log *slog.Logger }
+
+var _ registry.Observer = eventLog{}
+
+// Changing implements registry.Observer.
+func (eventLog) Changing(*store.Tx, registry.Event) error { return nil }
+
+// Happened implements registry.Observer.
+func (l eventLog) Happened(_ context.Context, e registry.Event) {
+	if e.Kind == registry.EventPull {
+		return // of which there are many
+	}
+	l.log.Info("artifact", "event", string(e.Kind), "caller", e.Caller, "address", e.Address, "repository", e.Artifact.Repository,
+		"digest", e.Artifact.Digest.String(), "tags", e.Tags, "agent", e.Agent[:min(len(e.Agent), 200)])
 }
 
 // renewEvery is how often the hub's own certificate is looked at.
@@ -351,6 +396,32 @@ func (h *Hub) readyz(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	plain(w, http.StatusOK, "ready\n")
+}
+
+// health tells of each part whether it works.
+func (h *Hub) health(ctx context.Context) map[string]error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	parts := map[string]error{"core": nil, "database": h.db.Ping(ctx), "registry": nil}
+	for _, p := range h.plugins.List() {
+		var err error
+		switch {
+		case p.State != plugin.StateUp:
+			err = fmt.Errorf("it is %s: %s", p.State, p.LastError)
+		case !p.Healthy:
+			err = errors.New(p.Health)
+		}
+		parts["plugin "+p.Name] = err
+	}
+	return parts
+}
+
+// authorities is the hub's own authority; nil if its certificate was given to it.
+func (h *Hub) authorities() ([]byte, error) {
+	if h.cfg.TLS.Cert != "" {
+		return nil, nil
+	}
+	return os.ReadFile(filepath.Join(h.cfg.Data, "tls", "ca.pem"))
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

@@ -20,6 +20,15 @@ type stored struct {
 }
 
 func (g *Registry) deleteManifest(w http.ResponseWriter, r *http.Request, q *request, d digest.Digest, tag string) error {
+	if err := g.drop(r, q, d, tag); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// drop deletes a tag, or the manifest of a digest if tag is "".
+func (g *Registry) drop(r *http.Request, q *request, d digest.Digest, tag string) error {
 	var e Event
 	err := g.store.Tx(r.Context(), func(tx *store.Tx) error {
 		p, err := lockRepo(tx, q.name)
@@ -52,7 +61,6 @@ func (g *Registry) deleteManifest(w http.ResponseWriter, r *http.Request, q *req
 		return err
 	}
 	g.watch.Happened(r.Context(), e)
-	w.WriteHeader(http.StatusAccepted)
 	return nil
 }
 

@@ -71,6 +71,55 @@ func (g *Registry) ListProjects(ctx context.Context, last string, limit int) ([]
 		`SELECT `+projectColumns+` FROM project WHERE name > $1 ORDER BY name LIMIT $2`, last)
 }
 
+// ProjectByID finds a project by its number; errdef.ErrNotFound.
+func (g *Registry) ProjectByID(ctx context.Context, q store.Querier, id int64) (Project, error) {
+	p, err := scanProject(q.QueryRow(ctx, `SELECT `+projectColumns+` FROM project WHERE id = $1`, id).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, fmt.Errorf("project %d: %w", id, errdef.ErrNotFound)
+	}
+	return p, err
+}
+
+// SelectProjects lists, by name, the projects for which a condition holds that the caller wrote over the table project,
+// with parameters from $1 on: at most limit, after offset of them. It also counts all.
+func (g *Registry) SelectProjects(ctx context.Context, limit, offset int, condition string, args ...any) (list []Project, total int, err error) {
+	if err := g.store.QueryRow(ctx, `SELECT COUNT(*) FROM project WHERE `+condition, args...).Scan(&total); err != nil {
+		return nil, 0, err
+	}
+	n := len(args)
+	list, _, err = store.List(ctx, g.store, limit, func(r *sql.Rows) (Project, error) { return scanProject(r.Scan) },
+		fmt.Sprintf(`SELECT %s FROM project WHERE %s ORDER BY name LIMIT $%d OFFSET $%d`, projectColumns, condition, n+2, n+1),
+		append(args[:n:n], offset)...)
+	return list, total, err
+}
+
+// RemoveProject removes a project without repositories, within a transaction of the caller's that removes what else
+// belongs to it; errdef.ErrConflict if it has any, errdef.ErrNotFound.
+func (g *Registry) RemoveProject(tx *store.Tx, id int64) error {
+	var repos int64
+	err := tx.Lock(`SELECT repos FROM project WHERE id = $1`, id).Scan(&repos)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("project %d: %w", id, errdef.ErrNotFound)
+	case err != nil:
+		return err
+	case repos > 0:
+		return fmt.Errorf("the project has %d repositories; delete them first: %w", repos, errdef.ErrConflict)
+	}
+	var uploads int
+	if err := tx.Row(`SELECT COUNT(*) FROM upload WHERE project_id = $1`, id).Scan(&uploads); err != nil {
+		return err
+	}
+	if uploads > 0 {
+		return fmt.Errorf("%d uploads to the project are under way or were given up a short time ago; try again later: %w", uploads, errdef.ErrConflict)
+	}
+	if _, err := tx.Exec(`DELETE FROM project_blob WHERE project_id = $1`, id); err != nil {
+		return err
+	}
+	_, err = tx.Exec(`DELETE FROM project WHERE id = $1`, id)
+	return err
+}
+
 // UpdateProject sets a project's publicity and quotas; errdef.ErrNotFound. A quota below what is used takes nothing
 // away, but lets nothing in.
 func (g *Registry) UpdateProject(tx *store.Tx, p Project) error {

@@ -110,6 +110,15 @@ func (p *People) grant(tx *store.Tx, project int64, who auth.Principal, r role.R
 	return scanGrant(tx.Row(grantQuery+`WHERE g.project = $1 AND g.principal = $2`, project, who.ID))
 }
 
+// Grant gives somebody a role in a project within a transaction of the caller's, which makes the project.
+func (p *People) Grant(tx *store.Tx, project int64, who auth.Principal, r role.Role) error {
+	if err := ofProject(r); err != nil {
+		return err
+	}
+	_, err := p.grant(tx, project, who, r)
+	return err
+}
+
 // ChangeMember gives a member another role; errdef.ErrNotFound, errdef.ErrInvalid.
 func (p *People) ChangeMember(ctx context.Context, project, number int64, r role.Role) error {
 	if err := ofProject(r); err != nil {

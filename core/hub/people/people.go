@@ -209,6 +209,12 @@ func (p *People) Users(ctx context.Context, after int64, limit int) (list []Pers
 		`SELECT `+personColumns+` FROM principal WHERE num > $1 AND is_group = FALSE ORDER BY num LIMIT $2`, after)
 }
 
+// CountUsers counts the users that have been seen.
+func (p *People) CountUsers(ctx context.Context) (n int, err error) {
+	err = p.db.QueryRow(ctx, `SELECT COUNT(*) FROM principal WHERE is_group = FALSE`).Scan(&n)
+	return n, err
+}
+
 // Role is what a user is in a project: the highest role that they, or a group of theirs, were given there or everywhere.
 // Who is disabled, or has never been seen, is nothing. project 0 asks for roles that hold everywhere alone.
 func (p *People) Role(ctx context.Context, user string, project int64) (role.Role, error) {
@@ -228,3 +234,10 @@ func (p *People) highest(ctx context.Context, where string, user string, args ..
 		append([]any{user}, args...)...).Scan(&r)
 	return role.Role(r), err
 }
+
+// Sees is a condition over the table project that holds for the projects that a user may see: public ones, and those
+// where they, or a group of theirs, were given a role there or everywhere. Its one parameter, $1, is the user's ID; ""
+// is somebody who has not signed in.
+const Sees = `(project.public = TRUE OR EXISTS (SELECT 1 FROM role_grant g WHERE g.project IN (0, project.id)
+	AND EXISTS (SELECT 1 FROM principal p WHERE p.id = $1 AND p.disabled = FALSE)
+	AND g.principal IN (SELECT $1 UNION ALL SELECT principal_group FROM principal_group WHERE member = $1)))`

@@ -336,3 +336,32 @@ func (s *Signer) Search(ctx context.Context, text string, kind auth.Kind, limit 
 	}
 	return found, nil
 }
+
+// Lookup finds a user or group by ID or by the name that people write, in the sources in their order, and keeps what it
+// found; errdef.ErrNotFound if no source that answers knows them.
+func (s *Signer) Lookup(ctx context.Context, text string) (auth.Principal, error) {
+	all, errs := s.described(ctx)
+	for _, d := range all {
+		if !d.can(auth.CapLookup) {
+			continue
+		}
+		req := auth.LookupRequest{Name: text}
+		if domain, _, ok := auth.SplitID(text); ok && slices.Contains(d.domains, domain) {
+			req = auth.LookupRequest{ID: text}
+		}
+		if len(text) > auth.MaxName && req.ID == "" {
+			continue
+		}
+		e, err := d.Driver.Lookup(ctx, req)
+		switch {
+		case err == nil:
+			return e.Principal, s.o.People.Found(ctx, d.Name, []auth.Principal{e.Principal})
+		case !errors.Is(err, errdef.ErrNotFound):
+			errs = append(errs, fmt.Errorf("identity source %s: %w", d.Name, err))
+		}
+	}
+	if len(errs) > 0 {
+		return auth.Principal{}, errors.Join(errs...)
+	}
+	return auth.Principal{}, fmt.Errorf("no identity source knows %q: %w", text, errdef.ErrNotFound)
+}

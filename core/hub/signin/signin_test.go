@@ -233,6 +233,12 @@ func TestSearchAsksAllSources(t *testing.T) {
 	if got, err := r.Search(t.Context(), "bob", "", 10); err != nil || len(got) != 1 {
 		t.Errorf("%+v %v", got, err)
 	}
+	for text, want := range map[string]string{"two.example/bob": "two.example/bob", "one.example/devs": "one.example/devs", "bob": "two.example/bob", "nobody": "", "one.example/bob": ""} {
+		got, err := r.Lookup(t.Context(), text)
+		if got.ID != want || (want == "") != errors.Is(err, errdef.ErrNotFound) {
+			t.Errorf("%s: %+v %v", text, got, err)
+		}
+	}
 	if got := r.Administrators(t.Context()); len(got) != 2 || got[0] != "one.example/administrators" {
 		t.Errorf("%v", got)
 	}

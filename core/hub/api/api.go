@@ -1,0 +1,169 @@
+// Package api is the hub's REST API below /api/v2.0: the paths, fields, status codes and error bodies of Harbor's API
+// where it has them, so that its clients work, and what is beyond it in the same manner.
+//
+// Each route names the permission that it needs. The table of package role decides, before a handler runs; a test tries
+// every role on every route.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/openvic/vic/core/access"
+	"github.com/openvic/vic/core/hub/authz"
+	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/registry"
+	"github.com/openvic/vic/core/store"
+	"github.com/openvic/vic/sdk/auth"
+)
+
+// Prefix is where the API is served.
+const Prefix = "/api/v2.0"
+
+// Searcher finds users and groups in the identity sources.
+type Searcher interface {
+	Search(ctx context.Context, text string, kind auth.Kind, limit int) ([]auth.Principal, error)
+	// Lookup finds one by ID or by name; errdef.ErrNotFound.
+	Lookup(ctx context.Context, text string) (auth.Principal, error)
+}
+
+// Options are what the API serves.
+type Options struct {
+	Authority *authz.Authority
+	People    *people.People
+	Search    Searcher
+	Registry  *registry.Registry
+	DB        *store.Store
+	Version   string
+	// URL is the hub's address for clients; empty: the one that each request names.
+	URL string
+	// Authorities is the PEM text of the authority that signed the hub's certificate; nil: a public one.
+	Authorities func() ([]byte, error)
+	// Health tells of each part of the hub whether it works: nil is healthy.
+	Health func(ctx context.Context) map[string]error
+	Log    *slog.Logger
+	Now    func() time.Time // nil: time.Now
+}
+
+type api struct{ Options }
+
+// route is one request that the API answers.
+type route struct {
+	method, path string // below Prefix; {project} is a project's name or number
+	id           string // Harbor's operationId, or one of its kind
+	// needs is the permission; the zero value: anybody may ask, and the handler shows what the caller may see.
+	needs  role.Permission
+	signed bool // anybody who is signed in, whatever their role
+	run    func(*api, *call) error
+}
+
+// New makes the handler of everything below Prefix. It belongs behind access.SameSite.
+func New(o Options) http.Handler {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	a := &api{o}
+	mux := http.NewServeMux()
+	for _, r := range routes() {
+		mux.Handle(r.method+" "+Prefix+r.path, a.serve(r))
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { writeError(w, missing(mux, r)) })
+	return access.JSONBodies(mux, func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, &Error{Status: http.StatusUnsupportedMediaType, Code: "UNSUPPORTED", Message: access.NotJSONMessage})
+	})
+}
+
+// missing is the error for a path or method that no route has.
+func missing(mux *http.ServeMux, r *http.Request) error {
+	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		other := r.Clone(r.Context())
+		other.Method = m
+		if _, pattern := mux.Handler(other); pattern != "/" {
+			return &Error{Status: http.StatusMethodNotAllowed, Code: "METHOD_NOT_ALLOWED", Message: r.Method + " is not for " + r.URL.Path}
+		}
+	}
+	return &Error{Status: http.StatusNotFound, Code: "NOT_FOUND", Message: "there is nothing at " + r.URL.Path}
+}
+
+func routes() []route {
+	var all []route
+	for _, part := range [][]route{systemRoutes(), userRoutes(), projectRoutes(), memberRoutes(), quotaRoutes(), repositoryRoutes()} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+// maxBody bounds what a client may send.
+const maxBody = 1 << 20
+
+// serve finds out who asks and what about, asks the table, and runs the handler.
+func (a *api) serve(rt route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		c := &call{w: w, r: r}
+		if err := a.admit(rt, c); err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		if err := rt.run(a, c); err != nil {
+			a.fail(w, r, err)
+		}
+	})
+}
+
+// admit says who asks and whether they may, and finds the project that it is about.
+func (a *api) admit(rt route, c *call) error {
+	ctx := c.r.Context()
+	var err error
+	if c.who, err = a.caller(c.r); err != nil {
+		return err
+	}
+	c.r = access.Name(c.r, access.Caller{Name: c.who.Name, Method: method(c.who), Address: access.Address(c.r)})
+	if rt.signed && !c.who.Known() {
+		return errSignIn
+	}
+	name := ""
+	if c.r.PathValue("project") != "" {
+		if name, err = a.findProject(c); err != nil {
+			return err
+		}
+	}
+	if rt.needs == 0 {
+		return nil
+	}
+	answer := role.Forbidden
+	if rt.needs.Row().Scope == role.Project {
+		answer, err = a.Authority.InProject(ctx, c.who, rt.needs, name)
+	} else {
+		answer, err = a.Authority.Everywhere(ctx, c.who, rt.needs)
+	}
+	switch {
+	case err != nil:
+		return err
+	case answer == role.SignIn:
+		return errSignIn
+	case answer == role.Hidden:
+		return noProject(c.r.PathValue("project"))
+	case answer == role.Forbidden:
+		return &Error{Status: http.StatusForbidden, Code: "FORBIDDEN", Message: "this needs " + rt.needs.String() + ": " + rt.needs.Row().Least.Title() + " or more"}
+	case name != "" && c.project.ID == 0:
+		return noProject(name)
+	}
+	return nil
+}
+
+func method(s authz.Subject) access.Method {
+	if s.Known() {
+		return access.ByPassword
+	}
+	return access.Anonymous
+}

@@ -1,0 +1,314 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/registry"
+	"github.com/openvic/vic/core/store"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+func projectRoutes() []route {
+	return []route{
+		{method: "GET", path: "/projects", id: "listProjects", run: (*api).listProjects},
+		{method: "HEAD", path: "/projects", id: "headProject", signed: true, run: (*api).headProject},
+		{method: "POST", path: "/projects", id: "createProject", needs: role.ProjectCreate, run: (*api).createProject},
+		{method: "GET", path: "/projects/{project}", id: "getProject", needs: role.ProjectRead, run: (*api).getProject},
+		{method: "PUT", path: "/projects/{project}", id: "updateProject", needs: role.ProjectWrite, run: (*api).updateProject},
+		{method: "DELETE", path: "/projects/{project}", id: "deleteProject", needs: role.ProjectDelete, run: (*api).deleteProject},
+		{method: "GET", path: "/projects/{project}/_deletable", id: "getProjectDeletable", needs: role.ProjectDelete, run: (*api).projectDeletable},
+		{method: "GET", path: "/projects/{project}/summary", id: "getProjectSummary", needs: role.ProjectRead, run: (*api).projectSummary},
+	}
+}
+
+// project is Harbor's form of one.
+type project struct {
+	ID        int64             `json:"project_id"`
+	Name      string            `json:"name"`
+	OwnerID   int64             `json:"owner_id"`
+	OwnerName string            `json:"owner_name"`
+	Created   string            `json:"creation_time"`
+	Updated   string            `json:"update_time"`
+	Deleted   bool              `json:"deleted"`
+	Repos     int64             `json:"repo_count"`
+	Role      int               `json:"current_user_role_id"`
+	Roles     []int             `json:"current_user_role_ids"`
+	Metadata  map[string]string `json:"metadata"`
+}
+
+// harborRole is what Harbor's clients are told of a cloud administrator in a project: its project administrator.
+func harborRole(r role.Role) int {
+	if r == role.CloudAdmin {
+		r = role.DevOpsAdmin
+	}
+	return r.HarborID()
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// project makes Harbor's form, with what the caller is there.
+func (a *api) project(c *call, p registry.Project) (project, error) {
+	out := project{ID: p.ID, Name: p.Name, Created: stamp(p.Created), Updated: stamp(p.Created), Repos: p.Repos, Roles: []int{},
+		Metadata: map[string]string{"public": strconv.FormatBool(p.Public)}}
+	if c.who.ID != "" {
+		r, err := a.People.Role(c.r.Context(), c.who.ID, p.ID)
+		if err != nil {
+			return out, err
+		}
+		if out.Role = harborRole(r); out.Role != 0 {
+			out.Roles = []int{out.Role}
+		}
+	}
+	return out, nil
+}
+
+func (a *api) listProjects(c *call) error {
+	p, err := c.page()
+	if err != nil {
+		return err
+	}
+	q, err := c.query("name", "public")
+	if err != nil {
+		return err
+	}
+	condition, args := people.Sees, []any{c.who.ID}
+	name := c.r.URL.Query().Get("name")
+	if v, ok := q["name"]; ok {
+		name = v
+	}
+	if name != "" {
+		args = append(args, name)
+		// Names have neither "%" nor "\\"; "_" of a client's text stands for itself.
+		args[len(args)-1] = "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(name) + "%"
+		condition += fmt.Sprintf(` AND name LIKE $%d ESCAPE '\'`, len(args))
+	}
+	public := c.r.URL.Query().Get("public")
+	if v, ok := q["public"]; ok {
+		public = v
+	}
+	if public != "" {
+		b, err := strconv.ParseBool(public)
+		if err != nil {
+			return badRequest("public: want true or false")
+		}
+		args = append(args, b)
+		condition += fmt.Sprintf(` AND public = $%d`, len(args))
+	}
+	list, total, err := a.Registry.SelectProjects(c.r.Context(), p.size, p.offset(), condition, args...)
+	if err != nil {
+		return err
+	}
+	out := make([]project, len(list))
+	for i, x := range list {
+		if out[i], err = a.project(c, x); err != nil {
+			return err
+		}
+	}
+	return c.list(p, total, out)
+}
+
+// headProject says whether a name is taken among the projects that the caller sees.
+func (a *api) headProject(c *call) error {
+	name := c.r.URL.Query().Get("project_name")
+	answer, err := a.Authority.InProject(c.r.Context(), c.who, role.ProjectRead, name)
+	if err != nil {
+		return err
+	}
+	if answer != role.Allowed {
+		return c.empty(http.StatusNotFound)
+	}
+	if _, err := a.Registry.FindProject(c.r.Context(), a.DB, name); err != nil {
+		return err
+	}
+	return c.empty(http.StatusOK)
+}
+
+// projectRequest is what a client sends to make or change one.
+type projectRequest struct {
+	Name     string            `json:"project_name"`
+	Public   *bool             `json:"public"`
+	Storage  *int64            `json:"storage_limit"` // bytes; -1: no bound
+	Registry *int64            `json:"registry_id"`
+	Metadata map[string]string `json:"metadata"`
+	// Admin is the ID or name of the first DevOps administrator; ours, not Harbor's.
+	Admin string `json:"devops_admin"`
+}
+
+// public reads the publicity from either place.
+func (q projectRequest) public(now bool) (bool, error) {
+	if v, ok := q.Metadata["public"]; ok {
+		b, err := strconv.ParseBool(v)
+		if err != nil {
+			return false, badRequest("metadata.public: want true or false")
+		}
+		return b, nil
+	}
+	if q.Public != nil {
+		return *q.Public, nil
+	}
+	return now, nil
+}
+
+func (a *api) createProject(c *call) error {
+	var q projectRequest
+	if err := c.body(&q); err != nil {
+		return err
+	}
+	if q.Registry != nil && *q.Registry != 0 {
+		return badRequest("registry_id: a project cannot be a proxy cache yet")
+	}
+	p := registry.Project{Name: q.Name, Quota: -1, RepoQuota: -1}
+	var err error
+	if p.Public, err = q.public(false); err != nil {
+		return err
+	}
+	if q.Storage != nil {
+		p.Quota = *q.Storage
+	}
+	var admin people.Person
+	if q.Admin != "" {
+		if admin, err = a.person(c, q.Admin); err != nil {
+			return err
+		}
+	}
+	err = a.DB.Tx(c.r.Context(), func(tx *store.Tx) error {
+		var err error
+		if p, err = a.Registry.CreateProject(tx, p); err != nil || admin.ID == "" {
+			return err
+		}
+		return a.People.Grant(tx, p.ID, admin.Principal, role.DevOpsAdmin)
+	})
+	if errors.Is(err, errdef.ErrExists) {
+		return &Error{http.StatusConflict, "CONFLICT", fmt.Sprintf("the project %s is there already", q.Name)}
+	}
+	if err != nil {
+		return err
+	}
+	return c.created("/projects/%d", p.ID)
+}
+
+// person finds a user or group by ID or by the name that people write.
+func (a *api) person(c *call, text string) (people.Person, error) {
+	p, err := a.People.Get(c.r.Context(), text)
+	if errors.Is(err, errdef.ErrNotFound) {
+		p, err = a.People.ByName(c.r.Context(), text)
+	}
+	if !errors.Is(err, errdef.ErrNotFound) {
+		return p, err
+	}
+	// The identity sources may know somebody who has never been here.
+	found, err := a.Search.Lookup(c.r.Context(), text)
+	if errors.Is(err, errdef.ErrNotFound) {
+		return p, badRequest("%q is neither the ID nor the name of a user or group that an identity source knows", text)
+	}
+	return people.Person{Principal: found}, err
+}
+
+func (a *api) getProject(c *call) error {
+	p, err := a.project(c, c.project)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, p)
+}
+
+func (a *api) updateProject(c *call) error {
+	var q projectRequest
+	if err := c.body(&q); err != nil {
+		return err
+	}
+	if q.Name != "" && q.Name != c.project.Name {
+		return badRequest("project_name: a project keeps its name, which images are pulled by")
+	}
+	if q.Storage != nil && *q.Storage != c.project.Quota {
+		answer, err := a.Authority.Everywhere(c.r.Context(), c.who, role.QuotaManage)
+		if err != nil {
+			return err
+		}
+		if answer != role.Allowed {
+			return &Error{http.StatusForbidden, "FORBIDDEN", "storage_limit: only a cloud administrator changes quotas"}
+		}
+	}
+	err := a.DB.Tx(c.r.Context(), func(tx *store.Tx) error {
+		p, err := a.Registry.ProjectByID(tx.Context(), tx, c.project.ID)
+		if err != nil {
+			return err
+		}
+		if p.Public, err = q.public(p.Public); err != nil {
+			return err
+		}
+		if q.Storage != nil {
+			p.Quota = *q.Storage
+		}
+		return a.Registry.UpdateProject(tx, p)
+	})
+	if err != nil {
+		return err
+	}
+	return c.empty(http.StatusOK)
+}
+
+func (a *api) deleteProject(c *call) error {
+	err := a.DB.Tx(c.r.Context(), func(tx *store.Tx) error {
+		if err := a.Registry.RemoveProject(tx, c.project.ID); err != nil {
+			return err
+		}
+		return people.Forget(tx, c.project.ID)
+	})
+	if errors.Is(err, errdef.ErrConflict) {
+		return &Error{http.StatusPreconditionFailed, "PRECONDITION", err.Error()}
+	}
+	if err != nil {
+		return err
+	}
+	return c.empty(http.StatusOK)
+}
+
+func (a *api) projectDeletable(c *call) error {
+	out := struct {
+		Deletable bool   `json:"deletable"`
+		Message   string `json:"message"`
+	}{Deletable: c.project.Repos == 0}
+	if !out.Deletable {
+		out.Message = fmt.Sprintf("the project contains %d repositories, which must be deleted first", c.project.Repos)
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+func (a *api) projectSummary(c *call) error {
+	counts := map[string]int{}
+	list, _, err := a.People.Members(c.r.Context(), c.project.ID, "", 0, maxMembers)
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		switch m.Role {
+		case role.DevOpsAdmin:
+			counts["project_admin_count"]++
+		case role.Developer:
+			counts["developer_count"]++
+		default:
+			counts["guest_count"]++
+		}
+	}
+	out := map[string]any{"repo_count": c.project.Repos, "quota": quotaOf(c.project)}
+	// Who is a member is for members.
+	if answer, err := a.Authority.InProject(c.r.Context(), c.who, role.MemberList, c.project.Name); err != nil {
+		return err
+	} else if answer == role.Allowed {
+		for _, k := range []string{"project_admin_count", "developer_count", "guest_count"} {
+			out[k] = counts[k]
+		}
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+// maxMembers bounds what is counted and listed of one project's members.
+const maxMembers = 10_000

@@ -1,0 +1,147 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/hub/token"
+	"github.com/openvic/vic/sdk/auth"
+)
+
+func userRoutes() []route {
+	return []route{
+		{method: "GET", path: "/users/current", id: "getCurrentUserInfo", signed: true, run: (*api).currentUser},
+		{method: "GET", path: "/users/search", id: "searchUsers", needs: role.UserSearch, run: (*api).searchUsers},
+		{method: "GET", path: "/users", id: "listUsers", needs: role.CloudAdminManage, run: (*api).listUsers},
+		{method: "GET", path: "/users/{user}", id: "getUser", needs: role.CloudAdminManage, run: (*api).getUser},
+		{method: "GET", path: "/usergroups/search", id: "searchUserGroups", needs: role.UserSearch, run: (*api).searchGroups},
+	}
+}
+
+// user is Harbor's form of one; Principal is ours.
+type user struct {
+	ID        int64  `json:"user_id"`
+	Name      string `json:"username"`
+	RealName  string `json:"realname"`
+	Email     string `json:"email"`
+	SysAdmin  bool   `json:"sysadmin_flag"`
+	Principal string `json:"principal"`
+	Source    string `json:"source,omitempty"`
+	Disabled  bool   `json:"disabled,omitempty"`
+}
+
+func (a *api) user(c *call, p people.Person) (user, error) {
+	r, err := a.People.Role(c.r.Context(), p.ID, 0)
+	return user{ID: p.Number, Name: p.Name, RealName: p.FullName, Email: p.Email, SysAdmin: r == role.CloudAdmin, Principal: p.ID, Source: p.Source, Disabled: p.Disabled}, err
+}
+
+func (a *api) currentUser(c *call) error {
+	if c.who.Kind == token.Robot {
+		return c.answer(http.StatusOK, user{Name: c.who.Name})
+	}
+	p, err := a.People.Get(c.r.Context(), c.who.ID)
+	if err != nil {
+		return err
+	}
+	u, err := a.user(c, p)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, u)
+}
+
+func (a *api) listUsers(c *call) error {
+	p, err := c.page()
+	if err != nil {
+		return err
+	}
+	list, _, err := a.People.Users(c.r.Context(), 0, p.offset()+p.size+1)
+	if err != nil {
+		return err
+	}
+	out := []user{}
+	for i := p.offset(); i < len(list) && i < p.offset()+p.size; i++ {
+		u, err := a.user(c, list[i])
+		if err != nil {
+			return err
+		}
+		out = append(out, u)
+	}
+	total, err := a.People.CountUsers(c.r.Context())
+	if err != nil {
+		return err
+	}
+	return c.list(p, total, out)
+}
+
+func (a *api) getUser(c *call) error {
+	n, err := c.number("user")
+	if err != nil {
+		return err
+	}
+	p, err := a.People.ByNumber(c.r.Context(), n)
+	if err != nil {
+		return err
+	}
+	u, err := a.user(c, p)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, u)
+}
+
+// found asks the identity sources.
+func (a *api) found(c *call, parameter string, kind auth.Kind) ([]auth.Principal, page, error) {
+	p, err := c.page()
+	if err != nil {
+		return nil, p, err
+	}
+	text := c.r.URL.Query().Get(parameter)
+	if text == "" || len(text) > auth.MaxName {
+		return nil, p, badRequest("%s: give a part of a name", parameter)
+	}
+	list, err := a.Search.Search(c.r.Context(), text, kind, min(p.offset()+p.size, auth.MaxLimit))
+	if err != nil {
+		return nil, p, err
+	}
+	return list[min(p.offset(), len(list)):], p, nil
+}
+
+func (a *api) searchUsers(c *call) error {
+	list, p, err := a.found(c, "username", auth.User)
+	if err != nil {
+		return err
+	}
+	out := []user{}
+	for _, x := range list {
+		seen, err := a.People.Get(c.r.Context(), x.ID)
+		if err != nil {
+			return err
+		}
+		out = append(out, user{ID: seen.Number, Name: x.Name, RealName: x.FullName, Principal: x.ID})
+	}
+	return c.list(p, p.offset()+len(out), out)
+}
+
+func (a *api) searchGroups(c *call) error {
+	list, p, err := a.found(c, "groupname", auth.Group)
+	if err != nil {
+		return err
+	}
+	type group struct {
+		ID        int64  `json:"id"`
+		Name      string `json:"group_name"`
+		Type      int    `json:"group_type"` // 3: of an identity provider
+		Principal string `json:"principal"`
+	}
+	out := []group{}
+	for _, x := range list {
+		seen, err := a.People.Get(c.r.Context(), x.ID)
+		if err != nil {
+			return err
+		}
+		out = append(out, group{seen.Number, x.Name, 3, x.ID})
+	}
+	return c.list(p, p.offset()+len(out), out)
+}

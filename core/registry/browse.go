@@ -1,0 +1,171 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/openvic/vic/core/store"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// Repository is a repository, as lists show it.
+type Repository struct {
+	ID        int64
+	Name      string // with the project: project/name
+	Created   time.Time
+	Updated   time.Time // the last push or delete
+	Manifests int64
+}
+
+// Stored is a manifest in a repository, as lists show it.
+type Stored struct {
+	Artifact
+	ID     int64
+	Pushed time.Time
+	By     string // who pushed it
+	Tags   []Tag  // by name
+}
+
+// Tag is a name of a manifest.
+type Tag struct {
+	Name   string
+	Pushed time.Time
+}
+
+func scanRepository(scan func(...any) error) (x Repository, err error) {
+	var created, updated int64
+	err = scan(&x.ID, &x.Name, &created, &updated, &x.Manifests)
+	x.Created, x.Updated = time.UnixMilli(created), time.UnixMilli(updated)
+	return x, err
+}
+
+// contains is a pattern of LIKE for a part of a name, with "\" as its escape.
+func contains(part string) string {
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(part) + "%"
+}
+
+// Repositories lists a project's repositories whose name contains part, by name: at most limit, after offset of them. It
+// also counts all.
+func (g *Registry) Repositories(ctx context.Context, project int64, part string, limit, offset int) (list []Repository, total int, err error) {
+	const where = ` FROM repo WHERE project_id = $1 AND name LIKE $2 ESCAPE '\'`
+	if err := g.store.QueryRow(ctx, `SELECT COUNT(*)`+where, project, contains(part)).Scan(&total); err != nil {
+		return nil, 0, err
+	}
+	list, _, err = store.List(ctx, g.store, limit, func(r *sql.Rows) (Repository, error) { return scanRepository(r.Scan) },
+		`SELECT id, name, created, updated, manifests`+where+` ORDER BY name LIMIT $4 OFFSET $3`, project, contains(part), offset)
+	return list, total, err
+}
+
+// Repository finds one by its whole name; errdef.ErrNotFound.
+func (g *Registry) Repository(ctx context.Context, name string) (Repository, error) {
+	x, err := scanRepository(g.store.QueryRow(ctx, `SELECT id, name, created, updated, manifests FROM repo WHERE name = $1`, name).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return x, fmt.Errorf("repository %s: %w", name, errdef.ErrNotFound)
+	}
+	return x, err
+}
+
+const storedColumns = `m.id, m.digest, m.media_type, m.artifact_type, COALESCE(m.subject, ''), m.size, m.total, m.pushed, m.pushed_by`
+
+func scanStored(scan func(...any) error, repo Repository) (x Stored, err error) {
+	var pushed int64
+	err = scan(&x.ID, &x.Digest, &x.MediaType, &x.ArtifactType, &x.Subject, &x.Size, &x.Total, &pushed, &x.By)
+	x.Pushed, x.Repository, x.Project = time.UnixMilli(pushed), repo.Name, projectOf(repo.Name)
+	return x, err
+}
+
+// Manifests lists a repository's manifests that are not about another one of it (signatures, SBOMs), the latest first:
+// at most limit, after offset of them, with their tags. It also counts all.
+func (g *Registry) Manifests(ctx context.Context, repo Repository, limit, offset int) (list []Stored, total int, err error) {
+	const where = ` FROM manifest m WHERE m.repo_id = $1 AND m.subject IS NULL`
+	if err := g.store.QueryRow(ctx, `SELECT COUNT(*)`+where, repo.ID).Scan(&total); err != nil {
+		return nil, 0, err
+	}
+	list, _, err = store.List(ctx, g.store, limit, func(r *sql.Rows) (Stored, error) { return scanStored(r.Scan, repo) },
+		`SELECT `+storedColumns+where+` ORDER BY m.pushed DESC, m.id DESC LIMIT $3 OFFSET $2`, repo.ID, offset)
+	for i := range list {
+		if err == nil {
+			list[i].Tags, err = g.tagsOf(ctx, list[i].ID)
+		}
+	}
+	return list, total, err
+}
+
+// Manifest finds one by its digest or by a tag; errdef.ErrNotFound.
+func (g *Registry) Manifest(ctx context.Context, repo Repository, ref string) (Stored, error) {
+	query := `SELECT ` + storedColumns + ` FROM manifest m JOIN tag t ON t.manifest_id = m.id WHERE t.repo_id = $1 AND t.name = $2`
+	if strings.Contains(ref, ":") {
+		query = `SELECT ` + storedColumns + ` FROM manifest m WHERE m.repo_id = $1 AND m.digest = $2`
+	}
+	x, err := scanStored(g.store.QueryRow(ctx, query, repo.ID, ref).Scan, repo)
+	if errors.Is(err, sql.ErrNoRows) {
+		return x, fmt.Errorf("%s has no %s: %w", repo.Name, ref, errdef.ErrNotFound)
+	}
+	if err == nil {
+		x.Tags, err = g.tagsOf(ctx, x.ID)
+	}
+	return x, err
+}
+
+// Referrers lists the manifests that are about another one: signatures, SBOMs, attestations.
+func (g *Registry) Referrers(ctx context.Context, repo Repository, subject digest.Digest) ([]Stored, error) {
+	list, _, err := store.List(ctx, g.store, maxPage, func(r *sql.Rows) (Stored, error) { return scanStored(r.Scan, repo) },
+		`SELECT `+storedColumns+` FROM manifest m WHERE m.repo_id = $1 AND m.subject = $2 ORDER BY m.id LIMIT $3`, repo.ID, subject.String())
+	return list, err
+}
+
+// tagsOf lists the tags of a manifest, at most maxPage.
+func (g *Registry) tagsOf(ctx context.Context, manifest int64) ([]Tag, error) {
+	list, _, err := store.List(ctx, g.store, maxPage, func(r *sql.Rows) (t Tag, err error) {
+		var pushed int64
+		err = r.Scan(&t.Name, &pushed)
+		t.Pushed = time.UnixMilli(pushed)
+		return t, err
+	}, `SELECT name, pushed FROM tag WHERE manifest_id = $1 ORDER BY name LIMIT $2`, manifest)
+	return list, err
+}
+
+// Remove deletes a manifest by its digest with all its tags, or a tag alone, for a caller whose right was checked, as a
+// DELETE of the registry's own protocol does: the request is for the event. Errors are as clients of the registry know
+// them; Status is what they are sent with.
+func (g *Registry) Remove(r *http.Request, by Caller, repo, ref string) error {
+	q := &request{route: route{kind: manifests, name: repo, ref: ref}, caller: by, r: r}
+	if !strings.Contains(ref, ":") {
+		return answered(g.drop(r, q, "", ref))
+	}
+	d, err := digest.Parse(ref)
+	if err != nil {
+		return fmt.Errorf("%q is no digest: %w", ref, errdef.ErrInvalid)
+	}
+	return answered(g.drop(r, q, d, ""))
+}
+
+func answered(err error) error {
+	if err == nil {
+		return nil
+	}
+	return answer(err)
+}
+
+// Status is the HTTP status of an error of the registry, and its message; 500 for others.
+func Status(err error) (status int, code, message string) {
+	var one errcode.Error
+	var word errcode.ErrorCode
+	switch {
+	case errors.As(err, &one):
+		d := one.Code.Descriptor()
+		return d.HTTPStatusCode, d.Value, one.Message
+	case errors.As(err, &word):
+		d := word.Descriptor()
+		return d.HTTPStatusCode, d.Value, d.Message
+	}
+	return http.StatusInternalServerError, "UNKNOWN", "internal server error"
+}
