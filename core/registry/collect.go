@@ -114,7 +114,7 @@ type object struct {
 func (c *collector) uploads() (int, error) {
 	old := c.until - c.g.o.UploadLife.Milliseconds()
 	list, _, err := store.List(c.ctx, c.g.store, c.o.Batch, func(r *sql.Rows) (o object, err error) { return o, r.Scan(&o.id, &o.location, &o.size) },
-		`SELECT id, location, size FROM upload WHERE touched < $1 ORDER BY touched LIMIT $2`, old)
+		`SELECT id, location, size FROM upload WHERE touched < $1 AND claimed_until < $2 ORDER BY touched LIMIT $3`, old, c.until)
 	if err != nil || len(list) == 0 {
 		return 0, err
 	}

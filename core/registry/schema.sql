@@ -48,7 +48,7 @@ CREATE TABLE manifest (
   pushed BIGINT NOT NULL, pushed_by TEXT NOT NULL, UNIQUE (repo_id, digest)
 );
 CREATE INDEX manifest_pushed ON manifest(repo_id, pushed, id);
-CREATE INDEX manifest_subject ON manifest(repo_id, subject, id);
+CREATE INDEX manifest_subject ON manifest(repo_id, subject, id) WHERE subject IS NOT NULL;
 
 CREATE TABLE manifest_payload (
   manifest_id BIGINT PRIMARY KEY REFERENCES manifest(id) ON DELETE CASCADE, payload @bytes NOT NULL

@@ -154,7 +154,7 @@ func (u *writer) take() error {
 	}
 	claim := uuid.NewString()
 	err := u.g.store.Tx(u.ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`UPDATE upload SET claim = $1, claimed_until = $2 WHERE id = $3 AND size = $4 AND (claim = '' OR claimed_until < $5)`,
+		n, err := tx.Exec(`UPDATE upload SET claim = $1, claimed_until = $2, touched = $5 WHERE id = $3 AND size = $4 AND (claim = '' OR claimed_until < $5)`,
 			claim, u.g.after(claimLife), u.id, u.saved, u.g.now())
 		if err == nil && n == 0 {
 			err = sql.ErrNoRows
@@ -270,7 +270,8 @@ func (u *writer) Close() error {
 		return err
 	}
 	err = u.g.store.Tx(u.ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`UPDATE upload SET size = $1, hash = $2, touched = $3, claim = '' WHERE id = $4 AND claim = $5`, u.size, state, u.g.now(), u.id, u.claim)
+		n, err := tx.Exec(`UPDATE upload SET size = $1, hash = $2, touched = $3, claim = '', claimed_until = 0 WHERE id = $4 AND claim = $5`,
+			u.size, state, u.g.now(), u.id, u.claim)
 		if err == nil && n == 0 {
 			err = distribution.ErrBlobUploadUnknown
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/openvic/vic/core/store"
 )
@@ -158,6 +159,33 @@ func TestTwoProcessesAndOneUpload(t *testing.T) {
 	if err := mine.Close(); err == nil {
 		t.Error("the one that was thought dead wrote its size over the other's")
 	}
+}
+
+// An upload that somebody takes up again after a long time is not collected under their hands.
+func TestOldUploadThatGoesOn(t *testing.T) {
+	each(t, func(x *world) {
+		a := x.want(202, "POST", "/v2/p/a/blobs/uploads/", nil)
+		x.clock.forward(25 * time.Hour)
+		u, err := x.g.findUpload(t.Context(), &request{route: route{name: "p/a"}, caller: &caller{name: "root"}}, a.header.Get("Docker-Upload-UUID"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		content := random(1000)
+		if _, err := u.Write(content); err != nil {
+			t.Fatal(err)
+		}
+		x.collect()
+		if err := u.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := u.Commit(t.Context(), v1.Descriptor{Digest: digest.FromBytes(content)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := u.Close(); err != nil {
+			t.Fatal(err)
+		}
+		x.want(200, "GET", "/v2/p/a/blobs/"+digest.FromBytes(content).String(), nil)
+	})
 }
 
 // The registry was killed in the middle of a chunk: the storage has more or less than the row says. The client is told

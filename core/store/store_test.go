@@ -213,10 +213,23 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 	}
 }
 
+func TestDatabaseFileIsPrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a b%20?#.db") // a name that a URL would read otherwise
+	s := storetest.Open(t, "sqlite:"+path, accounts)
+	if err := s.Tx(t.Context(), insert("a", 1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, path + "-wal"} {
+		if fi, err := os.Stat(name); err != nil || fi.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v", name, fi, err)
+		}
+	}
+}
+
 func TestNamesOfDatabases(t *testing.T) {
 	for url, want := range map[string]string{
 		"mysql://root:secret@h/x":                   "sqlite:PATH or postgres://",
-		"sqlite:" + t.TempDir() + "/no/such/hub.db": "unable to open",
+		"sqlite:" + t.TempDir() + "/no/such/hub.db": "no such file",
 		"postgres://u:secret@127.0.0.1:1/x":         "refused",
 	} {
 		_, err := store.Open(t.Context(), url)

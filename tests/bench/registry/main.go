@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,6 +20,7 @@ func main() {
 	dir := flag.String("dir", "", "where the servers keep their data (default: a temporary folder that is removed)")
 	database := flag.String("database", "", "the hub's database, such as postgres://... (default: SQLite in dir)")
 	rounds := flag.Int("rounds", 3, "rounds of each measurement")
+	only := flag.String("only", "", "run only the measurements whose names have this in them, such as \"blobs of 1 MB\"; pulls need their pushes")
 	scale := flag.Float64("scale", 1, "how much of the usual number of requests")
 	flag.Parse()
 	if *serve != "" {
@@ -28,7 +30,7 @@ func main() {
 		}
 		return
 	}
-	if err := compare(*dir, *database, *rounds, *scale); err != nil {
+	if err := compare(*dir, *database, *only, *rounds, *scale); err != nil {
 		fmt.Fprintln(os.Stderr, "bench of the registry:", err)
 		os.Exit(1)
 	}
@@ -44,7 +46,7 @@ func (f figure) String() string {
 	return fmt.Sprintf("%.1f/s (%.1f ms)", f.rate, float64(f.median.Microseconds())/1000)
 }
 
-func compare(dir, database string, rounds int, scale float64) (err error) {
+func compare(dir, database, only string, rounds int, scale float64) (err error) {
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "registry"); err != nil {
 			return err
@@ -72,6 +74,9 @@ func compare(dir, database string, rounds int, scale float64) (err error) {
 			loads = append(loads, newLoad(s.url, clients, scale))
 		}
 		for _, step := range steps {
+			if !strings.Contains(step.name, only) {
+				continue
+			}
 			best := make([]figure, len(loads))
 			for range rounds {
 				for i, l := range loads {
