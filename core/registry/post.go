@@ -87,7 +87,8 @@ func (g *Registry) mount(ctx context.Context, q *request, d digest.Digest, from 
 	return false, nil
 }
 
-// sources are the repositories to try: the one that is named, or some that have the blob, those of the same project first.
+// sources are the repositories to try: the one that is named, or some of those that have the blob (a base image's layer
+// may be in all), the ones of the same project first.
 func (g *Registry) sources(ctx context.Context, q *request, d digest.Digest, from string) ([]string, error) {
 	if from != "" {
 		if _, err := reference.WithName(from); err != nil {
@@ -96,7 +97,7 @@ func (g *Registry) sources(ctx context.Context, q *request, d digest.Digest, fro
 		return []string{from}, nil
 	}
 	list, _, err := store.List(ctx, g.store, maxSources, func(r *sql.Rows) (name string, err error) { return name, r.Scan(&name) },
-		`SELECT r.name FROM repo_blob l JOIN repo r ON r.id = l.repo_id JOIN project p ON p.id = r.project_id WHERE l.digest = $1
+		`SELECT r.name FROM (SELECT repo_id FROM repo_blob WHERE digest = $1 LIMIT 200) l JOIN repo r ON r.id = l.repo_id JOIN project p ON p.id = r.project_id
 		ORDER BY CASE WHEN p.name = $2 THEN 0 ELSE 1 END, r.name LIMIT $3`, d.String(), projectOf(q.name))
 	return list, err
 }

@@ -51,7 +51,7 @@ CREATE INDEX manifest_pushed ON manifest(repo_id, pushed, id);
 CREATE INDEX manifest_subject ON manifest(repo_id, subject, id) WHERE subject IS NOT NULL;
 
 CREATE TABLE manifest_payload (
-  manifest_id BIGINT PRIMARY KEY REFERENCES manifest(id) ON DELETE CASCADE, payload @bytes NOT NULL
+  manifest_id @key REFERENCES manifest(id) ON DELETE CASCADE, payload @bytes NOT NULL
 );
 
 -- What a manifest needs: blobs and other manifests of the same repository.

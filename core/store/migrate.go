@@ -11,6 +11,7 @@ import (
 // it has seen. These words stand for what the databases write in different ways:
 //
 //	@id         a column that numbers the rows itself, and never gives a number twice
+//	@key        the primary key of rows that have the number of another table's
 //	@ascii      TEXT in the order of its bytes, for names that are listed by key
 //	@bytes      bytes
 //	@clustered  after the closing bracket: the rows lie in the order of the primary key, where the database can

@@ -42,7 +42,7 @@ type batch struct {
 }
 
 var sqliteDialect = dialect{name: "sqlite", words: strings.NewReplacer(
-	"@id", "INTEGER PRIMARY KEY AUTOINCREMENT", "@ascii", "TEXT", "@bytes", "BLOB", "@clustered", "WITHOUT ROWID")}
+	"@id", "INTEGER PRIMARY KEY AUTOINCREMENT", "@key", "INTEGER PRIMARY KEY", "@ascii", "TEXT", "@bytes", "BLOB", "@clustered", "WITHOUT ROWID")}
 
 func openSQLite(ctx context.Context, path string) (*sqlite, error) {
 	abs, err := filepath.Abs(path)
