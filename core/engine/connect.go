@@ -23,7 +23,7 @@ func (e *Engine) Connect(ctx context.Context, networkRef, containerRef string, w
 	if err != nil {
 		return err
 	}
-	if err := e.checkWanted(n, w); err != nil {
+	if err := e.Networks.checkWanted(n, w); err != nil {
 		return err
 	}
 	d := c.definition()

@@ -108,7 +108,7 @@ func (e *Engine) build(ctx context.Context, id, name string, req CreateRequest) 
 	}
 	if err != nil {
 		e.undo(id, networkIDsOf(d.Networks)...)
-		e.abandon(p.mounting)
+		e.Volumes.abandon(p.mounting)
 		return nil, nil, err
 	}
 	return c, p.mounting.release, nil
@@ -137,7 +137,7 @@ func (e *Engine) gather(ctx context.Context, d *Definition, mounts []MountReques
 	})
 	g.Go(func() error {
 		var err error
-		p.mounting, err = e.mountVolumes(gctx, mounts)
+		p.mounting, err = e.Volumes.mount(gctx, mounts)
 		return err
 	})
 	g.Go(func() error {

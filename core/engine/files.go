@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
-	"path"
-	"slices"
-	"strings"
 
 	"github.com/openvic/vic/sdk/errdef"
-	"github.com/openvic/vic/sdk/guest"
 	"github.com/openvic/vic/sdk/guest/rootfs"
 	"github.com/openvic/vic/sdk/storage"
 )
@@ -76,7 +72,7 @@ func (e *Engine) StatPath(ctx context.Context, ref, name string) (rootfs.Stat, e
 		return rootfs.Stat{}, err
 	}
 	if r == nil {
-		mounts, err := e.offlineMounts(c, name)
+		mounts, err := e.Volumes.mountsOff(c, name)
 		if err != nil {
 			return rootfs.Stat{}, err
 		}
@@ -109,7 +105,7 @@ func (e *Engine) copyOut(ctx context.Context, c *container, name string, whole b
 	if r == nil {
 		req := storage.CopyOutRequest{PathRequest: storage.PathRequest{ID: c.id, Path: name}, Whole: whole}
 		if !whole {
-			if req.Mounts, err = e.offlineMounts(c, name); err != nil {
+			if req.Mounts, err = e.Volumes.mountsOff(c, name); err != nil {
 				return rootfs.Stat{}, nil, err
 			}
 		}
@@ -186,36 +182,12 @@ func (e *Engine) copyInOff(ctx context.Context, c *container, o rootfs.UnpackOpt
 	} else if r != nil {
 		return fail(errdef.ErrConflict, "container %s has been started meanwhile: try again", c.id)
 	}
-	mounts, err := e.offlineMounts(c, o.Path)
+	mounts, err := e.Volumes.mountsOff(c, o.Path)
 	if err != nil {
 		return err
 	}
 	return e.opts.Storage.CopyIn(ctx, storage.CopyInRequest{ID: c.id, Mounts: mounts, ReadOnlyRoot: c.definition().ReadOnly,
 		UnpackOptions: o}, tar)
-}
-
-// offlineMounts are the volumes of a container that is off, outer ones first. What cannot be mounted
-// now is left out, unless the path that is wanted lies in it: a share, which only a running container
-// reaches, and a volume that another container runs with.
-func (e *Engine) offlineMounts(c *container, wanted string) ([]storage.Mount, error) {
-	wanted = path.Clean("/" + wanted)
-	var all []storage.Mount
-	for _, p := range c.definition().Mounts {
-		inside := wanted == p.Target || strings.HasPrefix(wanted, strings.TrimSuffix(p.Target, "/")+"/")
-		holder := e.Volumes.claims.holder(p.Volume)
-		switch {
-		case p.Shared() && inside:
-			return nil, fail(errdef.ErrUnsupported, "volume %q is a share, which only a running container reaches: start container %s first", p.Volume, c.id)
-		case p.Shared():
-		case holder != nil && holder != c && inside:
-			return nil, fail(errdef.ErrConflict, "volume %q is in use by container %s: copy through that one", p.Volume, holder.title())
-		case holder != nil && holder != c:
-		default:
-			all = append(all, storage.Mount{Disk: p.Disk, SubDir: guest.VolumeDir, Target: p.Target, ReadOnly: p.ReadOnly})
-		}
-	}
-	slices.SortStableFunc(all, func(a, b storage.Mount) int { return strings.Count(a.Target, "/") - strings.Count(b.Target, "/") })
-	return all, nil
 }
 
 // DiskUsage is how many bytes a container's own disk takes on its datastore.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -58,8 +59,8 @@ type mounting struct {
 	release func()
 }
 
-// mountVolumes finds or makes the volumes of a container.
-func (e *Engine) mountVolumes(ctx context.Context, reqs []MountRequest) (mounting, error) {
+// mount finds or makes the volumes of a container in the making, which are held until the result's release.
+func (vs *Volumes) mount(ctx context.Context, reqs []MountRequest) (mounting, error) {
 	m := mounting{release: func() {}}
 	reqs = slices.Clone(reqs)
 	madeUp := make([]bool, len(reqs))
@@ -74,9 +75,9 @@ func (e *Engine) mountVolumes(ctx context.Context, reqs []MountRequest) (mountin
 		}
 		names = append(names, reqs[i].Volume)
 	}
-	m.release = e.Volumes.hold(names)
+	m.release = vs.hold(names)
 	for i, r := range reqs {
-		v, made, err := e.Volumes.ensure(ctx, VolumeRequest{Name: r.Volume, Options: r.Options, Labels: r.Labels, madeUp: madeUp[i]})
+		v, made, err := vs.ensure(ctx, VolumeRequest{Name: r.Volume, Options: r.Options, Labels: r.Labels, madeUp: madeUp[i]})
 		if err != nil {
 			return m, notTheImage(fmt.Errorf("create %s: %w", r.Volume, err))
 		}
@@ -112,13 +113,13 @@ func (m *mounting) place(root storage.Root) error {
 }
 
 // abandon gives back what a container has that did not come to be.
-func (e *Engine) abandon(m mounting) {
+func (vs *Volumes) abandon(m mounting) {
 	m.release()
-	ctx, cancel := e.background(undoTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), undoTimeout)
 	defer cancel()
 	for _, name := range m.made {
-		if err := e.Volumes.Remove(ctx, name, true); err != nil {
-			e.log.Warn("anonymous volume stays", "volume", name, "err", err)
+		if err := vs.Remove(ctx, name, true); err != nil {
+			vs.log.Warn("anonymous volume stays", "volume", name, "err", err)
 		}
 	}
 }
@@ -159,3 +160,27 @@ func nfsMount(locator string) (fstype, source, options string, err error) {
 
 // title is a container as messages name it.
 func (c *container) title() string { return c.definition().Name + " (" + c.id[:12] + ")" }
+
+// mountsOff are the volumes of a container that is off, outer ones first. What cannot be mounted
+// now is left out, unless the path that is wanted lies in it: a share, which only a running container
+// reaches, and a volume that another container runs with.
+func (vs *Volumes) mountsOff(c *container, wanted string) ([]storage.Mount, error) {
+	wanted = path.Clean("/" + wanted)
+	var all []storage.Mount
+	for _, p := range c.definition().Mounts {
+		inside := wanted == p.Target || strings.HasPrefix(wanted, strings.TrimSuffix(p.Target, "/")+"/")
+		holder := vs.claims.holder(p.Volume)
+		switch {
+		case p.Shared() && inside:
+			return nil, fail(errdef.ErrUnsupported, "volume %q is a share, which only a running container reaches: start container %s first", p.Volume, c.id)
+		case p.Shared():
+		case holder != nil && holder != c && inside:
+			return nil, fail(errdef.ErrConflict, "volume %q is in use by container %s: copy through that one", p.Volume, holder.title())
+		case holder != nil && holder != c:
+		default:
+			all = append(all, storage.Mount{Disk: p.Disk, SubDir: guest.VolumeDir, Target: p.Target, ReadOnly: p.ReadOnly})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b storage.Mount) int { return strings.Count(a.Target, "/") - strings.Count(b.Target, "/") })
+	return all, nil
+}

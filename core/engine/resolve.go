@@ -68,7 +68,7 @@ func (e *Engine) resolveNetworks(ctx context.Context, d *Definition, req CreateR
 	for i, w := range wanted {
 		n, err := pickNetwork(all, e.Networks.nameOf(w.Name))
 		if err == nil {
-			err = e.checkWanted(n, w)
+			err = e.Networks.checkWanted(n, w)
 		}
 		if err == nil && i == 0 {
 			err = d.addGatewayNames(n, req.GatewayNames)
@@ -101,7 +101,7 @@ func (d *Definition) addGatewayNames(n network.Network, names []string) error {
 
 // checkWanted refuses what a network cannot give: addresses and names are for the networks of users and
 // of the administrator.
-func (e *Engine) checkWanted(n network.Network, w NetworkRequest) error {
+func (ns *Networks) checkWanted(n network.Network, w NetworkRequest) error {
 	refuse := func(reason string, a netip.Addr, text string) error {
 		return &errdef.Error{Class: errdef.ErrInvalid, Reason: reason, Text: text,
 			Fields: map[string]string{network.FieldNetwork: n.Name, network.FieldAddress: a.String()}}
