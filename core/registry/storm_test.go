@@ -28,7 +28,7 @@ import (
 )
 
 const (
-	// stormRounds is the environment's word for how often the registry is killed; a soak sets 1000.
+	// stormRounds is the environment's word for how often a soak kills the registry.
 	stormRounds = "VIC_REGISTRY_STORM"
 	// Of the process that is killed: the database and the folder of objects.
 	victimURL = "VIC_REGISTRY_VICTIM_URL"
@@ -219,14 +219,24 @@ func (s *storm) work(repo string) (have []*image) {
 // The registry is killed again and again, and PostgreSQL crashed, while clients push, pull, mount and delete, and the
 // collector runs without grace. Nothing that it ever confirmed is lost, and when all is over there is no row without its object and no object
 // without its row.
-func TestKillStorm(t *testing.T) {
-	rounds := 12
+func TestKillStorm(t *testing.T) { storms(t, 12) }
+
+// The same for a thousand kills on each database, or as many as the environment says.
+func TestSoakKillStorm(t *testing.T) {
+	if os.Getenv("VIC_SOAK") == "" {
+		t.Skip("make soak runs it")
+	}
+	rounds := 1000
 	if v := os.Getenv(stormRounds); v != "" {
 		var err error
 		if rounds, err = strconv.Atoi(v); err != nil {
 			t.Fatalf("%s: %v", stormRounds, err)
 		}
 	}
+	storms(t, rounds)
+}
+
+func storms(t *testing.T, rounds int) {
 	for _, kind := range []string{"sqlite", "postgres"} {
 		t.Run(kind, func(t *testing.T) { killStorm(t, storetest.URL(t, kind), rounds) })
 	}
