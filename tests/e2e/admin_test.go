@@ -100,21 +100,24 @@ func wantIn(t *testing.T, text string, wants ...string) {
 }
 
 func TestAdminSiteLetsCertificatesIn(t *testing.T) {
+	beside(t)
 	stranger, admin := newBrowser(t, false), newBrowser(t, true)
 	for path, want := range map[string]int{"/": 303, "/bundle": 303, "/metrics": 401, "/v1/plugins": 401, "/healthz": 200, "/readyz": 200} {
 		if code, body := stranger.do(http.MethodGet, path, nil); code != want {
 			t.Errorf("%s for a stranger: %d, want %d\n%s", path, code, want, body)
 		}
 	}
-	id := container(t, "--name", "shown", "busybox", "sleep", "300")
+	id := container(t, "--name", "let-in", "busybox", "sleep", "36000")
 	wantIn(t, admin.get("/"), "Ready", "vsphere", "datastore1", "volumes default", "server", "docker-ca")
-	wantIn(t, admin.get("/containers"), id[:12], "shown", "busybox", "running")
+	wantIn(t, admin.get("/containers"), id[:12], "let-in", "busybox", "running")
 	// What the endpoint does in vSphere it does as the operations user.
-	wantIn(t, admin.get("/events"), "shown-"+id[:12], strings.Split(harness.OpsUser, "@")[0])
-	wantIn(t, admin.get("/logs"), "vicd is ready", "plugin=vsphere")
+	docker(t, "restart", "-t", "0", id) // others have events too, and the page shows the latest
+	wantIn(t, admin.get("/events"), "let-in-"+id[:12], strings.Split(harness.OpsUser, "@")[0])
+	wantIn(t, admin.get("/logs?lines=10000"), "vicd is ready", "plugin=vsphere")
 }
 
 func TestAdminSiteLogins(t *testing.T) {
+	later(t, harness.Own("the tries of a password")) // it uses them up, for a minute
 	if err := theLab.AddUser("reader", "reader-secret"); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +140,7 @@ func TestAdminSiteLogins(t *testing.T) {
 	if code != http.StatusTooManyRequests || guesser.cookie != nil {
 		t.Errorf("the sixth wrong password: %d", code)
 	}
-	log := b.get("/logs?lines=1000")
+	log := b.get("/logs?lines=10000")
 	wantIn(t, log, "admin site: login refused", "too many failed logins", "reader@vsphere.local")
 	if strings.Contains(log, "wrong-guess") || strings.Contains(log, "reader-secret") {
 		t.Error("a password is in the log")
@@ -151,6 +154,7 @@ func TestAdminSiteLogins(t *testing.T) {
 // Containers reach the Docker API, which asks for a certificate, but not the administrators' one: their
 // tries would count as those of a person who logs in.
 func TestContainersDoNotReachTheAdminAPI(t *testing.T) {
+	beside(t)
 	about, err := harness.Command(theLab.Bin("vic-machine"), append([]string{"inspect", "--name", harness.VCH}, theLab.Access()...)...)
 	public := regexp.MustCompile(`192\.168\.127\.\d+`).FindString(about)
 	if err != nil || public == "" {
@@ -164,7 +168,8 @@ func TestContainersDoNotReachTheAdminAPI(t *testing.T) {
 }
 
 func TestMetricsTell(t *testing.T) {
-	container(t, "busybox", "sleep", "300")
+	beside(t)
+	container(t, "busybox", "sleep", "36000")
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	all, err := parser.TextToMetricFamilies(strings.NewReader(newBrowser(t, true).get("/metrics")))
 	if err != nil {
@@ -212,6 +217,7 @@ func has(m *dto.Metric, values []string) bool {
 
 // A privilege that is taken away is missed, and the message says which; given back, all works again.
 func TestMissingPrivilegeIsNamed(t *testing.T) {
+	undisturbed(t, turnUndisturbed)
 	const role, privilege = "VIC operations, vch", "VirtualMachine.Interact.PowerOn"
 	id := strings.TrimSpace(docker(t, "create", "busybox", "true"))
 	t.Cleanup(func() { dockerRun(context.Background(), nil, "rm", "-f", id) })

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/openvic/vic/tests/harness"
 )
 
 // entry is what docker cp must keep of a file.
@@ -54,8 +56,8 @@ func entriesOf(t *testing.T, r io.Reader) map[string]entry {
 	}
 }
 
-// tree is an archive of five files of large bytes and 500 small ones, 10 MB together: links of both kinds, owners, modes, attributes.
-func tree(t *testing.T, large int) []byte {
+// tree is an archive of five files of large bytes and 500 of small bytes: links of both kinds, owners, modes, attributes.
+func tree(t *testing.T, large, small int) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
@@ -76,7 +78,7 @@ func tree(t *testing.T, large int) []byte {
 	}
 	put(tar.Header{Typeflag: tar.TypeDir, Name: "tree/small/", Mode: 0o2770, Uid: 7, Gid: 8}, nil)
 	for i := range 500 {
-		put(tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("tree/small/f%03d", i), Mode: 0o600 + int64(i%8), Uid: i}, random(20<<10))
+		put(tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("tree/small/f%03d", i), Mode: 0o600 + int64(i%8), Uid: i}, random(small))
 	}
 	put(tar.Header{Typeflag: tar.TypeReg, Name: "tree/setuid", Mode: 0o4755}, []byte("x"))
 	put(tar.Header{Typeflag: tar.TypeReg, Name: "tree/attr", Mode: 0o644, PAXRecords: map[string]string{"SCHILY.xattr.user.colour": "blue"}}, []byte("x"))
@@ -122,10 +124,23 @@ func cpInOut(t *testing.T, what, where string, archive []byte, want map[string]e
 	sameEntries(t, entriesOf(t, strings.NewReader(out)), want)
 }
 
+// More than all buffers on the way, and more files than one message names.
 func TestCopyOfATree(t *testing.T) {
-	archive := tree(t, 8<<20)
+	beside(t)
+	copyOfATree(t, 1<<20, 2<<10)
+}
+
+func TestSoakCopyOfALargeTree(t *testing.T) {
+	harness.Soak(t, "50 MB are copied four times")
+	beside(t)
+	copyOfATree(t, 8<<20, 20<<10)
+}
+
+func copyOfATree(t *testing.T, large, small int) {
+	t.Helper()
+	archive := tree(t, large, small)
 	want := entriesOf(t, bytes.NewReader(archive))
-	id := container(t, "busybox", "sleep", "600")
+	id := container(t, "busybox", "sleep", "36000")
 	docker(t, "exec", id, "mkdir", "/in", "/opt")
 	cpInOut(t, "running", id+":/in", archive, want)
 	docker(t, "kill", id)
@@ -139,9 +154,10 @@ func TestCopyOfATree(t *testing.T) {
 }
 
 func TestCopyToVolumes(t *testing.T) {
-	archive := tree(t, 64<<10)
+	beside(t)
+	archive := tree(t, 64<<10, 2<<10)
 	want := entriesOf(t, bytes.NewReader(archive))
-	id := container(t, "-v", "/vol", "busybox", "sleep", "600")
+	id := container(t, "-v", "/vol", "busybox", "sleep", "36000")
 	cpInOut(t, "volume of a running container", id+":/vol", archive, want)
 	docker(t, "kill", id)
 	cpInOut(t, "volume of a stopped container", id+":/vol", archive, want)
@@ -156,7 +172,8 @@ func TestCopyToVolumes(t *testing.T) {
 
 // The rules are those of docker cp's manual: what exists, what ends in a slash, and links.
 func TestCopyFollowsDockersRules(t *testing.T) {
-	id := container(t, "busybox", "sleep", "600")
+	beside(t)
+	id := container(t, "busybox", "sleep", "36000")
 	docker(t, "exec", id, "sh", "-c", "mkdir -p /d/sub; echo file >/f; echo in >/d/sub/x; ln -s /d /ld; ln -s /f /lf; ln -s /none /broken")
 	host := t.TempDir()
 	must := func(err error) {
@@ -198,7 +215,8 @@ func TestCopyFollowsDockersRules(t *testing.T) {
 				t.Errorf("%s: cp %s %s: exit %d, %q; want %q", state, c.from, c.to, r.Code, r.Stderr, c.want)
 			}
 		}
-		for file, want := range map[string]string{"out-" + state: "file\n", "sub-" + state + "/x": "in\n", "dot-" + state + "/sub/x": "in\n", "dot-" + state + "/file": "from the host\n"} {
+		for file, want := range map[string]string{"out-" + state: "file\n", "sub-" + state + "/x": "in\n", "dot-" + state + "/sub/x": "in\n",
+			"dot-" + state + "/file": "from the host\n"} {
 			if b, err := os.ReadFile(filepath.Join(host, file)); err != nil || string(b) != want {
 				t.Errorf("%s: %q, %v", file, b, err)
 			}
@@ -214,9 +232,10 @@ func TestCopyFollowsDockersRules(t *testing.T) {
 }
 
 func TestDiffTellsWhatChanged(t *testing.T) {
-	id := container(t, "busybox", "sh", "-c", "echo new >/root/new; rm /bin/wc; echo x >>/etc/passwd; sleep 600")
+	beside(t)
+	id := container(t, "busybox", "sh", "-c", "echo new >/root/new; rm /bin/wc; echo x >>/etc/passwd; sleep 36000")
 	const want = "C /bin\nD /bin/wc\nC /etc\nC /etc/passwd\nC /root\nA /root/new\n"
-	within(t, 20*time.Second, func() string {
+	await(t, func() string {
 		if got := docker(t, "diff", id); got != want {
 			return got
 		}
@@ -234,8 +253,9 @@ func TestDiffTellsWhatChanged(t *testing.T) {
 }
 
 func TestExportIsTheRootWithoutVolumes(t *testing.T) {
-	id := container(t, "-v", "/data", "busybox", "sh", "-c", "echo kept >/root/kept; echo not >/data/not; sleep 600")
-	within(t, 10*time.Second, func() string {
+	beside(t)
+	id := container(t, "-v", "/data", "busybox", "sh", "-c", "echo kept >/root/kept; echo not >/data/not; sleep 36000")
+	await(t, func() string {
 		if dockerRun(t.Context(), nil, "exec", id, "test", "-e", "/data/not").Code != 0 {
 			return "not written yet"
 		}

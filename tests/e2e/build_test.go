@@ -16,7 +16,7 @@ import (
 // buildx runs docker buildx, which prints its progress to stderr.
 func buildx(t *testing.T, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*harness.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(theLab.Build, "tools", "buildx"), args...)
 	cmd.Env = append(theLab.DockerCmd(ctx).Env, "BUILDX_CONFIG="+filepath.Join(theLab.Dir, "buildx"))
@@ -31,6 +31,7 @@ func buildx(t *testing.T, args ...string) string {
 // TestBuildInAContainerVM builds an image with BuildKit in a container of the VCH, loads it into the
 // VCH and pushes it to the registry.
 func TestBuildInAContainerVM(t *testing.T) {
+	long(t)
 	if _, err := os.Stat(filepath.Join(theLab.Build, "tools", "buildx")); err != nil {
 		t.Fatalf("%v: make e2e builds it", err)
 	}
@@ -52,7 +53,8 @@ func TestBuildInAContainerVM(t *testing.T) {
   http = true
   insecure = true
 `)
-	write("app/Dockerfile", "FROM busybox\nCOPY greeting /greeting\nRUN echo \"$(cat /greeting) from $(uname -s)\" >/made && ln /made /again\nCMD [\"cat\", \"/made\"]\n")
+	write("app/Dockerfile", "FROM busybox\nCOPY greeting /greeting\nRUN echo \"$(cat /greeting) from $(uname -s)\" >/made && "+
+		"ln /made /again\nCMD [\"cat\", \"/made\"]\n")
 	write("app/greeting", "hello")
 	// buildx takes a TLS endpoint from a context alone, not from the environment.
 	file := func(name string) string { return filepath.Join(theLab.Certs, name) }

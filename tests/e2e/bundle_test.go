@@ -145,13 +145,15 @@ func checkBundle(t *testing.T, b []byte) {
 }
 
 func TestLogBundleHoldsNoSecret(t *testing.T) {
-	container(t, "-e", "PASSWORD="+environmentSecret, "busybox", "sleep", "300")
+	beside(t)
+	container(t, "-e", "PASSWORD="+environmentSecret, "busybox", "sleep", "36000")
 	checkBundle(t, []byte(newBrowser(t, true).get("/bundle")))
 }
 
 // The bundle of vic-machine debug has the consoles of all VMs, and what vSphere says of them.
 func TestDebugBundleHasConsolesAndNoSecret(t *testing.T) {
-	id := container(t, "-e", "PASSWORD="+environmentSecret, "--name", "bundled", "busybox", "sleep", "300")
+	beside(t)
+	id := container(t, "-e", "PASSWORD="+environmentSecret, "--name", "bundled", "busybox", "sleep", "36000")
 	file := filepath.Join(t.TempDir(), "logs.tar.gz")
 	mustMachine(t, "", "debug", "--bundle", file, "--cert-path", theLab.Certs, "--admin-host", harness.AdminAddr)
 	b, err := os.ReadFile(file)

@@ -51,6 +51,7 @@ func readClock(r *bufio.Reader) (at time.Time, bound time.Duration, err error) {
 // What docs/docker.md promises: a container's clock is off by no more than its kernel says, and that
 // soon is less than a second.
 func TestClocksAreTheHosts(t *testing.T) {
+	beside(t)
 	id := strings.TrimSpace(docker(t, "create", "-i", "busybox", "sh", "-c", "while read x; do busybox adjtimex; done"))
 	t.Cleanup(func() { dockerRun(context.Background(), nil, "rm", "-f", id) })
 	cmd := theLab.DockerCmd(t.Context(), "start", "-ai", id)

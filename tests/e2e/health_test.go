@@ -4,21 +4,23 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestHealthCheckFollowsTheContainer(t *testing.T) {
+	beside(t)
 	since := now()
-	id := container(t, "--health-cmd", "cat /ok", "--health-interval", "500ms", "--health-retries", "2", "busybox", "sh", "-c", "sleep 2; echo fine > /ok; sleep 600")
+	id := container(t, "--health-cmd", "cat /ok", "--health-interval", "500ms", "--health-retries", "2", "busybox", "sh", "-c",
+		"sleep 2; echo fine > /ok; sleep 36000")
 	health := func() string {
 		return strings.TrimSpace(dockerRun(t.Context(), nil, "inspect", "--format", "{{.State.Health.Status}}", id).Stdout)
 	}
 	awaitHealth := func(want string) {
 		t.Helper()
-		within(t, 30*time.Second, func() string { return differs(health(), want) })
+		await(t, func() string { return differs(health(), want) })
 	}
 	awaitHealth("healthy")
-	if got := docker(t, "ps", "--filter", "health=healthy", "--no-trunc", "--format", "{{.ID}} {{.Status}}"); !strings.HasPrefix(got, id) || !strings.Contains(got, "(healthy)") {
+	if got := docker(t, "ps", "--filter", "health=healthy", "--no-trunc", "--format", "{{.ID}} {{.Status}}"); !strings.HasPrefix(got, id) ||
+		!strings.Contains(got, "(healthy)") {
 		t.Errorf("ps: %q", got)
 	}
 	docker(t, "exec", id, "rm", "/ok")

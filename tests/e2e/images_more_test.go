@@ -13,14 +13,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/openvic/vic/tests/harness"
 )
 
 func TestCommitThenRun(t *testing.T) {
-	id := container(t, "busybox", "sh", "-c", "echo kept >/root/kept; rm /bin/wc; sleep 600")
-	within(t, 20*time.Second, func() string { return wantText(docker(t, "diff", id), "D /bin/wc") })
+	beside(t)
+	id := container(t, "busybox", "sh", "-c", "echo kept >/root/kept; rm /bin/wc; sleep 36000")
+	await(t, func() string { return wantText(docker(t, "diff", id), "D /bin/wc") })
 	for _, c := range []struct {
 		state string
 		args  []string
@@ -29,7 +29,8 @@ func TestCommitThenRun(t *testing.T) {
 			docker(t, "kill", id)
 		}
 		name := "committed:" + c.state
-		image := strings.TrimSpace(docker(t, append(append([]string{"commit", "-m", "why", "-c", "ENV WHO=me", "-c", `CMD ["sh","-c","cat /root/kept; ls /bin/wc; echo $WHO"]`},
+		image := strings.TrimSpace(docker(t, append(append([]string{"commit", "-m", "why", "-c", "ENV WHO=me", "-c",
+			`CMD ["sh","-c","cat /root/kept; ls /bin/wc; echo $WHO"]`},
 			c.args...), id, name)...))
 		t.Cleanup(func() { dockerRun(context.Background(), nil, "rmi", name) })
 		r := dockerRun(t.Context(), nil, "run", "--rm", name)
@@ -56,8 +57,9 @@ func wantText(got, want string) string {
 }
 
 func TestExportThenImport(t *testing.T) {
-	id := container(t, "busybox", "sh", "-c", "echo moved >/root/moved; sleep 600")
-	within(t, 20*time.Second, func() string { return wantText(docker(t, "diff", id), "A /root/moved") })
+	beside(t)
+	id := container(t, "busybox", "sh", "-c", "echo moved >/root/moved; sleep 36000")
+	await(t, func() string { return wantText(docker(t, "diff", id), "A /root/moved") })
 	exported := docker(t, "export", id)
 	r := dockerRun(t.Context(), []byte(exported), "import", "-c", `CMD ["cat","/root/moved"]`, "-m", "by import", "-", "imported:1")
 	if r.Code != 0 {
@@ -101,6 +103,7 @@ func ociLayout(t *testing.T, name string) []byte {
 }
 
 func TestLoadOfAnOCILayout(t *testing.T) {
+	beside(t)
 	r := dockerRun(t.Context(), ociLayout(t, "layout:1"), "load")
 	if r.Code != 0 || !strings.Contains(r.Stdout, "layout:1") {
 		t.Fatalf("load: %+v", r)
@@ -114,7 +117,8 @@ func TestLoadOfAnOCILayout(t *testing.T) {
 }
 
 func TestSizesAreTold(t *testing.T) {
-	container(t, "busybox", "sleep", "600")
+	beside(t)
+	container(t, "busybox", "sleep", "36000")
 	if got := docker(t, "system", "df"); !strings.Contains(got, "Images") || strings.Contains(got, "Containers      0") {
 		t.Errorf("system df: %s", got)
 	}
@@ -133,36 +137,29 @@ func TestSizesAreTold(t *testing.T) {
 	if got := docker(t, "images", "--format", "{{.Repository}}:{{.Tag}}", "other/name"); got != "other/name:2\n" {
 		t.Errorf("images: %q", got)
 	}
-	docker(t, "image", "prune", "-f")
+	docker(t, "image", "prune", "-f", "--filter", "label=story=sizes")
 	docker(t, "rmi", "other/name:2")
 }
 
-// second makes another VCH in the lab and returns the docker CLI for it.
-func second(t *testing.T) func(stdin []byte, args ...string) harness.Result {
-	t.Helper()
-	run, _ := secondWithCerts(t)
-	return run
-}
-
-// secondWithCerts is second, with more options, that tells where the VCH's certificates are.
-func secondWithCerts(t *testing.T, more ...string) (run func(stdin []byte, args ...string) harness.Result, certs string) {
+// another makes another VCH in the lab and returns the docker CLI for it, and where its certificates are.
+func another(t *testing.T, name string, more ...string) (run func(stdin []byte, args ...string) harness.Result, certs string) {
 	t.Helper()
 	certs = filepath.Join(t.TempDir(), "certs")
-	if out, err := theLab.Create("second", append(more, "--bridge-network", "bridge2", "--cert-path", certs)...); err != nil {
+	if out, err := theLab.Create(name, append(more, "--bridge-network", bridge(t, name), "--cert-path", certs)...); err != nil {
 		t.Fatal(err, out)
 	}
 	t.Cleanup(func() {
 		args := append([]string{"delete"}, theLab.Access()...)
-		if out, err := harness.Command(theLab.Bin("vic-machine"), append(args, "--name", "second", "--force")...); err != nil {
+		if out, err := harness.Command(theLab.Bin("vic-machine"), append(args, "--name", name, "--force")...); err != nil {
 			t.Error(err, out)
 		}
 	})
-	addr := strings.TrimSuffix(harness.DockerAddr, "376") + "386"
-	if out, err := harness.Command(theLab.Bin("vic-lab"), "forward", "add", "--dir", theLab.Dir, "second", addr+":2376"); err != nil {
+	addr := harness.NextAddress()
+	if out, err := harness.Command(theLab.Bin("vic-lab"), "forward", "add", "--dir", theLab.Dir, name, addr+":2376"); err != nil {
 		t.Fatal(err, out)
 	}
 	run = func(stdin []byte, args ...string) harness.Result {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
 		defer cancel()
 		cmd := theLab.DockerCmd(ctx, args...)
 		cmd.Env = append(os.Environ(), "DOCKER_HOST=tcp://"+addr, "DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH="+certs, "DOCKER_CONFIG="+t.TempDir())
@@ -181,7 +178,7 @@ func secondWithCerts(t *testing.T, more ...string) (run func(stdin []byte, args 
 		r.Stdout, r.Stderr = stdout.String(), stderr.String()
 		return r
 	}
-	within(t, time.Minute, func() string {
+	await(t, func() string {
 		if r := run(nil, "version"); r.Code != 0 {
 			return r.Stderr
 		}
@@ -191,9 +188,10 @@ func secondWithCerts(t *testing.T, more ...string) (run func(stdin []byte, args 
 }
 
 func TestImagesGoToAnotherHost(t *testing.T) {
-	other := second(t)
-	id := container(t, "busybox", "sh", "-c", "echo shared >/root/shared; sleep 600")
-	within(t, 20*time.Second, func() string { return wantText(docker(t, "diff", id), "A /root/shared") })
+	long(t)
+	other, _ := another(t, "second")
+	id := container(t, "busybox", "sh", "-c", "echo shared >/root/shared; sleep 36000")
+	await(t, func() string { return wantText(docker(t, "diff", id), "A /root/shared") })
 	name := harness.RegistryHost + "/made/here:1"
 	docker(t, "commit", "-c", `CMD ["cat","/root/shared"]`, id, name)
 	t.Cleanup(func() { dockerRun(context.Background(), nil, "rmi", name) })

@@ -12,17 +12,16 @@ import (
 )
 
 func TestPullAgainWritesNothing(t *testing.T) {
-	start := time.Now()
-	out := docker(t, "pull", "redis")
+	alone(t)
+	out := docker(t, "pull", "busybox")
 	if !strings.Contains(out, "Downloaded newer image") && !strings.Contains(out, "up to date") {
 		t.Fatalf("pull: %q", out)
 	}
-	progress("docker pull redis: %.1f s", time.Since(start).Seconds())
 	before, err := theLab.Govc("datastore.ls", "-ds", "datastore1", "-R", "-l", harness.VCH+"/VIC")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := docker(t, "pull", "redis"); !strings.Contains(out, "Image is up to date") {
+	if out := docker(t, "pull", "busybox"); !strings.Contains(out, "Image is up to date") {
 		t.Fatalf("second pull: %q", out)
 	}
 	after, err := theLab.Govc("datastore.ls", "-ds", "datastore1", "-R", "-l", harness.VCH+"/VIC")
@@ -35,6 +34,7 @@ func TestPullAgainWritesNothing(t *testing.T) {
 }
 
 func TestPullOfEveryFormat(t *testing.T) {
+	beside(t, harness.Own("busybox:zstd"))
 	for _, ref := range []string{"busybox:schema2", "busybox:zstd", "multi"} {
 		docker(t, "pull", ref)
 		if got := docker(t, "run", "--rm", ref, "echo", "runs"); got != "runs\n" {
@@ -44,6 +44,7 @@ func TestPullOfEveryFormat(t *testing.T) {
 }
 
 func TestImageInspectAndRemove(t *testing.T) {
+	beside(t, harness.Own("busybox:zstd"))
 	docker(t, "pull", "busybox:zstd")
 	if got := docker(t, "images", "--format", "{{.Repository}}:{{.Tag}}"); !strings.Contains(got, "busybox:zstd\n") {
 		t.Fatalf("images: %q", got)
@@ -51,7 +52,7 @@ func TestImageInspectAndRemove(t *testing.T) {
 	if got := strings.TrimSpace(docker(t, "inspect", "--format", "{{.Os}}/{{.Architecture}}", "busybox:zstd")); got != "linux/amd64" {
 		t.Fatalf("inspect: %q", got)
 	}
-	id := container(t, "busybox:zstd", "sleep", "600")
+	id := container(t, "busybox:zstd", "sleep", "36000")
 	if r := dockerRun(t.Context(), nil, "rmi", "busybox:zstd"); r.Code == 0 {
 		t.Fatalf("an image in use was removed: %q", r.Stdout)
 	}
@@ -63,6 +64,7 @@ func TestImageInspectAndRemove(t *testing.T) {
 }
 
 func TestServersOnTheBridge(t *testing.T) {
+	long(t)
 	for _, image := range []string{"nginx", "redis", "postgres"} {
 		start := time.Now()
 		docker(t, "pull", "-q", image)
@@ -72,9 +74,9 @@ func TestServersOnTheBridge(t *testing.T) {
 	redis := container(t, "redis")
 	postgres := container(t, "-m", "512m", "postgres")
 	ip := func(id string) string { return inspect(t, id, "{{.NetworkSettings.Networks.bridge.IPAddress}}") }
-	client := container(t, "-m", "512m", "--entrypoint", "sleep", "postgres", "3600")
-	redisClient := container(t, "--entrypoint", "sleep", "redis", "3600")
-	web := container(t, "busybox", "sleep", "3600")
+	client := container(t, "-m", "512m", "--entrypoint", "sleep", "postgres", "36000")
+	redisClient := container(t, "--entrypoint", "sleep", "redis", "36000")
+	web := container(t, "busybox", "sleep", "36000")
 	for _, q := range []struct {
 		from string
 		args []string
@@ -84,7 +86,7 @@ func TestServersOnTheBridge(t *testing.T) {
 		{redisClient, []string{"redis-cli", "-h", ip(redis), "PING"}, "PONG"},
 		{client, []string{"psql", "-h", ip(postgres), "-U", "postgres", "-tAc", "select 6*7"}, "42"},
 	} {
-		took := within(t, 2*time.Minute, func() string {
+		took := await(t, func() string {
 			r := dockerRun(t.Context(), nil, append([]string{"exec", q.from}, q.args...)...)
 			if !strings.Contains(r.Stdout, q.want) {
 				return fmt.Sprintf("%v: %+v", q.args, r)
@@ -135,12 +137,13 @@ func vmOf(t *testing.T, id string) string {
 }
 
 func TestVSphereShowsTheContainerVM(t *testing.T) {
+	beside(t)
 	docker(t, "pull", "-q", "nginx")
 	docker(t, "pull", "-q", "redis")
 	nginx := container(t, "--name", "seen", "nginx")
 	redis := container(t, "redis")
 	vm := vmOf(t, nginx)
-	within(t, 30*time.Second, func() string {
+	await(t, func() string {
 		out, err := theLab.Govc("vm.info", "-e", vm)
 		for _, want := range []string{"guestinfo.vic.config", "guestinfo.vic.started", "poweredOn"} {
 			if err != nil || !strings.Contains(out, want) {

@@ -59,10 +59,10 @@ func (v *tenant) up() error {
 		{"tag", "busybox", v.own("image")},
 		{"volume", "create", v.own("volume")},
 		{"network", "create", "--subnet", sameSubnet, v.own("network")},
-		{"run", "-d", "--name", "same", "--network", v.own("network"), "--ip", sameIP, "busybox", "sh", "-c", "echo i am of " + v.name + "; sleep 3600"},
+		{"run", "-d", "--name", "same", "--network", v.own("network"), "--ip", sameIP, "busybox", "sh", "-c", "echo i am of " + v.name + "; sleep 36000"},
 	}
 	if v.peer != "" {
-		steps = append(steps, []string{"run", "-d", "--name", "peer", "--network", v.own("network"), "--ip", v.peer, "busybox", "sleep", "3600"})
+		steps = append(steps, []string{"run", "-d", "--name", "peer", "--network", v.own("network"), "--ip", v.peer, "busybox", "sleep", "36000"})
 	}
 	for _, s := range steps {
 		if _, err := v.docker(s...); err != nil {
@@ -129,13 +129,15 @@ func standalone(t *testing.T) (dir string, access []string) {
 	if err := json.Unmarshal([]byte(out), &status); err != nil {
 		t.Fatal(err)
 	}
-	return dir, []string{"--target", harness.Address("vcenter.vic-lab.test", 988), "--user", status.User, "--password", status.Password, "--thumbprint", status.Thumbprint}
+	return dir, []string{"--target", harness.Address("vcenter.vic-lab.test", 988), "--user", status.User, "--password", status.Password, "--thumbprint",
+		status.Thumbprint}
 }
 
 // tenants are two VCHs in one cluster, three on one host, and one on a host that no vCenter manages.
 func tenants(t *testing.T) []*tenant {
 	t.Helper()
-	all := []*tenant{{name: harness.VCH, lab: theLab.Dir, access: theLab.Access(), endpoint: harness.Endpoint{Addr: harness.DockerAddr, Certs: theLab.Certs}, made: true, peer: "10.99.0.10"}}
+	all := []*tenant{{name: harness.VCH, lab: theLab.Dir, access: theLab.Access(),
+		endpoint: harness.Endpoint{Addr: harness.DockerAddr, Certs: theLab.Certs}, made: true, peer: "10.99.0.10"}}
 	add := func(name, lab string, access []string, peer string, more ...string) {
 		v := &tenant{name: name, lab: lab, access: access, peer: peer, endpoint: harness.Endpoint{
 			Addr: harness.Address("127.0.0.1", 480+len(all)), Certs: filepath.Join(t.TempDir(), "certs")}}
@@ -169,7 +171,8 @@ func (v *tenant) remove() {
 		}
 		return
 	}
-	for _, args := range [][]string{{"rm", "-f", "same", "peer"}, {"network", "rm", v.own("network")}, {"volume", "rm", v.own("volume")}, {"rmi", v.own("image")}} {
+	for _, args := range [][]string{{"rm", "-f", "same", "peer"}, {"network", "rm", v.own("network")}, {"volume", "rm", v.own("volume")},
+		{"rmi", v.own("image")}} {
 		_, _ = v.docker(args...)
 	}
 }
@@ -178,6 +181,7 @@ func (v *tenant) remove() {
 // containers, images, networks and volumes; containers of the same name and address do not get in each
 // other's way, no bridge lets anything through to another, and to delete one VCH harms no other.
 func TestVCHsDoNotSeeEachOther(t *testing.T) {
+	long(t, harness.Own(sameSubnet))
 	all := tenants(t)
 	t.Cleanup(func() {
 		var wg sync.WaitGroup

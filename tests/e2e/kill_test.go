@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/openvic/vic/tests/harness"
 )
 
 // counter runs a container that prints a numbered line ten times a second and writes it to a volume,
@@ -32,7 +30,7 @@ func allStillWorks(t *testing.T, id, port string) {
 		return n
 	}
 	was := written()
-	within(t, 10*time.Second, func() string {
+	await(t, func() string {
 		if is := written(); was < 10 || is <= was {
 			return fmt.Sprintf("the volume has %d and then %d", was, is)
 		}
@@ -42,7 +40,7 @@ func allStillWorks(t *testing.T, id, port string) {
 		t.Errorf("restarts so far: %s", got)
 	}
 	docker(t, "exec", id, "touch", "/end")
-	within(t, 20*time.Second, func() string {
+	await(t, func() string {
 		return differs(inspect(t, id, "{{.RestartCount}} {{.State.Status}}"), "1 running")
 	})
 }
@@ -83,20 +81,18 @@ func killStory(t *testing.T, harm func(t *testing.T), attached bool) {
 		t.Fatal(err)
 	}
 	defer func() { reader.Process.Kill(); reader.Wait() }()
-	within(t, time.Minute, func() string {
+	await(t, func() string {
 		if len(strings.Fields(out.String())) < 10 {
 			return "the container prints nothing"
 		}
 		return ""
 	})
-	boot := uptime(t, id)
+	boot, ports := uptime(t, id), docker(t, "port", id)
 	harm(t)
 	start := time.Now()
-	if err := theLab.WaitServing(4 * time.Minute); err != nil {
-		t.Fatal(err)
-	}
+	serving(t)
 	progress("%s: the Docker API serves again after %.1f s", t.Name(), time.Since(start).Seconds())
-	took := within(t, time.Minute, func() string {
+	took := await(t, func() string {
 		r := dockerRun(t.Context(), nil, "ps", "--no-trunc", "-q")
 		if !strings.Contains(r.Stdout, id) {
 			return "docker ps: " + r.Stdout + r.Stderr
@@ -108,18 +104,27 @@ func killStory(t *testing.T, harm func(t *testing.T), attached bool) {
 		return ""
 	})
 	progress("%s: docker ps and logs are right %.1f s later", t.Name(), took.Seconds())
+	if again := docker(t, "port", id); again != ports {
+		t.Errorf("docker port says %q, before %q", again, ports)
+	}
 	if b := uptime(t, id); b <= boot {
 		t.Errorf("the container's VM was started again: uptime %v, before %v", b, boot)
 	}
-	time.Sleep(2 * time.Second)
-	logs := docker(t, "logs", id)
+	seen := len(strings.Fields(docker(t, "logs", id)))
+	var logs string
+	await(t, func() string {
+		if logs = docker(t, "logs", id); len(strings.Fields(logs)) < seen+10 {
+			return "the container prints no more lines"
+		}
+		return ""
+	})
 	if msg := everyLineOnce(logs); msg != "" || !strings.HasPrefix(logs, "1\n") {
 		t.Errorf("docker logs from %.20q: %s", logs, msg)
 	}
 	if attached {
 		// An attached client sees what comes after it; it must go on to see it.
 		last := strings.TrimSpace(logs[strings.LastIndex(strings.TrimSpace(logs), "\n")+1:])
-		within(t, 20*time.Second, func() string {
+		await(t, func() string {
 			if !strings.Contains(out.String(), "\n"+last+"\n") {
 				return "the attached client has not seen line " + last
 			}
@@ -143,7 +148,7 @@ func completeLines(s string) string {
 func uptime(t *testing.T, id string) float64 {
 	t.Helper()
 	var f float64
-	within(t, time.Minute, func() string {
+	await(t, func() string {
 		r := dockerRun(t.Context(), nil, "exec", id, "cut", "-d ", "-f1", "/proc/uptime")
 		v, err := strconv.ParseFloat(strings.TrimSpace(r.Stdout), 64)
 		if err != nil {
@@ -156,6 +161,7 @@ func uptime(t *testing.T, id string) float64 {
 }
 
 func TestKillOfTheDriverPlugin(t *testing.T) {
+	alone(t)
 	killStory(t, func(t *testing.T) {
 		out, err := theLab.Vic("exec", "--", "sh", "-c", "kill -9 $(pidof vic-driver-vsphere)")
 		if err != nil {
@@ -165,6 +171,7 @@ func TestKillOfTheDriverPlugin(t *testing.T) {
 }
 
 func TestKillOfVicd(t *testing.T) {
+	alone(t)
 	killStory(t, func(t *testing.T) {
 		// The answer may be lost with vicd.
 		theLab.Vic("exec", "--", "sh", "-c", "kill -9 $(pidof vicd)")
@@ -172,19 +179,12 @@ func TestKillOfVicd(t *testing.T) {
 }
 
 func TestResetOfTheEndpointVM(t *testing.T) {
-	killStory(t, func(t *testing.T) {
-		vms, err := theLab.Govc("find", "-i", "/", "-type", "m", "-name", harness.VCH)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := theLab.Govc("vm.power", "-reset", strings.TrimSpace(vms)); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Second) // until the old API has gone
-	}, false)
+	alone(t)
+	killStory(t, resetEndpoint, false)
 }
 
 func TestPluginLs(t *testing.T) {
+	beside(t)
 	out, err := theLab.Vic("plugin", "ls")
 	if err != nil {
 		t.Fatal(err)

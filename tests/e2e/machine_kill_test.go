@@ -15,34 +15,42 @@ import (
 )
 
 // createArgs are those of a small VCH beside the one that all stories use.
-func createArgs(t *testing.T, name string, more ...string) []string {
+func createArgs(t *testing.T, name, bridge string, more ...string) []string {
 	t.Helper()
 	args := append([]string{"create"}, theLab.Access()...)
 	args = append(args, "--name", name, "--compute-resource", "cluster1", "--image-store", "datastore1/"+name+"-images/store",
 		"--volume-store", "datastore1/"+name+"-volumes/deep:default", "--volume-store", "datastore2/"+name+"-volumes:second",
-		"--bridge-network", "bridge2", "--public-network", "public", "--tls-cname", "127.0.0.1", "--cert-path", t.TempDir(),
+		"--bridge-network", bridge, "--public-network", "public", "--tls-cname", "127.0.0.1", "--cert-path", t.TempDir(),
 		"--endpoint-memory", "768", "--ops-user", harness.OpsUser, "--ops-password", harness.OpsPassword, "--ops-grant-perms",
 		"--appliance-iso", filepath.Join(theLab.Build, "iso", "appliance.iso"),
 		"--bootstrap-iso", filepath.Join(theLab.Build, "iso", "bootstrap.iso"), "--no-reach-check")
 	return append(args, more...)
 }
 
-// TestCreateKilledAnywhere ends vic-machine create at ten random moments as a power failure would. A
+// TestCreateKilledAnywhere ends vic-machine create at random moments as a power failure would. A
 // delete then leaves nothing; and so does one after a create that goes on where the killed ones were.
 func TestCreateKilledAnywhere(t *testing.T) {
-	before, err := theLab.Inventory()
-	if err != nil {
-		t.Fatal(err)
-	}
+	apart(t)
+	createKilled(t, 3)
+}
+
+func TestSoakCreateKilledAnywhere(t *testing.T) {
+	harness.Soak(t, "vic-machine create is killed 40 times")
+	apart(t)
+	createKilled(t, 40)
+}
+
+func createKilled(t *testing.T, times int) {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
 	progress("seed %d", seed)
-	args := createArgs(t, "killed")
+	args := createArgs(t, "killed", bridge(t, "killed"))
 	remove := append(append([]string{"delete"}, theLab.Access()...), "--name", "killed")
-	for i := range 10 {
+	for i := range times {
 		at := moment{steps: 2 + random.IntN(8), more: time.Duration(random.Int64N(int64(100 * time.Millisecond)))}
 		said := killedAt(t, at, args)
-		if i%3 == 2 && i < 9 {
+		if i%3 == 1 && i < times-1 {
 			progress("killed after %s (%s); the next create finds it", at, said)
 			continue
 		}
@@ -50,12 +58,8 @@ func TestCreateKilledAnywhere(t *testing.T) {
 		if err != nil {
 			t.Fatalf("killed after %s (%s): %v", at, said, err)
 		}
-		after, err := theLab.Inventory()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if after != before {
-			t.Fatalf("killed after %s (%s), left behind:\n%s\ndelete says: %s", at, said, difference(before, after), out)
+		if left := named(t, "killed"); left != "" {
+			t.Fatalf("killed after %s (%s), left behind:\n%s\ndelete says: %s", at, said, left, out)
 		}
 		progress("killed after %s (%s); delete leaves nothing", at, said)
 	}
@@ -69,12 +73,8 @@ func TestCreateKilledAnywhere(t *testing.T) {
 	if out, err := harness.Command(theLab.Bin("vic-machine"), remove...); err != nil {
 		t.Fatal(err, out)
 	}
-	after, err := theLab.Inventory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if after != before {
-		t.Fatalf("left behind:\n%s", difference(before, after))
+	if left := named(t, "killed"); left != "" {
+		t.Fatalf("left behind:\n%s", left)
 	}
 }
 
@@ -99,10 +99,10 @@ func killedAt(t *testing.T, m moment, args []string) string {
 	}
 	select {
 	case <-out.reached:
-		time.Sleep(m.more)
-	case <-time.After(time.Minute):
+		time.AfterFunc(m.more, func() { _ = cmd.Process.Kill() })
+	case <-time.After(harness.Patience):
+		_ = cmd.Process.Kill()
 	}
-	_ = cmd.Process.Kill()
 	if err := cmd.Wait(); cmd.ProcessState.Exited() || out.told < m.steps {
 		t.Fatalf("create was not killed after %s: %v\n%s", m, err, out.text.String())
 	}

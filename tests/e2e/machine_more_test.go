@@ -43,12 +43,12 @@ type talkers struct{ server, client string }
 
 func startTalkers(t *testing.T) talkers {
 	t.Helper()
-	server := container(t, "busybox", "sh", "-c", "sleep 7200 | nc -l -p 9000 > /got; echo the connection has ended; sleep 3600")
+	server := container(t, "busybox", "sh", "-c", "sleep 7200 | nc -l -p 9000 > /got; echo the connection has ended; sleep 36000")
 	ip := inspect(t, server, "{{.NetworkSettings.Networks.bridge.IPAddress}}")
 	client := container(t, "busybox", "sh", "-c",
 		"sleep 1; i=0; while :; do i=$((i+1)); echo $i; echo $i >&2; usleep 200000; done | nc "+ip+" 9000")
 	k := talkers{server, client}
-	within(t, time.Minute, func() string {
+	await(t, func() string {
 		if k.received(t) < 5 {
 			c, s := dockerRun(t.Context(), nil, "logs", client), dockerRun(t.Context(), nil, "logs", server)
 			return fmt.Sprintf("the server gets nothing; client: %.300s, server: %.300s", c.Stdout+c.Stderr, s.Stdout+s.Stderr)
@@ -74,7 +74,7 @@ func (k talkers) received(t *testing.T) int {
 func (k talkers) check(t *testing.T, after string) {
 	t.Helper()
 	before := k.received(t)
-	within(t, time.Minute, func() string {
+	await(t, func() string {
 		if now := k.received(t); now <= before {
 			return fmt.Sprintf("after %s: no line comes any more after %d", after, before)
 		}
@@ -104,6 +104,7 @@ func serial(t *testing.T) string {
 }
 
 func TestConfigureWhileAContainerTalks(t *testing.T) {
+	alone(t)
 	k := startTalkers(t)
 	out := &syncBuffer{}
 	follow := theLab.DockerCmd(context.Background(), "logs", "-f", k.client)
@@ -120,7 +121,8 @@ func TestConfigureWhileAContainerTalks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if limit, err := theLab.Govc("object.collect", "-s", strings.TrimSpace(vapp), "config.memoryAllocation.limit"); err != nil || strings.TrimSpace(limit) != "16384" {
+	if limit, err := theLab.Govc("object.collect", "-s", strings.TrimSpace(vapp), "config.memoryAllocation.limit"); err != nil ||
+		strings.TrimSpace(limit) != "16384" {
 		t.Errorf("the limit is %s, %v", limit, err)
 	}
 	mustMachine(t, "", "configure", "--ops-grant-perms")
@@ -176,7 +178,7 @@ func TestConfigureWhileAContainerTalks(t *testing.T) {
 	default:
 	}
 	last := k.received(t)
-	within(t, time.Minute, func() string {
+	await(t, func() string {
 		if n := strings.Count(out.String(), "\n"); n < last {
 			return fmt.Sprintf("docker logs -f has %d lines, %d were sent", n, last)
 		}
@@ -205,55 +207,58 @@ func vicdVersion(t *testing.T) string {
 	return out
 }
 
-// nextVersion builds a vic-machine and an appliance that call themselves so.
-func nextVersion(t *testing.T, version string) (program, appliance string) {
-	t.Helper()
-	dir := t.TempDir()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := func(args ...string) {
-		cmd := exec.Command("go", args...)
-		cmd.Dir = root
+// version is a build of the product that calls itself something else.
+type version struct {
+	program, appliance string // vic-machine and the image
+	err                error
+}
+
+// building builds a version in a folder while the story waits for its turn; the function waits for the end.
+func building(name, dir string) func() version {
+	built := make(chan version, 1)
+	go func() {
+		v := version{program: filepath.Join(dir, "vic-machine"), appliance: filepath.Join(dir, "iso", "appliance-"+name+".iso")}
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+name, "-o", dir+"/", "./bin/vicd", "./bin/vic-machine")
+		cmd.Dir = "../.."
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go %v: %v\n%s", args, err, out)
+			v.err = fmt.Errorf("%w: %s", err, out)
+		} else {
+			v.err = applianceISO("-version", name, "-out", filepath.Join(dir, "iso"), "-vicd", filepath.Join(dir, "vicd"))
 		}
-	}
-	ldflags := "-s -w -X main.version=" + version
-	run("build", "-trimpath", "-ldflags", ldflags, "-o", dir+"/", "./bin/vicd", "./bin/vic-machine")
-	run("run", "./contrib/boot", "-only", "appliance", "-version", version, "-out", filepath.Join(dir, "iso"),
-		"-cache", filepath.Join(theLab.Build, "cache", "kernel"), "-tether", theLab.Bin("tether"), "-vic", theLab.Bin("vic"),
-		"-driver", theLab.Bin("vic-driver-vsphere"), "-vicd", filepath.Join(dir, "vicd"))
-	all, err := filepath.Glob(filepath.Join(dir, "iso", "appliance-*.iso"))
-	if err != nil || len(all) != 1 {
-		t.Fatal(all, err)
-	}
-	return filepath.Join(dir, "vic-machine"), all[0]
+		built <- v
+	}()
+	return func() version { return <-built }
+}
+
+// applianceISO builds an appliance of the programs that were built already, but for what the arguments say.
+func applianceISO(args ...string) error {
+	_, err := harness.Command(filepath.Join(theLab.Build, "tools", "boot"),
+		append([]string{"-only", "appliance", "-cache", filepath.Join(theLab.Build, "cache", "kernel"),
+			"-tether", theLab.Bin("tether"), "-vic", theLab.Bin("vic"), "-driver", theLab.Bin("vic-driver-vsphere"), "-vicd", theLab.Bin("vicd")}, args...)...)
+	return err
 }
 
 func TestUpgradeAndRollbackWhileAContainerTalks(t *testing.T) {
+	next := building("e2e-next", t.TempDir())
+	alone(t)
 	k := startTalkers(t)
 	before := vicdVersion(t)
 	bootstrap := filepath.Join(theLab.Build, "iso", "bootstrap.iso")
-	program, appliance := nextVersion(t, "e2e-next")
-	serving := func() {
-		t.Helper()
-		if err := theLab.WaitServing(time.Minute); err != nil {
-			t.Fatal(err)
-		}
+	v := next()
+	if v.err != nil {
+		t.Fatal(v.err)
 	}
-	mustMachine(t, program, "upgrade", "--appliance-iso", appliance, "--bootstrap-iso", bootstrap)
-	serving()
-	if v := vicdVersion(t); !strings.Contains(v, "e2e-next") {
-		t.Errorf("after the upgrade the version is %s", v)
+	mustMachine(t, v.program, "upgrade", "--appliance-iso", v.appliance, "--bootstrap-iso", bootstrap)
+	serving(t)
+	if now := vicdVersion(t); !strings.Contains(now, "e2e-next") {
+		t.Errorf("after the upgrade the version is %s", now)
 	}
 	k.check(t, "an upgrade")
-	id := container(t, "busybox", "sleep", "600") // boots the new image
+	id := container(t, "busybox", "sleep", "36000") // boots the new image
 	mustMachine(t, "", "rollback")
-	serving()
-	if v := vicdVersion(t); v != before {
-		t.Errorf("after the rollback the version is %s, before it was %s", v, before)
+	serving(t)
+	if now := vicdVersion(t); now != before {
+		t.Errorf("after the rollback the version is %s, before it was %s", now, before)
 	}
 	k.check(t, "a rollback")
 	docker(t, "stop", "-t", "0", id)
@@ -268,10 +273,10 @@ func TestUpgradeAndRollbackWhileAContainerTalks(t *testing.T) {
 	if err := os.WriteFile(bad, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := machine(t, program, "upgrade", "--appliance-iso", bad, "--bootstrap-iso", bootstrap, "--serve-timeout", "20s")
+	out, err := machine(t, v.program, "upgrade", "--appliance-iso", bad, "--bootstrap-iso", bootstrap, "--serve-timeout", "20s")
 	if err == nil || !strings.Contains(out, "serves again") {
 		t.Fatalf("an upgrade to a version that does not start: %v\n%s", err, out)
 	}
-	serving()
+	serving(t)
 	k.check(t, "an upgrade that did not serve")
 }

@@ -8,6 +8,7 @@ import (
 )
 
 func TestLsAndInspect(t *testing.T) {
+	beside(t)
 	access := []string{"--target", harness.VCenterHost, "--user", harness.User, "--password", harness.Password, "--thumbprint", theLab.Thumbprint}
 	out, err := harness.Command(theLab.Bin("vic-machine"), append([]string{"ls"}, access...)...)
 	if err != nil || !strings.Contains(out, harness.VCH) {

@@ -5,11 +5,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/openvic/vic/tests/harness"
 )
 
 func TestPowerOffByTheAdministrator(t *testing.T) {
+	beside(t)
 	since := time.Now().Add(-5 * time.Second).Format(time.RFC3339)
-	id := container(t, "--name", "outside", "busybox", "sleep", "3600")
+	id := container(t, "--name", "outside", "busybox", "sleep", "36000")
 	events := theLab.DockerCmd(t.Context(), "events", "--since", since, "--filter", "container=outside", "--format", "{{.Action}}")
 	out, err := events.StdoutPipe()
 	if err != nil {
@@ -32,7 +35,7 @@ func TestPowerOffByTheAdministrator(t *testing.T) {
 	if _, err := theLab.Govc("vm.power", "-off", "-force", vm); err != nil {
 		t.Fatal(err)
 	}
-	took := within(t, 5*time.Second, func() string {
+	took := await(t, func() string {
 		if s := docker(t, "ps", "-a", "--filter", "name=outside", "--format", "{{.Status}}"); !strings.HasPrefix(s, "Exited") {
 			return s
 		}
@@ -41,7 +44,7 @@ func TestPowerOffByTheAdministrator(t *testing.T) {
 	progress("docker ps -a shows the outside power-off after %d ms", took.Milliseconds())
 	select {
 	case <-died:
-	case <-time.After(5 * time.Second):
+	case <-time.After(harness.Patience):
 		t.Fatal("no die event")
 	}
 	docker(t, "start", "outside")
@@ -51,7 +54,7 @@ func TestPowerOffByTheAdministrator(t *testing.T) {
 	if _, err := theLab.Govc("vm.destroy", vm); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 5*time.Second, func() string {
+	await(t, func() string {
 		if s := docker(t, "ps", "-aq", "--no-trunc", "--filter", "name=outside"); s != "" {
 			return "still listed: " + s
 		}

@@ -5,12 +5,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/openvic/vic/tests/harness"
 )
@@ -19,31 +17,22 @@ import (
 // the VCH's network, on a port group.
 func applianceWithStatic(t *testing.T, portgroup string) string {
 	t.Helper()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
 	plugins, out := filepath.Join(dir, "plugins"), filepath.Join(dir, "iso")
-	run := func(args ...string) {
-		t.Helper()
-		cmd := exec.Command("go", args...)
-		cmd.Dir = root
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go %v: %v\n%s", args, err, out)
-		}
-	}
 	const path = "/usr/lib/vic/plugins/vic-driver-static"
-	run("build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(plugins, path), "./sdk/examples/static")
+	if _, err := harness.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(plugins, path), "../../sdk/examples/static"); err != nil {
+		t.Fatal(err)
+	}
 	program, err := os.ReadFile(filepath.Join(plugins, path))
 	if err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(program)
 	for name, text := range map[string]string{
-		"etc/vic/plugins.d/static.toml": fmt.Sprintf("name = \"static\"\npath = %q\nsha256 = %q\nconfig = \"/etc/vic/static.toml\"\n", path, hex.EncodeToString(sum[:])),
-		"etc/vic/static.toml":           fmt.Sprintf("portgroup = %q\nsubnet = \"10.20.0.0/24\"\ngateway = \"10.20.0.1\"\n", portgroup),
-		"etc/vic/vicd.d/static.toml":    "[roles]\nnetwork = \"static\"\n",
+		"etc/vic/plugins.d/static.toml": fmt.Sprintf("name = \"static\"\npath = %q\nsha256 = %q\nconfig = \"/etc/vic/static.toml\"\n", path,
+			hex.EncodeToString(sum[:])),
+		"etc/vic/static.toml":        fmt.Sprintf("portgroup = %q\nsubnet = \"10.20.0.0/24\"\ngateway = \"10.20.0.1\"\n", portgroup),
+		"etc/vic/vicd.d/static.toml": "[roles]\nnetwork = \"static\"\n",
 	} {
 		file := filepath.Join(plugins, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -53,9 +42,9 @@ func applianceWithStatic(t *testing.T, portgroup string) string {
 			t.Fatal(err)
 		}
 	}
-	run("run", "./contrib/boot", "-only", "appliance", "-version", "with-static", "-out", out, "-cache", filepath.Join(theLab.Build, "cache", "kernel"),
-		"-tether", theLab.Bin("tether"), "-vic", theLab.Bin("vic"), "-driver", theLab.Bin("vic-driver-vsphere"), "-vicd", theLab.Bin("vicd"),
-		"-plugins", plugins)
+	if err := applianceISO("-version", "with-static", "-out", out, "-plugins", plugins); err != nil {
+		t.Fatal(err)
+	}
 	return filepath.Join(out, "appliance-with-static.iso")
 }
 
@@ -76,7 +65,8 @@ func portgroupID(t *testing.T, name string) string {
 // TestAPluginOfAnotherAuthorServesAVCH goes the way of sdk/README.md to its end: a VCH whose appliance
 // holds one more plugin connects its containers by it, also after a reset of the endpoint VM.
 func TestAPluginOfAnotherAuthorServesAVCH(t *testing.T) {
-	try, certs := secondWithCerts(t, "--appliance-iso", applianceWithStatic(t, portgroupID(t, "management")))
+	apart(t)
+	try, certs := another(t, "plugged", "--appliance-iso", applianceWithStatic(t, portgroupID(t, "management")))
 	ok := func(args ...string) string {
 		t.Helper()
 		r := try(nil, args...)
@@ -85,20 +75,23 @@ func TestAPluginOfAnotherAuthorServesAVCH(t *testing.T) {
 		}
 		return strings.TrimSpace(r.Stdout)
 	}
-	admin := strings.TrimSuffix(harness.AdminAddr, "378") + "388"
-	if _, err := harness.Command(theLab.Bin("vic-lab"), "forward", "add", "--dir", theLab.Dir, "second", admin+":2378"); err != nil {
+	admin := harness.NextAddress()
+	if _, err := harness.Command(theLab.Bin("vic-lab"), "forward", "add", "--dir", theLab.Dir, "plugged", admin+":2378"); err != nil {
 		t.Fatal(err)
+	}
+	vic := func(args ...string) (string, error) {
+		return harness.Command(theLab.Bin("vic"), append([]string{"--host", "tcp://" + admin, "--cert-path", certs}, args...)...)
 	}
 	pluginIsUp := func() {
 		t.Helper()
-		out, err := harness.Command(theLab.Bin("vic"), "--host", "tcp://"+admin, "--cert-path", certs, "plugin", "ls")
+		out, err := vic("plugin", "ls")
 		if err != nil || !regexp.MustCompile(`(?m)^static +network .* up .* healthy`).MatchString(out) {
 			t.Errorf("vic plugin ls: %v\n%s", err, out)
 		}
 	}
 
 	pluginIsUp()
-	first := ok("run", "-d", "busybox", "sleep", "600")
+	first := ok("run", "-d", "busybox", "sleep", "36000")
 	if ip := ok("exec", first, "ip", "-4", "-o", "addr"); !strings.Contains(ip, "10.20.0.2/24") {
 		t.Errorf("the first container has\n%s", ip)
 	}
@@ -109,11 +102,8 @@ func TestAPluginOfAnotherAuthorServesAVCH(t *testing.T) {
 		t.Errorf("a network that the plugin does not make: %+v", r)
 	}
 
-	if _, err := theLab.Govc("vm.power", "-reset", "second"); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(time.Second) // until the old API has gone
-	progress("serves %.1f s after a reset", within(t, time.Minute, func() string {
+	resetVM(t, "plugged", vic)
+	progress("serves %.1f s after it has booted again", await(t, func() string {
 		if r := try(nil, "ps"); r.Code != 0 {
 			return r.Stderr
 		}

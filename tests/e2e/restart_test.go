@@ -4,9 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/openvic/vic/tests/harness"
 )
 
 // restarts is how often the policy has started a container again.
@@ -21,15 +18,16 @@ func restarts(t *testing.T, id string) int {
 }
 
 func TestOnFailureGivesUp(t *testing.T) {
+	beside(t)
 	since := now()
 	id := container(t, "--restart", "on-failure:3", "busybox", "sh", "-c", "echo run; exit 3")
-	within(t, time.Minute, func() string {
+	await(t, func() string {
 		return differs(inspect(t, id, "{{.State.Status}} {{.RestartCount}} {{.State.ExitCode}}"), "exited 3 3")
 	})
 	if got := docker(t, "logs", id); got != "run\nrun\nrun\nrun\n" {
 		t.Errorf("logs %q", got)
 	}
-	within(t, 10*time.Second, func() string {
+	await(t, func() string {
 		out := docker(t, "events", "--since", since, "--until", now(),
 			"--filter", "container="+id, "--filter", "event=die", "--filter", "event=start", "--format", "{{.Action}}")
 		return differs(strings.Join(strings.Fields(out), " "), "start die start die start die start die")
@@ -46,29 +44,28 @@ func differs(got, want string) string {
 	return "got " + strconv.Quote(got) + ", want " + strconv.Quote(want)
 }
 
+// anotherIsRestarted waits until the policy of a new container has started it again, by when it would have
+// started one that had ended before.
+func anotherIsRestarted(t *testing.T) {
+	t.Helper()
+	id := container(t, "--restart", "on-failure:1", "busybox", "false")
+	await(t, func() string { return differs(inspect(t, id, "{{.State.Status}} {{.RestartCount}}"), "exited 1") })
+}
+
 func TestAlwaysHoldsWhileTheEndpointIsDown(t *testing.T) {
+	alone(t)
 	// Each run prints one line: the number of the run, kept on the container's disk.
 	id := container(t, "--restart", "always", "busybox", "sh", "-c",
 		"i=$(cat /n 2>/dev/null || echo 0); i=$((i+1)); echo $i > /n; echo $i; sleep 2; exit 1")
-	within(t, time.Minute, func() string {
+	await(t, func() string {
 		if restarts(t, id) < 1 {
 			return "it is not restarted"
 		}
 		return ""
 	})
-	vms, err := theLab.Govc("find", "-i", "/", "-type", "m", "-name", harness.VCH)
-	if err != nil {
-		t.Fatal(err)
-	}
 	before := restarts(t, id)
-	if _, err := theLab.Govc("vm.power", "-reset", strings.TrimSpace(vms)); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(time.Second)
-	if err := theLab.WaitServing(4 * time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	within(t, time.Minute, func() string {
+	resetEndpoint(t)
+	await(t, func() string {
 		if n := restarts(t, id); n <= before {
 			return "the count does not go on: " + strconv.Itoa(n)
 		}
@@ -79,7 +76,7 @@ func TestAlwaysHoldsWhileTheEndpointIsDown(t *testing.T) {
 	if msg := everyLineOnce(docker(t, "logs", id)); msg != "" {
 		t.Error("logs:", msg)
 	}
-	time.Sleep(2 * time.Second)
+	anotherIsRestarted(t)
 	if got := inspect(t, id, "{{.State.Status}}"); got != "exited" || restarts(t, id) != count {
 		t.Errorf("after stop: %s, %d restarts, %d before", got, restarts(t, id), count)
 	}
@@ -87,16 +84,17 @@ func TestAlwaysHoldsWhileTheEndpointIsDown(t *testing.T) {
 }
 
 func TestUnlessStoppedComesBackWhenItsVMGoesOff(t *testing.T) {
-	id := container(t, "--restart", "unless-stopped", "busybox", "sleep", "600")
+	beside(t)
+	id := container(t, "--restart", "unless-stopped", "busybox", "sleep", "36000")
 	if out, err := theLab.Govc("vm.power", "-off", "-force", vmOf(t, id)); err != nil {
 		t.Fatal(err, out)
 	}
-	took := within(t, time.Minute, func() string {
+	took := await(t, func() string {
 		return differs(inspect(t, id, "{{.State.Status}} {{.RestartCount}}"), "running 1")
 	})
 	progress("%s: running again after %.1f s", t.Name(), took.Seconds())
 	docker(t, "stop", "-t", "1", id)
-	time.Sleep(time.Second)
+	anotherIsRestarted(t)
 	if got := inspect(t, id, "{{.State.Status}}"); got != "exited" {
 		t.Errorf("after stop: %s", got)
 	}

@@ -11,9 +11,12 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+
+	"github.com/openvic/vic/tests/harness"
 )
 
 func TestRunPrintsOutput(t *testing.T) {
+	beside(t)
 	start := time.Now()
 	if got := docker(t, "run", "--rm", "busybox", "echo", "hello"); got != "hello\n" {
 		t.Fatalf("got %q", got)
@@ -25,12 +28,14 @@ func TestRunPrintsOutput(t *testing.T) {
 }
 
 func TestRunExitCode(t *testing.T) {
+	beside(t)
 	if r := dockerRun(t.Context(), nil, "run", "--rm", "busybox", "sh", "-c", "exit 7"); r.Code != 7 {
 		t.Fatalf("exit %d, want 7: %s", r.Code, r.Stderr)
 	}
 }
 
 func TestRunUsesAKernelOfItsOwn(t *testing.T) {
+	beside(t)
 	var host syscall.Utsname
 	if err := syscall.Uname(&host); err != nil {
 		t.Fatal(err)
@@ -49,6 +54,7 @@ func TestRunUsesAKernelOfItsOwn(t *testing.T) {
 }
 
 func TestRunReadsStdin(t *testing.T) {
+	beside(t)
 	r := dockerRun(t.Context(), []byte("hi\n"), "run", "-i", "--rm", "busybox", "cat")
 	if r.Code != 0 || r.Stdout != "hi\n" {
 		t.Fatalf("exit %d, stdout %q, stderr %q", r.Code, r.Stdout, r.Stderr)
@@ -56,6 +62,7 @@ func TestRunReadsStdin(t *testing.T) {
 }
 
 func TestRunStdinOfOneMegabyte(t *testing.T) {
+	beside(t)
 	in := bytes.Repeat([]byte("0123456789abcdef\n"), 1<<20/17)
 	r := dockerRun(t.Context(), in, "run", "-i", "--rm", "busybox", "cat")
 	if r.Code != 0 || r.Stdout != string(in) {
@@ -64,6 +71,7 @@ func TestRunStdinOfOneMegabyte(t *testing.T) {
 }
 
 func TestRunOptionsReachTheProcess(t *testing.T) {
+	beside(t)
 	got := docker(t, "run", "--rm", "-e", "A=1", "-w", "/etc", "-u", "nobody", "-h", "box", "--entrypoint", "sh",
 		"-m", "128m", "--cpus", "1", "busybox", "-c", `echo $A $(pwd) $(id -un) $(hostname) $$`)
 	if got != "1 /etc nobody box 1\n" {
@@ -72,6 +80,7 @@ func TestRunOptionsReachTheProcess(t *testing.T) {
 }
 
 func TestRunStderrAndStdoutAreApart(t *testing.T) {
+	beside(t)
 	r := dockerRun(t.Context(), nil, "run", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2")
 	if r.Stdout != "out\n" || r.Stderr != "err\n" {
 		t.Fatalf("stdout %q, stderr %q", r.Stdout, r.Stderr)
@@ -79,6 +88,7 @@ func TestRunStderrAndStdoutAreApart(t *testing.T) {
 }
 
 func TestRunUnknownCommandIs127(t *testing.T) {
+	beside(t)
 	r := dockerRun(t.Context(), nil, "run", "--rm", "busybox", "nosuchcommand")
 	if r.Code != 127 || !strings.Contains(r.Stderr, "nosuchcommand") {
 		t.Fatalf("exit %d, stderr %q", r.Code, r.Stderr)
@@ -122,7 +132,7 @@ func onTerminal(t *testing.T, rows, cols uint16, args ...string) *terminal {
 // expect reads until the text has come.
 func (x *terminal) expect(text string) {
 	x.t.Helper()
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(harness.Patience)
 	for !strings.Contains(x.buf.String(), text) {
 		select {
 		case b, ok := <-x.out:
@@ -145,6 +155,7 @@ func (x *terminal) send(s string) {
 }
 
 func TestTerminalResizeAndInterrupt(t *testing.T) {
+	beside(t)
 	x := onTerminal(t, 30, 100, "run", "-it", "--rm", "busybox", "sh")
 	x.expect("# ")
 	x.send("stty size\n")
@@ -152,16 +163,11 @@ func TestTerminalResizeAndInterrupt(t *testing.T) {
 	if err := pty.Setsize(x.f, &pty.Winsize{Rows: 41, Cols: 132}); err != nil {
 		t.Fatal(err)
 	}
-	// The CLI hears of the new size by a signal and passes it on; ask until it has come.
-	for i := 0; i < 20; i++ {
-		x.send("stty size; echo asked\n")
-		x.expect("asked\r\n")
-		x.send("[ \"$(stty size)\" = '41 132' ] && echo is-\"resized\" || echo is-\"not\"\n")
-		time.Sleep(100 * time.Millisecond)
-	}
+	// The CLI hears of the new size by a signal and passes it on; the shell looks until it has come.
+	x.send("until [ \"$(stty size)\" = '41 132' ]; do usleep 100000; done; echo is-\"resized\"\n")
 	x.expect("is-resized")
-	x.send("sleep 600\n")
-	time.Sleep(500 * time.Millisecond)
+	x.send("sh -c 'echo sl\"ee\"ping; exec sleep 36000'\n")
+	x.expect("sleeping")
 	x.send("\x03")
 	x.send("echo after-\"interrupt\" $?\n")
 	x.expect("after-interrupt 130")
@@ -173,13 +179,14 @@ func TestTerminalResizeAndInterrupt(t *testing.T) {
 }
 
 func TestInterruptReachesTheProcess(t *testing.T) {
+	beside(t)
 	cmd := theLab.DockerCmd(t.Context(), "run", "--rm", "busybox", "sh", "-c", "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done")
 	var out syncBuffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 60*time.Second, func() string {
+	await(t, func() string {
 		if strings.Contains(out.String(), "ready") {
 			return ""
 		}

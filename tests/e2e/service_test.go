@@ -31,7 +31,7 @@ type portal struct {
 // startService runs vic-machine serve until the test ends; what it printed is returned by the function.
 func startService(t *testing.T) (portal, func() string) {
 	t.Helper()
-	cmd := exec.Command(theLab.Bin("vic-machine"), "serve", "--listen", harness.Address("127.0.0.1", 443), "--allow-target", harness.VCenterHost,
+	cmd := exec.Command(theLab.Bin("vic-machine"), "serve", "--listen", harness.NextAddress(), "--allow-target", harness.VCenterHost,
 		"--appliance-iso", filepath.Join(theLab.Build, "iso", "appliance.iso"), "--bootstrap-iso", filepath.Join(theLab.Build, "iso", "bootstrap.iso"))
 	file := filepath.Join(t.TempDir(), "service.log")
 	log, err := os.Create(file)
@@ -59,7 +59,7 @@ func startService(t *testing.T) (portal, func() string) {
 		log.Close()
 	})
 	at := regexp.MustCompile(`serving on (\S+);`)
-	within(t, 20*time.Second, func() string {
+	await(t, func() string {
 		if at.MatchString(text()) {
 			return ""
 		}
@@ -153,10 +153,7 @@ func (p portal) follow(res *http.Response) (restTask, map[string]int) {
 }
 
 func TestAPortalMakesChangesAndRemovesAVCH(t *testing.T) {
-	before, err := theLab.Inventory()
-	if err != nil {
-		t.Fatal(err)
-	}
+	apart(t)
 	p, text := startService(t)
 	target := "/container/target/" + harness.VCenterHost
 	t.Cleanup(func() { // what a failed test has left
@@ -166,10 +163,12 @@ func TestAPortalMakesChangesAndRemovesAVCH(t *testing.T) {
 		}
 	})
 	start := time.Now()
-	options := map[string]any{"name": "portal", "compute-resource": "cluster1", "image-store": "datastore1", "bridge-network": "bridge2", "public-network": "public",
-		"tls-cname": []string{"127.0.0.1"}, "endpoint-memory": 1024, "endpoint-cpu": 2, "memory": 4096, "volume-store": []string{"datastore1/portal-volumes:default"},
-		"ops-user": harness.OpsUser, "ops-password": harness.OpsPassword, "ops-grant-perms": true}
-	task, count := p.follow(p.ask("POST", target+"/vch?timeout=6m", "", options))
+	options := map[string]any{"name": "portal", "compute-resource": "cluster1", "image-store": "datastore1", "bridge-network": bridge(t, "portal"),
+		"public-network": "public",
+		"tls-cname":      []string{"127.0.0.1"}, "endpoint-memory": 1024, "endpoint-cpu": 2, "memory": 4096,
+		"volume-store": []string{"datastore1/portal-volumes:default"},
+		"ops-user":     harness.OpsUser, "ops-password": harness.OpsPassword, "ops-grant-perms": true}
+	task, count := p.follow(p.ask("POST", target+"/vch?timeout="+harness.Patience.String(), "", options))
 	progress("the service made a VCH in %.1f s: %d steps, %d messages", time.Since(start).Seconds(), count["step"], count["message"])
 	if count["step"] < 12 || count["message"] < 5 || len(task.Steps) != count["step"] {
 		t.Errorf("events: %v", count)
@@ -201,11 +200,7 @@ func TestAPortalMakesChangesAndRemovesAVCH(t *testing.T) {
 	start = time.Now()
 	p.follow(p.ask("DELETE", one+"?force", "", nil))
 	progress("the service removed it in %.1f s", time.Since(start).Seconds())
-	after, err := theLab.Inventory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if left := difference(before, after); strings.Contains(left, "portal") {
+	if left := named(t, "portal"); left != "" {
 		t.Errorf("left behind:\n%s", left)
 	}
 	for _, secret := range []string{harness.Password, harness.OpsPassword, "PRIVATE KEY"} {
@@ -249,12 +244,12 @@ func dockerAnswers(t *testing.T, certs map[string]string) {
 			t.Fatal(err)
 		}
 	}
-	addr := harness.Address("127.0.0.1", 396)
+	addr := harness.NextAddress()
 	if out, err := harness.Command(theLab.Bin("vic-lab"), "forward", "add", "--dir", theLab.Dir, "portal", addr+":2376"); err != nil {
 		t.Fatal(err, out)
 	}
-	within(t, time.Minute, func() string {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	await(t, func() string {
+		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
 		defer cancel()
 		cmd := theLab.DockerCmd(ctx, "version", "--format", "{{.Server.Os}}")
 		cmd.Env = append(os.Environ(), "DOCKER_HOST=tcp://"+addr, "DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH="+dir, "DOCKER_CONFIG="+t.TempDir())

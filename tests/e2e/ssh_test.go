@@ -37,6 +37,7 @@ func sshKey(t *testing.T) (ssh.Signer, string) {
 }
 
 func TestDebugSwitchesSSHOnAndOff(t *testing.T) {
+	alone(t)
 	at, err := theLab.Forward(22, 22)
 	if err != nil {
 		t.Fatal(err)
@@ -45,12 +46,13 @@ func TestDebugSwitchesSSHOnAndOff(t *testing.T) {
 	other, _ := sshKey(t)
 	var fingerprint string
 	dial := func(auth ...ssh.AuthMethod) (*ssh.Client, error) {
-		return ssh.Dial("tcp", at, &ssh.ClientConfig{User: "root", Auth: auth, Timeout: 20 * time.Second, HostKeyCallback: func(_ string, _ net.Addr, k ssh.PublicKey) error {
-			if got := ssh.FingerprintSHA256(k); got != fingerprint {
-				return fmt.Errorf("host key %s, want %s", got, fingerprint)
-			}
-			return nil
-		}})
+		return ssh.Dial("tcp", at, &ssh.ClientConfig{User: "root", Auth: auth, Timeout: harness.Patience,
+			HostKeyCallback: func(_ string, _ net.Addr, k ssh.PublicKey) error {
+				if got := ssh.FingerprintSHA256(k); got != fingerprint {
+					return fmt.Errorf("host key %s, want %s", got, fingerprint)
+				}
+				return nil
+			}})
 	}
 	if _, err := dial(ssh.PublicKeys(mine)); err == nil {
 		t.Fatal("it is on from the beginning")
@@ -102,7 +104,8 @@ func TestDebugSwitchesSSHOnAndOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	var exit *ssh.ExitError
-	if err := s.Wait(); !errors.As(err, &exit) || exit.ExitStatus() != 3 || !strings.Contains(screen.String(), "24 80") || !strings.Contains(screen.String(), "e2e:/# ") {
+	if err := s.Wait(); !errors.As(err, &exit) || exit.ExitStatus() != 3 || !strings.Contains(screen.String(), "24 80") ||
+		!strings.Contains(screen.String(), "e2e:/# ") {
 		t.Errorf("a shell on a terminal: %v %q", err, screen.String())
 	}
 
@@ -127,7 +130,7 @@ func TestDebugSwitchesSSHOnAndOff(t *testing.T) {
 	go func() { ended <- byPassword.Wait() }()
 	select {
 	case <-ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(harness.Patience):
 		t.Error("who is logged in stays")
 	}
 	if _, err := dial(ssh.Password("t0p-secret")); err == nil {
@@ -141,18 +144,10 @@ func TestDebugSwitchesSSHOnAndOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Close()
-	vms, err := theLab.Govc("find", "-i", "/", "-type", "m", "-name", harness.VCH)
-	if err != nil {
-		t.Fatal(err)
+	resetEndpoint(t)
+	for _, n := range []string{"50", "0"} {
+		mustMachine(t, "", "configure", "--containers", n) // by which the endpoint has looked at what is asked of it
 	}
-	if _, err := theLab.Govc("vm.power", "-reset", strings.TrimSpace(vms)); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(time.Second)
-	if err := theLab.WaitServing(2 * time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(3 * time.Second) // in which the endpoint has looked for changes
 	if _, err := dial(ssh.PublicKeys(mine)); err == nil {
 		t.Error("it is on after a reset")
 	}

@@ -10,12 +10,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/openvic/vic/tests/harness"
 )
 
 func TestClientWithoutCertificateIsRefused(t *testing.T) {
+	beside(t)
 	c, err := tls.Dial("tcp", harness.DockerAddr, &tls.Config{InsecureSkipVerify: true})
 	if err == nil {
 		// TLS 1.3 tells the client only when it reads.
@@ -30,6 +30,7 @@ func TestClientWithoutCertificateIsRefused(t *testing.T) {
 
 // An administrator may let everybody in who reaches the Docker API; the VCH's own containers do not.
 func TestAnOpenAPIIsNotForContainers(t *testing.T) {
+	apart(t)
 	for mode, port := range map[string]string{"--no-tls": "2375", "--no-tlsverify": "2376"} {
 		t.Run(mode, func(t *testing.T) {
 			docker := open(t, mode, port)
@@ -53,7 +54,7 @@ func open(t *testing.T, mode, port string) func(args ...string) string {
 	t.Helper()
 	iso, certs := filepath.Join(theLab.Build, "iso"), t.TempDir()
 	args := append(append([]string{"create"}, theLab.Access()...), "--name", "open", mode, "--compute-resource", "cluster1",
-		"--image-store", "datastore1", "--bridge-network", "bridge2", "--public-network", "public", "--cert-path", certs,
+		"--image-store", "datastore1", "--bridge-network", bridge(t, "open"), "--public-network", "public", "--cert-path", certs,
 		"--endpoint-memory", "768", "--registry-mirror", "http://"+harness.RegistryHost, "--insecure-registry", harness.RegistryHost,
 		"--appliance-iso", filepath.Join(iso, "appliance.iso"), "--bootstrap-iso", filepath.Join(iso, "bootstrap.iso"), "--no-reach-check")
 	t.Cleanup(func() {
@@ -65,7 +66,7 @@ func open(t *testing.T, mode, port string) func(args ...string) string {
 	if out, err := harness.Command(theLab.Bin("vic-machine"), args...); err != nil {
 		t.Fatal(err, out)
 	}
-	addr := harness.Address("127.0.0.1", 386)
+	addr := harness.NextAddress()
 	if out, err := harness.Command(theLab.Bin("vic-lab"), "forward", "add", "--dir", theLab.Dir, "open", addr+":"+port); err != nil {
 		t.Fatal(err, out)
 	}
@@ -73,7 +74,7 @@ func open(t *testing.T, mode, port string) func(args ...string) string {
 	env = append(env, "DOCKER_CONFIG="+t.TempDir())
 	return func(args ...string) string {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
 		defer cancel()
 		cmd := theLab.DockerCmd(ctx, args...)
 		cmd.Env = env

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/openvic/vic/tests/harness"
 )
@@ -22,10 +21,11 @@ func group(t *testing.T) string {
 
 // The operations user has the one privilege that a group needs, while it is there.
 func TestVMGroupHoldsTheVMsOfTheVCH(t *testing.T) {
-	old := container(t, "--name", "before-group", "busybox", "sleep", "600")
+	alone(t)
+	old := container(t, "--name", "before-group", "busybox", "sleep", "36000")
 	mustMachine(t, "", "configure", "--affinity-vm-group")
 	wantIn(t, group(t), harness.VCH, "before-group-"+old[:12])
-	id := container(t, "--name", "in-group", "busybox", "sleep", "600")
+	id := container(t, "--name", "in-group", "busybox", "sleep", "36000")
 	var made sync.WaitGroup
 	for _, name := range []string{"at-once-1", "at-once-2", "at-once-3"} {
 		t.Cleanup(func() { dockerRun(context.Background(), nil, "rm", "-f", name) })
@@ -38,7 +38,7 @@ func TestVMGroupHoldsTheVMsOfTheVCH(t *testing.T) {
 	made.Wait()
 	wantIn(t, group(t), "in-group-"+id[:12], "at-once-1-", "at-once-2-", "at-once-3-")
 	docker(t, "rm", "-f", id)
-	within(t, 10*time.Second, func() string {
+	await(t, func() string {
 		if g := group(t); strings.Contains(g, "in-group") {
 			return "a removed container is in the group: " + g
 		}

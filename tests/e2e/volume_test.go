@@ -33,11 +33,12 @@ func volumeNames(t *testing.T) string {
 }
 
 func TestPostgresKeepsItsData(t *testing.T) {
+	beside(t)
 	volume(t, "pgdata")
 	run := func() {
 		docker(t, "run", "-d", "--name", "pg", "-m", "256m", "-v", "pgdata:/var/lib/postgresql/data", "postgres")
 		t.Cleanup(func() { dockerRun(context.Background(), nil, "rm", "-fv", "pg") })
-		took := within(t, 2*time.Minute, func() string {
+		took := await(t, func() string {
 			if r := dockerRun(t.Context(), nil, "exec", "pg", "psql", "-Upostgres", "-c", "select 1"); r.Code != 0 {
 				return r.Stderr
 			}
@@ -73,6 +74,7 @@ func TestPostgresKeepsItsData(t *testing.T) {
 }
 
 func TestVolumeGetsTheImagesContent(t *testing.T) {
+	beside(t)
 	volume(t, "etc")
 	volume(t, "empty")
 	sh := func(mount, script string) string {
@@ -82,7 +84,8 @@ func TestVolumeGetsTheImagesContent(t *testing.T) {
 	if got := sh("etc:/etc", "cut -d: -f1 /etc/passwd | head -1; touch /etc/mine; stat -c %a /etc"); got != "root\n755\n" {
 		t.Errorf("a new volume: %q", got)
 	}
-	if got := sh("etc:/data:ro", "ls /data/mine /data/passwd; touch /data/x 2>&1; true"); !strings.Contains(got, "/data/mine\n/data/passwd\n") || !strings.Contains(got, "Read-only file system") {
+	if got := sh("etc:/data:ro", "ls /data/mine /data/passwd; touch /data/x 2>&1; true"); !strings.Contains(got, "/data/mine\n/data/passwd\n") ||
+		!strings.Contains(got, "Read-only file system") {
 		t.Errorf("read-only: %q", got)
 	}
 	if got := sh("empty:/etc:nocopy", "ls -a /etc | grep -v -e '^hosts$' -e '^hostname$' -e '^resolv.conf$' | tr '\n' ' '"); got != ". .. " {
@@ -94,11 +97,13 @@ func TestVolumeGetsTheImagesContent(t *testing.T) {
 }
 
 func TestVolumesFromAndAnonymousVolumes(t *testing.T) {
+	alone(t)
 	docker(t, "volume", "prune", "-f")
 	before := volumeNames(t)
 	docker(t, "run", "--name", "from", "-v", "/data", "busybox", "sh", "-c", "echo kept >/data/f")
 	t.Cleanup(func() { dockerRun(context.Background(), nil, "rm", "-fv", "from") })
-	if got := docker(t, "run", "--rm", "--volumes-from", "from:ro", "-v", "/other", "busybox", "sh", "-c", "cat /data/f; touch /data/g 2>&1; true"); !strings.HasPrefix(got, "kept\n") || !strings.Contains(got, "Read-only") {
+	if got := docker(t, "run", "--rm", "--volumes-from", "from:ro", "-v", "/other", "busybox", "sh", "-c",
+		"cat /data/f; touch /data/g 2>&1; true"); !strings.HasPrefix(got, "kept\n") || !strings.Contains(got, "Read-only") {
 		t.Errorf("volumes-from: %q", got)
 	}
 	if got := strings.Fields(volumeNames(t)); len(got) != len(strings.Fields(before))+1 {
@@ -115,8 +120,9 @@ func TestVolumesFromAndAnonymousVolumes(t *testing.T) {
 }
 
 func TestAVolumeIsForOneRunningContainer(t *testing.T) {
+	beside(t)
 	volume(t, "one")
-	container(t, "--name", "holder", "-v", "one:/data", "busybox", "sleep", "3600")
+	container(t, "--name", "holder", "-v", "one:/data", "busybox", "sleep", "36000")
 	container2 := strings.TrimSpace(docker(t, "create", "--name", "second", "-v", "one:/data", "busybox", "cat", "/data/f"))
 	t.Cleanup(func() { dockerRun(context.Background(), nil, "rm", "-f", container2) })
 	r := dockerRun(t.Context(), nil, "start", "second")
@@ -146,12 +152,13 @@ func TestAVolumeIsForOneRunningContainer(t *testing.T) {
 }
 
 func TestManyContainersShareAnNFSVolume(t *testing.T) {
+	beside(t)
 	docker(t, "volume", "create", "-o", "VolumeStore=shared", volume(t, "web"))
 	start := time.Now()
-	one := container(t, "-v", "web:/web", "busybox", "sh", "-c", "echo one >/web/one; sleep 3600")
+	one := container(t, "-v", "web:/web", "busybox", "sh", "-c", "echo one >/web/one; sleep 36000")
 	progress("a container with an NFS volume started in %.1f s", time.Since(start).Seconds())
-	two := container(t, "-v", "web:/web:ro", "busybox", "sleep", "3600")
-	within(t, 20*time.Second, func() string {
+	two := container(t, "-v", "web:/web:ro", "busybox", "sleep", "36000")
+	await(t, func() string {
 		r := dockerRun(t.Context(), nil, "exec", two, "cat", "/web/one")
 		if r.Stdout != "one\n" {
 			return r.Stdout + r.Stderr
@@ -171,6 +178,7 @@ func TestManyContainersShareAnNFSVolume(t *testing.T) {
 }
 
 func TestHostPathsAreRefused(t *testing.T) {
+	beside(t)
 	r := dockerRun(t.Context(), nil, "run", "--rm", "-v", "/tmp:/data", "busybox", "true")
 	if r.Code != 125 || !strings.Contains(r.Stderr, "docker volume create") {
 		t.Fatalf("%+v", r)
@@ -178,12 +186,13 @@ func TestHostPathsAreRefused(t *testing.T) {
 }
 
 func TestKillOfVicdWhileAVolumeIsMade(t *testing.T) {
+	alone(t)
 	volume(t, "half")
 	made := theLab.DockerCmd(context.Background(), "volume", "create", "half")
 	if err := made.Start(); err != nil {
 		t.Fatal(err)
 	}
-	within(t, time.Minute, func() string {
+	await(t, func() string {
 		if _, err := os.Stat(filepath.Join(storeDir(), "half", "half.vmdk")); err != nil {
 			return err.Error()
 		}
@@ -191,9 +200,7 @@ func TestKillOfVicdWhileAVolumeIsMade(t *testing.T) {
 	})
 	_, _ = theLab.Vic("exec", "--", "sh", "-c", "kill -9 $(pidof vicd)")
 	_ = made.Wait()
-	if err := theLab.WaitServing(4 * time.Minute); err != nil {
-		t.Fatal(err)
-	}
+	serving(t)
 	listed := strings.Contains(" "+volumeNames(t)+" ", " half ")
 	_, err := os.Stat(filepath.Join(storeDir(), "half", "half.vmdk"))
 	_, whole := os.Stat(filepath.Join(storeDir(), "half", "volume.json"))

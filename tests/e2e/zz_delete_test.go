@@ -9,6 +9,7 @@ import (
 
 // TestZDelete comes last, by the name of its file: it takes away the VCH that all the others use.
 func TestZDelete(t *testing.T) {
+	undisturbed(t, turnLast)
 	docker(t, "create", "--name", "left", "busybox")
 	args := []string{"delete", "--target", harness.VCenterHost, "--user", harness.User, "--password", harness.Password,
 		"--thumbprint", theLab.Thumbprint, "--name", harness.VCH, "--force"}

@@ -12,6 +12,7 @@ import (
 // TestDriverConformsOnTheLab runs the conformance suites of the SDK against the vSphere driver, with
 // the lab's vCenter and its real disks and guests.
 func TestDriverConformsOnTheLab(t *testing.T) {
+	apart(t)
 	cmd := exec.Command("go", "test", "-count=1", "-v", "-timeout", "5m", "-run", "TestConformanceOnTheLab",
 		"github.com/openvic/vic/drivers/vsphere/compute", "github.com/openvic/vic/drivers/vsphere/storage")
 	cmd.Env = append(os.Environ(), "VIC_LAB_URL=https://"+harness.VCenterHost+"/sdk",

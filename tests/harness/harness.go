@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 )
 
@@ -43,6 +44,12 @@ func Address(host string, port int) string {
 	}
 	return fmt.Sprintf("%s:%s%03d", host, thousand, port)
 }
+
+// next is the last port that NextAddress has given.
+var next atomic.Int32
+
+// NextAddress is an address on this machine that no other call returns, for what a test forwards or serves.
+func NextAddress() string { return Address("127.0.0.1", 600+int(next.Add(1))) }
 
 // Lab is a running lab with one VCH.
 type Lab struct {
@@ -141,7 +148,7 @@ func (l *Lab) Up() error {
 			return err
 		}
 	}
-	return l.WaitServing(time.Minute)
+	return l.WaitServing()
 }
 
 // Forward makes a port of the VCH reachable from this machine, at the address that it returns.
@@ -174,7 +181,7 @@ func (l *Lab) Create(name string, more ...string) (string, error) {
 		"--ops-user", OpsUser, "--ops-password", OpsPassword, "--ops-grant-perms",
 		"--registry-mirror", "http://"+RegistryHost, "--insecure-registry", RegistryHost,
 		"--appliance-iso", filepath.Join(l.Build, "iso", "appliance.iso"),
-		"--bootstrap-iso", filepath.Join(l.Build, "iso", "bootstrap.iso"), "--timeout", "6m",
+		"--bootstrap-iso", filepath.Join(l.Build, "iso", "bootstrap.iso"), "--timeout", Patience.String(),
 		"--no-reach-check") // its address is no address of this machine
 	return Command(l.Bin("vic-machine"), override(args, more)...)
 }

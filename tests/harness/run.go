@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // override replaces the values of options in args that more names too.
@@ -36,18 +35,17 @@ func override(args, more []string) []string {
 }
 
 // WaitServing waits until the Docker API answers.
-func (l *Lab) WaitServing(d time.Duration) error {
-	end := time.Now().Add(d)
-	for {
-		r := l.Docker(context.Background(), nil, "version", "--format", "{{.Server.Version}}")
-		if r.Code == 0 {
-			return nil
+func (l *Lab) WaitServing() error {
+	took, msg := Await(func() string {
+		if r := l.Docker(context.Background(), nil, "version", "--format", "{{.Server.Version}}"); r.Code != 0 {
+			return r.Stderr
 		}
-		if time.Now().After(end) {
-			return fmt.Errorf("the Docker API does not answer after %s: %s", d, r.Stderr)
-		}
-		time.Sleep(50 * time.Millisecond)
+		return ""
+	})
+	if msg != "" {
+		return fmt.Errorf("the Docker API does not answer after %s: %s", took, msg)
 	}
+	return nil
 }
 
 // Diagnose prints the ends of the logs to stderr.
@@ -169,8 +167,13 @@ func (l *Lab) Vic(args ...string) (string, error) {
 }
 
 // Command runs a program and returns what it printed; the error holds it too.
-func Command(name string, args ...string) (string, error) {
-	out, err := exec.Command(name, args...).CombinedOutput()
+func Command(name string, args ...string) (string, error) { return CommandWith(nil, name, args...) }
+
+// CommandWith is Command with more of an environment.
+func CommandWith(env []string, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, out)
 	}
@@ -211,14 +214,14 @@ func exists(p string) bool {
 	return err == nil
 }
 
-// Docker runs the docker CLI for three minutes at most; Code is -1 if it could not be run.
+// Docker runs the docker CLI, for Patience at most; Code is -1 if it could not be run.
 func (l *Lab) Docker(ctx context.Context, stdin []byte, args ...string) Result {
 	return l.DockerAt(ctx, Endpoint{DockerAddr, l.Certs}, stdin, args...)
 }
 
 // DockerAt is Docker for another VCH.
 func (l *Lab) DockerAt(ctx context.Context, e Endpoint, stdin []byte, args ...string) Result {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	cmd := l.dockerCmd(ctx, e, args...)
 	if stdin != nil {
