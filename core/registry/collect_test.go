@@ -240,9 +240,14 @@ func TestReferrersGoWithTheirSubject(t *testing.T) {
 			t.Errorf("with the subject there: %+v", c)
 		}
 		x.delete("p/a", m.Digest)
+		x.clock.forward(2 * time.Hour)
+		would, did := x.dry(), 0
 		for range 4 { // one for each step of the chain
+			did += x.collect().Manifests
 			x.clock.forward(2 * time.Hour)
-			x.collect()
+		}
+		if would.Manifests != 4 || did != 4 {
+			t.Errorf("%d would go and %d went, not 4", would.Manifests, did)
 		}
 		for d, want := range map[digest.Digest]int{sbom.Digest: 404, signature.Digest: 404, cosign.Digest: 404, digest.FromBytes(body): 404,
 			named.Digest: 200, other.Digest: 200} {

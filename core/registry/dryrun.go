@@ -20,13 +20,21 @@ type estimate struct {
 	*collector
 	manifests map[named]bool   // that would go
 	blobs     map[named]bool   // whose last need may go
+	held      []held           // that something held when they were looked at
 	projects  map[string]int64 // how long untagged ones stay, in milliseconds; below 0: for ever
+}
+
+// held is a manifest that would go if what names it went.
+type held struct {
+	named
+	subject  digest.Digest
+	referrer bool
 }
 
 // dryRun tells what would go, as the rows are now, if all that is due were settled and all that follows from it.
 func (c *collector) dryRun() (Collected, error) {
 	e := &estimate{collector: c, manifests: map[named]bool{}, blobs: map[named]bool{}, projects: map[string]int64{}}
-	for _, f := range []func() error{e.candidates, e.content, e.objects} {
+	for _, f := range []func() error{e.candidates, e.again, e.content, e.objects} {
 		if err := f(); err != nil {
 			return c.done, err
 		}
@@ -107,7 +115,8 @@ func (e *estimate) drop(m named, subject digest.Digest, referrer bool) error {
 	if err != nil {
 		return err
 	}
-	if held, err := e.held(m); err != nil || held {
+	if stays, err := e.holds(m); err != nil || stays {
+		e.held = append(e.held, held{m, subject, referrer})
 		return err
 	}
 	e.manifests[m] = true
@@ -157,8 +166,23 @@ func tagStart(subject digest.Digest, referrer bool) string {
 	return companionTag(subject)
 }
 
-// held says whether a manifest that stays names m.
-func (e *estimate) held(m named) (bool, error) {
+// again looks at those that something held until nothing more would go.
+func (e *estimate) again() error {
+	for before := -1; before != e.done.Manifests; {
+		before = e.done.Manifests
+		list := e.held
+		e.held = nil
+		for _, h := range list {
+			if err := e.drop(h.named, h.subject, h.referrer); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// holds says whether a manifest that stays names m.
+func (e *estimate) holds(m named) (bool, error) {
 	by, err := e.names(`SELECT i.digest FROM manifest_ref f JOIN manifest i ON i.id = f.manifest_id WHERE f.repo_id = $1 AND f.digest = $2`, m.repo,
 		m.digest.String())
 	for _, d := range by {
@@ -179,9 +203,9 @@ func (e *estimate) names(query string, args ...any) ([]digest.Digest, error) {
 func (e *estimate) content() error {
 	links := map[digest.Digest]int64{}
 	for b := range e.blobs {
-		if held, err := e.held(b); err != nil {
+		if stays, err := e.holds(b); err != nil {
 			return err
-		} else if held {
+		} else if stays {
 			continue
 		}
 		var there bool
