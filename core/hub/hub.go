@@ -21,6 +21,7 @@ import (
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/config"
 	"github.com/openvic/vic/core/hub/api"
+	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/dockerauth"
 	"github.com/openvic/vic/core/hub/people"
@@ -52,6 +53,8 @@ type Hub struct {
 	sealer   *seal.Sealer
 	plugins  *plugin.Host
 	people   *people.People
+	audit    *audit.Log
+	events   *events
 	signer   *signin.Signer
 	registry *registry.Registry
 	tls      *tlsfiles.Server
@@ -118,10 +121,12 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 	if h.sealer, err = seal.Open(filepath.Join(h.cfg.Data, "seal.key")); err != nil {
 		return err
 	}
-	if h.db, err = store.Open(ctx, h.cfg.Database.URL, registry.Schema(), people.Schema(), keySchema()); err != nil {
+	if h.db, err = store.Open(ctx, h.cfg.Database.URL, registry.Schema(), people.Schema(), keySchema(), audit.Schema()); err != nil {
 		return err
 	}
 	h.people = people.New(h.db, nil)
+	h.audit = audit.New(h.db, h.log, nil)
+	h.events = newEvents(h.audit, h.db, h.log)
 	return nil
 }
 
@@ -165,7 +170,7 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}})
 	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}}
 	docker := dockerauth.New(dockerauth.Options{Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL, Log: h.log})
-	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: docker, Observer: eventLog{h.log}, Log: h.log, Redirect: h.cfg.Storage.Redirect})
+	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: docker, Observer: h.events, Log: h.log, Redirect: h.cfg.Storage.Redirect})
 	if err != nil {
 		return err
 	}
@@ -176,8 +181,8 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 	mux.Handle("/v2/", h.registry)
 	mux.Handle("/v2", h.registry)
 	mux.Handle(dockerauth.TokenPath, docker)
-	mux.Handle(api.Prefix+"/", access.Audit(api.New(api.Options{Authority: authority, People: h.people, Search: h.signer, Registry: h.registry, DB: h.db,
-		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Log: h.log}), access.LogTrail{Log: h.log}))
+	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Search: h.signer, Registry: h.registry, DB: h.db,
+		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Log: h.log}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", h.readyz)
 	h.handler = access.SameSite(mux, nil)
@@ -266,6 +271,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.begin(gctx) })
 	g.Go(func() error { return h.renew(gctx) })
 	g.Go(func() error { return h.collect(gctx) })
+	g.Go(func() error { h.audit.Seal(gctx); return nil })
+	g.Go(func() error { h.events.run(gctx); return nil })
 	g.Go(func() error {
 		<-gctx.Done()
 		// Pushes and pulls under way may end; uploads that do not can be gone on with after the next start.
@@ -331,23 +338,6 @@ func (h *Hub) collect(ctx context.Context) error {
 			h.log.Info("garbage collection", "did", did)
 		}
 	}
-}
-
-// eventLog keeps what happens to artifacts in the log.
-type eventLog struct{ log *slog.Logger }
-
-var _ registry.Observer = eventLog{}
-
-// Changing implements registry.Observer.
-func (eventLog) Changing(*store.Tx, registry.Event) error { return nil }
-
-// Happened implements registry.Observer.
-func (l eventLog) Happened(_ context.Context, e registry.Event) {
-	if e.Kind == registry.EventPull {
-		return // of which there are many
-	}
-	l.log.Info("artifact", "event", string(e.Kind), "caller", e.Caller, "address", e.Address, "repository", e.Artifact.Repository,
-		"digest", e.Artifact.Digest.String(), "tags", e.Tags, "agent", e.Agent[:min(len(e.Agent), 200)])
 }
 
 // renewEvery is how often the hub's own certificate is looked at.

@@ -127,12 +127,17 @@ func (w *world) do(method, path, authorization, contentType, body string) (int, 
 	return res.StatusCode, res.Header, string(b)
 }
 
+// basicAuth is the header of a name and a password.
+func basicAuth(user, password string) string {
+	req := &http.Request{Header: http.Header{}}
+	req.SetBasicAuth(user, password)
+	return req.Header.Get("Authorization")
+}
+
 // bearer signs in at the token service.
 func (w *world) bearer(user, password, scope string) (header string, status int) {
 	w.t.Helper()
-	req := &http.Request{Header: http.Header{}}
-	req.SetBasicAuth(user, password)
-	status, _, body := w.do("GET", "/service/token?service=vic-hub&scope="+scope, req.Header.Get("Authorization"), "", "")
+	status, _, body := w.do("GET", "/service/token?service=vic-hub&scope="+scope, basicAuth(user, password), "", "")
 	var m struct{ Token string }
 	must(w.t, json.Unmarshal([]byte(body), &m))
 	return "Bearer " + m.Token, status
@@ -193,6 +198,13 @@ func TestFromAnEmptyFolderToAPush(t *testing.T) {
 			}
 			if status, body := pull(); status != 200 || body != manifest {
 				t.Errorf("anybody pulls from the public project: %d %s", status, body)
+			}
+			within(t, "push and pull are in the audit log", func() bool {
+				status, _, body := w.do("GET", "/api/v2.0/projects/default-project/logs", basicAuth("admin@local", password), "", "")
+				return status == 200 && strings.Contains(body, `"operation":"pull"`) && strings.Contains(body, `"operation":"push"`)
+			})
+			if v, err := w.hub.audit.Verify(t.Context()); err != nil {
+				t.Errorf("%+v %v", v, err)
 			}
 			// A plugin that dies is started anew; a sign-in meanwhile waits for it.
 			st := w.hub.plugins.List()[0]

@@ -9,9 +9,11 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/openvic/vic/core/access"
+	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/role"
@@ -44,8 +46,10 @@ type Options struct {
 	Authorities func() ([]byte, error)
 	// Health tells of each part of the hub whether it works: nil is healthy.
 	Health func(ctx context.Context) map[string]error
-	Log    *slog.Logger
-	Now    func() time.Time // nil: time.Now
+	// Audit keeps what was asked that changes something, and answers searches.
+	Audit *audit.Log
+	Log   *slog.Logger
+	Now   func() time.Time // nil: time.Now
 }
 
 type api struct{ Options }
@@ -93,7 +97,7 @@ func missing(mux *http.ServeMux, r *http.Request) error {
 
 func routes() []route {
 	var all []route
-	for _, part := range [][]route{systemRoutes(), userRoutes(), projectRoutes(), memberRoutes(), quotaRoutes(), repositoryRoutes()} {
+	for _, part := range [][]route{systemRoutes(), userRoutes(), projectRoutes(), memberRoutes(), quotaRoutes(), repositoryRoutes(), logRoutes()} {
 		all = append(all, part...)
 	}
 	return all
@@ -109,15 +113,54 @@ func (a *api) serve(rt route) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		c := &call{w: w, r: r}
-		if err := a.admit(rt, c); err != nil {
-			a.fail(w, r, err)
-			return
+		rec := &recorder{ResponseWriter: w}
+		c := &call{w: rec, r: r}
+		err := a.admit(rt, c)
+		if err == nil {
+			err = rt.run(a, c)
 		}
-		if err := rt.run(a, c); err != nil {
-			a.fail(w, r, err)
+		if err != nil {
+			a.fail(rec, r, err)
 		}
+		a.audit(rt, c, rec.status)
 	})
+}
+
+// recorder remembers the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (r *recorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// audit keeps a line of what changes something, or was meant to, done or refused. What artifacts go through is the
+// registry's to tell.
+func (a *api) audit(rt route, c *call, status int) {
+	operation := map[string]string{http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "update", http.MethodDelete: "delete"}[rt.method]
+	if operation == "" || a.Audit == nil || status == http.StatusUnauthorized && !c.who.Known() {
+		return // strangers could fill the log
+	}
+	a.Audit.Keep(context.WithoutCancel(c.r.Context()), audit.Line{Caller: access.Caller{Name: c.who.Name, Method: method(c.who), Address: access.Address(c.r)},
+		Agent: c.r.UserAgent(), Operation: operation, Type: rt.about(), Resource: strings.TrimPrefix(c.r.URL.Path, Prefix+"/"), Project: c.project.ID, Outcome: status})
+}
+
+// about is what a route changes: the last word of its path that is no parameter, in the singular.
+func (r route) about() string {
+	word := ""
+	for part := range strings.SplitSeq(r.path, "/") {
+		if part != "" && part[0] != '{' {
+			word = part
+		}
+	}
+	if stem, ok := strings.CutSuffix(word, "ies"); ok {
+		return stem + "y"
+	}
+	return strings.TrimSuffix(word, "s")
 }
 
 // admit says who asks and whether they may, and finds the project that it is about.
@@ -127,7 +170,6 @@ func (a *api) admit(rt route, c *call) error {
 	if c.who, err = a.caller(c.r); err != nil {
 		return err
 	}
-	c.r = access.Name(c.r, access.Caller{Name: c.who.Name, Method: method(c.who), Address: access.Address(c.r)})
 	if rt.signed && !c.who.Known() {
 		return errSignIn
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 
 	"github.com/openvic/vic/core/access"
+	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/role"
@@ -68,7 +69,7 @@ func (r *rig) Project(ctx context.Context, name string) (int64, bool, error) {
 func newRig(t *testing.T, url string) *rig {
 	t.Helper()
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
-	r.db = storetest.Open(t, url, registry.Schema(), people.Schema())
+	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema())
 	r.people = people.New(r.db, nil)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
@@ -82,7 +83,7 @@ func newRig(t *testing.T, url string) *rig {
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r}, People: r.people, Search: sign, Registry: r.registry,
-		DB: r.db, Version: "1.2.3", Log: log, Health: func(context.Context) map[string]error { return r.health }}))
+		DB: r.db, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil), Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	r.url = server.URL
@@ -445,5 +446,28 @@ func TestWhatAClientIsTold(t *testing.T) {
 	}
 	if status, _, _ := r.do("eve", "GET", Prefix+"/projects", "", ""); status != 401 {
 		t.Errorf("a wrong password: %d", status)
+	}
+}
+
+func TestWhatChangesIsInTheLog(t *testing.T) {
+	r := newRig(t, storetest.URL(t, "sqlite"))
+	r.api("devops-admin", "PUT", "/projects/private", `{"public":true}`, 200, nil)
+	r.api("viewer", "PUT", "/projects/private", `{"public":false}`, 403, nil)
+	r.api("cloud-admin", "POST", "/projects", `{"project_name":"new"}`, 201, nil)
+	r.api("", "DELETE", "/projects/private", "", 401, nil) // a stranger's tries are not kept
+	var list []line
+	header := r.api("devops-admin", "GET", "/projects/private/logs", "", 200, &list)
+	if len(list) != 2 || header.Get("X-Total-Count") != "2" || list[0].User != "viewer" || list[0].Outcome != 403 || list[1].Operation != "update" || list[1].Type != "project" || list[1].Address != "127.0.0.1" {
+		t.Errorf("%+v", list)
+	}
+	for query, want := range map[string]int{"": 3, "?q=operation=create": 1, "?q=username=~DEVOPS": 1, "?q=op_time=[2020-01-01~]": 3, "?q=op_time=[~2020-01-01 10:00:00]": 0,
+		"?q=resource=~private,operation=update": 2, "?q=resource_type=member": 0} {
+		r.api("cloud-admin", "GET", "/audit-logs"+strings.ReplaceAll(query, " ", "%20"), "", 200, &list)
+		if len(list) != want {
+			t.Errorf("%s: %d lines, want %d", query, len(list), want)
+		}
+	}
+	for _, bad := range []string{"?q=op_time=x", "?q=op_time=[a~b]", "?q=color=red"} {
+		r.api("cloud-admin", "GET", "/audit-logs"+bad, "", 400, nil)
 	}
 }

@@ -1,0 +1,244 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openvic/vic/core/access"
+	"github.com/openvic/vic/core/store"
+	"github.com/openvic/vic/core/store/storetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+type rig struct {
+	*Log
+	t   *testing.T
+	now time.Time
+}
+
+func each(t *testing.T, test func(r *rig)) {
+	t.Helper()
+	storetest.Each(t, func(t *testing.T, open func(...store.Schema) *store.Store) {
+		r := &rig{t: t, now: time.UnixMilli(1_800_000_000_000)}
+		r.Log = New(open(Schema()), slog.New(slog.DiscardHandler), func() time.Time { return r.now })
+		test(r)
+	})
+}
+
+// write keeps n lines, one a minute, and seals them.
+func (r *rig) write(n int) {
+	r.t.Helper()
+	for i := range n {
+		r.now = r.now.Add(time.Minute)
+		r.Keep(r.t.Context(), Line{Caller: access.Caller{Name: fmt.Sprint("user", i%3), Method: access.ByPassword, Address: "192.0.2.1"}, Agent: "docker/28",
+			Operation: []string{"push", "pull"}[i%2], Type: "artifact", Resource: fmt.Sprintf("p%d/App_%d", i%2+1, i), Project: int64(i%2 + 1), Outcome: 201})
+	}
+	sealed, err := r.SealNow(r.t.Context())
+	must(r.t, err)
+	if sealed != n {
+		r.t.Fatalf("%d lines sealed, want %d", sealed, n)
+	}
+}
+
+func (r *rig) exec(query string, args ...any) {
+	r.t.Helper()
+	must(r.t, r.db.Tx(r.t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(query, args...)
+		return err
+	}))
+}
+
+func TestAChangedLogShows(t *testing.T) {
+	for name, c := range map[string]struct {
+		change string
+		want   string
+	}{
+		"a changed caller":        {`UPDATE audit_line SET caller = 'eve' WHERE seq = 5`, "line 5 "},
+		"a changed time":          {`UPDATE audit_line SET at = at + 1 WHERE seq = 5`, "line 5 "},
+		"a changed outcome":       {`UPDATE audit_line SET outcome = 403 WHERE seq = 10`, "line 10 "},
+		"texts that were shifted": {`UPDATE audit_line SET operation = operation || 'a', resource_type = 'rtifact' WHERE seq = 2`, "line 2 "},
+		"a line that is gone":     {`DELETE FROM audit_line WHERE seq = 7`, "line 7 is missing"},
+		"the first one gone":      {`DELETE FROM audit_line WHERE seq = 1`, "line 1 is missing"},
+		"the last one gone":       {`DELETE FROM audit_line WHERE seq = 10`, "line 10 is missing"},
+		"all gone":                {`DELETE FROM audit_line`, "line 1 is missing"},
+		"lines that were swapped": {`UPDATE audit_line SET seq = CASE seq WHEN 3 THEN 1004 ELSE 1003 END WHERE seq IN (3, 4); UPDATE audit_line SET seq = seq - 1000 WHERE seq > 1000`, "line 3 "},
+		"a line behind the end":   {`UPDATE audit_line SET seq = seq WHERE seq = 1; INSERT INTO audit_line (seq, at, caller, caller_kind, address, agent, operation, resource_type, resource, project, outcome, detail) VALUES (11, 1, '', '', '', '', '', '', '', 0, 0, '')`, "1 lines were added"},
+		"a chain cut at its end":  {`UPDATE audit_chain SET last_seq = 9`, "is not the one that was last"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(r *rig) {
+				r.write(10)
+				v, err := r.Verify(t.Context())
+				if err != nil || v.Lines != 10 || v.Unsealed != 0 || !strings.HasPrefix(v.Head, "10:") {
+					t.Fatalf("%+v %v", v, err)
+				}
+				for _, statement := range strings.Split(c.change, "; ") {
+					r.exec(statement)
+				}
+				if v, err := r.Verify(t.Context()); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), c.want) {
+					r.t.Errorf("%+v, %v; want %q", v, err, c.want)
+				}
+			})
+		})
+	}
+}
+
+func TestALineIsThereIfWhatItIsAboutIs(t *testing.T) {
+	each(t, func(r *rig) {
+		undone := errors.New("undone")
+		err := r.db.Tx(t.Context(), func(tx *store.Tx) error {
+			return errors.Join(r.Add(tx, Line{Operation: "push"}), undone)
+		})
+		if !errors.Is(err, undone) {
+			r.t.Fatal(err)
+		}
+		must(t, r.db.Tx(t.Context(), func(tx *store.Tx) error { return r.Add(tx, Line{Operation: "delete"}) }))
+		if list, total, err := r.Search(t.Context(), Query{}, 10, 0); err != nil || total != 1 || list[0].Operation != "delete" || !list[0].Time.Equal(r.now) {
+			r.t.Errorf("%+v %d %v", list, total, err)
+		}
+		if v, err := r.Verify(t.Context()); err != nil || v.Unsealed != 1 || v.Lines != 0 {
+			r.t.Errorf("%+v %v", v, err)
+		}
+	})
+}
+
+func TestSeveralWriteAndSealAtOnce(t *testing.T) {
+	each(t, func(r *rig) {
+		const writers, lines = 8, 20
+		ctx, stop := context.WithCancel(t.Context())
+		var sealers, wg sync.WaitGroup
+		for range 3 {
+			other := New(r.db, r.log, r.Log.now) // as another process
+			sealers.Go(func() {
+				for ctx.Err() == nil {
+					if _, err := other.SealNow(ctx); err != nil && ctx.Err() == nil {
+						r.t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		for range writers {
+			wg.Go(func() {
+				for i := range lines {
+					r.Keep(t.Context(), Line{Operation: "push", Resource: fmt.Sprint(i)})
+				}
+			})
+		}
+		wg.Wait()
+		stop()
+		sealers.Wait()
+		_, err := r.SealNow(t.Context())
+		must(t, err)
+		if v, err := r.Verify(t.Context()); err != nil || v.Lines != writers*lines {
+			r.t.Errorf("%+v %v", v, err)
+		}
+	})
+}
+
+func TestSealRunsByItself(t *testing.T) {
+	each(t, func(r *rig) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { r.Seal(ctx); close(done) }()
+		r.Keep(ctx, Line{Operation: "push"})
+		for v, err := r.Verify(ctx); v.Lines != 1; v, err = r.Verify(ctx) { // bounded by the test's own time
+			must(t, err)
+		}
+		cancel()
+		<-done
+	})
+}
+
+func TestOldLinesAreForgottenAndTheChainHolds(t *testing.T) {
+	each(t, func(r *rig) {
+		begin := r.now
+		r.write(10)
+		n, err := r.Forget(t.Context(), begin.Add(4*time.Minute+time.Second))
+		if err != nil || n != 4 {
+			r.t.Fatalf("%d lines are gone, %v", n, err)
+		}
+		if v, err := r.Verify(t.Context()); err != nil || v.Lines != 6 {
+			r.t.Errorf("%+v %v", v, err)
+		}
+		r.write(3)
+		if v, err := r.Verify(t.Context()); err != nil || v.Lines != 9 {
+			r.t.Errorf("%+v %v", v, err)
+		}
+		r.exec(`DELETE FROM audit_line WHERE seq = 5`)
+		if _, err := r.Verify(t.Context()); !errors.Is(err, ErrBroken) {
+			r.t.Errorf("%v", err)
+		}
+		if n, err := r.Forget(t.Context(), begin); err != nil || n != 0 {
+			r.t.Errorf("%d %v", n, err)
+		}
+		if n, err := r.Forget(t.Context(), r.now.Add(time.Hour)); err != nil || n != 8 {
+			r.t.Errorf("all: %d %v", n, err)
+		}
+		if v, err := r.Verify(t.Context()); err != nil || v.Lines != 0 {
+			r.t.Errorf("%+v %v", v, err)
+		}
+	})
+}
+
+func TestSearch(t *testing.T) {
+	each(t, func(r *rig) {
+		begin := r.now
+		r.write(12)
+		for _, c := range []struct {
+			q    Query
+			want int
+		}{
+			{Query{}, 12}, {Query{Project: 1}, 6}, {Query{Operation: "pull"}, 6}, {Query{Operation: "pul"}, 0}, {Query{Caller: "USER1"}, 4}, {Query{Caller: "%"}, 0},
+			{Query{Resource: "app_1"}, 3}, {Query{Resource: "app1"}, 0}, {Query{Type: "artifact", Project: 2, Caller: "user0"}, 2}, {Query{Type: "member"}, 0},
+			{Query{From: begin.Add(11 * time.Minute)}, 2}, {Query{To: begin.Add(11 * time.Minute)}, 10}, {Query{From: begin.Add(2 * time.Minute), To: begin.Add(3 * time.Minute)}, 1},
+		} {
+			list, total, err := r.Search(t.Context(), c.q, 100, 0)
+			if err != nil || total != c.want || len(list) != c.want {
+				r.t.Errorf("%+v: %d of %d, %v; want %d", c.q, len(list), total, err, c.want)
+			}
+		}
+		list, total, err := r.Search(t.Context(), Query{}, 5, 10)
+		if err != nil || total != 12 || len(list) != 2 || list[0].Resource != "p2/App_1" {
+			r.t.Errorf("%+v %d %v", list, total, err)
+		}
+	})
+}
+
+func TestWhatClientsSendIsCut(t *testing.T) {
+	each(t, func(r *rig) {
+		long := strings.Repeat("x", 1<<20)
+		r.Keep(t.Context(), Line{Caller: access.Caller{Name: long, Address: long}, Agent: long, Resource: long, Detail: long})
+		list, _, err := r.Search(t.Context(), Query{}, 1, 0)
+		must(t, err)
+		if x := list[0]; len(x.Agent) != maxText || len(x.Caller.Name) != maxText || len(x.Resource) != maxText || len(x.Detail) != maxDetail {
+			r.t.Errorf("%d %d %d %d", len(x.Agent), len(x.Caller.Name), len(x.Resource), len(x.Detail))
+		}
+	})
+}
+
+func TestWhateverAClientSendsIsKept(t *testing.T) {
+	each(t, func(r *rig) {
+		odd := "a\x00b\xff\xfe\u00fc" + strings.Repeat("\u00fc", maxText)
+		r.Keep(t.Context(), Line{Caller: access.Caller{Name: odd}, Agent: odd, Resource: odd, Detail: odd})
+		list, total, err := r.Search(t.Context(), Query{}, 1, 0)
+		if err != nil || total != 1 || !strings.HasPrefix(list[0].Agent, "ab\u00fc") {
+			r.t.Errorf("%d lines, %v", total, err)
+		}
+	})
+}

@@ -1,0 +1,67 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/openvic/vic/core/store"
+)
+
+// Query says which lines are wanted; the zero value: all.
+type Query struct {
+	// Project limits to one; 0: all.
+	Project int64
+	// Operation and Type are whole words, Caller and Resource parts of a text, whatever the case.
+	Operation, Type, Caller, Resource string
+	// From and To bound the time: from included, to not.
+	From, To time.Time
+}
+
+// condition makes the text of a WHERE, with parameters from $1 on.
+func (q Query) condition() (string, []any) {
+	parts, args := []string{"TRUE"}, []any{}
+	add := func(format string, v any) {
+		args = append(args, v)
+		parts = append(parts, fmt.Sprintf(format, len(args)))
+	}
+	part := func(s string) string {
+		return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(s)) + "%"
+	}
+	if q.Project != 0 {
+		add("project = $%d", q.Project)
+	}
+	if q.Operation != "" {
+		add("operation = $%d", q.Operation)
+	}
+	if q.Type != "" {
+		add("resource_type = $%d", q.Type)
+	}
+	if q.Caller != "" {
+		add(`lower(caller) LIKE $%d ESCAPE '\'`, part(q.Caller))
+	}
+	if q.Resource != "" {
+		add(`lower(resource) LIKE $%d ESCAPE '\'`, part(q.Resource))
+	}
+	if !q.From.IsZero() {
+		add("at >= $%d", q.From.UnixMilli())
+	}
+	if !q.To.IsZero() {
+		add("at < $%d", q.To.UnixMilli())
+	}
+	return strings.Join(parts, " AND "), args
+}
+
+// Search returns the lines of a query, the latest first: at most limit, after offset of them. It also counts all.
+func (l *Log) Search(ctx context.Context, q Query, limit, offset int) (list []Line, total int, err error) {
+	where, args := q.condition()
+	if err := l.db.QueryRow(ctx, `SELECT COUNT(*) FROM audit_line WHERE `+where, args...).Scan(&total); err != nil {
+		return nil, 0, err
+	}
+	n := len(args)
+	list, _, err = store.List(ctx, l.db, limit, func(r *sql.Rows) (Line, error) { return scan(r) },
+		fmt.Sprintf(`SELECT %s FROM audit_line WHERE %s ORDER BY id DESC LIMIT $%d OFFSET $%d`, columns, where, n+2, n+1), append(args[:n:n], offset)...)
+	return list, total, err
+}

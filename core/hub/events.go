@@ -1,0 +1,117 @@
+package hub
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/openvic/vic/core/access"
+	"github.com/openvic/vic/core/hub/audit"
+	"github.com/openvic/vic/core/registry"
+	"github.com/openvic/vic/core/store"
+)
+
+// events keeps what happens to artifacts in the audit log: pushes and deletes within their own transaction, pulls a
+// moment later, several at a time, since a client waits for none of it.
+type events struct {
+	audit *audit.Log
+	db    *store.Store
+	log   *slog.Logger
+	pulls chan registry.Event
+}
+
+// pullQueue is how many pulls may wait to be written. Beyond that they are counted, and not kept.
+const pullQueue = 10_000
+
+func newEvents(a *audit.Log, db *store.Store, log *slog.Logger) *events {
+	return &events{audit: a, db: db, log: log, pulls: make(chan registry.Event, pullQueue)}
+}
+
+var _ registry.Observer = (*events)(nil)
+
+func (e *events) line(tx *store.Tx, x registry.Event) (audit.Line, error) {
+	l := audit.Line{Time: x.Time, Caller: access.Caller{Name: x.Caller, Method: access.ByToken, Address: x.Address}, Agent: x.Agent, Operation: string(x.Kind),
+		Type: "artifact", Resource: x.Artifact.Repository + "@" + x.Artifact.Digest.String(), Outcome: 200}
+	if x.Caller == "" {
+		l.Caller.Method = access.Anonymous
+	}
+	for i, t := range x.Tags {
+		if i > 0 {
+			l.Detail += " "
+		}
+		l.Detail += t
+	}
+	err := tx.Row(`SELECT id FROM project WHERE name = $1`, x.Artifact.Project).Scan(&l.Project)
+	return l, err
+}
+
+// Changing implements registry.Observer.
+func (e *events) Changing(tx *store.Tx, x registry.Event) error {
+	l, err := e.line(tx, x)
+	if err != nil {
+		return err
+	}
+	return e.audit.Add(tx, l)
+}
+
+// Happened implements registry.Observer.
+func (e *events) Happened(_ context.Context, x registry.Event) {
+	if x.Kind != registry.EventPull {
+		return
+	}
+	select {
+	case e.pulls <- x:
+	default:
+		e.log.Warn("pull is not in the audit log: too many wait", "repository", x.Artifact.Repository, "caller", x.Caller)
+	}
+}
+
+// pullsAtOnce bounds one transaction.
+const pullsAtOnce = 200
+
+// run writes pulls until ctx ends, and then what still waits.
+func (e *events) run(ctx context.Context) {
+	for {
+		select {
+		case x := <-e.pulls:
+			e.write(context.WithoutCancel(ctx), x)
+		case <-ctx.Done():
+			for {
+				select {
+				case x := <-e.pulls:
+					e.write(context.WithoutCancel(ctx), x)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// write writes one pull and those that wait behind it.
+func (e *events) write(ctx context.Context, first registry.Event) {
+	batch := []registry.Event{first}
+	for len(batch) < pullsAtOnce {
+		select {
+		case x := <-e.pulls:
+			batch = append(batch, x)
+			continue
+		default:
+		}
+		break
+	}
+	err := e.db.Tx(ctx, func(tx *store.Tx) error {
+		for _, x := range batch {
+			l, err := e.line(tx, x)
+			if err != nil {
+				return err
+			}
+			if err := e.audit.Add(tx, l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		e.log.Error("pulls are not in the audit log", "pulls", len(batch), "err", err)
+	}
+}
