@@ -12,6 +12,7 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/inventory"
 	"github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/compute"
@@ -21,17 +22,16 @@ import (
 )
 
 const (
-	guestOS     = "other3xLinux64Guest"
-	maxNameLen  = 80  // of a vSphere object
-	ideKey      = 200 // the first IDE controller, which every VM has
-	sioKey      = 400 // the super I/O chip, which every VM has
-	scsiKey     = -1  // keys below zero name devices of the same request
-	diskKey     = -100
-	nicKey      = -200
-	cdromKey    = -300
-	serialKey   = -301
-	shortID     = 12
-	consoleFile = "console.log"
+	guestOS    = "other3xLinux64Guest"
+	maxNameLen = 80  // of a vSphere object
+	ideKey     = 200 // the first IDE controller, which every VM has
+	sioKey     = 400 // the super I/O chip, which every VM has
+	scsiKey    = -1  // keys below zero name devices of the same request
+	diskKey    = -100
+	nicKey     = -200
+	cdromKey   = -300
+	serialKey  = -301
+	shortID    = 12
 )
 
 // vmName makes a VM's name from the pattern; n > 1 adds "-n" because the plain name is taken.
@@ -119,7 +119,7 @@ func (d *Driver) spec(ctx context.Context, req compute.CreateRequest, name strin
 		}
 		s.DeviceChange = append(s.DeviceChange, nic(n, i, b))
 	}
-	s.DeviceChange = append(s.DeviceChange, add(d.cdrom()), add(serial(home+"/"+consoleFile)))
+	s.DeviceChange = append(s.DeviceChange, add(d.cdrom()), add(serial(home+"/"+config.ConsoleLog)))
 	return s, nil
 }
 

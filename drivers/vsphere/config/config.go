@@ -43,6 +43,12 @@ type VCH struct {
 	EndpointVM string `toml:"endpoint_vm"`
 }
 
+// Names in vSphere that the driver and its installer share.
+const (
+	ConsoleLog = "console.log" // in a VM's folder: what its guest prints
+	VolumesDir = "volumes"     // in a volume store: the folder that holds a folder for each volume
+)
+
 // The kinds of pool that hold a VCH's VMs: vCenter has vApps, a single ESXi host has not.
 const (
 	PoolVApp         = "VirtualApp"

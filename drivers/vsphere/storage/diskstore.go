@@ -15,6 +15,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/device"
 	"github.com/openvic/vic/sdk/errdef"
@@ -24,7 +25,6 @@ import (
 
 // The files of a volume, in volumes/<name>/ of its store.
 const (
-	volumesDir = "volumes"
 	volumeMeta = "volume.json" // makes it whole
 	// volumeMark is there while a volume is made or removed; it names the VCH that is at it, since
 	// stores may be shared.
@@ -33,9 +33,9 @@ const (
 	volumeFormat = 1
 )
 
-func volumeDir(name string) string { return path.Join(volumesDir, name) }
+func volumeDir(name string) string { return path.Join(config.VolumesDir, name) }
 func volumeDisk(name string) string {
-	return path.Join(volumesDir, name, name+".vmdk")
+	return path.Join(config.VolumesDir, name, name+".vmdk")
 }
 
 // volumeRecord is the content of volume.json.
@@ -91,7 +91,7 @@ func (s *diskStore) open(ctx context.Context) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errdef.ErrUnavailable, err)
 	}
-	if err := files.mkdir(ctx, volumesDir); err != nil && !errors.Is(err, errdef.ErrExists) {
+	if err := files.mkdir(ctx, config.VolumesDir); err != nil && !errors.Is(err, errdef.ErrExists) {
 		return nil, err
 	}
 	s.files = files
@@ -104,7 +104,7 @@ func (s *diskStore) scan(ctx context.Context) (*store, map[string]fileSizes, err
 	if err != nil {
 		return nil, nil, err
 	}
-	found, err := files.list(ctx, volumesDir, volumeMeta, volumeMark, "*.vmdk")
+	found, err := files.list(ctx, config.VolumesDir, volumeMeta, volumeMark, "*.vmdk")
 	delete(found, "")
 	return files, found, err
 }

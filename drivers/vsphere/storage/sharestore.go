@@ -53,7 +53,7 @@ func (s *shareStore) mounted(ctx context.Context, f func(dir string) error) erro
 	if err != nil {
 		return fmt.Errorf("%w: %w", errdef.ErrUnavailable, err)
 	}
-	dir := filepath.Join(root, volumesDir)
+	dir := filepath.Join(root, config.VolumesDir)
 	err = os.MkdirAll(dir, 0o755)
 	if err == nil {
 		err = f(dir)
@@ -63,7 +63,7 @@ func (s *shareStore) mounted(ctx context.Context, f func(dir string) error) erro
 
 // disk is what the guest mounts.
 func (s *shareStore) disk(name string) device.Disk {
-	return device.Disk{Kind: device.KindNFS, Locator: s.share.At(path.Join(volumesDir, name))}
+	return device.Disk{Kind: device.KindNFS, Locator: s.share.At(path.Join(config.VolumesDir, name))}
 }
 
 func (s *shareStore) read(dir, name string) (storage.Volume, error) {

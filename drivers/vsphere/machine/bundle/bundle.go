@@ -17,6 +17,7 @@ import (
 	"github.com/vmware/govmomi/event"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
 	vsphere "github.com/openvic/vic/drivers/vsphere/session"
@@ -122,9 +123,9 @@ func (b *writer) consoles(ctx context.Context, s Source) error {
 			b.notes = append(b.notes, fmt.Sprintf("%s: %v", v.Name, err))
 			continue
 		}
-		folder, logs := path.Join("containers", v.Name), []string{"console.log"}
+		folder, logs := path.Join("containers", v.Name), []string{config.ConsoleLog}
 		if v.Record != nil {
-			folder, logs = "endpoint", []string{"console.log", "vmware.log"}
+			folder, logs = "endpoint", []string{config.ConsoleLog, "vmware.log"}
 		}
 		for _, l := range logs {
 			if err := b.try(path.Join(folder, l), func() ([]byte, error) { return files.Tail(ctx, path.Join(home, l), maxLog) }); err != nil {

@@ -1,5 +1,10 @@
 // Package session connects vic-machine to a vCenter or an ESXi host, and holds the few calls on
 // tasks and datastores that all of its verbs share.
+//
+// The session itself, the pinning of certificates and the classes of faults are the driver's
+// (drivers/vsphere/session). What is here is for a program that people run: where to connect is read from
+// what they write, errors say what to do, and a task that was begun is waited for even after an
+// interruption, so that what it made can be removed.
 package session
 
 import (

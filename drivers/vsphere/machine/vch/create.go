@@ -339,7 +339,7 @@ func (c *creator) waitReady(ctx context.Context) (err error) {
 // whereToLook names what there is to look at after a create that failed.
 func (c *creator) whereToLook() string {
 	if c.Spec.Debug > 0 {
-		return "look at the endpoint's console, " + c.path(c.Spec.Name, consoleLog)
+		return "look at the endpoint's console, " + c.path(c.Spec.Name, config.ConsoleLog)
 	}
 	return "the last lines of the endpoint's console are above; --debug 1 keeps the endpoint VM to look at"
 }
@@ -352,7 +352,7 @@ func (c *creator) showConsole(ctx context.Context, vms []VM) {
 	}
 	r := c.remover()
 	r.powerOff(ctx, vms)
-	b, err := c.Res.Files.Get(ctx, c.file(c.Spec.Name, consoleLog), limit)
+	b, err := c.Res.Files.Get(ctx, c.file(c.Spec.Name, config.ConsoleLog), limit)
 	if err != nil || len(b) == 0 {
 		return
 	}

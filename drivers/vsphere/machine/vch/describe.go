@@ -49,7 +49,7 @@ func (p *Plan) Outline() Outline {
 	add("folder", p.Record.ImageStore, "images")
 	for _, s := range p.Res.VolumeStores {
 		if s.Share == "" {
-			add("folder", s.Files.Path(path.Join(s.Path, volumesDir)), "volume store %s, unless it is there", s.Label)
+			add("folder", s.Files.Path(path.Join(s.Path, config.VolumesDir)), "volume store %s, unless it is there", s.Label)
 		}
 	}
 	add("file", p.path(p.Record.ApplianceISO), "from %s", p.Spec.ApplianceISO)

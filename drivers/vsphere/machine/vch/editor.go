@@ -10,6 +10,7 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/progress"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
@@ -167,7 +168,7 @@ func (e *Editor) give(ctx context.Context, config, record string, may func(conte
 
 // whereToLook names what there is to look at of an endpoint that is there.
 func (e *Editor) whereToLook() string {
-	return fmt.Sprintf("look at console.log of the VM %s, or collect all logs with: vic-machine debug --bundle", e.ep.Name)
+	return fmt.Sprintf("look at %s of the VM %s, or collect all logs with: vic-machine debug --bundle", config.ConsoleLog, e.ep.Name)
 }
 
 // restore puts the old configuration back after the endpoint refused the new one.

@@ -8,6 +8,7 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -95,7 +96,7 @@ func (p *Plan) cdrom() types.BaseVirtualDevice {
 
 func (p *Plan) console() types.BaseVirtualDevice {
 	b := &types.VirtualSerialPortFileBackingInfo{}
-	b.FileName = p.path(p.Spec.Name, consoleLog)
+	b.FileName = p.path(p.Spec.Name, config.ConsoleLog)
 	d := &types.VirtualSerialPort{YieldOnPoll: true}
 	d.Key, d.Backing = keySerial, b
 	d.Connectable = &types.VirtualDeviceConnectInfo{StartConnected: true, Connected: true}

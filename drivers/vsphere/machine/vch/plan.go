@@ -13,9 +13,6 @@ import (
 	"github.com/openvic/vic/sdk/guest"
 )
 
-// consoleLog is the file in the VCH's folder that the endpoint's guest prints to.
-const consoleLog = "console.log"
-
 // Plan is a VCH that is about to be made: all names and contents, nothing done yet.
 type Plan struct {
 	Spec   Spec

@@ -10,12 +10,10 @@ import (
 
 	"github.com/vmware/govmomi/object"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
-
-// volumesDir is the folder in a volume store that the driver keeps volumes in.
-const volumesDir = "volumes"
 
 // VolumeStore is a place of volumes: a folder on a datastore, or an NFS share.
 type VolumeStore struct {
@@ -61,7 +59,7 @@ func (s VolumeStore) make(ctx context.Context, record *Record, save func() error
 	if s.Share != "" {
 		return nil
 	}
-	dirs := foldersTo(path.Join(s.Path, volumesDir))
+	dirs := foldersTo(path.Join(s.Path, config.VolumesDir))
 	fresh, err := missing(ctx, s.Files, dirs)
 	if err != nil {
 		return err
@@ -133,7 +131,7 @@ func (r *remover) volumes(ctx context.Context, record *Record) {
 			r.keep(err)
 			continue
 		}
-		r.dir(ctx, f, path.Join(p.Path, volumesDir))
+		r.dir(ctx, f, path.Join(p.Path, config.VolumesDir))
 	}
 }
 
@@ -163,7 +161,7 @@ func (r *remover) volumeDirs(ctx context.Context, record *Record) {
 		r.keep(err)
 		if err == nil && len(names) == 0 {
 			r.dir(ctx, f, p.Path)
-		} else if err == nil && path.Base(p.Path) == volumesDir {
+		} else if err == nil && path.Base(p.Path) == config.VolumesDir {
 			r.log.Printf("left the volumes in %s", f.Path(p.Path))
 		}
 	}
