@@ -50,7 +50,8 @@ func logOptions(lc container.LogConfig) (guest.Log, error) {
 		}
 	}
 	// A text or a template that cannot be read shows at once.
-	_, err := logDetails(logger.Info{Config: lc.Config, ContainerID: strings.Repeat("0", 64), ContainerImageID: strings.Repeat("0", 64), ContainerEnv: []string{"A="}})
+	some := strings.Repeat("0", 64)
+	_, err := logDetails(logger.Info{Config: lc.Config, ContainerID: some, ContainerImageID: some, ContainerEnv: []string{"A="}})
 	if err != nil {
 		return l, invalid("option --log-opt: %v", err)
 	}

@@ -51,8 +51,10 @@ func resourceWarnings(r *container.Resources) []string {
 			w = append(w, text)
 		}
 	}
-	add(r.Memory > 0 && r.MemorySwap > 0 && r.MemorySwap != r.Memory, "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.")
-	add(r.MemorySwappiness != nil && *r.MemorySwappiness >= 0, "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.")
+	add(r.Memory > 0 && r.MemorySwap > 0 && r.MemorySwap != r.Memory,
+		"Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.")
+	add(r.MemorySwappiness != nil && *r.MemorySwappiness >= 0,
+		"Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.")
 	add(r.MemoryReservation > 0, "Your kernel does not support memory soft limit capabilities or the cgroup is not mounted. Limitation discarded.")
 	add(r.OomKillDisable != nil && *r.OomKillDisable, "Your kernel does not support OomKillDisable. OomKillDisable discarded.")
 	add(r.CPUShares > 0, "Your kernel does not support CPU shares or the cgroup is not mounted. Shares discarded.")
@@ -64,7 +66,8 @@ func sizeWarning(asked int64, c *engine.Container) []string {
 	if asked <= 0 || c.MemoryMB<<20 == asked {
 		return nil
 	}
-	return []string{fmt.Sprintf("The container's VM has %d MB of memory, the next size above the limit that was asked for; the container may use its limit.", c.MemoryMB)}
+	return []string{fmt.Sprintf("The container's VM has %d MB of memory, "+
+		"the next size above the limit that was asked for; the container may use its limit.", c.MemoryMB)}
 }
 
 // cpus is how many processors were asked for; 0: nothing was said. A set of processors means as

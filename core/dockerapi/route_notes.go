@@ -18,13 +18,17 @@ func containerNotes() []routeNote {
 		{"GET /containers/json", "1.24", "docker ps", ""},
 		{"GET /containers/{name:.*}/export", "1.24", "docker export", ""},
 		{"GET /containers/{name:.*}/changes", "1.24", "docker diff", ""},
-		{"GET /containers/{name:.*}/json", "1.24", "docker inspect", inVM + "State.Pid is the process's in its own VM, and what is a file on dockerd's host (LogPath, HostsPath) is empty"},
+		{"GET /containers/{name:.*}/json", "1.24", "docker inspect", inVM +
+			"State.Pid is the process's in its own VM, and what is a file on dockerd's host (LogPath, HostsPath) is empty"},
 		{"GET /containers/{name:.*}/top", "1.24", "docker top", inVM + "process IDs are those in the VM"},
-		{"GET /containers/{name:.*}/logs", "1.24", "docker logs", "the output is kept on the container's own disk; log drivers that send it elsewhere are refused at create"},
+		{"GET /containers/{name:.*}/logs", "1.24", "docker logs",
+			"the output is kept on the container's own disk; log drivers that send it elsewhere are refused at create"},
 		{"GET /containers/{name:.*}/stats", "1.24", "docker stats", inVM + "memory and CPU are the VM's"},
 		{"GET /containers/{name:.*}/attach/ws", "1.24", "", ""},
 		{"GET /containers/{name:.*}/archive", "1.24", "docker cp", ""},
-		{"POST /containers/create", "1.24", "docker create", inVM + "options about dockerd's host (devices, namespaces, cgroups) are refused by name, never ignored; memory is rounded up to 4 MB, 128 MB at least, and CPUs to whole ones"},
+		{"POST /containers/create", "1.24", "docker create", inVM +
+			"options about dockerd's host (devices, namespaces, cgroups) are refused by name, never ignored; " +
+			"memory is rounded up to 4 MB, 128 MB at least, and CPUs to whole ones"},
 		{"POST /containers/{name:.*}/kill", "1.24", "docker kill", ""},
 		{"POST /containers/{name:.*}/pause", "1.24", "docker pause", ""},
 		{"POST /containers/{name:.*}/unpause", "1.24", "docker unpause", ""},
@@ -105,7 +109,8 @@ func systemNotes() []routeNote {
 		{"GET /_ping", "1.24", "", ""},
 		{"HEAD /_ping", "1.40", "", ""},
 		{"GET /events", "1.24", "docker events", "events of swarm, plugins and the builder do not occur"},
-		{"GET /info", "1.24", "docker info", "CPUs and memory are what the VCH's containers may use together; what describes dockerd's host (root directory, runtimes, security options) does not apply"},
+		{"GET /info", "1.24", "docker info",
+			"CPUs and memory are what the VCH's containers may use together; what describes dockerd's host (root directory, runtimes, security options) does not apply"},
 		{"GET /version", "1.24", "docker version", "the engine's version is that of Docker's code which serves the API; vicd's own is a component beside it"},
 		{"GET /system/df", "1.25", "docker system df", ""},
 		{"POST /auth", "1.24", "docker login", ""},
@@ -116,7 +121,8 @@ func systemNotes() []routeNote {
 func buildNotes() []routeNote {
 	return []routeNote{
 		{"POST /build", "1.24", "docker build", ""},
-		{"POST /build/prune", "1.31", "docker builder prune, docker system prune", "there is no build cache here: nothing is removed; docker buildx prune empties a builder's own"},
+		{"POST /build/prune", "1.31", "docker builder prune, docker system prune",
+			"there is no build cache here: nothing is removed; docker buildx prune empties a builder's own"},
 		{"POST /build/cancel", "", "docker build", ""},
 		{"POST /session", "1.31", "docker build", ""},
 		{"POST /grpc", "", "docker build", ""},

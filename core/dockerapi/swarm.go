@@ -19,7 +19,8 @@ type noSwarm struct{}
 const noCluster = "vSphere makes a cluster of the hosts"
 
 func errNoSwarm() error {
-	return errdefs.Unavailable(errors.New(`This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.`)) //nolint:staticcheck // Docker's text
+	return errdefs.Unavailable(errors.New(`This node is not a swarm manager. ` + //nolint:staticcheck // Docker's text
+		`Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.`))
 }
 
 func (noSwarm) Info(context.Context) swarm.Info {

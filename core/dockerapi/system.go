@@ -41,7 +41,8 @@ type system struct {
 // SystemInfo is docker info.
 func (b *system) SystemInfo(ctx context.Context) (*systemtypes.Info, error) {
 	info := &systemtypes.Info{ID: b.opts.ID, Name: b.opts.Name, Driver: storageDriver, ServerVersion: EngineVersion,
-		OSType: "linux", Architecture: "x86_64", OperatingSystem: productName + " " + b.opts.Version, KernelVersion: kernel(), NCPU: runtime.NumCPU(), MemTotal: memory(),
+		OSType: "linux", Architecture: "x86_64", OperatingSystem: productName + " " + b.opts.Version, KernelVersion: kernel(),
+		NCPU: runtime.NumCPU(), MemTotal: memory(),
 		SystemTime: time.Now().Format(time.RFC3339Nano), LoggingDriver: logDriver, CgroupDriver: "none", CgroupVersion: "2",
 		DefaultRuntime: runtimeName, Runtimes: map[string]systemtypes.RuntimeWithStatus{runtimeName: {}}, NGoroutines: runtime.NumGoroutine(),
 		NEventsListener: b.opts.Events.SubscribersCount(), IndexServerAddress: "https://index.docker.io/v1/",

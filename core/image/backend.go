@@ -37,7 +37,8 @@ func (s *Service) Backend() Backend { return Backend{s} }
 func (b Backend) docker() *dockerimages.ImageService { return b.s.docker }
 
 // PullImage pulls and unpacks an image; what is complete already is neither fetched nor written.
-func (b Backend) PullImage(ctx context.Context, ref reference.Named, p *ocispec.Platform, headers map[string][]string, auth *registrytypes.AuthConfig, out io.Writer) error {
+func (b Backend) PullImage(ctx context.Context, ref reference.Named, p *ocispec.Platform,
+	headers map[string][]string, auth *registrytypes.AuthConfig, out io.Writer) error {
 	if err := b.s.check(ctx, ref); err != nil {
 		return err
 	}
@@ -51,7 +52,8 @@ func (b Backend) PullImage(ctx context.Context, ref reference.Named, p *ocispec.
 }
 
 // PushImage uploads an image.
-func (b Backend) PushImage(ctx context.Context, ref reference.Named, p *ocispec.Platform, headers map[string][]string, auth *registrytypes.AuthConfig, out io.Writer) error {
+func (b Backend) PushImage(ctx context.Context, ref reference.Named, p *ocispec.Platform,
+	headers map[string][]string, auth *registrytypes.AuthConfig, out io.Writer) error {
 	if err := b.s.check(ctx, ref); err != nil {
 		return err
 	}
@@ -105,7 +107,8 @@ func (b Backend) LoadImage(ctx context.Context, in io.ReadCloser, p *ocispec.Pla
 }
 
 // ImportImage makes an image of one layer from a tar.
-func (b Backend) ImportImage(ctx context.Context, ref reference.Named, p *ocispec.Platform, msg string, layer io.Reader, changes []string) (dockerimage.ID, error) {
+func (b Backend) ImportImage(ctx context.Context, ref reference.Named, p *ocispec.Platform,
+	msg string, layer io.Reader, changes []string) (dockerimage.ID, error) {
 	return b.docker().ImportImage(b.s.scope.in(ctx), ref, p, msg, layer, changes)
 }
 

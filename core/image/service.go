@@ -108,7 +108,8 @@ func (s *Service) openRegistry(o Options) (err error) {
 	if downloads <= 0 {
 		downloads = defaultDownloads
 	}
-	s.hosts = &hosts{registry: s.registry, slots: make(chan struct{}, downloads), dial: (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext}
+	s.hosts = &hosts{registry: s.registry, slots: make(chan struct{}, downloads),
+		dial: (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext}
 	s.hosts.use(t)
 	return nil
 }

@@ -93,7 +93,8 @@ func (s *snapshotter) View(ctx context.Context, key, parent string, opts ...snap
 	return s.create(ctx, snapshots.KindView, key, parent, "", opts)
 }
 
-func (s *snapshotter) create(ctx context.Context, kind snapshots.Kind, key, parent string, chain digest.Digest, opts []snapshots.Opt) (m []mount.Mount, err error) {
+func (s *snapshotter) create(ctx context.Context, kind snapshots.Kind, key, parent string, chain digest.Digest,
+	opts []snapshots.Opt) (m []mount.Mount, err error) {
 	err = s.names.WithTransaction(ctx, true, func(ctx context.Context) error {
 		if _, err := snapstore.CreateSnapshot(ctx, kind, key, parent, append(opts[:len(opts):len(opts)], withLabel(labelChain, chain.String()))...); err != nil {
 			return err
