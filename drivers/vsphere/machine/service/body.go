@@ -51,7 +51,7 @@ func (c *call) readBody() error {
 	}
 	for _, name := range sorted(doc) {
 		o, found := option.Find(c.route.options, name)
-		if !found {
+		if !found || o.Name != name { // short names are for command lines
 			return advice.Wrap(invalid("%s: it is no option of %s", name, c.route.id), "see /openapi.json")
 		}
 		if err := c.takeFiles(o, doc); err != nil {

@@ -68,6 +68,8 @@ func TestHostileRequestsAreRefused(t *testing.T) {
 		{"an unknown option", "POST", a.at("/vch"), newVCH(map[string]any{"bogus": 1}), 400, "bogus", nil},
 		{"an option of the command line", "POST", a.at("/vch"), newVCH(map[string]any{"target": "x"}), 400, "target", nil},
 		{"a file of the server", "POST", a.at("/vch"), newVCH(map[string]any{"appliance-iso": "/etc/passwd"}), 400, "appliance-iso", nil},
+		{"the short name of an option with a file", "POST", a.at("/vch"), newVCH(map[string]any{"cert": "/etc/passwd"}), 400,
+			"cert: it is no option", nil},
 		{"a text for a number", "POST", a.at("/vch"), newVCH(map[string]any{"memory": "8192"}), 400, "memory", nil},
 		{"a fraction", "POST", a.at("/vch"), newVCH(map[string]any{"memory": 1.5}), 400, "memory", nil},
 		{"a list for a number", "POST", a.at("/vch"), newVCH(map[string]any{"memory": []int{1}}), 400, "memory", nil},
