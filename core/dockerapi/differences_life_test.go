@@ -30,7 +30,8 @@ func lifeDifferences() []difference {
 		},
 		{
 			what: "`--cpus`, `--cpuset-cpus`",
-			how:  "rounded up to whole processors; of a set, as many as are in it. Inside the VM 1.5 processors are 1.5 of 2",
+			how: "rounded up to whole processors; a set counts as the number of processors in it. Inside the VM, 1.5 processors " +
+				"are 1.5 of 2",
 			check: func(c *client) {
 				id := c.create("c1", `"NanoCpus":1500000000`)
 				vm(c, "c1", "2", "256")
@@ -43,8 +44,8 @@ func lifeDifferences() []difference {
 		},
 		{
 			what: "`docker start` without room",
-			how: "503 with the numbers, before vSphere has to swap; `docker info` shows what the containers may use together as " +
-				"Total Memory",
+			how: "503 with the numbers, before vSphere has to swap; Total Memory in `docker info` is what all containers together " +
+				"may use",
 			check: func(c *client) {
 				c.api.world.Compute.Room = compute.Capacity{MemoryMB: 512, CPUs: 4}
 				c.create("web", `"Memory":536870912`)
@@ -68,8 +69,8 @@ func lifeDifferences() []difference {
 		},
 		{
 			what: "`docker inspect`",
-			how: "`State.Pid` is the process's in its own VM, and what is a file on dockerd's host (`LogPath`, `HostsPath`) is " +
-				"empty",
+			how: "`State.Pid` is the process ID in the container's VM. Fields that name files on dockerd's host (`LogPath`, " +
+				"`HostsPath`) are empty",
 			check: func(c *client) {
 				c.create("c1", "")
 				for _, path := range []string{"LogPath", "HostsPath", "ResolvConfPath", "HostnamePath"} {

@@ -39,9 +39,9 @@ func networkDifferences() []difference {
 		},
 		{
 			what: "`docker network rm`, `prune`",
-			how: "a network goes when no running container is on it, as with Docker. A stopped container keeps its addresses as " +
-				"long as the network is there; without it, it cannot be started (`failed to set up container networking`) until " +
-				"`docker network disconnect` takes it off",
+			how: "removes a network that no running container is on, as with Docker. A stopped container keeps its addresses as " +
+				"long as the network exists; afterwards it cannot start (`failed to set up container networking`) until `docker " +
+				"network disconnect` takes it off the network",
 			check: func(c *client) {
 				c.network("back", "")
 				c.create("c1", `"NetworkMode":"back"`)
@@ -102,10 +102,10 @@ func networkDifferences() []difference {
 		},
 		{
 			what: "names",
-			how: "on networks of users: container name, aliases, short ID, host name, links, and reverse lookup, answered by the " +
-				"endpoint VM at the network's gateway for members of a common network; `/etc/resolv.conf` names that gateway, " +
-				"not 127.0.0.11. On the default bridge there are none but those of `--link`. The servers of `--dns` are those " +
-				"that the gateway asks for the container",
+			how: "on networks that users make: container name, aliases, short ID, host name, links, and reverse lookup. The " +
+				"endpoint VM answers at the network's gateway, for members of a common network; `/etc/resolv.conf` names that " +
+				"gateway, not 127.0.0.11. On the default bridge only the names of `--link` exist. The gateway asks the servers of " +
+				"`--dns` on behalf of the container",
 			check: func(c *client) {
 				back := c.network("back", "")
 				id := c.create("c1", `"NetworkMode":"back","Dns":["9.9.9.9"]`)
@@ -121,17 +121,17 @@ func networkDifferences() []difference {
 		},
 		{
 			what: "`--network NAME`",
-			how:  "a network that is not there is an error of `docker create` already (Docker: of `docker start`)",
+			how:  "`docker create` already fails if the network does not exist (Docker: `docker start`)",
 			check: func(c *client) {
 				c.refused(http.StatusBadRequest, "network nosuch not found", post, "/containers/create", createBody(`"NetworkMode":"nosuch"`))
 			},
 		},
 		{
 			what: "`-p`, `-P`",
-			how: "published on the endpoint VM's IPv4 addresses on the public network, TCP and UDP. `-p 127.0.0.1:...` is " +
-				"refused: nobody could reach the endpoint VM's loopback. Ports that are taken are an error of `docker create` " +
-				"already, so that no VM is made for nothing; they are bound at start, and stay the same when the endpoint VM is " +
-				"restarted. docker compose may make a container that is to replace another",
+			how: "published on the endpoint VM's IPv4 addresses on the public network, TCP and UDP. `-p 127.0.0.1:...` is refused: " +
+				"nobody could reach the endpoint VM's loopback. If a port is taken, `docker create` already fails, so that no VM " +
+				"is made in vain. Ports are bound at start, and stay the same when the endpoint VM restarts. docker compose may " +
+				"still create a container that will replace another",
 			check: func(c *client) {
 				const port = `"PortBindings":{"80/tcp":[{"HostPort":"8080"}]}`
 				id := c.create("c1", port)
@@ -148,8 +148,8 @@ func networkDifferences() []difference {
 		},
 		{
 			what: "`-p` on a container network",
-			how: "opens the port in the guest; the container is reached at its own address, so that the host port cannot be " +
-				"another one",
+			how: "opens the port in the guest. Clients reach the container at its own address, so the host port cannot differ from " +
+				"the container's",
 			check: func(c *client) {
 				c.create("c1", `"NetworkMode":"lan","PortBindings":{"80/tcp":[{"HostPort":"80"}]}`)
 				c.start("c1")
@@ -161,7 +161,8 @@ func networkDifferences() []difference {
 		},
 		{
 			what: "`--add-host NAME:host-gateway`",
-			how:  "the endpoint VM, at the gateway of the first network; refused on a container network, whose gateway is another",
+			how: "the endpoint VM, at the gateway of the first network; refused on a container network, which has a gateway of its " +
+				"own",
 			check: func(c *client) {
 				id := c.create("c1", `"ExtraHosts":["me:host-gateway"]`)
 				if h := c.guest(id).Hosts; len(h) == 0 || h[0].Address.String() != "172.16.0.1" || h[0].Names[0] != "me" {

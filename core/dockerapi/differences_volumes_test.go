@@ -92,8 +92,8 @@ func volumeDifferences() []difference {
 		},
 		{
 			what: "`docker start` of a second container with a volume",
-			how: "refused with the name of the first while that one runs: a volume on a datastore is for one running container " +
-				"at a time. A volume on NFS is for any number at once",
+			how: "refused with the name of the first while that one runs: one running container at a time can use a volume on a " +
+				"datastore. Any number can use a volume on NFS",
 			check: func(c *client) {
 				c.volume("shared", `"VolumeStore":"share"`)
 				for _, name := range []string{"first", "second"} {
@@ -109,7 +109,7 @@ func volumeDifferences() []difference {
 		},
 		{
 			what: "many volumes",
-			how:  "a container VM takes 15 disks: its root file system and 14 volumes of datastores",
+			how:  "a container VM takes 15 disks: its root file system and 14 volumes on datastores",
 			check: func(c *client) {
 				binds := func(n int) string {
 					var all []string
@@ -142,8 +142,8 @@ func volumeDifferences() []difference {
 		},
 		{
 			what: "`vic volume grow NAME SIZE`",
-			how: "the administrator's: makes a volume larger, with its file system, while no running container has it. There is " +
-				"no shrinking",
+			how: "for the administrator: enlarges a volume and its file system while no running container has it. Volumes cannot " +
+				"shrink",
 			check: func(c *client) {
 				c.create("c1", `"Binds":["db:/db"]`)
 				if v, err := c.api.engine.Volumes.Grow(c.Context(), "db", 2<<30); err != nil || v.Capacity != 2<<30 {

@@ -19,7 +19,7 @@ func containerNotes() []routeNote {
 		{"GET /containers/{name:.*}/export", "1.24", "docker export", ""},
 		{"GET /containers/{name:.*}/changes", "1.24", "docker diff", ""},
 		{"GET /containers/{name:.*}/json", "1.24", "docker inspect", inVM +
-			"State.Pid is the process's in its own VM, and what is a file on dockerd's host (LogPath, HostsPath) is empty"},
+			"State.Pid is the process ID in that VM, and fields that name files on dockerd's host (LogPath, HostsPath) are empty"},
 		{"GET /containers/{name:.*}/top", "1.24", "docker top", inVM + "process IDs are those in the VM"},
 		{"GET /containers/{name:.*}/logs", "1.24", "docker logs",
 			"the output is kept on the container's own disk; log drivers that send it elsewhere are refused at create"},
@@ -53,7 +53,7 @@ func containerNotes() []routeNote {
 func execNotes() []routeNote {
 	return []routeNote{
 		{"POST /containers/{name:.*}/exec", "1.24", "docker exec", ""},
-		{"GET /exec/{id:.*}/json", "1.24", "docker exec", inVM + "Pid is the process's in its own VM"},
+		{"GET /exec/{id:.*}/json", "1.24", "docker exec", inVM + "Pid is the process ID in that VM"},
 		{"POST /exec/{name:.*}/start", "1.24", "docker exec", ""},
 		{"POST /exec/{name:.*}/resize", "1.24", "docker exec -t", ""},
 	}

@@ -161,10 +161,10 @@ const intro = `<!-- Made by make gen from the routers and from what each route a
 Every route of the Docker Engine API as Docker 28.5.2 has it (API 1.24 to 1.51), and what a virtual container host does with it:
 
 - **works**: as dockerd does.
-- **differs**: works, with the difference that is noted.
-- **refused**: answers 501, or 503 where dockerd does so outside a swarm, with the text that is noted. Nothing is ignored silently.
+- **differs**: works, with the difference in the note.
+- **refused**: answers 501, or 503 where dockerd does so outside a swarm, with the text in the note. Nothing is ignored silently.
 
-What the options of docker run do is in [docker.md](docker.md). "Since" is the version of the API that brought the route; 1.24 or before is 1.24.
+[docker.md](docker.md) explains the options of docker run. "Since" is the version of the API that brought the route; 1.24 stands for 1.24 and older.
 
 | route | used by | since | | note |
 | --- | --- | --- | --- | --- |

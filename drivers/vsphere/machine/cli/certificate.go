@@ -27,7 +27,7 @@ func (a *app) certificateCommand() *cli.Command {
 		}}
 	}
 	return &cli.Command{Name: "certificate", Usage: "renew, add, revoke and show certificates; connections that are open stay", Subcommands: []*cli.Command{
-		{Name: "show", Usage: "show the endpoint's certificates, when they expire and who is revoked", Action: a.certificateShow,
+		{Name: "show", Usage: "show the endpoint's certificates, when they expire and which are revoked", Action: a.certificateShow,
 			Flags: append(append(targetFlags(), idFlags()...), formatFlags()...)},
 		sub("renew", "give the endpoint a new certificate for the same names", operation.RenewOptions(), operation.Renew),
 		sub("add-client", "make a certificate for another client", operation.AddClientOptions(), operation.AddClient),

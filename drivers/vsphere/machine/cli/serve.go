@@ -20,7 +20,7 @@ func serveOptions() []option.Option {
 		option.Str(groupOther, "cert", "", "`file` of the service's certificate, PEM, with its chain; else one is made for this run, and its thumbprint printed"),
 		option.Str(groupOther, "key", "", "`file` of its key"),
 		option.Flag(groupOther, "plain-http", "", "no TLS; on a loopback address alone, for a proxy on this machine that has it"),
-		option.Many(groupOther, "allow-target", "", "`host[:port]` of a vCenter or ESXi host that may be asked, as it is in the path; without it all"),
+		option.Many(groupOther, "allow-target", "", "`host[:port]` of a vCenter or ESXi host that requests may name in their path; without it any"),
 		option.Span(groupOther, "drain", 0, "`time` that running tasks may go on when the service is to end, before they are interrupted"),
 		option.Span(groupOther, "keep-tasks", time.Hour, "`time` that a task can be read after its end"),
 	}, option.Pick(operation.CreateOptions(), "appliance-iso", "bootstrap-iso")...)

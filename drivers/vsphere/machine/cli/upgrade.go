@@ -12,13 +12,13 @@ import (
 
 func (a *app) upgradeCommand() *cli.Command {
 	return &cli.Command{Name: "upgrade", Usage: "give a VCH the version of this vic-machine; containers go on", Action: a.upgrade,
-		Description: "The endpoint boots anew, so the Docker API is away for some seconds. If the new version does not serve\n" +
+		Description: "The endpoint reboots, so the Docker API is away for some seconds. If the new version does not serve\n" +
 			"within --serve-timeout the old one comes back by itself.",
 		Flags: flags(operation.UpgradeOptions())}
 }
 
 func (a *app) rollbackCommand() *cli.Command {
-	return &cli.Command{Name: "rollback", Usage: "put back the version of before the last upgrade; containers go on", Action: a.rollback,
+	return &cli.Command{Name: "rollback", Usage: "put back the version from before the last upgrade; containers go on", Action: a.rollback,
 		Flags: flags(operation.RollbackOptions())}
 }
 

@@ -29,7 +29,7 @@ func DebugOptions() []option.Option {
 	return joined(TargetOptions(), IDOptions(), option.Pick(tlsFlags(), "cert-path"), []option.Option{
 		option.Str(groupOther, "bundle", "", "`file.tar.gz` to collect logs into: endpoint, plugins, consoles of containers, vSphere's events; without "+
 			"secrets").ForRun().AFile(),
-		option.Str(groupOther, "log-level", "", "`info` or debug: what the endpoint logs from now on; vicd starts anew").ForRun(),
+		option.Str(groupOther, "log-level", "", "`info` or debug: what the endpoint logs from now on; vicd restarts").ForRun(),
 		option.Str(groupOther, "exec", "", "`command` to run with the endpoint's shell").ForRun(),
 		option.Flag(groupOther, "enable-ssh", "", "let --authorized-key or --rootpw log in to the endpoint by SSH, as root, for --ssh-time; a reset or an "+
 			"upgrade ends it too").ForRun(),

@@ -73,13 +73,13 @@ func ConfigureOptions() []option.Option {
 // DeleteOptions are all options of delete.
 func DeleteOptions() []option.Option {
 	return joined(TargetOptions(), IDOptions(), []option.Option{option.Flag(groupOther, "force", "f",
-		"also if containers run, and with the volumes in its volume stores; trust any certificate of the target").ForRun()})
+		"also delete running containers, and the volumes in its volume stores; trust any certificate of the target").ForRun()})
 }
 
 // UpgradeOptions are all options of upgrade; rollback has them but for the images.
 func UpgradeOptions() []option.Option {
 	return joined(patient(), IDOptions(), isoFlags(), []option.Option{patienceFlag(),
-		option.Flag(groupOther, "rollback", "", "go back to the version of before, as vic-machine rollback does").ForRun(), TrustOption()})
+		option.Flag(groupOther, "rollback", "", "go back to the previous version, as vic-machine rollback does").ForRun(), TrustOption()})
 }
 
 // RollbackOptions are all options of rollback.
@@ -95,7 +95,7 @@ func patient() []option.Option {
 }
 
 func patienceFlag() option.Option {
-	return option.Span(groupOther, "serve-timeout", servePatience, "`time` within which the endpoint must serve; else the version of before comes back").ForRun()
+	return option.Span(groupOther, "serve-timeout", servePatience, "`time` within which the endpoint must serve; else the previous version comes back").ForRun()
 }
 
 // TrustOption makes a command trust whatever certificate the target shows.
@@ -120,12 +120,12 @@ func limitFlags() []option.Option {
 	return []option.Option{
 		option.Num(groupCompute, "memory", "mem", 0, "limit of the memory of all the VCH's VMs together in `MiB`; 0: none"),
 		option.Num(groupCompute, "memory-reservation", "memr", 0, "memory in `MiB` that vSphere keeps free for them"),
-		option.Str(groupCompute, "memory-shares", "mems", "their part when memory is scarce: low, normal, high or a `number`"),
+		option.Str(groupCompute, "memory-shares", "mems", "their share when memory is scarce: low, normal, high or a `number`"),
 		option.Num(groupCompute, "cpu", "", 0, "limit of the processor time of all the VCH's VMs together in `MHz`; 0: none"),
 		option.Num(groupCompute, "cpu-reservation", "cpur", 0, "processor time in `MHz` that vSphere keeps free for them"),
-		option.Str(groupCompute, "cpu-shares", "cpus", "their part when processor time is scarce: low, normal, high or a `number`"),
+		option.Str(groupCompute, "cpu-shares", "cpus", "their share when processor time is scarce: low, normal, high or a `number`"),
 		option.Flag(groupCompute, "affinity-vm-group", "", "a DRS VM group of the VCH's name, with all its VMs, for VM/Host rules of the cluster"),
-		option.Num(groupCompute, "containers", "", 0, "how many containers there may be, running or not; `0`: as many as fit"),
+		option.Num(groupCompute, "containers", "", 0, "the most containers that may exist, running or not; `0`: as many as fit"),
 		option.Num(groupCompute, "container-memory", "", 256, "memory in `MiB` of container VMs for which docker run gives no -m (VIC gave 2048)"),
 	}
 }
@@ -141,19 +141,19 @@ func storageFlags() []option.Option {
 	return []option.Option{
 		option.Str(groupStorage, "image-store", "i", "`datastore` or datastore/path for images; the VCH's folder and its VMs are on the same datastore"),
 		volumeStoreFlag(),
-		option.Num(groupStorage, "default-volume-size", "", 0, "size in `MiB` of volumes for which docker volume create names none; 0: 1024"),
+		option.Num(groupStorage, "default-volume-size", "", 0, "size in `MiB` of volumes for which docker volume create gives none; 0: 1024"),
 		option.Num(groupStorage, "state-size", "", 40, "size in `GiB` of the endpoint's disk for downloads and image metadata; it is thin"),
 	}
 }
 
 func volumeStoreFlag() option.Option {
-	return option.Many(groupStorage, "volume-store", "vs", "place of volumes, `datastore/path:label` or nfs://host/path?options:label; "+
-		"the one labelled default is taken where docker volume create names none")
+	return option.Many(groupStorage, "volume-store", "vs", "place for volumes, `datastore/path:label` or nfs://host/path?options:label; "+
+		"docker volume create uses the one labelled default if it names none")
 }
 
 func networkFlags() []option.Option {
 	flags := []option.Option{
-		option.Str(groupNetwork, "bridge-network", "b", "`port group` for container VMs, of this VCH alone; on vCenter a distributed one"),
+		option.Str(groupNetwork, "bridge-network", "b", "`port group` for container VMs, for this VCH alone; on vCenter a distributed one"),
 		option.Str(groupNetwork, "bridge-network-range", "bnr", "`IP range` of the bridge network").WithDefault("172.16.0.0/16"),
 		option.Num(groupNetwork, "bridge-network-width", "bnw", 0,
 			"prefix length in `bits` of the default bridge and of each network that docker network create takes from --bridge-network-range; 0: the default "+
@@ -164,8 +164,8 @@ func networkFlags() []option.Option {
 		option.Str(groupNetwork, "public-network-gateway", "", "`address` of the default gateway; goes with --public-network-ip"),
 	}
 	for _, n := range []struct{ name, alias, use string }{
-		{"client", "cln", "on which the Docker API is served, and nowhere else; else it is served on the public network"},
-		{"management", "mn", "on which vCenter and the hosts are; else they are reached over the public network"},
+		{"client", "cln", "for the Docker API, which is then served nowhere else; without it, on the public network"},
+		{"management", "mn", "of vCenter and the hosts; without it the endpoint reaches them over the public network"},
 	} {
 		flags = append(flags,
 			option.Str(groupNetwork, n.name+"-network", n.alias, "`port group` "+n.use),
@@ -197,8 +197,8 @@ func imageFlags() []option.Option {
 	return []option.Option{
 		option.Many(groupImages, "registry-mirror", "", "`URL` of a mirror for docker.io"),
 		option.Many(groupImages, "insecure-registry", "dir", "`host[:port]` of a registry without a trusted certificate"),
-		option.Many(groupImages, "registry-ca", "rc", "`file` with the certificate of an authority, PEM, that registries' certificates may be signed by").AFile(),
-		option.Many(groupImages, "allow-registry", "whitelist-registry,wr", "`registry` that may be used, and no other: host[:port], *.example.com or a network"),
+		option.Many(groupImages, "registry-ca", "rc", "PEM `file` with the certificate of an authority to trust for registries").AFile(),
+		option.Many(groupImages, "allow-registry", "whitelist-registry,wr", "`registry` that users may use, and no other: host[:port], *.example.com or a network"),
 		option.Str(groupImages, "http-proxy", "hproxy", "`URL` of the proxy for pulls over HTTP"),
 		option.Str(groupImages, "https-proxy", "sproxy", "`URL` of the proxy for pulls over HTTPS"),
 		option.Str(groupImages, "no-proxy", "", "`hosts`, separated by commas, that pulls reach without a proxy"),
@@ -208,13 +208,13 @@ func imageFlags() []option.Option {
 func tlsFlags() []option.Option {
 	return []option.Option{
 		option.Many(groupTLS, "tls-cname", "", "DNS `name` or address of the endpoint for its certificate"),
-		option.Flag(groupTLS, "no-tlsverify", "kv", "let clients in without a certificate of theirs"),
+		option.Flag(groupTLS, "no-tlsverify", "kv", "let clients in without a client certificate"),
 		option.Flag(groupTLS, "no-tls", "k", "no encryption: anybody who sees the traffic can take over the VCH"),
-		option.Str(groupTLS, "cert-path", "tls-cert-path", "`folder` in which certificates are looked for, and written if they are not "+
+		option.Str(groupTLS, "cert-path", "tls-cert-path", "`folder` of the certificates; create makes missing ones "+
 			"there").AFolder().WithDefaultText("./<name>"),
-		option.Str(groupTLS, "tls-server-cert", "cert", "`file` of the endpoint's own certificate, PEM, with its chain").AFile(),
+		option.Str(groupTLS, "tls-server-cert", "cert", "PEM `file` with the endpoint's own certificate and its chain").AFile(),
 		option.Str(groupTLS, "tls-server-key", "key", "`file` of its key").AFile(),
-		option.Many(groupTLS, "tls-ca", "ca", "`file` of an authority whose client certificates are let in, PEM, instead of one that is made").AFile(),
+		option.Many(groupTLS, "tls-ca", "ca", "PEM `file` of an authority whose client certificates are let in, instead of an authority that create makes").AFile(),
 		option.Many(groupTLS, "organization", "", "`name` to put into certificates").WithDefaultText("the VCH's name"),
 		option.Num(groupTLS, "certificate-key-size", "ksz", 256, "256, 384 or 521 `bits` for ECDSA; 2048 or more for RSA, as VIC's default was, which costs "+
 			"an emulated endpoint far more time for each connection"),
@@ -228,7 +228,7 @@ func opsFlags() []option.Option {
 	return []option.Option{
 		option.Str(groupOps, "ops-user", "", "account that the endpoint uses, with its domain: `user@domain`; else the one that --user names"),
 		option.Str(groupOps, "ops-password", "", "its `password`").FromEnv(OpsPasswordEnv).Hidden(),
-		option.Flag(groupOps, "ops-grant-perms", "", "give it the privileges that it needs, and no more; configure mends them"),
+		option.Flag(groupOps, "ops-grant-perms", "", "grant it the privileges that it needs, and no more; configure repairs them"),
 	}
 }
 
@@ -242,7 +242,7 @@ func isoFlags() []option.Option {
 
 func logFlags() []option.Option {
 	return []option.Option{
-		option.Str(groupOther, "syslog-address", "", "server that gets the endpoint's log too: `udp://host:port` or tcp://host:port"),
+		option.Str(groupOther, "syslog-address", "", "server that also gets the endpoint's log: `udp://host:port` or tcp://host:port"),
 		option.Num(groupOther, "debug", "v", 0, "`1`: the endpoint logs what is of use to developers too, and a create that fails keeps what it made"),
 	}
 }
@@ -255,8 +255,8 @@ func createOtherFlags() []option.Option {
 			"cannot be used").ForRun(),
 		option.Flag(groupOther, "no-reach-check", "", "do not ask the Docker API at the endpoint's address for a sign of life; for a machine that has no "+
 			"route to it").ForRun(),
-		option.Flag(groupOther, "dry-run", "", "run the checks, print what would be made and which privileges that needs, and make nothing").ForRun(),
+		option.Flag(groupOther, "dry-run", "", "run the checks, print what create would make and which privileges it needs, and make nothing").ForRun(),
 		option.Str(groupOther, "output", "", "of the checks and the plan: `text` or json").WithDefault("text").ForRun(),
-		option.Str(groupOther, "config", "", "TOML `file` with options, by their names, as inspect config prints it; the command line comes first").ForRun(),
+		option.Str(groupOther, "config", "", "TOML `file` with options, by their names, as inspect config prints it; the command line wins").ForRun(),
 	)
 }

@@ -43,7 +43,7 @@ func Upgrade(ctx context.Context, s *session.Session, q vch.Query, im vch.Images
 	return nil
 }
 
-// Rollback puts back the version of before the last upgrade.
+// Rollback puts back the version from before the last upgrade.
 func Rollback(ctx context.Context, s *session.Session, q vch.Query, c option.Values, log *progress.Log) error {
 	e, err := vch.Open(ctx, s, q, log)
 	if err != nil {

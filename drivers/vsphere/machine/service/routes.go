@@ -93,7 +93,7 @@ func taskRoutes() []route {
 }
 
 func vchRoutes() []route {
-	force := param{name: "force", kind: option.Toggle, text: "also if containers run, and with the volumes in its volume stores"}
+	force := param{name: "force", kind: option.Toggle, text: "also delete running containers, and the volumes in its volume stores"}
 	return []route{
 		{method: "GET", path: "/vch", id: "listVCHs", summary: "list the VCHs", patience: short, do: (*call).list, answer: VCHs{}},
 		{method: "POST", path: "/vch", id: "createVCH", summary: "make a VCH and wait until it serves", options: createOptions(), patience: long,
@@ -115,9 +115,9 @@ func vchRoutes() []route {
 			query:  []param{{name: "format", text: "of the answer; toml is a file for create --config", oneOf: []string{"json", "toml"}}}},
 		{method: "POST", path: "/vch/{vch}/upgrade", id: "upgradeVCH", summary: "give a VCH the version of this service; containers go on",
 			options: servingOptions(), patience: patient, task: true, do: (*call).upgrade, result: vch.Details{}},
-		{method: "POST", path: "/vch/{vch}/rollback", id: "rollbackVCH", summary: "put back the version of before the last upgrade; containers go on",
+		{method: "POST", path: "/vch/{vch}/rollback", id: "rollbackVCH", summary: "put back the version from before the last upgrade; containers go on",
 			options: servingOptions(), patience: patient, task: true, do: (*call).rollback, result: vch.Details{}},
-		{method: "POST", path: "/vch/{vch}/log-level", id: "setLogLevel", summary: "change what the endpoint logs; vicd starts anew",
+		{method: "POST", path: "/vch/{vch}/log-level", id: "setLogLevel", summary: "change what the endpoint logs; vicd restarts",
 			options: pick(operation.DebugOptions(), "log-level"), patience: long, task: true, do: (*call).logLevel, result: Changed{}},
 		{method: "POST", path: "/vch/{vch}/bundle", id: "getBundle",
 			summary: "logs of the endpoint, its plugins, consoles of containers, vSphere's events; without secrets", options: pick(operation.DebugOptions(),
@@ -132,7 +132,7 @@ func vchRoutes() []route {
 
 func certificateRoutes() []route {
 	return []route{
-		{method: "GET", path: "/vch/{vch}/certificate", id: "getCertificates", summary: "the endpoint's certificates, when they expire and who is revoked",
+		{method: "GET", path: "/vch/{vch}/certificate", id: "getCertificates", summary: "the endpoint's certificates, when they expire and which are revoked",
 			patience: short, do: (*call).certificates, answer: operation.Certificates{}},
 		{method: "POST", path: "/vch/{vch}/certificate/renew", id: "renewCertificate", summary: "give the endpoint a new certificate for the same names",
 			options: signOptions(operation.RenewOptions()), patience: long, task: true, do: (*call).renew, result: Files{},

@@ -124,7 +124,7 @@ func (e *Editor) forget(ctx context.Context) {
 	e.tidy(ctx)
 }
 
-// Rollback puts back the version of before the last upgrade, with the configuration of then; the
+// Rollback puts back the version from before the last upgrade, with the configuration of then; the
 // version that is left can come back by another rollback. ErrConflict if there was no upgrade.
 func (e *Editor) Rollback(ctx context.Context, patience time.Duration) (*Ready, error) {
 	text, err := e.previous(ctx)
