@@ -181,7 +181,7 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 	mux.Handle("/v2/", h.registry)
 	mux.Handle("/v2", h.registry)
 	mux.Handle(dockerauth.TokenPath, docker)
-	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Search: h.signer, Registry: h.registry, DB: h.db,
+	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry, DB: h.db,
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Log: h.log}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", h.readyz)

@@ -20,26 +20,31 @@ import (
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/sdk/auth"
+	"github.com/openvic/vic/sdk/secret"
 )
 
 // Prefix is where the API is served.
 const Prefix = "/api/v2.0"
 
-// Searcher finds users and groups in the identity sources.
-type Searcher interface {
+// Identities finds users and groups in the identity sources, and changes those that a source keeps for the hub.
+type Identities interface {
 	Search(ctx context.Context, text string, kind auth.Kind, limit int) ([]auth.Principal, error)
 	// Lookup finds one by ID or by name; errdef.ErrNotFound.
 	Lookup(ctx context.Context, text string) (auth.Principal, error)
+	// Create, SetPassword and Delete are for users of the hub's own; errdef.ErrUnsupported for others.
+	Create(ctx context.Context, user auth.Principal, password secret.Text) (people.Person, error)
+	SetPassword(ctx context.Context, id string, password secret.Text) error
+	Delete(ctx context.Context, id string) error
 }
 
 // Options are what the API serves.
 type Options struct {
-	Authority *authz.Authority
-	People    *people.People
-	Search    Searcher
-	Registry  *registry.Registry
-	DB        *store.Store
-	Version   string
+	Authority  *authz.Authority
+	People     *people.People
+	Identities Identities
+	Registry   *registry.Registry
+	DB         *store.Store
+	Version    string
 	// URL is the hub's address for clients; empty: the one that each request names.
 	URL string
 	// Authorities is the PEM text of the authority that signed the hub's certificate; nil: a public one.

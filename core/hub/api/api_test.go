@@ -82,7 +82,7 @@ func newRig(t *testing.T, url string) *rig {
 	must(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
-	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r}, People: r.people, Search: sign, Registry: r.registry,
+	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r}, People: r.people, Identities: sign, Registry: r.registry,
 		DB: r.db, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil), Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -415,6 +415,33 @@ func TestUsersAndCloudAdministrators(t *testing.T) {
 	r.api("viewer", "GET", "/cloud-admins", "", 200, nil)
 	r.api("viewer", "DELETE", "/cloud-admins/d/cloud-admin", "", 200, nil)
 	r.api("cloud-admin", "GET", "/cloud-admins", "", 403, nil)
+}
+
+func TestUsersOfTheHubsOwn(t *testing.T) {
+	r := newRig(t, storetest.URL(t, "sqlite"))
+	header := r.api("cloud-admin", "POST", "/users", `{"username":"New","password":"right","realname":"New One"}`, 201, nil)
+	at := strings.TrimPrefix(header.Get("Location"), Prefix)
+	r.api("cloud-admin", "POST", "/users", `{"username":"new","password":"other"}`, 409, nil)
+	r.api("cloud-admin", "POST", "/users", `{"username":"x","password":"abc"}`, 400, nil) // the source's rule
+	r.api("cloud-admin", "POST", "/users", `{"username":"x"}`, 400, nil)
+	var u user
+	r.api("new", "GET", "/users/current", "", 200, &u)
+	if at != fmt.Sprintf("/users/%d", u.ID) || u.Principal != "d/new" || u.RealName != "New One" {
+		t.Errorf("%s %+v", at, u)
+	}
+	r.api("new", "PUT", at+"/password", `{"old_password":"wrong","new_password":"better"}`, 403, nil)
+	r.api("viewer", "PUT", at+"/password", `{"old_password":"right","new_password":"better"}`, 403, nil)
+	r.api("viewer", "PUT", "/users/9999/password", `{"new_password":"better"}`, 403, nil)
+	r.api("cloud-admin", "PUT", "/users/9999/password", `{"new_password":"better"}`, 404, nil)
+	r.api("new", "PUT", at+"/password", `{"old_password":"right","new_password":"better"}`, 200, nil)
+	r.api("new", "GET", "/users/current", "", 401, nil)
+	r.api("cloud-admin", "PUT", at+"/password", `{"new_password":"right"}`, 200, nil)
+	r.api("new", "GET", "/users/current", "", 200, nil)
+	r.api("new", "DELETE", at, "", 403, nil)
+	r.api("cloud-admin", "DELETE", at, "", 200, nil)
+	r.api("new", "GET", "/users/current", "", 401, nil)
+	r.api("cloud-admin", "GET", "/users/current", "", 200, &u)
+	r.api("cloud-admin", "DELETE", fmt.Sprintf("/users/%d", u.ID), "", 403, nil) // their own
 }
 
 func TestWhatAClientIsTold(t *testing.T) {

@@ -204,7 +204,7 @@ func (a *api) person(c *call, text string) (people.Person, error) {
 		return p, err
 	}
 	// The identity sources may know somebody who has never been here.
-	found, err := a.Search.Lookup(c.r.Context(), text)
+	found, err := a.Identities.Lookup(c.r.Context(), text)
 	if errors.Is(err, errdef.ErrNotFound) {
 		return p, badRequest("%q is neither the ID nor the name of a user or group that an identity source knows", text)
 	}

@@ -1,12 +1,16 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 
+	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/token"
 	"github.com/openvic/vic/sdk/auth"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/secret"
 )
 
 func userRoutes() []route {
@@ -15,6 +19,9 @@ func userRoutes() []route {
 		{method: "GET", path: "/users/search", id: "searchUsers", needs: role.UserSearch, run: (*api).searchUsers},
 		{method: "GET", path: "/users", id: "listUsers", needs: role.CloudAdminManage, run: (*api).listUsers},
 		{method: "GET", path: "/users/{user}", id: "getUser", needs: role.CloudAdminManage, run: (*api).getUser},
+		{method: "POST", path: "/users", id: "createUser", needs: role.CloudAdminManage, run: (*api).createUser},
+		{method: "DELETE", path: "/users/{user}", id: "deleteUser", needs: role.CloudAdminManage, run: (*api).deleteUser},
+		{method: "PUT", path: "/users/{user}/password", id: "updateUserPassword", signed: true, run: (*api).setPassword},
 		{method: "GET", path: "/usergroups/search", id: "searchUserGroups", needs: role.UserSearch, run: (*api).searchGroups},
 	}
 }
@@ -101,7 +108,7 @@ func (a *api) found(c *call, parameter string, kind auth.Kind) ([]auth.Principal
 	if text == "" || len(text) > auth.MaxName {
 		return nil, p, badRequest("%s: give a part of a name", parameter)
 	}
-	list, err := a.Search.Search(c.r.Context(), text, kind, min(p.offset()+p.size, auth.MaxLimit))
+	list, err := a.Identities.Search(c.r.Context(), text, kind, min(p.offset()+p.size, auth.MaxLimit))
 	if err != nil {
 		return nil, p, err
 	}
@@ -144,4 +151,82 @@ func (a *api) searchGroups(c *call) error {
 		out = append(out, group{seen.Number, x.Name, 3, x.ID})
 	}
 	return c.list(p, p.offset()+len(out), out)
+}
+
+// createUser makes a user of the hub's own.
+func (a *api) createUser(c *call) error {
+	var q struct {
+		Name     string `json:"username"`
+		Password string `json:"password"`
+		RealName string `json:"realname"`
+		Email    string `json:"email"`
+	}
+	if err := c.body(&q); err != nil {
+		return err
+	}
+	if q.Name == "" || q.Password == "" {
+		return badRequest("username and password: give both")
+	}
+	p, err := a.Identities.Create(c.r.Context(), auth.Principal{Name: q.Name, FullName: q.RealName, Email: q.Email}, secret.Text(q.Password))
+	if err != nil {
+		return err
+	}
+	return c.created("/users/%d", p.Number)
+}
+
+func (a *api) deleteUser(c *call) error {
+	n, err := c.number("user")
+	if err != nil {
+		return err
+	}
+	p, err := a.People.ByNumber(c.r.Context(), n)
+	if err != nil {
+		return err
+	}
+	if p.ID == c.who.ID {
+		return &Error{http.StatusForbidden, "FORBIDDEN", "nobody deletes their own account"}
+	}
+	if err := a.Identities.Delete(c.r.Context(), p.ID); err != nil {
+		return err
+	}
+	return c.empty(http.StatusOK)
+}
+
+// setPassword changes the caller's own password, who tells the old one again, or, by a cloud administrator, anybody's.
+func (a *api) setPassword(c *call) error {
+	n, err := c.number("user")
+	if err != nil {
+		return err
+	}
+	var q struct {
+		Old string `json:"old_password"`
+		New string `json:"new_password"`
+	}
+	if err := c.body(&q); err != nil {
+		return err
+	}
+	p, err := a.People.ByNumber(c.r.Context(), n)
+	if err != nil && !errors.Is(err, errdef.ErrNotFound) {
+		return err
+	}
+	if p.ID == "" || p.ID != c.who.ID {
+		answer, err := a.Authority.Everywhere(c.r.Context(), c.who, role.CloudAdminManage)
+		switch {
+		case err != nil:
+			return err
+		case answer != role.Allowed:
+			return &Error{http.StatusForbidden, "FORBIDDEN", "only a cloud administrator changes the password of others"}
+		case p.ID == "":
+			return notFound("user %d not found", n)
+		}
+	} else if _, err := a.Authority.SignIn(c.r.Context(), p.Name, secret.Text(q.Old), access.Address(c.r)); err != nil {
+		return &Error{http.StatusForbidden, "FORBIDDEN", "old_password is wrong"}
+	}
+	if q.New == "" {
+		return badRequest("new_password: give one")
+	}
+	if err := a.Identities.SetPassword(c.r.Context(), p.ID, secret.Text(q.New)); err != nil {
+		return err
+	}
+	return c.empty(http.StatusOK)
 }

@@ -365,3 +365,77 @@ func (s *Signer) Lookup(ctx context.Context, text string) (auth.Principal, error
 	}
 	return auth.Principal{}, fmt.Errorf("no identity source knows %q: %w", text, errdef.ErrNotFound)
 }
+
+// manager is the first source that keeps users of its own; errdef.ErrUnsupported if there is none.
+func (s *Signer) manager(ctx context.Context) (described, error) {
+	all, errs := s.described(ctx)
+	for _, d := range all {
+		if d.can(auth.CapManage) {
+			return d, nil
+		}
+	}
+	if len(errs) > 0 {
+		return described{}, errors.Join(errs...)
+	}
+	return described{}, fmt.Errorf("no identity source keeps users of the hub's own; make them where the others are kept: %w", errdef.ErrUnsupported)
+}
+
+// Create makes a user in the first source that keeps users of its own; errdef.ErrExists, errdef.ErrInvalid for a name or
+// password that its rules refuse, errdef.ErrUnsupported if there is no such source.
+func (s *Signer) Create(ctx context.Context, user auth.Principal, password secret.Text) (people.Person, error) {
+	d, err := s.manager(ctx)
+	if err != nil {
+		return people.Person{}, err
+	}
+	name := strings.ToLower(user.Name)
+	if domain := domainOf(name); strings.EqualFold(domain, d.domains[0]) {
+		name, _, _ = strings.Cut(name, "@")
+	}
+	user.ID, user.Kind, user.Name = auth.ID(d.domains[0], name), auth.User, name
+	// The source takes the same again as done; a name that is taken is an error here.
+	if _, err := d.Driver.Lookup(ctx, auth.LookupRequest{ID: user.ID}); err == nil {
+		return people.Person{}, fmt.Errorf("%s: %w", user.ID, errdef.ErrExists)
+	}
+	if err := d.Driver.Save(ctx, auth.SaveRequest{Principal: user, Password: password, OnlyNew: true}); err != nil {
+		return people.Person{}, err
+	}
+	if err := s.o.People.Found(ctx, d.Name, []auth.Principal{user}); err != nil {
+		return people.Person{}, err
+	}
+	return s.o.People.Get(ctx, user.ID)
+}
+
+// kept finds the source that keeps a user, with the user as the source has it.
+func (s *Signer) kept(ctx context.Context, id string) (described, auth.Principal, error) {
+	all, _ := s.described(ctx)
+	domain, _, _ := auth.SplitID(id)
+	for _, d := range all {
+		if !d.can(auth.CapManage) || !slices.Contains(d.domains, domain) {
+			continue
+		}
+		e, err := d.Driver.Lookup(ctx, auth.LookupRequest{ID: id})
+		return d, e.Principal, err
+	}
+	return described{}, auth.Principal{}, fmt.Errorf("%s is not kept by the hub: change it where it is kept: %w", id, errdef.ErrUnsupported)
+}
+
+// SetPassword gives a user of the hub's own another password. Sessions of the old one end when they are checked next.
+func (s *Signer) SetPassword(ctx context.Context, id string, password secret.Text) error {
+	d, user, err := s.kept(ctx, id)
+	if err != nil {
+		return err
+	}
+	return d.Driver.Save(ctx, auth.SaveRequest{Principal: user, Password: password})
+}
+
+// Delete removes a user of the hub's own.
+func (s *Signer) Delete(ctx context.Context, id string) error {
+	d, _, err := s.kept(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := d.Driver.Remove(ctx, auth.RemoveRequest{ID: id}); err != nil {
+		return err
+	}
+	return s.o.People.Gone(ctx, id)
+}
