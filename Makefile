@@ -21,7 +21,7 @@ CACHED := contrib/dev/cached.sh
 # The images as they were built; build/registry, which the lab of make up serves, has them and what was pushed there.
 IMAGES := build/cache/registry
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-PROGRAMS := vicd vic vic-machine vic-lab tether
+PROGRAMS := vicd vic vic-machine vic-lab vic-hub tether
 
 .PHONY: help
 help: ## print this
@@ -40,6 +40,7 @@ build: ## build all programs into build/bin
 	@mkdir -p $(BIN)
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ $(PROGRAMS:%=./bin/%)
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-driver-vsphere ./drivers/vsphere
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-local ./plugins/auth-local
 
 .PHONY: iso
 iso: build ## build the ISO images that VMs boot, into build/iso (PLUGINS=folder: with your plugins, see sdk/README.md)
@@ -67,12 +68,20 @@ dist: iso ## build vic-machine and vic for Linux, Windows and macOS, images, man
 up: deps build iso images ## start the lab, make the VCH vch1 and run a container in it
 	@contrib/dev/up.sh
 
+.PHONY: hub
+hub: deps build ## start a hub, the registry, on this machine (port 8443; make hub-down stops it)
+	@contrib/dev/hub.sh up
+
+.PHONY: hub-down
+hub-down:
+	@contrib/dev/hub.sh down
+
 .PHONY: down
 down: ## stop the lab; `make up` brings the same VCH and containers back
 	@if [ -x $(BIN)/vic-lab ]; then $(BIN)/vic-lab down; fi
 
 .PHONY: clean
-clean: down ## stop the lab and remove build/ and the lab's names in /etc/hosts
+clean: down hub-down ## stop the lab and remove build/ and the lab's names in /etc/hosts
 	@contrib/dev/clean.sh
 
 .PHONY: test

@@ -21,7 +21,7 @@ func TestHostsLine(t *testing.T) {
 		}
 	}
 	b, _ := os.ReadFile(f)
-	if want := "127.0.0.1 localhost\n127.0.0.1 vcenter.vic-lab.test registry.vic-lab.test # vic-lab\n"; string(b) != want {
+	if want := "127.0.0.1 localhost\n127.0.0.1 vcenter.vic-lab.test registry.vic-lab.test hub.vic-lab.test # vic-lab\n"; string(b) != want {
 		t.Errorf("%q", b)
 	}
 	if err := dropHosts(f); err != nil {

@@ -48,7 +48,7 @@ const (
 )
 
 // Names are the hosts of the zone; all of them are the host itself.
-func Names() []string { return []string{"vcenter", "registry"} }
+func Names() []string { return []string{"vcenter", "registry", "hub"} }
 
 // Network is a running gateway.
 type Network struct {
