@@ -52,6 +52,7 @@ type Hub struct {
 	db       *store.Store
 	sealer   *seal.Sealer
 	plugins  *plugin.Host
+	metrics  *metrics
 	people   *people.People
 	audit    *audit.Log
 	events   *events
@@ -135,7 +136,8 @@ func (h *Hub) openPlugins(context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.plugins, err = plugin.New(plugin.Options{Plugins: plugins, Roles: h.cfg.Roles, Log: h.log, RunDir: filepath.Join(h.cfg.Data, "run")})
+	h.metrics = newMetrics(h.version, func() []plugin.Status { return h.plugins.List() })
+	h.plugins, err = plugin.New(plugin.Options{Plugins: plugins, Roles: h.cfg.Roles, Log: h.log, RunDir: filepath.Join(h.cfg.Data, "run"), Observe: h.metrics.call})
 	if err != nil {
 		return err
 	}
@@ -185,7 +187,8 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Log: h.log}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", h.readyz)
-	h.handler = access.SameSite(mux, nil)
+	mux.Handle("GET /metrics", h.metrics.handler(authority))
+	h.handler = h.metrics.count(access.SameSite(mux, nil))
 	return nil
 }
 

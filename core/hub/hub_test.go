@@ -170,9 +170,9 @@ func TestFromAnEmptyFolderToAPush(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			w := newWorld(t, kind)
 			within(t, "ready", func() bool { status, _, _ := w.do("GET", "/readyz", "", "", ""); return status == 200 })
-			text, err := os.ReadFile(filepath.Join(w.dir, "people", "first-password"))
+			first, err := os.ReadFile(filepath.Join(w.dir, "people", "first-password"))
 			must(t, err)
-			password := strings.TrimSpace(string(text))
+			password := strings.TrimSpace(string(first))
 			const scope = "repository:default-project/app:pull,push"
 			push := func() int {
 				header, status := w.bearer("admin@local", password, scope)
@@ -203,6 +203,15 @@ func TestFromAnEmptyFolderToAPush(t *testing.T) {
 				status, _, body := w.do("GET", "/api/v2.0/projects/default-project/logs", basicAuth("admin@local", password), "", "")
 				return status == 200 && strings.Contains(body, `"operation":"pull"`) && strings.Contains(body, `"operation":"push"`)
 			})
+			if status, _, _ := w.do("GET", "/metrics", "", "", ""); status != 401 {
+				t.Errorf("metrics for nobody: %d", status)
+			}
+			_, _, text := w.do("GET", "/metrics", basicAuth("admin@local", password), "", "")
+			for _, want := range []string{`vic_hub_requests_total{code="201",method="PUT",part="registry"} 1`, `vic_hub_plugin_up{plugin="local"} 1`, "go_goroutines"} {
+				if !strings.Contains(text, want) {
+					t.Errorf("the metrics lack %s:\n%s", want, text)
+				}
+			}
 			if v, err := w.hub.audit.Verify(t.Context()); err != nil {
 				t.Errorf("%+v %v", v, err)
 			}
