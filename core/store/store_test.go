@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/openvic/vic/core/store"
@@ -142,6 +143,48 @@ func TestConcurrentTransactionsAreExact(t *testing.T) {
 			t.Errorf("%d taken, %d entries, %d left", taken, entries, balance(t, s, "a"))
 		}
 	})
+}
+
+// Two transactions that lock each other out on PostgreSQL: one of them is run again, and both succeed.
+func TestDeadlockIsResolved(t *testing.T) {
+	s := storetest.Open(t, storetest.URL(t, "postgres"), accounts)
+	for _, name := range []string{"a", "b"} {
+		if err := s.Tx(t.Context(), insert(name, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var tries atomic.Int64
+	var both sync.WaitGroup // both have locked one row
+	both.Add(2)
+	cross := func(first, second string) func() {
+		var once sync.Once
+		return func() {
+			err := s.Tx(t.Context(), func(tx *store.Tx) error {
+				tries.Add(1)
+				var n int64
+				if err := tx.Lock(`SELECT balance FROM account WHERE name = $1`, first).Scan(&n); err != nil {
+					return err
+				}
+				once.Do(both.Done)
+				both.Wait()
+				if err := tx.Lock(`SELECT balance FROM account WHERE name = $1`, second).Scan(&n); err != nil {
+					return err
+				}
+				_, err := tx.Exec(`UPDATE account SET balance = balance + 1`)
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(cross("a", "b"))
+	wg.Go(cross("b", "a"))
+	wg.Wait()
+	if tries.Load() < 3 || balance(t, s, "a") != 3 || balance(t, s, "b") != 3 {
+		t.Errorf("%d tries, balances %d and %d", tries.Load(), balance(t, s, "a"), balance(t, s, "b"))
+	}
 }
 
 func TestRetryRunsTheTransactionAgain(t *testing.T) {
