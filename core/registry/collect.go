@@ -55,6 +55,36 @@ type collector struct {
 	errs []error // of the storage
 	// until is when the run began: it does what was due then, so that it ends while pushes and deletes go on.
 	until int64
+	// others is how many transactions others had begun when the collector last looked, and own how many it had.
+	others, own int64
+}
+
+const (
+	// maxSettle is how many rows one transaction settles: about a millisecond, for which a push may have to wait.
+	maxSettle = 5
+	// duty is the part of the time that the collector takes while others write: one in so many.
+	duty = 10
+)
+
+// tx runs a transaction, and then lets others go first if there are any.
+func (c *collector) tx(f func(*store.Tx) error) error {
+	var took time.Duration // its turn alone, not the wait for it
+	c.own++
+	err := c.g.store.Tx(c.ctx, func(tx *store.Tx) error {
+		began := time.Now()
+		defer func() { took = time.Since(began) }()
+		return f(tx)
+	})
+	if err != nil {
+		return err
+	}
+	others := c.g.store.Transactions() - c.own
+	busy := others != c.others
+	c.others = others
+	if busy {
+		_ = c.wait(min((duty-1)*took, time.Second)) // what is committed is told even when the run ends here
+	}
+	return nil
 }
 
 // Collect removes what is due: uploads that nobody goes on with, manifests by policy, blobs that no manifest of their
@@ -89,11 +119,13 @@ func (g *Registry) Collect(ctx context.Context, o CollectOptions) (Collected, er
 	return c.done, errors.Join(c.errs...)
 }
 
-func (c *collector) rest() error {
-	if c.o.Pause <= 0 {
+func (c *collector) rest() error { return c.wait(c.o.Pause) }
+
+func (c *collector) wait(d time.Duration) error {
+	if d <= 0 {
 		return c.ctx.Err()
 	}
-	t := time.NewTimer(c.o.Pause)
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -119,7 +151,7 @@ func (c *collector) uploads() (int, error) {
 		return 0, err
 	}
 	gone := 0
-	err = c.g.store.Tx(c.ctx, func(tx *store.Tx) error {
+	err = c.tx(func(tx *store.Tx) error {
 		gone = 0
 		for _, o := range list {
 			if !c.g.busy.take(o.id) { // a request of this process has been writing it all the time
@@ -160,7 +192,7 @@ func scanDue(r *sql.Rows) (d due, err error) {
 	return d, r.Scan(&d.place.repo, &d.project, &d.name, &d.kind, &d.digest, &d.about, &d.since, &d.due)
 }
 
-// reviews settles a batch, one transaction for each repository, so that none is held up for long.
+// reviews settles a batch, in small transactions of one repository each, so that nobody is held up for long.
 func (c *collector) reviews() (int, error) {
 	list, _, err := store.List(c.ctx, c.g.store, c.o.Batch, scanDue, `SELECT `+dueColumns+` WHERE v.due <= $1 ORDER BY v.due LIMIT $2`, c.until)
 	if err != nil {
@@ -174,6 +206,7 @@ func (c *collector) reviews() (int, error) {
 		if n < 0 {
 			n = len(rest)
 		}
+		n = min(n, maxSettle)
 		if err := c.settleRepo(rest[:n]); err != nil {
 			return 0, err
 		}
@@ -182,7 +215,7 @@ func (c *collector) reviews() (int, error) {
 	return len(list), nil
 }
 
-// settleRepo settles what is due of one repository.
+// settleRepo settles some of what is due of one repository.
 func (c *collector) settleRepo(list []due) error {
 	keep := time.Duration(-1)
 	if slices.ContainsFunc(list, func(d due) bool { return d.kind == reviewUntagged }) {
@@ -193,7 +226,7 @@ func (c *collector) settleRepo(list []due) error {
 	}
 	var did Collected
 	var events []Event
-	err := c.g.store.Tx(c.ctx, func(tx *store.Tx) error {
+	err := c.tx(func(tx *store.Tx) error {
 		did, events = Collected{}, nil
 		if _, err := lockProject(tx, list[0].name); err != nil {
 			return err
@@ -350,7 +383,7 @@ func (c *collector) trash() (int, error) {
 		c.done.Objects++
 		c.done.Bytes += o.size
 	}
-	return len(list), c.g.store.Tx(c.ctx, func(tx *store.Tx) (err error) {
+	return len(list), c.tx(func(tx *store.Tx) (err error) {
 		for _, o := range list {
 			if failed[o.location] {
 				_, err = tx.Exec(`UPDATE trash SET due = $1 WHERE location = $2`, c.g.after(retryTrash), o.location)

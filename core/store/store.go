@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // ErrRetry is returned by the function of a transaction that wants to be run again from the start, since a row that it
@@ -56,7 +57,10 @@ type dialect struct {
 }
 
 // Store is an open database. It may be used by several goroutines.
-type Store struct{ b backend }
+type Store struct {
+	b   backend
+	txs atomic.Int64
+}
 
 // Open opens the database that url names, makes it if it is a file that is not there, and brings it to the version of
 // the schemas. It refuses a database that a newer version of the program wrote. A url is "sqlite:" and the path of a
@@ -102,7 +106,13 @@ func (s *Store) QueryRow(ctx context.Context, query string, args ...any) *sql.Ro
 // transaction met another one, so f changes nothing outside of the database before it knows that Tx returned nil.
 // f must not call Tx of the same Store, and must not keep the Tx. ctx is looked at before f runs; once it runs it is
 // carried through, since the end of one client's connection must not undo what shares its commit.
-func (s *Store) Tx(ctx context.Context, f func(*Tx) error) error { return s.b.tx(ctx, f) }
+func (s *Store) Tx(ctx context.Context, f func(*Tx) error) error {
+	s.txs.Add(1)
+	return s.b.tx(ctx, f)
+}
+
+// Transactions is how many have begun in this process: by it work that can wait sees whether others have any.
+func (s *Store) Transactions() int64 { return s.txs.Load() }
 
 // Ping asks the database for a sign of life.
 func (s *Store) Ping(ctx context.Context) error {
