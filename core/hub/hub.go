@@ -25,6 +25,7 @@ import (
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/dockerauth"
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/token"
@@ -57,6 +58,7 @@ type Hub struct {
 	audit    *audit.Log
 	events   *events
 	signer   *signin.Signer
+	robots   *robots.Robots
 	registry *registry.Registry
 	tls      *tlsfiles.Server
 	listener net.Listener
@@ -122,13 +124,18 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 	if h.sealer, err = seal.Open(filepath.Join(h.cfg.Data, "seal.key")); err != nil {
 		return err
 	}
-	if h.db, err = store.Open(ctx, h.cfg.Database.URL, registry.Schema(), people.Schema(), keySchema(), audit.Schema()); err != nil {
+	if h.db, err = store.Open(ctx, h.cfg.Database.URL, schemas()...); err != nil {
 		return err
 	}
 	h.people = people.New(h.db, nil)
 	h.audit = audit.New(h.db, h.log, nil)
 	h.events = newEvents(h.audit, h.db, h.log)
 	return nil
+}
+
+// schemas are all tables of a hub.
+func schemas() []store.Schema {
+	return []store.Schema{registry.Schema(), people.Schema(), keySchema(), audit.Schema(), robots.Schema()}
 }
 
 func (h *Hub) openPlugins(context.Context) error {
@@ -141,7 +148,9 @@ func (h *Hub) openPlugins(context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.signer = signin.New(signin.Options{Sources: h.sources, People: h.people, Limiter: access.NewLimiter(access.LimitOptions{}), Sealer: h.sealer, Log: h.log})
+	limiter := access.NewLimiter(access.LimitOptions{})
+	h.signer = signin.New(signin.Options{Sources: h.sources, People: h.people, Limiter: limiter, Sealer: h.sealer, Log: h.log})
+	h.robots = robots.New(h.db, limiter, h.log, nil)
 	return nil
 }
 
@@ -170,7 +179,7 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 		return err
 	}
 	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}})
-	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}}
+	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}, Robots: h.robots}
 	docker := dockerauth.New(dockerauth.Options{Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL, Log: h.log})
 	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: docker, Observer: h.events, Log: h.log, Redirect: h.cfg.Storage.Redirect})
 	if err != nil {
@@ -184,7 +193,7 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 	mux.Handle("/v2", h.registry)
 	mux.Handle(dockerauth.TokenPath, docker)
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry, DB: h.db,
-		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Log: h.log}))
+		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Robots: h.robots, Log: h.log}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", h.metrics.handler(authority))

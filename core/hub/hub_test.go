@@ -215,6 +215,18 @@ func TestFromAnEmptyFolderToAPush(t *testing.T) {
 			if v, err := w.hub.audit.Verify(t.Context()); err != nil {
 				t.Errorf("%+v %v", v, err)
 			}
+			status, _, body := w.do("POST", "/api/v2.0/robots", basicAuth("admin@local", password), "application/json", `{"name":"ci","level":"project","duration":1,
+				"permissions":[{"kind":"project","namespace":"default-project","access":[{"resource":"repository","action":"push"},{"resource":"repository","action":"pull"}]}]}`)
+			var robot struct{ Name, Secret string }
+			must(t, json.Unmarshal([]byte(body), &robot))
+			_, wrong := w.bearer(robot.Name, robot.Secret+"x", scope)
+			if status != 201 || wrong != 401 {
+				t.Errorf("a robot is made: %d; with a wrong secret: %d", status, wrong)
+			}
+			byRobot, _ := w.bearer(robot.Name, robot.Secret, scope)
+			if status, _, body := w.do("PUT", "/v2/default-project/app/manifests/2", byRobot, indexType, manifest); status != 201 {
+				t.Errorf("a robot pushes: %d %s", status, body)
+			}
 			// A plugin that dies is started anew; a sign-in meanwhile waits for it.
 			st := w.hub.plugins.List()[0]
 			p, err := os.FindProcess(st.PID)

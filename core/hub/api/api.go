@@ -6,6 +6,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
@@ -51,6 +53,8 @@ type Options struct {
 	Authorities func() ([]byte, error)
 	// Health tells of each part of the hub whether it works: nil is healthy.
 	Health func(ctx context.Context) map[string]error
+	// Robots are the accounts of programs.
+	Robots *robots.Robots
 	// Audit keeps what was asked that changes something, and answers searches.
 	Audit *audit.Log
 	Log   *slog.Logger
@@ -66,6 +70,9 @@ type route struct {
 	// needs is the permission; the zero value: anybody may ask, and the handler shows what the caller may see.
 	needs  role.Permission
 	signed bool // anybody who is signed in, whatever their role
+	// within, if not nil, finds the project that a request is about that has none in its path, and sets call.project. It
+	// returns the permission that is needed and the project as the client gave it; "" for the whole hub.
+	within func(*api, *call) (role.Permission, string, error)
 	run    func(*api, *call) error
 }
 
@@ -102,7 +109,7 @@ func missing(mux *http.ServeMux, r *http.Request) error {
 
 func routes() []route {
 	var all []route
-	for _, part := range [][]route{systemRoutes(), userRoutes(), projectRoutes(), memberRoutes(), quotaRoutes(), repositoryRoutes(), logRoutes()} {
+	for _, part := range [][]route{systemRoutes(), userRoutes(), projectRoutes(), memberRoutes(), quotaRoutes(), repositoryRoutes(), logRoutes(), robotRoutes()} {
 		all = append(all, part...)
 	}
 	return all
@@ -178,20 +185,25 @@ func (a *api) admit(rt route, c *call) error {
 	if rt.signed && !c.who.Known() {
 		return errSignIn
 	}
-	name := ""
-	if c.r.PathValue("project") != "" {
+	needs, given, name := rt.needs, c.r.PathValue("project"), ""
+	if rt.within != nil {
+		if needs, given, err = rt.within(a, c); err != nil {
+			return err
+		}
+		name = cmp.Or(c.project.Name, given)
+	} else if given != "" {
 		if name, err = a.findProject(c); err != nil {
 			return err
 		}
 	}
-	if rt.needs == 0 {
+	if needs == 0 {
 		return nil
 	}
 	answer := role.Forbidden
-	if rt.needs.Row().Scope == role.Project {
-		answer, err = a.Authority.InProject(ctx, c.who, rt.needs, name)
+	if needs.Row().Scope == role.Project {
+		answer, err = a.Authority.InProject(ctx, c.who, needs, name)
 	} else {
-		answer, err = a.Authority.Everywhere(ctx, c.who, rt.needs)
+		answer, err = a.Authority.Everywhere(ctx, c.who, needs)
 	}
 	switch {
 	case err != nil:
@@ -199,9 +211,9 @@ func (a *api) admit(rt route, c *call) error {
 	case answer == role.SignIn:
 		return errSignIn
 	case answer == role.Hidden:
-		return noProject(c.r.PathValue("project"))
+		return noProject(given)
 	case answer == role.Forbidden:
-		return &Error{Status: http.StatusForbidden, Code: "FORBIDDEN", Message: "this needs " + rt.needs.String() + ": " + rt.needs.Row().Least.Title() + " or more"}
+		return &Error{Status: http.StatusForbidden, Code: "FORBIDDEN", Message: "this needs " + needs.String() + ": " + needs.Row().Least.Title() + " or more"}
 	case name != "" && c.project.ID == 0:
 		return noProject(name)
 	}

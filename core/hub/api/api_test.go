@@ -20,6 +20,7 @@ import (
 	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/hub/signin"
@@ -45,6 +46,7 @@ type rig struct {
 	db       *store.Store
 	people   *people.People
 	registry *registry.Registry
+	robots   *robots.Robots
 	source   *auth.Fake
 	health   map[string]error
 }
@@ -69,7 +71,7 @@ func (r *rig) Project(ctx context.Context, name string) (int64, bool, error) {
 func newRig(t *testing.T, url string) *rig {
 	t.Helper()
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
-	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema())
+	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema())
 	r.people = people.New(r.db, nil)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
@@ -80,10 +82,11 @@ func newRig(t *testing.T, url string) *rig {
 		}})
 	r.registry, err = registry.New(t.Context(), r.db, inmemory.New(), registry.Options{Authorizer: open{}, Log: log})
 	must(t, err)
+	r.robots = robots.New(r.db, access.NewLimiter(access.LimitOptions{}), log, nil)
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
-	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r}, People: r.people, Identities: sign, Registry: r.registry,
-		DB: r.db, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil), Health: func(context.Context) map[string]error { return r.health }}))
+	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots}, People: r.people, Identities: sign, Registry: r.registry,
+		DB: r.db, Robots: r.robots, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil), Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	r.url = server.URL
@@ -166,7 +169,7 @@ func TestEveryRoleOnEveryRoute(t *testing.T) {
 			if !strings.Contains(rt.path, "{project}") && project == "public" {
 				continue
 			}
-			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{principal...}", "d/nobody",
+			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{robot}", "999", "{principal...}", "d/nobody",
 				"{repository}", "nothing", "{reference}", "1", "{tag}", "1").Replace(rt.path)
 			for i, user := range users {
 				cases++

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
@@ -258,6 +259,9 @@ func (a *api) updateProject(c *call) error {
 func (a *api) deleteProject(c *call) error {
 	err := a.DB.Tx(c.r.Context(), func(tx *store.Tx) error {
 		if err := a.Registry.RemoveProject(tx, c.project.ID); err != nil {
+			return err
+		}
+		if err := robots.Forget(tx, c.project.ID); err != nil {
 			return err
 		}
 		return people.Forget(tx, c.project.ID)

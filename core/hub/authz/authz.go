@@ -147,6 +147,36 @@ func (a *Authority) Everywhere(ctx context.Context, s Subject, p role.Permission
 	return role.Ask(q, p, false), nil
 }
 
+// Holds says whether somebody has a permission themselves, by a role or a grant: what a public project lets everybody do
+// does not count. project "" asks about all projects there are and will be, or about a permission in the whole hub.
+func (a *Authority) Holds(ctx context.Context, s Subject, p role.Permission, project string) (bool, error) {
+	q := role.Subject{Known: s.Known()}
+	switch s.Kind {
+	case token.Robot:
+		if q.Grants = s.grants(project); project == "" && p.Row().Scope == role.Project {
+			q.Grants = s.grants(EveryProject)
+		}
+	case token.User:
+		id := int64(0)
+		var err error
+		if project != "" {
+			if id, _, err = a.Projects.Project(ctx, project); errors.Is(err, errdef.ErrNotFound) {
+				return false, nil
+			}
+		}
+		if err == nil {
+			q.Role, err = a.Roles.Role(ctx, s.ID, id)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return role.Ask(q, p, false) == role.Allowed, nil
+}
+
+// EveryProject stands for all projects in a robot's grants; no project has that name.
+const EveryProject = "*"
+
 func (s Subject) grants(project string) map[role.Permission]bool {
 	if g := s.robot.Grants(project); g != nil {
 		return g

@@ -58,8 +58,8 @@ CREATE INDEX robot_grant_project ON robot_grant (project)`}}
 
 // Namespaces that are no project's name.
 const (
-	WholeHub     = "/" // permissions that hold in the whole hub
-	EveryProject = "*" // permissions in all projects, also those that are made later
+	WholeHub     = "/"                // permissions that hold in the whole hub
+	EveryProject = authz.EveryProject // permissions in all projects, also those that are made later
 )
 
 // Never is the Duration of a robot that does not expire.
