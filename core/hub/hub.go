@@ -80,7 +80,7 @@ func New(ctx context.Context, cfg config.Hub, version string, log *slog.Logger) 
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	for _, step := range []func(context.Context) error{h.openListener, h.openStore, h.openPlugins, h.openRegistry} {
+	for _, step := range []func(context.Context) error{h.openListener, h.openSealer, h.openStore, h.openPlugins, h.openServices} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -120,10 +120,12 @@ func (h *Hub) openListener(context.Context) (err error) {
 	return nil
 }
 
+func (h *Hub) openSealer(context.Context) (err error) {
+	h.sealer, err = seal.Open(filepath.Join(h.cfg.Data, "seal.key"))
+	return err
+}
+
 func (h *Hub) openStore(ctx context.Context) (err error) {
-	if h.sealer, err = seal.Open(filepath.Join(h.cfg.Data, "seal.key")); err != nil {
-		return err
-	}
 	if h.db, err = store.Open(ctx, h.cfg.Database.URL, schemas()...); err != nil {
 		return err
 	}
@@ -173,16 +175,21 @@ func (h *Hub) sources() []signin.Source {
 	return all
 }
 
-func (h *Hub) openRegistry(ctx context.Context) error {
+// openRegistry is the same for a hub that serves and for commands beside it.
+func (h *Hub) openRegistry(ctx context.Context, who registry.Authorizer) error {
 	driver, err := h.storage(ctx)
 	if err != nil {
 		return err
 	}
+	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: who, Observer: h.events, Log: h.log, Redirect: h.cfg.Storage.Redirect})
+	return err
+}
+
+func (h *Hub) openServices(ctx context.Context) error {
 	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}})
 	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}, Robots: h.robots}
 	docker := dockerauth.New(dockerauth.Options{Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL, Log: h.log})
-	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: docker, Observer: h.events, Log: h.log, Redirect: h.cfg.Storage.Redirect})
-	if err != nil {
+	if err := h.openRegistry(ctx, docker); err != nil {
 		return err
 	}
 	if err := h.makeDefaultProject(ctx); err != nil {

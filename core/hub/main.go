@@ -17,6 +17,14 @@ const usage = `vic-hub is the registry and portal beside the virtual container h
 
   vic-hub serve [--config FILE] [--debug]   run it
   vic-hub version                           print the version
+
+Commands for administrators, also while the hub runs:
+
+  vic-hub fsck [--hash]                     compare the database with the storage; --hash reads all content
+  vic-hub gc [--dry-run]                    give back the storage that nothing needs any more
+  vic-hub audit verify                      look whether a line of the audit log was changed or removed
+
+They take --config FILE and --output text|json. Their exit codes: 0 all is well, 1 it is not, 2 it could not be found out.
 `
 
 // Main runs a command of vic-hub and returns its exit code: 2 for wrong arguments.
@@ -28,6 +36,14 @@ func Main(version string, args []string, stdout, stderr io.Writer) int {
 	switch name {
 	case "serve":
 		return serve(version, args, stderr)
+	case "fsck":
+		return fsck(args, stdout, stderr)
+	case "gc":
+		return gc(args, stdout, stderr)
+	case "audit":
+		if len(args) > 0 && args[0] == "verify" {
+			return verify(args[1:], stdout, stderr)
+		}
 	case "version":
 		fmt.Fprintln(stdout, "vic-hub", version)
 		return 0
@@ -42,7 +58,7 @@ func Main(version string, args []string, stdout, stderr io.Writer) int {
 func serve(version string, args []string, stderr io.Writer) int {
 	flags := flag.NewFlagSet("vic-hub serve", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	path := flags.String("config", "/etc/vic-hub/hub.toml", "configuration `file`")
+	path := flags.String("config", defaultConfig, "configuration `file`")
 	debug := flags.Bool("debug", false, "log what is of use to developers too")
 	if err := flags.Parse(args); err != nil {
 		return 2

@@ -1,0 +1,214 @@
+package hub
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/openvic/vic/core/store"
+)
+
+// command runs vic-hub beside the hub and reads its JSON into v, unless v is nil.
+func (w *world) command(want int, v any, args ...string) (stdout, stderr string) {
+	w.t.Helper()
+	if v != nil {
+		args = append(args, "--output", "json")
+	}
+	var out, errs bytes.Buffer
+	if code := Main("test", append(args, "--config", filepath.Join(w.dir, "hub.toml")), &out, &errs); code != want {
+		w.t.Errorf("%v: exit code %d, want %d: %s%s", args, code, want, out.String(), errs.String())
+	}
+	if v != nil {
+		if err := json.Unmarshal(out.Bytes(), v); err != nil {
+			w.t.Errorf("%v: %v in %q", args, err, out.String())
+		}
+	}
+	return out.String(), errs.String()
+}
+
+func (w *world) exec(query string, args ...any) {
+	w.t.Helper()
+	must(w.t, w.hub.db.Tx(w.t.Context(), func(tx *store.Tx) error {
+		n, err := tx.Exec(query, args...)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("%s changed nothing", query)
+		}
+		return err
+	}))
+}
+
+// objects are the files in the storage.
+func (w *world) objects() (all []string) {
+	w.t.Helper()
+	must(w.t, filepath.WalkDir(w.cfg.Storage.Folder, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			all = append(all, path)
+		}
+		return err
+	}))
+	return all
+}
+
+// pushBlob pushes content that no manifest needs, and returns when it is there.
+func (w *world) pushBlob(content string) {
+	w.t.Helper()
+	text, err := os.ReadFile(filepath.Join(w.dir, "people", "first-password"))
+	must(w.t, err)
+	path := "/v2/default-project/app/blobs/uploads/?digest=" + digest.FromString(content).String()
+	within(w.t, "the first administrator may push", func() bool {
+		header, status := w.bearer("admin@local", strings.TrimSpace(string(text)), "repository:default-project/app:pull,push")
+		if status != 200 {
+			return false
+		}
+		status, _, _ = w.do("POST", path, header, "application/octet-stream", content)
+		return status == 201
+	})
+}
+
+type fsckJSON struct {
+	OK                            bool
+	Objects, Blobs, Bytes, Faults int
+	First                         []struct{ Kind, What string }
+}
+
+type gcJSON struct {
+	DryRun                        bool `json:"dry_run"`
+	Objects, Bytes, Blobs, Failed int
+}
+
+// TestCommandsBesideARunningHub runs them on the database and the storage of a hub that serves meanwhile.
+func TestCommandsBesideARunningHub(t *testing.T) {
+	for _, kind := range []string{"sqlite", "postgres"} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t, kind)
+			within(t, "ready", func() bool { status, _, _ := w.do("GET", "/readyz", "", "", ""); return status == 200 })
+			const content = "hello hub"
+			w.pushBlob(content)
+			var health fsckJSON
+			w.command(0, &health, "fsck", "--hash")
+			if !health.OK || health.Objects != 1 || health.Blobs != 1 || health.Bytes != len(content) || health.First == nil {
+				t.Errorf("%+v", health)
+			}
+			if out, _ := w.command(0, nil, "fsck"); out != "1 objects in the storage, 1 blobs of 9 bytes: no fault\n" {
+				t.Error(out)
+			}
+
+			// The collector: leaves what is young, tells what would go of what is not, and removes it.
+			var did gcJSON
+			for _, args := range [][]string{{"gc", "--dry-run"}, {"gc"}} {
+				w.command(0, &did, args...)
+				if did.DryRun != (len(args) == 2) || did.Blobs != 0 || did.Objects != 0 || len(w.objects()) != 1 {
+					t.Errorf("%v: %+v, objects %v", args, did, w.objects())
+				}
+			}
+			object := w.objects()[0]
+			w.exec(`UPDATE review SET due = 0`)
+			w.command(0, &did, "gc", "--dry-run")
+			if !did.DryRun || did.Objects != 1 || did.Bytes != len(content) || len(w.objects()) != 1 {
+				t.Errorf("%+v, objects %v", did, w.objects())
+			}
+			if out, _ := w.command(0, nil, "gc", "--dry-run"); !strings.HasPrefix(out, "of what is due now, this and later runs would remove 1 objects of 9 bytes") {
+				t.Error(out)
+			}
+			w.command(0, &did, "gc")
+			w.exec(`UPDATE trash SET due = 0`)
+			out, _ := w.command(0, nil, "gc")
+			if did.Blobs != 1 || !strings.HasPrefix(out, "removed 1 objects of 9 bytes") || len(w.objects()) != 0 {
+				t.Errorf("%+v, %s, objects %v", did, out, w.objects())
+			}
+
+			// What the check finds.
+			w.pushBlob(content)
+			must(t, os.WriteFile(w.objects()[0], []byte("hello hu8"), 0o600))
+			w.command(0, nil, "fsck")
+			if out, _ := w.command(1, nil, "fsck", "--hash"); !strings.HasSuffix(out, ": 1 faults\n") {
+				t.Error(out)
+			}
+			must(t, os.Remove(w.objects()[0]))
+			must(t, os.MkdirAll(filepath.Dir(object), 0o700))
+			must(t, os.WriteFile(object+"x", nil, 0o600))
+			w.command(1, &health, "fsck")
+			if health.OK || health.Faults != 2 || len(health.First) != 2 || health.First[0].Kind == "" || health.First[0].What == "" {
+				t.Errorf("%+v", health)
+			}
+		})
+	}
+}
+
+func TestAuditVerifyTellsAChangedLine(t *testing.T) {
+	for _, kind := range []string{"sqlite", "postgres"} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t, kind)
+			var seen struct {
+				OK              bool
+				Lines, Unsealed int
+				Head, Fault     string
+			}
+			for i := range 3 {
+				w.exec(`INSERT INTO audit_line (at, caller, caller_kind, address, agent, operation, resource_type, resource, project, outcome, detail)
+					VALUES ($1, 'alice', 'password', '', '', 'create', 'project', 'p', 0, 201, '')`, i+1)
+			}
+			_, err := w.hub.audit.SealNow(t.Context())
+			must(t, err)
+			w.command(0, &seen, "audit", "verify")
+			if !seen.OK || seen.Lines != 3 || !strings.HasPrefix(seen.Head, "3:") || seen.Unsealed != 0 {
+				t.Errorf("%+v", seen)
+			}
+			if out, _ := w.command(0, nil, "audit", "verify"); !strings.Contains(out, "3 lines are as they were written") || !strings.Contains(out, seen.Head) {
+				t.Error(out)
+			}
+			w.exec(`UPDATE audit_line SET caller = 'bob' WHERE seq = 2`)
+			if out, _ := w.command(1, nil, "audit", "verify"); !strings.Contains(out, "line 2 of") || !strings.Contains(out, "1 lines before it") {
+				t.Error(out)
+			}
+			w.exec(`DELETE FROM audit_line WHERE seq = 2`)
+			w.command(1, &seen, "audit", "verify")
+			if seen.OK || !strings.Contains(seen.Fault, "line 2 is missing") {
+				t.Errorf("%+v", seen)
+			}
+		})
+	}
+}
+
+func TestWhatStopsACommandSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		must(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	good := file("hub.toml", fmt.Sprintf("data = %q\n[roles]\nauth = 'local'\n", filepath.Join(dir, "data")))
+	away := file("away.toml", fmt.Sprintf("data = %q\n[roles]\nauth = 'local'\n[database]\nurl = 'postgres://127.0.0.1:1/hub'\n", filepath.Join(dir, "data")))
+	broken := file("broken.toml", "data = 1")
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no command":               {nil, "vic-hub fsck"},
+		"an unknown one":           {[]string{"fly"}, "vic-hub fsck"},
+		"audit without a verb":     {[]string{"audit"}, "vic-hub audit verify"},
+		"audit with another verb":  {[]string{"audit", "burn"}, "vic-hub audit verify"},
+		"an unknown option":        {[]string{"gc", "--fast"}, "-fast"},
+		"an argument":              {[]string{"fsck", "now", "--config", good}, `"now" is no option`},
+		"an output":                {[]string{"fsck", "--output", "xml", "--config", good}, `"xml" is neither text nor json`},
+		"no configuration":         {[]string{"fsck", "--config", filepath.Join(dir, "nothing.toml")}, "nothing.toml"},
+		"a wrong configuration":    {[]string{"gc", "--config", broken}, "broken.toml"},
+		"a hub that never started": {[]string{"gc", "--config", good}, "there is no database at " + filepath.Join(dir, "data", "hub.db")},
+		"a database that is away":  {[]string{"audit", "verify", "--config", away}, "127.0.0.1"},
+	} {
+		var out, errs bytes.Buffer
+		if code := Main("test", c.args, &out, &errs); code != exitUnknown || !strings.Contains(errs.String(), c.want) || out.Len() > 0 {
+			t.Errorf("%s: exit code %d, %q, %q, want %q", name, code, out.String(), errs.String(), c.want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "data")); err == nil {
+		t.Error("a command made a hub's folder")
+	}
+}
