@@ -164,14 +164,37 @@ func TestAuditVerifyTellsAChangedLine(t *testing.T) {
 			if out, _ := w.command(0, nil, "audit", "verify"); !strings.Contains(out, "3 lines are as they were written") || !strings.Contains(out, seen.Head) {
 				t.Error(out)
 			}
+			noted := seen.Head
+			w.command(0, nil, "audit", "verify", "--head", noted)
+			w.command(0, nil, "audit", "verify", "--head", "0:"+strings.Repeat("00", 32))
+			for head, want := range map[string]string{"4" + noted[1:]: "it ends with line 3", "2" + noted[1:]: "made anew"} {
+				if out, _ := w.command(1, nil, "audit", "verify", "--head", head); !strings.Contains(out, want) {
+					t.Errorf("%s: %s, want %q", head, out, want)
+				}
+			}
+			if _, errs := w.command(2, nil, "audit", "verify", "--head", "3:xy"); !strings.Contains(errs, "NUMBER:HASH") {
+				t.Error(errs)
+			}
 			w.exec(`UPDATE audit_line SET caller = 'bob' WHERE seq = 2`)
-			if out, _ := w.command(1, nil, "audit", "verify"); !strings.Contains(out, "line 2 of") || !strings.Contains(out, "1 lines before it") {
+			if out, _ := w.command(1, nil, "audit", "verify"); !strings.Contains(out, "line 2 of") || !strings.Contains(out, "1 lines follow") {
 				t.Error(out)
 			}
 			w.exec(`DELETE FROM audit_line WHERE seq = 2`)
 			w.command(1, &seen, "audit", "verify")
 			if seen.OK || !strings.Contains(seen.Fault, "line 2 is missing") {
 				t.Errorf("%+v", seen)
+			}
+
+			// Somebody makes the chain anew: only the noted head tells.
+			w.exec(`UPDATE audit_line SET seq = NULL, hash = NULL`)
+			w.exec(`UPDATE audit_chain SET last_seq = 0, last_hash = first_hash`)
+			w.exec(`INSERT INTO audit_line (at, caller, caller_kind, address, agent, operation, resource_type, resource, project, outcome, detail)
+				VALUES (9, 'eve', 'password', '', '', 'create', 'project', 'p', 0, 201, '')`)
+			_, err = w.hub.audit.SealNow(t.Context())
+			must(t, err)
+			w.command(0, nil, "audit", "verify")
+			if out, _ := w.command(1, nil, "audit", "verify", "--head", noted); !strings.Contains(out, "made anew") {
+				t.Error(out)
 			}
 		})
 	}

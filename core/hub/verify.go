@@ -11,8 +11,13 @@ import (
 
 // verify is vic-hub audit verify.
 func verify(args []string, stdout, stderr io.Writer) int {
-	return newCommand("audit verify", stdout, stderr).run(args, func(ctx context.Context, h *Hub) (report, error) {
+	c := newCommand("audit verify", stdout, stderr)
+	head := c.flags.String("head", "", "also look whether this `head`, noted from an earlier run, is still in the log")
+	return c.run(args, func(ctx context.Context, h *Hub) (report, error) {
 		v, err := h.audit.Verify(ctx)
+		if err == nil && *head != "" {
+			err = h.audit.Holds(ctx, *head)
+		}
 		if err != nil && !errors.Is(err, audit.ErrBroken) {
 			return report{}, err
 		}
@@ -26,9 +31,9 @@ func verified(v audit.Verified, broken error) report {
 	var fault string
 	if broken != nil {
 		fault = broken.Error()
-		r.text = fmt.Sprintf("%s; %d lines before it are as they were written\n", fault, v.Lines)
+		r.text = fmt.Sprintf("%s; %d lines follow one another as they should\n", fault, v.Lines)
 	} else {
-		r.text = fmt.Sprintf("%d lines are as they were written, %d are too young to be sealed\nhead %s (note it elsewhere: it shows later whether the log was made anew)\n",
+		r.text = fmt.Sprintf("%d lines are as they were written, %d are too young to be sealed\nhead %s (note it elsewhere: with --head it shows later whether the log was made anew)\n",
 			v.Lines, v.Unsealed, v.Head)
 	}
 	r.value = struct {

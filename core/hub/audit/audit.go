@@ -16,11 +16,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/store"
+	"github.com/openvic/vic/sdk/errdef"
 )
 
 // Schema is the tables. audit_chain has one row: where the chain begins (what was before is no longer kept) and ends.
@@ -319,6 +321,42 @@ func (l *Log) Verify(ctx context.Context) (v Verified, err error) {
 	}
 	v.Head = fmt.Sprintf("%d:%s", last.seq, hex.EncodeToString(last.hash))
 	return v, l.db.QueryRow(ctx, `SELECT COUNT(*) FROM audit_line WHERE seq IS NULL`).Scan(&v.Unsealed)
+}
+
+// Holds says whether a head that Verify returned earlier is still the hash of its line: ErrBroken if the chain was made
+// anew or is shorter. errdef.ErrInvalid for a text that is no head, errdef.ErrNotFound for a line that was forgotten by
+// its age.
+func (l *Log) Holds(ctx context.Context, head string) error {
+	number, text, _ := strings.Cut(head, ":")
+	seq, err := strconv.ParseInt(number, 10, 64)
+	want, err2 := hex.DecodeString(text)
+	if err != nil || err2 != nil || seq < 0 || len(want) != sha256.Size {
+		return fmt.Errorf("%.100q is not the head of an audit log, NUMBER:HASH: %w", head, errdef.ErrInvalid)
+	}
+	return l.db.Tx(ctx, func(tx *store.Tx) error {
+		first, last, err := chain(tx)
+		have := first.hash
+		switch {
+		case err != nil:
+			return err
+		case seq < first.seq:
+			return fmt.Errorf("line %d was forgotten by its age, the first that is there is %d: %w", seq, first.seq+1, errdef.ErrNotFound)
+		case seq > last.seq:
+			return fmt.Errorf("%w: it ends with line %d, before the noted line %d", ErrBroken, last.seq, seq)
+		case seq > first.seq:
+			err := tx.Row(`SELECT hash FROM audit_line WHERE seq = $1`, seq).Scan(&have)
+			if errors.Is(err, sql.ErrNoRows) {
+				return fmt.Errorf("%w: line %d is missing", ErrBroken, seq)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if string(have) != string(want) {
+			return fmt.Errorf("%w: line %d is not the one whose hash was noted: the chain was made anew", ErrBroken, seq)
+		}
+		return nil
+	})
 }
 
 func (l *Log) head(ctx context.Context) (e end, err error) {
