@@ -46,7 +46,7 @@ func (b Backend) PullImage(ctx context.Context, ref reference.Named, p *ocispec.
 	if err != nil {
 		return err
 	}
-	err = b.docker().PullImage(ctx, ref, p, headers, auth, out)
+	err = b.docker().PullImage(withCredentials(ctx, auth, ref), ref, p, headers, nil, out)
 	done(err)
 	return explain(ref, err)
 }
@@ -57,7 +57,7 @@ func (b Backend) PushImage(ctx context.Context, ref reference.Named, p *ocispec.
 	if err := b.s.check(ctx, ref); err != nil {
 		return err
 	}
-	return explain(ref, b.docker().PushImage(b.s.scope.in(ctx), ref, p, headers, auth, out))
+	return explain(ref, b.docker().PushImage(withCredentials(b.s.scope.in(ctx), auth, ref), ref, p, headers, nil, out))
 }
 
 // ImageDelete removes an image or one of its names; then everything that only it needed is removed.

@@ -80,13 +80,12 @@ func (h *hosts) find(name string) ([]docker.RegistryHost, error) {
 	return append(all, own), nil
 }
 
-// host is one server. The authorizer serves anonymous tokens; Docker's image service puts another
-// in its place when the user has logged in.
+// host is one server, asked with the credentials of the pull or push that asks.
 func (h *hosts) host(scheme, server, apiPath string) docker.RegistryHost {
 	client := h.client(scheme, server)
 	return docker.RegistryHost{
 		Client: client, Host: server, Scheme: scheme, Path: apiPath,
-		Authorizer: docker.NewDockerAuthorizer(docker.WithAuthClient(client)),
+		Authorizer: newAuthorizer(client),
 	}
 }
 

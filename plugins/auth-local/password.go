@@ -54,7 +54,7 @@ const nobodys = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAA
 func (h *hasher) matches(kept, password string) bool {
 	salt, sum, time, memory, err := parseHash(kept)
 	if err != nil {
-		salt, sum, time, memory, _ = parseHash(nobodys)
+		salt, _, time, memory, _ = parseHash(nobodys)
 		h.work(password, salt, time, memory)
 		return false
 	}

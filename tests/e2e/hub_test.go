@@ -151,7 +151,7 @@ func TestAVCHUsesTheHub(t *testing.T) {
 		t.Helper()
 		docker(t, "login", "-u", name, "-p", secret, h.host)
 	}
-	if r := dockerRun(t.Context(), nil, "login", "-u", "dev", "-p", "wrong", h.host); r.Code == 0 || !strings.Contains(r.Stderr, "unauthorized") {
+	if r := dockerRun(t.Context(), nil, "login", "-u", "dev", "-p", "wrong", h.host); r.Code == 0 || !strings.Contains(r.Stderr, "401 Unauthorized") {
 		t.Errorf("a wrong password: %+v", r)
 	}
 	docker(t, "pull", "-q", "busybox")

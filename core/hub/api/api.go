@@ -199,7 +199,7 @@ func (a *api) admit(rt route, c *call) error {
 	if needs == 0 {
 		return nil
 	}
-	answer := role.Forbidden
+	var answer role.Answer
 	if needs.Row().Scope == role.Project {
 		answer, err = a.Authority.InProject(ctx, c.who, needs, name)
 	} else {

@@ -114,7 +114,7 @@ func (s *server) crash() error {
 	if err := s.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
 		return err
 	}
-	<-s.exited // it says that it ended badly
+	_ = <-s.exited // it says that it ended badly
 	return s.serve()
 }
 
