@@ -74,21 +74,21 @@ type memberRequest struct {
 
 // whom finds the user or group that a request names.
 func (a *api) whom(c *call, q memberRequest) (auth.Principal, error) {
-	name := q.Principal
+	name, kind := q.Principal, auth.Kind("")
 	switch {
 	case name != "":
 	case q.User != nil && q.User.ID != 0:
 		p, err := a.People.ByNumber(c.r.Context(), q.User.ID)
 		return p.Principal, err
 	case q.User != nil:
-		name = q.User.Name
+		name, kind = q.User.Name, auth.User
 	case q.Group != nil:
-		name = q.Group.Name
+		name, kind = q.Group.Name, auth.Group
 	}
 	if name == "" {
 		return auth.Principal{}, badRequest("name a user (member_user.username), a group (member_group.group_name) or a principal")
 	}
-	p, err := a.person(c, name)
+	p, err := a.person(c, name, kind)
 	return p.Principal, err
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
+	"github.com/openvic/vic/sdk/auth"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -175,7 +177,7 @@ func (a *api) createProject(c *call) error {
 	}
 	var admin people.Person
 	if q.Admin != "" {
-		if admin, err = a.person(c, q.Admin); err != nil {
+		if admin, err = a.person(c, q.Admin, ""); err != nil {
 			return err
 		}
 	}
@@ -195,11 +197,19 @@ func (a *api) createProject(c *call) error {
 	return c.created("/projects/%d", p.ID)
 }
 
-// person finds a user or group by ID or by the name that people write.
-func (a *api) person(c *call, text string) (people.Person, error) {
+// person finds a user or group by ID or by the name that people write: of a kind, or if that is "" a user before a group.
+func (a *api) person(c *call, text string, kind auth.Kind) (people.Person, error) {
+	p, err := a.anybody(c, text, kind)
+	if err == nil && kind != "" && p.Kind != kind {
+		return p, badRequest("%q is a %s, not a %s", text, p.Kind, kind)
+	}
+	return p, err
+}
+
+func (a *api) anybody(c *call, text string, kind auth.Kind) (people.Person, error) {
 	p, err := a.People.Get(c.r.Context(), text)
 	if errors.Is(err, errdef.ErrNotFound) {
-		p, err = a.People.ByName(c.r.Context(), text)
+		p, err = a.People.ByName(c.r.Context(), text, cmp.Or(kind, auth.User))
 	}
 	if !errors.Is(err, errdef.ErrNotFound) {
 		return p, err
@@ -287,30 +297,24 @@ func (a *api) projectDeletable(c *call) error {
 }
 
 func (a *api) projectSummary(c *call) error {
-	counts := map[string]int{}
+	out := map[string]any{"repo_count": c.project.Repos, "quota": quotaOf(c.project)}
+	// Who is a member is for members, and so is the work of counting them.
+	answer, err := a.Authority.InProject(c.r.Context(), c.who, role.MemberList, c.project.Name)
+	if err != nil {
+		return err
+	}
+	if answer != role.Allowed {
+		return c.answer(http.StatusOK, out)
+	}
 	list, _, err := a.People.Members(c.r.Context(), c.project.ID, "", 0, maxMembers)
 	if err != nil {
 		return err
 	}
+	counts := map[role.Role]int{}
 	for _, m := range list {
-		switch m.Role {
-		case role.DevOpsAdmin:
-			counts["project_admin_count"]++
-		case role.Developer:
-			counts["developer_count"]++
-		default:
-			counts["guest_count"]++
-		}
+		counts[m.Role]++
 	}
-	out := map[string]any{"repo_count": c.project.Repos, "quota": quotaOf(c.project)}
-	// Who is a member is for members.
-	if answer, err := a.Authority.InProject(c.r.Context(), c.who, role.MemberList, c.project.Name); err != nil {
-		return err
-	} else if answer == role.Allowed {
-		for _, k := range []string{"project_admin_count", "developer_count", "guest_count"} {
-			out[k] = counts[k]
-		}
-	}
+	out["project_admin_count"], out["developer_count"], out["guest_count"] = counts[role.DevOpsAdmin], counts[role.Developer], counts[role.Viewer]
 	return c.answer(http.StatusOK, out)
 }
 

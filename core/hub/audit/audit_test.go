@@ -242,3 +242,13 @@ func TestWhateverAClientSendsIsKept(t *testing.T) {
 		}
 	})
 }
+
+func TestNamesAreFoundAsTheyAreWritten(t *testing.T) {
+	each(t, func(r *rig) {
+		r.Keep(r.t.Context(), Line{Caller: access.Caller{Name: "\u00c9mile"}, Operation: "pull", Resource: "p/app"})
+		list, total, err := r.Search(r.t.Context(), Query{Caller: "\u00c9MILE", Resource: "P/A"}, 10, 0)
+		if err != nil || total != 1 || len(list) != 1 {
+			r.t.Errorf("%+v, %d, %v", list, total, err)
+		}
+	})
+}

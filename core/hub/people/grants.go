@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/openvic/vic/core/hub/role"
@@ -40,28 +42,17 @@ func scanGrant(row scanner) (Grant, error) {
 }
 
 // Members returns a page of a project's members, by number, after one. contains limits them to those whose name or ID
-// has it; empty: all.
+// has it, whatever the case (the database folds both, since SQLite folds ASCII alone); empty: all.
 func (p *People) Members(ctx context.Context, project int64, contains string, after int64, limit int) (list []Grant, more bool, err error) {
 	return store.List(ctx, p.db, limit, func(r *sql.Rows) (Grant, error) { return scanGrant(r) },
 		grantQuery+`WHERE g.project = $1 AND g.id > $2
-			AND ($3 = '' OR lower(COALESCE(p.name, g.principal)) LIKE $4 ESCAPE '\') ORDER BY g.id LIMIT $5`,
+			AND ($3 = '' OR lower(p.name) LIKE lower($4) ESCAPE '\' OR lower(g.principal) LIKE lower($4) ESCAPE '\') ORDER BY g.id LIMIT $5`,
 		project, after, contains, like(contains))
 }
 
 // like makes a pattern of LIKE that finds s anywhere.
 func like(s string) string {
-	out := make([]rune, 0, len(s)+2)
-	out = append(out, '%')
-	for _, r := range s {
-		if r == '%' || r == '_' || r == '\\' {
-			out = append(out, '\\')
-		}
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
-		}
-		out = append(out, r)
-	}
-	return string(append(out, '%'))
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) + "%"
 }
 
 // Member returns one role of a project by its number; errdef.ErrNotFound.
@@ -157,7 +148,10 @@ func (p *People) Begin(ctx context.Context, groups []string) (made []string, err
 		if err != nil || n > 0 {
 			return err
 		}
-		for _, id := range groups {
+		for i, id := range groups {
+			if slices.Contains(groups[:i], id) { // two sources, or a line of the configuration, may name one twice
+				continue
+			}
 			if _, err := p.grant(tx, everywhere, auth.Principal{ID: id, Kind: auth.Group}, role.CloudAdmin); err != nil {
 				return err
 			}

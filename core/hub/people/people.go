@@ -116,7 +116,7 @@ func (p *People) Seen(ctx context.Context, source string, id auth.Identity, seal
 	}
 	var out Person
 	err := p.db.Tx(ctx, func(tx *store.Tx) error {
-		if err := p.put(tx, source, id.Principal); err != nil {
+		if err := p.put(tx, source, id.Principal, `excluded.disabled`); err != nil {
 			return err
 		}
 		expires := int64(0)
@@ -136,10 +136,11 @@ func (p *People) Seen(ctx context.Context, source string, id auth.Identity, seal
 	return out, err
 }
 
-func (p *People) put(tx *store.Tx, source string, x auth.Principal) error {
+// put keeps a principal. disabled is the value of that column for one who is there already.
+func (p *People) put(tx *store.Tx, source string, x auth.Principal, disabled string) error {
 	_, err := tx.Exec(`INSERT INTO principal (id, is_group, name, full_name, email, disabled, source, checked, expires, session)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8)
-		ON CONFLICT (id) DO UPDATE SET name = excluded.name, full_name = excluded.full_name, email = excluded.email, disabled = excluded.disabled, source = excluded.source`,
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, full_name = excluded.full_name, email = excluded.email, disabled = `+disabled+`, source = excluded.source`,
 		x.ID, x.Kind == auth.Group, x.Name, x.FullName, x.Email, x.Disabled, source, []byte{})
 	return err
 }
@@ -156,11 +157,12 @@ func setGroups(tx *store.Tx, member string, groups []string) error {
 	return nil
 }
 
-// Found keeps what a plugin says of principals that a search found, so that their names can be shown later.
+// Found keeps what a plugin says of principals that a search found, so that their names can be shown later. That somebody
+// can be found does not let them in again whom Gone has put out: they sign in for that (Seen).
 func (p *People) Found(ctx context.Context, source string, all []auth.Principal) error {
 	return p.db.Tx(ctx, func(tx *store.Tx) error {
 		for _, x := range all {
-			if err := p.put(tx, source, x); err != nil {
+			if err := p.put(tx, source, x, `(principal.disabled = TRUE OR excluded.disabled = TRUE)`); err != nil {
 				return err
 			}
 		}
@@ -168,14 +170,18 @@ func (p *People) Found(ctx context.Context, source string, all []auth.Principal)
 	})
 }
 
-// Gone forgets what a user was: the plugin says that they may not come in any more. Their roles stay, for the day that
-// they come back, and give nothing until then.
-func (p *People) Gone(ctx context.Context, id string) error {
+// Gone forgets what a user was: the plugin says of a session that they may not come in any more. Their roles stay, for the
+// day that they come back, and give nothing until then. It does nothing if they have signed in since, with another session.
+func (p *People) Gone(ctx context.Context, id string, session []byte) error {
+	if session == nil {
+		session = []byte{}
+	}
 	return p.db.Tx(ctx, func(tx *store.Tx) error {
-		if _, err := tx.Exec(`DELETE FROM principal_group WHERE member = $1`, id); err != nil {
+		n, err := tx.Exec(`UPDATE principal SET disabled = TRUE, session = $1 WHERE id = $2 AND session = $3`, []byte{}, id, session)
+		if err != nil || n == 0 {
 			return err
 		}
-		_, err := tx.Exec(`UPDATE principal SET disabled = TRUE, session = $1 WHERE id = $2`, []byte{}, id)
+		_, err = tx.Exec(`DELETE FROM principal_group WHERE member = $1`, id)
 		return err
 	})
 }
@@ -190,15 +196,30 @@ func (p *People) ByNumber(ctx context.Context, n int64) (Person, error) {
 	return p.one(ctx, fmt.Sprint(n), `SELECT `+personColumns+` FROM principal WHERE num = $1`, n)
 }
 
-// ByName returns the user whom people write so, whatever the case; errdef.ErrNotFound.
-func (p *People) ByName(ctx context.Context, name string) (Person, error) {
-	return p.one(ctx, name, `SELECT `+personColumns+` FROM principal WHERE lower(name) = lower($1) AND is_group = FALSE ORDER BY num LIMIT 1`, name)
+// ByName returns the user or group whom people write so, whatever the case; errdef.ErrNotFound. Names are what identity
+// sources say: if several have one, errdef.ErrInvalid asks for the ID, so that nobody gets what was meant for another.
+func (p *People) ByName(ctx context.Context, name string, kind auth.Kind) (Person, error) {
+	list, _, err := store.List(ctx, p.db, 2, func(r *sql.Rows) (Person, error) { return scanPerson(r) },
+		`SELECT `+personColumns+` FROM principal WHERE lower(name) = lower($1) AND is_group = $2 ORDER BY num LIMIT $3`, name, kind == auth.Group)
+	switch {
+	case err != nil:
+		return Person{}, err
+	case len(list) == 0:
+		return Person{}, notSeen(name)
+	case len(list) > 1:
+		return Person{}, fmt.Errorf("%q is the name of %s and of %s: give the ID: %w", name, list[0].ID, list[1].ID, errdef.ErrInvalid)
+	}
+	return list[0], nil
+}
+
+func notSeen(what string) error {
+	return fmt.Errorf("%q has not been seen here: %w", what, errdef.ErrNotFound)
 }
 
 func (p *People) one(ctx context.Context, what, query string, args ...any) (Person, error) {
 	x, err := scanPerson(p.db.QueryRow(ctx, query, args...))
 	if errors.Is(err, sql.ErrNoRows) {
-		return Person{}, fmt.Errorf("%q has not been seen here: %w", what, errdef.ErrNotFound)
+		return Person{}, notSeen(what)
 	}
 	return x, err
 }

@@ -85,7 +85,7 @@ func TestRolesComeFromUsersAndGroups(t *testing.T) {
 		expectRole(t, p, "d/ann", 1, role.DevOpsAdmin)
 		must(t, p.RemoveMember(ctx, 1, devs.Number))
 		expectRole(t, p, "d/ann", 1, role.None)
-		must(t, p.Gone(ctx, "d/bob"))
+		must(t, p.Gone(ctx, "d/bob", nil))
 		expectRole(t, p, "d/bob", 2, role.None)
 		seen(t, p, "d/bob") // came back
 		expectRole(t, p, "d/bob", 2, role.DevOpsAdmin)
@@ -240,7 +240,7 @@ func TestWhatIsKnownOfAPerson(t *testing.T) {
 			t.Errorf("%+v", again)
 		}
 		must(t, p.Found(ctx, "vsphere", []auth.Principal{group("vsphere.local/users"), user("vsphere.local/eve")}))
-		if got, err := p.ByName(ctx, "dev@VSPHERE.local"); err != nil || got.Number != x.Number {
+		if got, err := p.ByName(ctx, "dev@VSPHERE.local", auth.User); err != nil || got.Number != x.Number {
 			t.Errorf("%+v %v", got, err)
 		}
 		if got, err := p.ByNumber(ctx, x.Number); err != nil || got.ID != "vsphere.local/dev" {
@@ -249,6 +249,74 @@ func TestWhatIsKnownOfAPerson(t *testing.T) {
 		list, more, err := p.Users(ctx, 0, 10)
 		if err != nil || more || len(list) != 2 {
 			t.Errorf("%d users, %v %v", len(list), more, err)
+		}
+	})
+}
+
+// A search finds also those who were put out: that lets nobody in again.
+func TestWhoIsGoneStaysGoneWhenFound(t *testing.T) {
+	each(t, func(t *testing.T, p *people.People) {
+		ctx := t.Context()
+		seen(t, p, "d/ann")
+		_, err := p.AddMember(ctx, 1, user("d/ann"), role.Developer)
+		must(t, err)
+		must(t, p.Gone(ctx, "d/ann", nil))
+		must(t, p.Found(ctx, "local", []auth.Principal{user("d/ann")}))
+		expectRole(t, p, "d/ann", 1, role.None)
+		seen(t, p, "d/ann")
+		expectRole(t, p, "d/ann", 1, role.Developer)
+	})
+}
+
+// The answer about an old session comes late, after the user has signed in again.
+func TestTheEndOfAnOldSessionLeavesTheNewOne(t *testing.T) {
+	each(t, func(t *testing.T, p *people.People) {
+		ctx := t.Context()
+		for _, session := range []string{"old", "new"} {
+			_, err := p.Seen(ctx, "local", auth.Identity{Principal: user("d/ann"), Groups: []string{"d/devs"}}, []byte(session))
+			must(t, err)
+		}
+		_, err := p.AddMember(ctx, 1, group("d/devs"), role.Developer)
+		must(t, err)
+		must(t, p.Gone(ctx, "d/ann", []byte("old")))
+		expectRole(t, p, "d/ann", 1, role.Developer)
+		must(t, p.Gone(ctx, "d/ann", []byte("new")))
+		expectRole(t, p, "d/ann", 1, role.None)
+	})
+}
+
+func TestANameOfSeveralIsNobodys(t *testing.T) {
+	each(t, func(t *testing.T, p *people.People) {
+		ctx := t.Context()
+		for _, id := range []string{"one.example/ann", "two.example/a"} {
+			_, err := p.Seen(ctx, "any", auth.Identity{Principal: auth.Principal{ID: id, Kind: auth.User, Name: "Ann"}}, nil)
+			must(t, err)
+		}
+		if x, err := p.ByName(ctx, "ann", auth.User); !errors.Is(err, errdef.ErrInvalid) {
+			t.Errorf("%+v, %v", x, err)
+		}
+		if x, err := p.ByName(ctx, "ann", auth.Group); !errors.Is(err, errdef.ErrNotFound) {
+			t.Errorf("a group: %+v, %v", x, err)
+		}
+	})
+}
+
+func TestMembersAreFoundAsTheyAreWritten(t *testing.T) {
+	each(t, func(t *testing.T, p *people.People) {
+		id := auth.Principal{ID: "d/1", Kind: auth.User, Name: "\u00c9mile"}
+		must(t, p.Found(t.Context(), "local", []auth.Principal{id}))
+		_, err := p.AddMember(t.Context(), 1, id, role.Viewer)
+		must(t, err)
+		if list, _, err := p.Members(t.Context(), 1, "\u00c9MILE", 0, 10); err != nil || len(list) != 1 {
+			t.Errorf("%+v, %v", list, err)
+		}
+	})
+}
+
+func TestAGroupThatIsNamedTwiceBegins(t *testing.T) {
+	each(t, func(t *testing.T, p *people.People) {
+		if made, err := p.Begin(t.Context(), []string{"d/ops", "d/ops"}); err != nil || len(made) != 1 {
+			t.Errorf("%v, %v", made, err)
 		}
 	})
 }

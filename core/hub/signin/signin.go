@@ -143,6 +143,19 @@ func domainOf(name string) string {
 	return ""
 }
 
+// account is what guesses of a name count for: the name without its domain, so that one account has no more tries for
+// being written in several ways (dev, dev@local, LOCAL\dev). Users of one name in two domains share them.
+func account(name string) string {
+	if _, user, ok := strings.Cut(name, `\`); ok {
+		name = user
+	} else if i := strings.LastIndexByte(name, '@'); i >= 0 {
+		name = name[:i]
+	} else if _, user, ok := strings.Cut(name, "/"); ok {
+		name = user
+	}
+	return strings.ToLower(strings.TrimSpace(name))
+}
+
 // Password signs in with name and password, from an address. A name with a domain asks the source of that domain alone,
 // if there is one; any other name asks all in their order. errdef.ErrDenied: name or password is wrong; LimitedError:
 // too many tries; errdef.ErrUnavailable: a source that might know the name does not answer.
@@ -150,11 +163,14 @@ func (s *Signer) Password(ctx context.Context, name string, password secret.Text
 	if name == "" || password == "" || len(name) > auth.MaxName || len(password) > auth.MaxPassword {
 		return people.Person{}, errWrong
 	}
-	try, wait := s.o.Limiter.Take(strings.ToLower(name), address)
+	try, wait := s.o.Limiter.Take(account(name), address)
 	if try == nil {
 		return people.Person{}, &LimitedError{wait}
 	}
 	src, id, err := s.ask(ctx, name, password)
+	if err == nil && id.Principal.Disabled {
+		err = errWrong
+	}
 	switch {
 	case err == nil:
 		try.Succeeded()
@@ -242,11 +258,7 @@ func (s *Signer) Check(ctx context.Context, user string) (people.Person, error) 
 	}
 	s.mu.Unlock()
 	if !under {
-		c.person, c.err = s.verify(context.WithoutCancel(ctx), p)
-		s.mu.Lock()
-		delete(s.checks, user)
-		s.mu.Unlock()
-		close(c.done)
+		s.settle(context.WithoutCancel(ctx), p, c)
 	}
 	select {
 	case <-c.done:
@@ -254,6 +266,18 @@ func (s *Signer) Check(ctx context.Context, user string) (people.Person, error) 
 	case <-ctx.Done():
 		return people.Person{}, ctx.Err()
 	}
+}
+
+// settle does a check, and lets go of those who wait for it whatever happens.
+func (s *Signer) settle(ctx context.Context, p people.Person, c *check) {
+	c.err = fmt.Errorf("the check of %s was cut off: %w", p.ID, errdef.ErrUnavailable)
+	defer func() {
+		s.mu.Lock()
+		delete(s.checks, p.ID)
+		s.mu.Unlock()
+		close(c.done)
+	}()
+	c.person, c.err = s.verify(ctx, p)
 }
 
 // A platform that does not answer holds up requests for verifyTimeout, and then none for awayPause.
@@ -271,7 +295,7 @@ func (s *Signer) verify(ctx context.Context, p people.Person) (people.Person, er
 		return s.seen(ctx, p.Source, id)
 	case err == nil, errors.Is(err, errdef.ErrDenied), errors.Is(err, errdef.ErrNotFound):
 		s.o.Log.Info("user may not sign in any more", "user", p.ID, "source", p.Source, "err", err)
-		if err := s.o.People.Gone(ctx, p.ID); err != nil {
+		if err := s.o.People.Gone(ctx, p.ID, p.Session); err != nil {
 			return people.Person{}, err
 		}
 		return people.Person{}, fmt.Errorf("%s may not sign in any more: %w", p.ID, errdef.ErrDenied)

@@ -243,3 +243,18 @@ func TestSearchAsksAllSources(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// One account has no more tries for being written in several ways.
+func TestGuessersWaitHoweverTheyWriteAName(t *testing.T) {
+	r := newRig(t, nil)
+	through := 0
+	for i := range 20 {
+		name := []string{"ann", "Ann@one.example", `ONE.example\ann`, "one.example/ann", " ann"}[i%5]
+		if _, err := r.Password(t.Context(), name, "wrong", "192.0.2.1"); errors.Is(err, errdef.ErrDenied) {
+			through++
+		}
+	}
+	if through != 5 {
+		t.Errorf("%d guesses were looked at, want 5", through)
+	}
+}
