@@ -239,3 +239,22 @@ func TestObserverThatRefuses(t *testing.T) {
 		x.sound()
 	})
 }
+
+// PostgreSQL keeps no NUL and no bytes that are no UTF-8: that is the client's mistake, not the registry's.
+func TestTextThatIsNone(t *testing.T) {
+	each(t, func(x *world) {
+		x.image("p/a", "v1", x.blob("p/a", random(10)))
+		index := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"artifactType":"a/\u0000b"}`
+		for _, a := range []response{
+			x.call("GET", "/v2/p/a/tags/list?last=%00", nil),
+			x.call("GET", "/v2/p/a/tags/list?last=%ff", nil),
+			x.call("GET", "/v2/_catalog?last=%00", nil),
+			x.call("GET", "/v2/p/a/referrers/sha256:"+strings.Repeat("0", 64)+"?artifactType=%00", nil),
+			x.call("PUT", "/v2/p/a/manifests/v2", []byte(index), "Content-Type", "application/vnd.oci.image.index.v1+json"),
+		} {
+			if a.code >= 500 {
+				t.Errorf("%d %s", a.code, a.body)
+			}
+		}
+	})
+}

@@ -99,6 +99,12 @@ func (g *Registry) Manifests(ctx context.Context, repo Repository, limit, offset
 	return list, total, err
 }
 
+// Digests lists what is in a repository, also what is about other manifests: at most limit, in no order.
+func (g *Registry) Digests(ctx context.Context, repo Repository, limit int) (list []digest.Digest, more bool, err error) {
+	return store.List(ctx, g.store, limit, func(r *sql.Rows) (d digest.Digest, err error) { return d, r.Scan(&d) },
+		`SELECT digest FROM manifest WHERE repo_id = $1 LIMIT $2`, repo.ID)
+}
+
 // Manifest finds one by its digest or by a tag; errdef.ErrNotFound.
 func (g *Registry) Manifest(ctx context.Context, repo Repository, ref string) (Stored, error) {
 	query := `SELECT ` + storedColumns + ` FROM manifest m JOIN tag t ON t.manifest_id = m.id WHERE t.repo_id = $1 AND t.name = $2`

@@ -12,6 +12,7 @@ import (
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 
 	"github.com/openvic/vic/core/store"
+	"github.com/openvic/vic/sdk/errdef"
 )
 
 // Error is an error as clients of registries know it: a code, with its status, a message and a detail.
@@ -23,6 +24,8 @@ var (
 		Message: "precondition failed", HTTPStatusCode: http.StatusPreconditionFailed})
 	codePolicy = errcode.Register("vic", errcode.ErrorDescriptor{Value: "PROJECTPOLICYVIOLATION",
 		Message: "the project's policy does not allow it", HTTPStatusCode: http.StatusPreconditionFailed})
+	codeNotText = errcode.Register("vic", errcode.ErrorDescriptor{Value: "BAD_REQUEST",
+		Message: "a text in the request holds a NUL, or bytes that are no UTF-8", HTTPStatusCode: http.StatusBadRequest})
 	codeStorage = errcode.Register("vic", errcode.ErrorDescriptor{Value: "INSUFFICIENT_STORAGE",
 		Message: "the registry has no room left", HTTPStatusCode: http.StatusInsufficientStorage})
 	codeTooLarge = errcode.Register("vic", errcode.ErrorDescriptor{Value: "REQUEST_ENTITY_TOO_LARGE",
@@ -46,6 +49,10 @@ func answer(err error) error {
 		return code
 	case isFull(err):
 		return codeStorage.WithMessage("the registry's storage is full; nothing was lost: try again when the administrator has made room")
+	case store.IsNotText(err):
+		return codeNotText
+	case errors.Is(err, errdef.ErrUnavailable), errors.Is(err, errdef.ErrPluginDown):
+		return errcode.ErrorCodeUnavailable.WithMessage("the identity source does not answer; try again")
 	case store.IsUnavailable(err):
 		return errcode.ErrorCodeUnavailable.WithMessage("the registry's database does not answer; try again later")
 	case errors.Is(err, distribution.ErrBlobUploadUnknown):

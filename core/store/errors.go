@@ -42,6 +42,13 @@ func IsTaken(err error) bool {
 	return postgresState(err) == "23505"
 }
 
+// IsNotText says that a text of a statement holds what PostgreSQL keeps in none: a NUL, or bytes that are no UTF-8. SQLite
+// takes both.
+func IsNotText(err error) bool {
+	state := postgresState(err)
+	return state == "22021" || state == "22P05"
+}
+
 // IsFull says that the database has no room left. Nothing of the transaction is kept; it may be run again when there is.
 func IsFull(err error) bool {
 	return sqliteCode(err) == sqlitelib.SQLITE_FULL || postgresState(err) == "53100"

@@ -154,7 +154,7 @@ func (r *recorder) WriteHeader(status int) {
 // registry's to tell.
 func (a *api) audit(rt route, c *call, status int) {
 	operation := map[string]string{http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "update", http.MethodDelete: "delete"}[rt.method]
-	if operation == "" || a.Audit == nil || status == http.StatusUnauthorized && !c.who.Known() {
+	if operation == "" || a.Audit == nil || !c.who.Known() {
 		return // strangers could fill the log
 	}
 	a.Audit.Keep(context.WithoutCancel(c.r.Context()), audit.Line{Caller: access.Caller{Name: c.who.Name, Method: method(c.who), Address: access.Address(c.r)},
@@ -180,6 +180,9 @@ func (a *api) admit(rt route, c *call) error {
 	ctx := c.r.Context()
 	var err error
 	if c.who, err = a.caller(c.r); err != nil {
+		return err
+	}
+	if err := c.readable(); err != nil {
 		return err
 	}
 	if rt.signed && !c.who.Known() {

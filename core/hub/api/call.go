@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/hub/authz"
@@ -37,10 +38,28 @@ func (a *api) caller(r *http.Request) (authz.Subject, error) {
 		return authz.Nobody, errSignIn
 	}
 	s, err := a.Authority.SignIn(r.Context(), name, secret.Text(password), access.Address(r))
-	if errors.Is(err, errdef.ErrDenied) {
+	switch {
+	case errors.Is(err, errdef.ErrDenied):
 		return authz.Nobody, &Error{Status: http.StatusUnauthorized, Code: "UNAUTHORIZED", Message: "name or password is wrong"}
+	case errors.Is(err, errdef.ErrConflict):
+		return authz.Nobody, &Error{Status: http.StatusUnauthorized, Code: "UNAUTHORIZED", Message: "the password has expired and must be changed first"}
+	case errors.Is(err, errdef.ErrUnavailable), errors.Is(err, errdef.ErrPluginDown):
+		// Which source, and where it is, is not for strangers.
+		a.Log.Warn("sign-in cannot be checked", "address", access.Address(r), "err", err)
+		return authz.Nobody, &Error{Status: http.StatusServiceUnavailable, Code: "UNAVAILABLE", Message: "the identity source does not answer; try again"}
 	}
 	return s, err
+}
+
+// readable refuses a path or query with what no database keeps as text: PostgreSQL says so, and SQLite finds what nobody
+// meant.
+func (c *call) readable() error {
+	ok := func(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+	query, err := url.QueryUnescape(c.r.URL.RawQuery)
+	if err != nil || !ok(query) || !ok(c.r.URL.Path) {
+		return badRequest("%s", notText)
+	}
+	return nil
 }
 
 // findProject finds the project of the path, by its name or, unless X-Is-Resource-Name says that it is a name, by its

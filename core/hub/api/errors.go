@@ -52,6 +52,8 @@ var classes = []struct {
 	{errdef.ErrPluginDown, http.StatusServiceUnavailable, "UNAVAILABLE"},
 }
 
+const notText = "a text in the request holds a NUL, or bytes that are no UTF-8"
+
 // fail answers an error. What no client can mend is logged, and the client is told no more than that.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var own *Error
@@ -67,18 +69,28 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(limited.Wait/time.Second)+1))
 		writeError(w, &Error{http.StatusTooManyRequests, "TOO_MANY_REQUEST", err.Error()})
 		return
+	case r.Context().Err() != nil:
+		writeError(w, &Error{http.StatusServiceUnavailable, "UNAVAILABLE", "the request was given up"}) // nobody reads it but the audit log
+		return
+	case store.IsNotText(err):
+		writeError(w, &Error{http.StatusBadRequest, "BAD_REQUEST", notText})
+		return
 	case store.IsFull(err):
 		writeError(w, &Error{http.StatusInsufficientStorage, "UNKNOWN", "the hub's database has no room left"})
 	case store.IsUnavailable(err):
 		writeError(w, &Error{http.StatusServiceUnavailable, "UNAVAILABLE", "the hub's database does not answer; try again"})
 	default:
+		e := &Error{http.StatusInternalServerError, "UNKNOWN", "internal server error"}
 		for _, c := range classes {
 			if errors.Is(err, c.class) {
-				writeError(w, &Error{c.status, c.code, err.Error()})
-				return
+				e = &Error{c.status, c.code, err.Error()}
+				break
 			}
 		}
-		writeError(w, &Error{http.StatusInternalServerError, "UNKNOWN", "internal server error"})
+		writeError(w, e)
+		if e.Status < http.StatusInternalServerError {
+			return
+		}
 	}
 	a.Log.Error("API request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 }

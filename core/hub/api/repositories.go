@@ -81,8 +81,8 @@ func (a *api) getRepository(c *call) error {
 	return c.answer(http.StatusOK, formOf(x, c.project.ID))
 }
 
-// deleteRepository deletes all that is in it, one after the other; what stands in the way is told, and what is gone by
-// then is gone. The collector removes the empty repository.
+// deleteRepository deletes all that is in it, signatures and the like too, one after the other; what stands in the way is
+// told, and what is gone by then is gone. The collector removes the empty repository.
 func (a *api) deleteRepository(c *call) error {
 	x, err := a.repository(c)
 	if err != nil {
@@ -90,16 +90,18 @@ func (a *api) deleteRepository(c *call) error {
 	}
 	const batch = 100
 	for {
-		list, total, err := a.Registry.Manifests(c.r.Context(), x, batch, 0)
+		list, more, err := a.Registry.Digests(c.r.Context(), x, batch)
 		if err != nil {
 			return err
 		}
-		for _, m := range list {
-			if err := a.remove(c, x.Name, m.Digest.String()); err != nil {
+		for _, d := range list {
+			var own *Error
+			err := a.remove(c, x.Name, d.String())
+			if err != nil && !(errors.As(err, &own) && own.Status == http.StatusNotFound) { // somebody else was quicker
 				return err
 			}
 		}
-		if total <= len(list) {
+		if !more {
 			return c.empty(http.StatusOK)
 		}
 	}
