@@ -73,12 +73,14 @@ func TestCollectorRemovesWhatNothingNeeds(t *testing.T) {
 		if would.Unlinked != 2 || would.Objects != 2 || would.Bytes != 10000 {
 			t.Errorf("dry run: %+v", would)
 		}
-		if c := x.collect(); c.Unlinked != 2 || c.Objects != 0 {
-			t.Errorf("first run: %+v", c)
+		first := x.collect()
+		if first.Unlinked != 2 || first.Objects != 0 {
+			t.Errorf("first run: %+v", first)
 		}
 		x.clock.forward(x.g.o.TrashGrace + time.Second)
-		if c := x.collect(); c.Objects != would.Objects || c.Bytes != would.Bytes || c.Repositories != 1 {
-			t.Errorf("second run: %+v", c)
+		// The first run empties p/b. It removes it too if that took less than the clock's millisecond, else the second does.
+		if c := x.collect(); c.Objects != would.Objects || c.Bytes != would.Bytes || first.Repositories+c.Repositories != 1 {
+			t.Errorf("first run: %+v, second run: %+v", first, c)
 		}
 		if h := x.sound(); h.Blobs != 2 || h.Objects != 2 {
 			t.Errorf("left: %+v", h)
