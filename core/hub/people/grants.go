@@ -204,26 +204,31 @@ func (p *People) RemoveCloudAdmin(ctx context.Context, principal string) error {
 		if _, err := cloudAdmins(tx); err != nil {
 			return err
 		}
-		var group bool
-		err := tx.Row(`SELECT is_group FROM role_grant WHERE project = $1 AND principal = $2`, everywhere, principal).Scan(&group)
-		if errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("%s is no cloud administrator: %w", principal, errdef.ErrNotFound)
-		}
-		if err != nil {
-			return err
-		}
-		var others, groups int
-		err = tx.Row(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN is_group THEN 1 ELSE 0 END), 0) FROM role_grant WHERE project = $1 AND principal <> $2`,
-			everywhere, principal).Scan(&others, &groups)
-		switch {
-		case err != nil:
-			return err
-		case others == 0:
-			return fmt.Errorf("%s is the last cloud administrator and keeps the role until another user or group has it: %w", principal, errdef.ErrConflict)
-		case group && groups == 0:
-			return fmt.Errorf("%s is the last group of cloud administrators and keeps the role until another group has it: %w", principal, errdef.ErrConflict)
-		}
-		_, err = tx.Exec(`DELETE FROM role_grant WHERE project = $1 AND principal = $2`, everywhere, principal)
-		return err
+		return p.removeCloudAdmin(tx, principal)
 	})
+}
+
+// removeCloudAdmin is RemoveCloudAdmin within a transaction that holds off others (cloudAdmins).
+func (p *People) removeCloudAdmin(tx *store.Tx, principal string) error {
+	var group bool
+	err := tx.Row(`SELECT is_group FROM role_grant WHERE project = $1 AND principal = $2`, everywhere, principal).Scan(&group)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("%s is no cloud administrator: %w", principal, errdef.ErrNotFound)
+	}
+	if err != nil {
+		return err
+	}
+	var others, groups int
+	err = tx.Row(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN is_group THEN 1 ELSE 0 END), 0) FROM role_grant WHERE project = $1 AND principal <> $2`,
+		everywhere, principal).Scan(&others, &groups)
+	switch {
+	case err != nil:
+		return err
+	case others == 0:
+		return fmt.Errorf("%s is the last cloud administrator and keeps the role until another user or group has it: %w", principal, errdef.ErrConflict)
+	case group && groups == 0:
+		return fmt.Errorf("%s is the last group of cloud administrators and keeps the role until another group has it: %w", principal, errdef.ErrConflict)
+	}
+	_, err = tx.Exec(`DELETE FROM role_grant WHERE project = $1 AND principal = $2`, everywhere, principal)
+	return err
 }

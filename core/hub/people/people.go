@@ -186,6 +186,26 @@ func (p *People) Gone(ctx context.Context, id string, session []byte) error {
 	})
 }
 
+// Remove forgets a user who is deleted where they were kept, and takes their roles: whoever is made under the ID later is
+// somebody else. The last cloud administrator cannot be removed: errdef.ErrConflict.
+func (p *People) Remove(ctx context.Context, id string) error {
+	return p.db.Tx(ctx, func(tx *store.Tx) error {
+		if _, err := cloudAdmins(tx); err != nil {
+			return err
+		}
+		if err := p.removeCloudAdmin(tx, id); err != nil && !errors.Is(err, errdef.ErrNotFound) {
+			return err
+		}
+		for _, q := range []string{`DELETE FROM role_grant WHERE principal = $1`, `DELETE FROM principal_group WHERE member = $1`} {
+			if _, err := tx.Exec(q, id); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(`UPDATE principal SET disabled = TRUE, session = $1 WHERE id = $2`, []byte{}, id)
+		return err
+	})
+}
+
 // Get returns a person by ID; errdef.ErrNotFound.
 func (p *People) Get(ctx context.Context, id string) (Person, error) {
 	return p.one(ctx, id, `SELECT `+personColumns+` FROM principal WHERE id = $1`, id)

@@ -320,3 +320,24 @@ func TestAGroupThatIsNamedTwiceBegins(t *testing.T) {
 		}
 	})
 }
+
+// Who is made under the ID of one who was deleted is somebody else.
+func TestADeletedUserLeavesNoRoles(t *testing.T) {
+	each(t, func(t *testing.T, p *people.People) {
+		ctx := t.Context()
+		seen(t, p, "d/ann", "d/devs")
+		_, err := p.AddMember(ctx, 1, user("d/ann"), role.DevOpsAdmin)
+		must(t, err)
+		_, err = p.AddCloudAdmin(ctx, user("d/ann"))
+		must(t, err)
+		if err := p.Remove(ctx, "d/ann"); !errors.Is(err, errdef.ErrConflict) {
+			t.Errorf("the last cloud administrator: %v", err)
+		}
+		expectRole(t, p, "d/ann", 1, role.CloudAdmin)
+		_, err = p.AddCloudAdmin(ctx, user("d/bob"))
+		must(t, err)
+		must(t, p.Remove(ctx, "d/ann"))
+		seen(t, p, "d/ann")
+		expectRole(t, p, "d/ann", 1, role.None)
+	})
+}

@@ -452,14 +452,14 @@ func (s *Signer) SetPassword(ctx context.Context, id string, password secret.Tex
 	return d.Driver.Save(ctx, auth.SaveRequest{Principal: user, Password: password})
 }
 
-// Delete removes a user of the hub's own.
+// Delete removes a user of the hub's own, and takes their roles first; errdef.ErrConflict for the last cloud administrator.
 func (s *Signer) Delete(ctx context.Context, id string) error {
 	d, _, err := s.kept(ctx, id)
 	if err != nil {
 		return err
 	}
-	if err := d.Driver.Remove(ctx, auth.RemoveRequest{ID: id}); err != nil {
+	if err := s.o.People.Remove(ctx, id); err != nil {
 		return err
 	}
-	return s.o.People.Gone(ctx, id)
+	return d.Driver.Remove(ctx, auth.RemoveRequest{ID: id})
 }
