@@ -277,6 +277,12 @@ func (s *Signer) settle(ctx context.Context, p people.Person, c *check) {
 		s.mu.Unlock()
 		close(c.done)
 	}()
+	// The answer of a check that has just ended may be younger than what the caller had read before it.
+	now, err := s.o.People.Get(ctx, p.ID)
+	if err == nil && !now.Disabled && now.Checked.After(p.Checked) {
+		c.person, c.err = now, nil
+		return
+	}
 	c.person, c.err = s.verify(ctx, p)
 }
 
@@ -443,13 +449,17 @@ func (s *Signer) kept(ctx context.Context, id string) (described, auth.Principal
 	return described{}, auth.Principal{}, fmt.Errorf("%s is not kept by the hub: change it where it is kept: %w", id, errdef.ErrUnsupported)
 }
 
-// SetPassword gives a user of the hub's own another password. Sessions of the old one end when they are checked next.
+// SetPassword gives a user of the hub's own another password. Sessions of the old one end when they
+// are checked next, and tokens at once.
 func (s *Signer) SetPassword(ctx context.Context, id string, password secret.Text) error {
 	d, user, err := s.kept(ctx, id)
 	if err != nil {
 		return err
 	}
-	return d.Driver.Save(ctx, auth.SaveRequest{Principal: user, Password: password})
+	if err := d.Driver.Save(ctx, auth.SaveRequest{Principal: user, Password: password}); err != nil {
+		return err
+	}
+	return s.o.People.End(ctx, id)
 }
 
 // Delete removes a user of the hub's own, and takes their roles first; errdef.ErrConflict for the last cloud administrator.
