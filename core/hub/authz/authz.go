@@ -66,7 +66,9 @@ type Subject struct {
 	// ID is a user's principal ID, or a robot's name.
 	ID string
 	// Name is as people write it.
-	Name  string
+	Name string
+	// Epoch is a user's of now: a token of an earlier one opens nothing (people.Person).
+	Epoch int64
 	robot Robot
 }
 
@@ -89,7 +91,7 @@ func (a *Authority) SignIn(ctx context.Context, name string, password secret.Tex
 	if err != nil {
 		return Nobody, err
 	}
-	return Subject{Kind: token.User, ID: p.ID, Name: p.Name}, nil
+	return Subject{Kind: token.User, ID: p.ID, Name: p.Name, Epoch: p.Epoch}, nil
 }
 
 // Find returns who a user or robot is now; errdef.ErrDenied if they may not come in any more.
@@ -99,7 +101,7 @@ func (a *Authority) Find(ctx context.Context, kind token.Kind, id string) (Subje
 		return Nobody, nil
 	case token.User:
 		p, err := a.Signer.Check(ctx, id)
-		return Subject{Kind: kind, ID: p.ID, Name: p.Name}, err
+		return Subject{Kind: kind, ID: p.ID, Name: p.Name, Epoch: p.Epoch}, err
 	case token.Robot:
 		if a.Robots == nil {
 			break

@@ -97,6 +97,9 @@ func (a *Auth) Authenticate(r *http.Request) (registry.Caller, error) {
 		if err != nil {
 			return nil, unauthenticated(err)
 		}
+		if s.Epoch != claims.Epoch {
+			return nil, registry.ErrUnauthenticated
+		}
 		return &caller{a: a, subject: s, token: true, access: claims.Access}, nil
 	case strings.EqualFold(scheme, "Basic"):
 		name, password, ok := r.BasicAuth()

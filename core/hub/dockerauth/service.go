@@ -103,7 +103,11 @@ func (a *Auth) refreshed(ctx context.Context, raw string) (authz.Subject, error)
 	if err != nil {
 		return authz.Nobody, err
 	}
-	return a.o.Authority.Find(ctx, token.User, claims.Subject)
+	s, err := a.o.Authority.Find(ctx, token.User, claims.Subject)
+	if err == nil && s.Epoch != claims.Epoch { // their password is another since, or they are somebody else of that name
+		return authz.Nobody, errdef.ErrDenied
+	}
+	return s, err
 }
 
 // issue answers with a token for what of the scopes the subject may.
@@ -122,7 +126,7 @@ func (a *Auth) issue(w http.ResponseWriter, r *http.Request, who authz.Subject, 
 		a.refuse(w, r, err)
 		return
 	}
-	raw, c, err := a.o.Issuer.Issue(r.Context(), token.Claims{Subject: who.ID, Kind: who.Kind, Access: granted}, 0)
+	raw, c, err := a.o.Issuer.Issue(r.Context(), token.Claims{Subject: who.ID, Kind: who.Kind, Epoch: who.Epoch, Access: granted}, 0)
 	if err != nil {
 		a.refuse(w, r, err)
 		return
@@ -139,7 +143,7 @@ func (a *Auth) issue(w http.ResponseWriter, r *http.Request, who authz.Subject, 
 		out.Token = raw
 	}
 	if offline && who.Kind == token.User { // a robot has its secret
-		if out.RefreshToken, _, err = a.o.Issuer.Issue(r.Context(), token.Claims{Subject: who.ID, Kind: token.Refresh}, refreshLife); err != nil {
+		if out.RefreshToken, _, err = a.o.Issuer.Issue(r.Context(), token.Claims{Subject: who.ID, Kind: token.Refresh, Epoch: who.Epoch}, refreshLife); err != nil {
 			a.refuse(w, r, err)
 			return
 		}

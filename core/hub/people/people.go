@@ -53,7 +53,8 @@ CREATE TABLE role_grant (
 );
 CREATE INDEX role_grant_principal ON role_grant (principal, project);
 CREATE TABLE people_guard (id BIGINT PRIMARY KEY);
-INSERT INTO people_guard (id) VALUES (1)`}}
+INSERT INTO people_guard (id) VALUES (1)`,
+		`ALTER TABLE principal ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0`}}
 }
 
 // People keeps them. It may be used by several goroutines.
@@ -81,11 +82,13 @@ type Person struct {
 	Checked time.Time
 	// Expires is when the plugin's word ends; zero: the hub decides.
 	Expires time.Time
+	// Epoch counts how often all that was given to them ended: what was made in an earlier one opens nothing.
+	Epoch int64
 	// Session is what the plugin wants back at the next check, sealed by the caller.
 	Session []byte
 }
 
-const personColumns = `num, id, is_group, name, full_name, email, disabled, source, checked, expires, session`
+const personColumns = `num, id, is_group, name, full_name, email, disabled, source, checked, expires, session, epoch`
 
 type scanner interface{ Scan(dest ...any) error }
 
@@ -93,7 +96,7 @@ func scanPerson(row scanner) (Person, error) {
 	var p Person
 	var group bool
 	var checked, expires int64
-	err := row.Scan(&p.Number, &p.ID, &group, &p.Name, &p.FullName, &p.Email, &p.Disabled, &p.Source, &checked, &expires, &p.Session)
+	err := row.Scan(&p.Number, &p.ID, &group, &p.Name, &p.FullName, &p.Email, &p.Disabled, &p.Source, &checked, &expires, &p.Session, &p.Epoch)
 	p.Kind, p.Checked = kindOf(group), time.Unix(checked, 0)
 	if expires != 0 {
 		p.Expires = time.Unix(expires, 0)
@@ -177,11 +180,19 @@ func (p *People) Gone(ctx context.Context, id string, session []byte) error {
 		session = []byte{}
 	}
 	return p.db.Tx(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`UPDATE principal SET disabled = TRUE, session = $1 WHERE id = $2 AND session = $3`, []byte{}, id, session)
+		n, err := tx.Exec(`UPDATE principal SET disabled = TRUE, session = $1, epoch = epoch + 1 WHERE id = $2 AND session = $3`, []byte{}, id, session)
 		if err != nil || n == 0 {
 			return err
 		}
 		_, err = tx.Exec(`DELETE FROM principal_group WHERE member = $1`, id)
+		return err
+	})
+}
+
+// End ends the tokens that a user was given, after their password was changed.
+func (p *People) End(ctx context.Context, id string) error {
+	return p.db.Tx(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE principal SET epoch = epoch + 1 WHERE id = $1`, id)
 		return err
 	})
 }
@@ -201,7 +212,7 @@ func (p *People) Remove(ctx context.Context, id string) error {
 				return err
 			}
 		}
-		_, err := tx.Exec(`UPDATE principal SET disabled = TRUE, session = $1 WHERE id = $2`, []byte{}, id)
+		_, err := tx.Exec(`UPDATE principal SET disabled = TRUE, session = $1, epoch = epoch + 1 WHERE id = $2`, []byte{}, id)
 		return err
 	})
 }
