@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"log/slog"
 
 	"github.com/openvic/vic/core/access"
@@ -41,6 +43,9 @@ func (e *events) line(tx *store.Tx, x registry.Event) (audit.Line, error) {
 		l.Detail += t
 	}
 	err := tx.Row(`SELECT id FROM project WHERE name = $1`, x.Artifact.Project).Scan(&l.Project)
+	if errors.Is(err, sql.ErrNoRows) { // removed since the pull, whose line is the whole hub's then
+		err = nil
+	}
 	return l, err
 }
 

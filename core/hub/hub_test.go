@@ -20,6 +20,9 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/core/hub/audit"
+	"github.com/openvic/vic/core/registry"
+	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/core/store/storetest"
 )
 
@@ -334,4 +337,21 @@ func TestOwnCertificatesAreRenewedUnderOneAuthority(t *testing.T) {
 	if _, err := ownCertificate(dir, names, now); err == nil || !strings.Contains(err.Error(), "restore both from a backup") {
 		t.Errorf("a broken authority: %v", err)
 	}
+}
+
+// A pull is kept also if its project was removed before the line was written, and so are those that were written with it.
+func TestPullsOfARemovedProjectAreKept(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(...store.Schema) *store.Store) {
+		db := open(registry.Schema(), audit.Schema())
+		log := slog.New(slog.DiscardHandler)
+		e := newEvents(audit.New(db, log, nil), db, log)
+		pull := registry.Event{Kind: registry.EventPull, Time: time.Now(), Artifact: registry.Artifact{Project: "gone", Repository: "gone/app"}}
+		e.Happened(t.Context(), pull)
+		e.write(t.Context(), pull)
+		var lines int
+		must(t, db.QueryRow(t.Context(), `SELECT COUNT(*) FROM audit_line WHERE operation = 'pull'`).Scan(&lines))
+		if lines != 2 {
+			t.Errorf("%d lines", lines)
+		}
+	})
 }

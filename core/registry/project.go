@@ -80,6 +80,16 @@ func (g *Registry) ProjectByID(ctx context.Context, q store.Querier, id int64) (
 	return p, err
 }
 
+// LockProject is ProjectByID for a transaction that changes what it reads: nobody else changes or removes the project until
+// it ends.
+func (g *Registry) LockProject(tx *store.Tx, id int64) (Project, error) {
+	p, err := scanProject(tx.Lock(`SELECT `+projectColumns+` FROM project WHERE id = $1`, id).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, fmt.Errorf("project %d: %w", id, errdef.ErrNotFound)
+	}
+	return p, err
+}
+
 // SelectProjects lists, by name, the projects for which a condition holds that the caller wrote over the table project,
 // with parameters from $1 on: at most limit, after offset of them. It also counts all.
 func (g *Registry) SelectProjects(ctx context.Context, limit, offset int, condition string, args ...any) (list []Project, total int, err error) {

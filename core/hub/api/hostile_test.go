@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/openvic/vic/core/hub/role"
@@ -93,4 +94,27 @@ func TestAMemberIsOfTheKindThatWasNamed(t *testing.T) {
 	if got, err := r.people.Role(t.Context(), "d/none", project); err != nil || got != role.None {
 		t.Errorf("%s, %v", got, err)
 	}
+}
+
+// Two who change a project at once change what each of them means, and nothing else.
+func TestTwoChangesAtOnceAreBothKept(t *testing.T) {
+	each(t, func(r *rig) {
+		id, _, err := r.Project(r.t.Context(), "private")
+		must(r.t, err)
+		for i := 1; i <= 30; i++ {
+			var both sync.WaitGroup
+			both.Go(func() {
+				r.api("devops-admin", "PUT", "/projects/private", fmt.Sprintf(`{"public":%t}`, i%2 == 0), 200, nil)
+			})
+			both.Go(func() {
+				r.api("cloud-admin", "PUT", fmt.Sprint("/quotas/", id), fmt.Sprintf(`{"hard":{"storage":%d}}`, 1000+i), 200, nil)
+			})
+			both.Wait()
+			p, err := r.registry.ProjectByID(r.t.Context(), r.db, id)
+			must(r.t, err)
+			if p.Public != (i%2 == 0) || p.Quota != int64(1000+i) {
+				r.t.Fatalf("round %d: %+v", i, p)
+			}
+		}
+	})
 }

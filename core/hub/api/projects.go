@@ -238,19 +238,21 @@ func (a *api) updateProject(c *call) error {
 	if q.Name != "" && q.Name != c.project.Name {
 		return badRequest("project_name: a project keeps its name, which images are pulled by")
 	}
-	if q.Storage != nil && *q.Storage != c.project.Quota {
-		answer, err := a.Authority.Everywhere(c.r.Context(), c.who, role.QuotaManage)
-		if err != nil {
+	quotas := role.Forbidden
+	if q.Storage != nil {
+		var err error
+		if quotas, err = a.Authority.Everywhere(c.r.Context(), c.who, role.QuotaManage); err != nil {
 			return err
-		}
-		if answer != role.Allowed {
-			return &Error{http.StatusForbidden, "FORBIDDEN", "storage_limit: only a cloud administrator changes quotas"}
 		}
 	}
 	err := a.DB.Tx(c.r.Context(), func(tx *store.Tx) error {
-		p, err := a.Registry.ProjectByID(tx.Context(), tx, c.project.ID)
+		p, err := a.Registry.LockProject(tx, c.project.ID)
 		if err != nil {
 			return err
+		}
+		// Harbor's clients send the quota with everything else: it may stay as it is by now.
+		if q.Storage != nil && *q.Storage != p.Quota && quotas != role.Allowed {
+			return &Error{http.StatusForbidden, "FORBIDDEN", "storage_limit: only a cloud administrator changes quotas"}
 		}
 		if p.Public, err = q.public(p.Public); err != nil {
 			return err

@@ -63,12 +63,12 @@ func (a *api) listQuotas(c *call) error {
 }
 
 // quotaProject is the project of the path's quota.
-func (a *api) quotaProject(c *call, q store.Querier) (registry.Project, error) {
+func (a *api) quotaProject(c *call, find func(id int64) (registry.Project, error)) (registry.Project, error) {
 	n, err := c.number("quota")
 	if err != nil {
 		return registry.Project{}, err
 	}
-	p, err := a.Registry.ProjectByID(c.r.Context(), q, n)
+	p, err := find(n)
 	if errors.Is(err, errdef.ErrNotFound) {
 		return p, notFound("quota %d not found", n)
 	}
@@ -76,7 +76,7 @@ func (a *api) quotaProject(c *call, q store.Querier) (registry.Project, error) {
 }
 
 func (a *api) getQuota(c *call) error {
-	p, err := a.quotaProject(c, a.DB)
+	p, err := a.quotaProject(c, func(id int64) (registry.Project, error) { return a.Registry.ProjectByID(c.r.Context(), a.DB, id) })
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (a *api) updateQuota(c *call) error {
 		}
 	}
 	err := a.DB.Tx(c.r.Context(), func(tx *store.Tx) error {
-		p, err := a.quotaProject(c, tx)
+		p, err := a.quotaProject(c, func(id int64) (registry.Project, error) { return a.Registry.LockProject(tx, id) })
 		if err != nil {
 			return err
 		}
