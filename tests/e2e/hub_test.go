@@ -154,9 +154,11 @@ func TestAVCHUsesTheHub(t *testing.T) {
 	if r := dockerRun(t.Context(), nil, "login", "-u", "dev", "-p", "wrong", h.host); r.Code == 0 || !strings.Contains(r.Stderr, "401 Unauthorized") {
 		t.Errorf("a wrong password: %+v", r)
 	}
-	docker(t, "pull", "-q", "busybox")
-	docker(t, "tag", "busybox", image)
-	t.Cleanup(func() { dockerRun(context.Background(), nil, "rmi", "-f", image) })
+	// An image whose content nothing else has, so that it is gone with its name and a pull fetches it.
+	maker := container(t, "busybox", "sh", "-c", "echo from the hub >/greeting")
+	docker(t, "wait", maker)
+	docker(t, "commit", maker, image)
+	t.Cleanup(func() { dockerRun(context.Background(), nil, "rmi", "-f", image, h.host+"/shop/other:1") })
 	refused("", "push", image) // not signed in
 	login("dev")
 	docker(t, "push", "-q", image)
@@ -167,11 +169,12 @@ func TestAVCHUsesTheHub(t *testing.T) {
 	login("stranger")
 	refused("", "pull", image)
 	login("viewer")
-	if out := docker(t, "run", "--rm", image, "echo", "from the hub"); strings.TrimSpace(out) != "from the hub" {
+	if out := docker(t, "run", "--rm", "-q", image, "cat", "/greeting"); strings.TrimSpace(out) != "from the hub" {
 		t.Errorf("%q", out)
 	}
-	refused("denied", "push", image)
-	docker(t, "rmi", image)
+	docker(t, "tag", image, h.host+"/shop/other:1")
+	refused("denied", "push", h.host+"/shop/other:1")
+	docker(t, "rmi", image, h.host+"/shop/other:1")
 	docker(t, "logout", h.host)
 
 	h.do("PUT", "/projects/shop", `{"metadata":{"public":"true"}}`)
@@ -180,15 +183,18 @@ func TestAVCHUsesTheHub(t *testing.T) {
 	h.do("PUT", "/projects/shop", `{"metadata":{"public":"false"}}`)
 	refused("", "pull", image)
 
-	var log []struct{ Operation, Username string }
-	must(t, json.Unmarshal([]byte(h.do("GET", "/projects/shop/logs?page_size=100", "")), &log))
-	seen := map[string]bool{}
-	for _, l := range log {
-		seen[l.Operation+" "+l.Username] = true
-	}
-	for _, want := range []string{"push dev@local", "pull viewer@local", "pull ", "create dev@local", "update admin@local"} {
-		if !seen[want] {
-			t.Errorf("the project's log lacks %q: %v", want, seen)
+	await(t, func() string { // pulls are written a moment later
+		var log []struct{ Operation, Username string }
+		must(t, json.Unmarshal([]byte(h.do("GET", "/projects/shop/logs?page_size=100", "")), &log))
+		seen := map[string]bool{}
+		for _, l := range log {
+			seen[l.Operation+" "+l.Username] = true
 		}
-	}
+		for _, want := range []string{"push dev@local", "pull viewer@local", "pull ", "create dev@local", "update admin@local"} {
+			if !seen[want] {
+				return fmt.Sprintf("the project's log lacks %q: %v", want, seen)
+			}
+		}
+		return ""
+	})
 }

@@ -185,13 +185,12 @@ func (c *caller) May(ctx context.Context, w registry.Access) error {
 		}
 		return nil
 	}
-	if c.token && !token.Grants(c.access, w.Type, w.Name, string(w.Action)) {
-		return registry.ErrUnauthenticated // another token would do
-	}
 	answer, err := c.a.ask(ctx, c.subject, w.Type, w.Name, string(w.Action))
 	switch {
 	case err != nil:
 		return err
+	case answer == role.Allowed && c.token && !token.Grants(c.access, w.Type, w.Name, string(w.Action)):
+		return registry.ErrUnauthenticated // another token would do
 	case answer == role.Allowed:
 		return nil
 	case answer == role.SignIn:

@@ -421,7 +421,7 @@ func (s *Signer) Create(ctx context.Context, user auth.Principal, password secre
 	if domain := domainOf(name); strings.EqualFold(domain, d.domains[0]) {
 		name, _, _ = strings.Cut(name, "@")
 	}
-	user.ID, user.Kind, user.Name = auth.ID(d.domains[0], name), auth.User, name
+	user.ID, user.Kind, user.Name = auth.ID(d.domains[0], name), auth.User, name+"@"+d.domains[0]
 	// The source takes the same again as done; a name that is taken is an error here.
 	if _, err := d.Driver.Lookup(ctx, auth.LookupRequest{ID: user.ID}); err == nil {
 		return people.Person{}, fmt.Errorf("%s: %w", user.ID, errdef.ErrExists)
