@@ -204,7 +204,7 @@ func (h *Hub) openServices(ctx context.Context) error {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", h.metrics.handler(authority))
-	h.handler = h.metrics.count(access.SameSite(mux, nil))
+	h.handler = access.Hurry(h.metrics.count(access.SameSite(mux, nil)), access.BodyPatience)
 	return nil
 }
 

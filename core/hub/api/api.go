@@ -161,6 +161,9 @@ func (a *api) audit(rt route, c *call, status int) {
 		Agent: c.r.UserAgent(), Operation: operation, Type: rt.about(), Resource: strings.TrimPrefix(c.r.URL.Path, Prefix+"/"), Project: c.project.ID, Outcome: status})
 }
 
+// Unwrap is for http.ResponseController.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
 // about is what a route changes: the last word of its path that is no parameter, in the singular.
 func (r route) about() string {
 	word := ""

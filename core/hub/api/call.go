@@ -81,13 +81,17 @@ func (a *api) findProject(c *call) (string, error) {
 
 // body reads the JSON object of a request. An unknown field is no error: Harbor's clients send fields of other versions.
 func (c *call) body(v any) error {
-	b, err := io.ReadAll(c.r.Body)
+	var b []byte
+	err := access.Within(c.w, access.BodyPatience, func() (err error) {
+		b, err = io.ReadAll(c.r.Body)
+		return err
+	})
 	var over *http.MaxBytesError
 	if errors.As(err, &over) {
 		return &Error{Status: http.StatusRequestEntityTooLarge, Code: "REQUEST_ENTITY_TOO_LARGE", Message: "the body is larger than 1 MiB"}
 	}
 	if err != nil {
-		return err
+		return badRequest("the body did not come whole within %s", access.BodyPatience)
 	}
 	if err := json.Unmarshal(b, v); err != nil {
 		return badRequest("the body cannot be read: %v", err)

@@ -71,7 +71,7 @@ func (a *Auth) get(w http.ResponseWriter, r *http.Request) {
 // post is OAuth 2's form, which clients use that keep a refresh token.
 func (a *Auth) post(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
+	if err := access.Within(w, access.BodyPatience, r.ParseForm); err != nil {
 		writeError(w, http.StatusBadRequest, "UNSUPPORTED", "the form cannot be read")
 		return
 	}
