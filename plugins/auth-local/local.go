@@ -55,7 +55,7 @@ type driver struct {
 var _ auth.Driver = (*driver)(nil)
 
 // open reads the file, and makes the first administrator if there is no user.
-func open(_ context.Context, c Config) (*driver, error) {
+func open(ctx context.Context, c Config) (*driver, error) {
 	switch {
 	case !filepath.IsAbs(c.File):
 		return nil, fmt.Errorf("file: %q is not an absolute path: %w", c.File, errdef.ErrInvalid)
@@ -74,12 +74,12 @@ func open(_ context.Context, c Config) (*driver, error) {
 		return nil, fmt.Errorf("file: %w", err)
 	}
 	d := &driver{config: c, hasher: newHasher(), entries: f.Entries}
-	return d, d.first()
+	return d, d.first(ctx)
 }
 
 // first makes the group of administrators and, if there is no user at all, one in it with a password that nobody knows
 // but who may read the file beside: the password is written first, so that a crash leaves no user without it.
-func (d *driver) first() error {
+func (d *driver) first(ctx context.Context) error {
 	next := maps.Clone(d.entries)
 	if next[administrators] == nil {
 		next[administrators] = &entry{Group: true, FullName: "Administrators"}
@@ -92,7 +92,11 @@ func (d *driver) first() error {
 		if err := replace(path, []byte(password+"\n")); err != nil {
 			return fmt.Errorf("password of the first administrator: %w", err)
 		}
-		next[name] = &entry{Hash: d.hasher.hash(password), Stamp: rand.Text(), Groups: []string{administrators}}
+		hash, err := d.hasher.hash(ctx, password)
+		if err != nil {
+			return err
+		}
+		next[name] = &entry{Hash: hash, Stamp: rand.Text(), Groups: []string{administrators}}
 		slog.Info("first administrator was made", "user", name+"@"+d.config.Domain, "password_file", path)
 	}
 	if len(next) == len(d.entries) {
@@ -196,7 +200,10 @@ func (d *driver) Password(ctx context.Context, req auth.PasswordRequest) (auth.I
 	if e != nil && !e.Group && e.Hash != "" {
 		kept = e.Hash
 	}
-	right := d.hasher.matches(kept, string(req.Password))
+	right, err := d.hasher.matches(ctx, kept, string(req.Password))
+	if err != nil {
+		return auth.Identity{}, err
+	}
 	if !right || e == nil || e.Group || e.Disabled || req.Password == "" {
 		return auth.Identity{}, fmt.Errorf("name or password is wrong: %w", errdef.ErrDenied)
 	}
@@ -266,13 +273,21 @@ func (d *driver) Save(ctx context.Context, req auth.SaveRequest) error {
 	if err := d.allowed(entries, name, req); err != nil {
 		return err
 	}
-	same := e != nil && req.Password != "" && d.hasher.matches(e.Hash, string(req.Password))
+	same, err := false, error(nil)
+	if e != nil && req.Password != "" {
+		if same, err = d.hasher.matches(ctx, e.Hash, string(req.Password)); err != nil {
+			return err
+		}
+	}
 	next := &entry{Group: req.Principal.Kind == auth.Group, Name: req.Principal.Name, FullName: req.Principal.FullName, Email: req.Principal.Email, Disabled: req.Principal.Disabled}
 	if e != nil {
 		next.Hash, next.Stamp, next.Groups = e.Hash, e.Stamp, e.Groups
 	}
 	if req.Password != "" && !same {
-		next.Hash, next.Stamp = d.hasher.hash(string(req.Password)), rand.Text()
+		if next.Hash, err = d.hasher.hash(ctx, string(req.Password)); err != nil {
+			return err
+		}
+		next.Stamp = rand.Text()
 	}
 	if req.SetGroups {
 		next.Groups = nil

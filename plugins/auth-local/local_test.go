@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openvic/vic/sdk/auth"
 	"github.com/openvic/vic/sdk/authtest"
@@ -167,19 +169,39 @@ func TestWrongConfigurationsAndFiles(t *testing.T) {
 
 func TestHashesThatAreNone(t *testing.T) {
 	h := newHasher()
-	if good := h.hash("secret"); !h.matches(good, "secret") || h.matches(good, "other") {
+	matches := func(kept, password string) bool {
+		right, err := h.matches(t.Context(), kept, password)
+		must(t, err)
+		return right
+	}
+	good, err := h.hash(t.Context(), "secret")
+	must(t, err)
+	if !matches(good, "secret") || matches(good, "other") {
 		t.Errorf("%s", good)
 	}
 	for _, bad := range []string{"", "x", "$argon2i$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAA", "$argon2id$v=19$m=99999999,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAA",
 		"$argon2id$v=19$m=19456,t=0,p=1$AAAAAAAAAAAAAAAAAAAAAA$" + strings.Repeat("A", 43), "$argon2id$v=16$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$" + strings.Repeat("A", 43)} {
-		if h.matches(bad, "") || h.matches(bad, "secret") {
+		if matches(bad, "") || matches(bad, "secret") {
 			t.Errorf("%q matches", bad)
 		}
 	}
-	if h.matches(nobodys, "") {
+	if matches(nobodys, "") {
 		t.Error("nobody has an empty password")
 	}
 	if _, _, _, _, err := parseHash(nobodys); err != nil {
 		t.Errorf("nobody's hash takes no time: %v", err)
+	}
+}
+
+// Who has hung up does not wait for the hashes of others, nor has one of their own worked.
+func TestWhoHangsUpDoesNotWaitForATurn(t *testing.T) {
+	d := opened(t, configured(t))
+	for range atOnce {
+		d.hasher.slots <- struct{}{}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := d.Password(ctx, auth.PasswordRequest{Name: "admin", Password: "x"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
 	}
 }

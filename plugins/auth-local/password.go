@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
@@ -32,33 +33,40 @@ type hasher struct{ slots chan struct{} }
 
 func newHasher() *hasher { return &hasher{slots: make(chan struct{}, atOnce)} }
 
-func (h *hasher) work(password string, salt []byte, time, memory uint32) []byte {
-	h.slots <- struct{}{}
+// work waits for its turn, unless ctx ends: what nobody waits for any more is not worked, so that guessers who hang up do not
+// keep others waiting.
+func (h *hasher) work(ctx context.Context, password string, salt []byte, time, memory uint32) ([]byte, error) {
+	select {
+	case h.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	defer func() { <-h.slots }()
-	return argon2.IDKey([]byte(password), salt, time, memory, hashThreads, hashLength)
+	return argon2.IDKey([]byte(password), salt, time, memory, hashThreads, hashLength), nil
 }
 
-// hash makes the text that is kept, in the form of the argon2 command.
-func (h *hasher) hash(password string) string {
+// hash makes the text that is kept, in the form of the argon2 command. The error is ctx's.
+func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, saltLength)
 	_, _ = rand.Read(salt) // never fails
 	b64 := base64.RawStdEncoding
+	sum, err := h.work(ctx, password, salt, hashTime, hashMemory)
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, hashMemory, hashTime, hashThreads, b64.EncodeToString(salt),
-		b64.EncodeToString(h.work(password, salt, hashTime, hashMemory)))
+		b64.EncodeToString(sum)), err
 }
 
 // nobodys is the hash of nobody's password, which takes as long to compare as anybody's.
 const nobodys = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 // matches compares a password with a kept text; false for a text that cannot be read, after the same time.
-func (h *hasher) matches(kept, password string) bool {
-	salt, sum, time, memory, err := parseHash(kept)
-	if err != nil {
+// The error is ctx's.
+func (h *hasher) matches(ctx context.Context, kept, password string) (bool, error) {
+	salt, sum, time, memory, unreadable := parseHash(kept)
+	if unreadable != nil {
 		salt, _, time, memory, _ = parseHash(nobodys)
-		h.work(password, salt, time, memory)
-		return false
 	}
-	return subtle.ConstantTimeCompare(h.work(password, salt, time, memory), sum) == 1
+	got, err := h.work(ctx, password, salt, time, memory)
+	return err == nil && unreadable == nil && subtle.ConstantTimeCompare(got, sum) == 1, err
 }
 
 // parseHash reads a kept text, within bounds: the file may have been written by hand.
