@@ -43,7 +43,8 @@ func parse() options {
 	flag.StringVar(&o.programs.Vicd, "vicd", "build/bin/vicd", "the core host")
 	flag.StringVar(&o.programs.Vic, "vic", "build/bin/vic", "the command line of the core host")
 	flag.StringVar(&o.programs.Driver, "driver", "build/bin/vic-driver-vsphere", "the vSphere driver")
-	flag.StringVar(&o.programs.Plugins, "plugins", "", "`folder` with plugins for the appliance, laid out as its root: etc/vic/plugins.d and so on (sdk/README.md)")
+	flag.StringVar(&o.programs.Plugins, "plugins", "",
+		"`folder` with plugins for the appliance, laid out as its root: etc/vic/plugins.d and so on (sdk/README.md)")
 	flag.Parse()
 	return o
 }

@@ -56,7 +56,8 @@ func makeCertificates(dir string) error {
 	host := "vcenter." + public.Zone
 	cert := template(host)
 	cert.KeyUsage, cert.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	cert.DNSNames, cert.IPAddresses = []string{host, "localhost"}, []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(public.Public().Host), net.ParseIP(public.Client().Host)}
+	cert.DNSNames, cert.IPAddresses = []string{host, "localhost"},
+		[]net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(public.Public().Host), net.ParseIP(public.Client().Host)}
 	der, err := x509.CreateCertificate(rand.Reader, cert, ca, &key.PublicKey, caKey)
 	if err != nil {
 		return err

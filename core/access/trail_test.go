@@ -28,7 +28,8 @@ func TestWhoCalls(t *testing.T) {
 	}{
 		{"no TLS", nil, &net.TCPAddr{}, Caller{Method: Anonymous, Address: "192.0.2.1"}},
 		{"no certificate", &tls.ConnectionState{}, &net.TCPAddr{}, Caller{Method: Anonymous, Address: "192.0.2.1"}},
-		{"a certificate that nobody verified", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, &net.TCPAddr{}, Caller{Method: Anonymous, Address: "192.0.2.1"}},
+		{"a certificate that nobody verified", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, &net.TCPAddr{},
+			Caller{Method: Anonymous, Address: "192.0.2.1"}},
 		{"a verified one", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}, &net.TCPAddr{},
 			Caller{Name: "bob", Method: ByCertificate, Address: "192.0.2.1"}},
 		{"the socket", nil, &net.UnixAddr{Net: "unix"}, Caller{Name: "root", Method: BySocket}},

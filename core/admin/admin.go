@@ -11,7 +11,8 @@
 //	GET  /v1/logs?lines=N             the last lines of the daemon's log, as text
 //	POST /v1/exec                     ExecRequest; a stream of ExecFrame, one JSON object a line
 //
-// A body is declared as JSON, and a page of another site moves nothing (package access). An error is an HTTP status and an Error. The same listeners serve the administrators' web site
+// A body is declared as JSON, and a page of another site moves nothing (package access). An error is an HTTP status
+// and an Error. The same listeners serve the administrators' web site
 // (package site), which also lets in those who log in: TLS asks for a certificate and goes on without.
 package admin
 

@@ -28,7 +28,8 @@ func TestTheAPIIsForThoseWhoAreVerified(t *testing.T) {
 		{"no TLS", nil, &net.TCPAddr{}, http.StatusUnauthorized},
 		{"no certificate", &tls.ConnectionState{}, &net.TCPAddr{}, http.StatusUnauthorized},
 		{"a certificate that nobody verified", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, &net.TCPAddr{}, http.StatusUnauthorized},
-		{"a verified one", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}, &net.TCPAddr{}, http.StatusOK},
+		{"a verified one", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}, &net.TCPAddr{},
+			http.StatusOK},
 		{"the socket", nil, &net.UnixAddr{Net: "unix"}, http.StatusOK},
 	} {
 		t.Run(c.name, func(t *testing.T) {

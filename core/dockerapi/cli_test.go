@@ -238,7 +238,8 @@ func TestRunDetachedAndItsLife(t *testing.T) {
 		t.Fatalf("run -d: %+v", r)
 	}
 	h.want(0, "web \"sleep\" running\n", "ps", "--format", "{{.Names}} {{.Command}} {{.State}}", "--no-trunc", "--filter", "status=running")
-	h.want(0, "172.16.0.2 172.16.0.1 true\n", "inspect", "-f", "{{.NetworkSettings.IPAddress}} {{.NetworkSettings.Networks.bridge.Gateway}} {{.State.Running}}", "web")
+	h.want(0, "172.16.0.2 172.16.0.1 true\n", "inspect", "-f",
+		"{{.NetworkSettings.IPAddress}} {{.NetworkSettings.Networks.bridge.Gateway}} {{.State.Running}}", "web")
 	h.want(0, "web\n", "stop", "web")
 	h.want(0, "143 exited\n", "inspect", "-f", "{{.State.ExitCode}} {{.State.Status}}", id[:12])
 	h.want(0, "web\n", "start", "web")
@@ -400,7 +401,8 @@ func TestRefusals(t *testing.T) {
 func TestHarmlessOptionsPass(t *testing.T) {
 	h := serve(t)
 	r := h.docker("create", "--name", "c1", "--restart", "no", "--init", "--dns", "1.1.1.1", "--add-host", "a:1.2.3.4", "--read-only",
-		"--stop-signal", "USR1", "--stop-timeout", "3", "--log-opt", "max-size=1m", "--network", "bridge", "--expose", "80", "--no-healthcheck", "--user", "1:1", "-w", "/w", "--group-add", "7", "--memory-swap", "128m", "-m", "128m", "busybox")
+		"--stop-signal", "USR1", "--stop-timeout", "3", "--log-opt", "max-size=1m", "--network", "bridge", "--expose", "80", "--no-healthcheck", "--user",
+		"1:1", "-w", "/w", "--group-add", "7", "--memory-swap", "128m", "-m", "128m", "busybox")
 	if r.code != 0 {
 		t.Fatalf("%+v", r)
 	}
@@ -464,7 +466,8 @@ func TestLifeOfAContainerOverTheCLI(t *testing.T) {
 	h.want(0, "true paused\n", "inspect", "-f", "{{.State.Paused}} {{.State.Status}}", "c1")
 	h.want(0, "c1\n", "unpause", "c1")
 	h.refused("is not paused", "unpause", "c1")
-	if r := h.docker("stats", "--no-stream", "--format", "{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.NetIO}} {{.BlockIO}} {{.PIDs}}", "c1"); r.out != "c1 100.00% 8MiB / 256MiB 1kB / 2kB 4.1kB / 8.19kB 1\n" {
+	if r := h.docker("stats", "--no-stream", "--format", "{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.NetIO}} {{.BlockIO}} {{.PIDs}}",
+		"c1"); r.out != "c1 100.00% 8MiB / 256MiB 1kB / 2kB 4.1kB / 8.19kB 1\n" {
 		t.Errorf("stats: %+v", r)
 	}
 	h.want(0, "PID                 COMMAND\n42                  sleep\n", "top", "c1", "-o", "pid,comm")

@@ -32,15 +32,18 @@ type content struct{ typ, body string }
 // hostileBodies are bodies that no client means.
 func hostileBodies() []content {
 	const js = "application/json"
-	return []content{{js, ""}, {js, "{"}, {js, "null"}, {js, "[]"}, {js, `"x"`}, {js, "{}"}, {js, "{}{}"}, {js, `{"nosuch":1}`}, {js, "\xff\xfe"}, {js, "{}trailing"},
+	return []content{{js, ""}, {js, "{"}, {js, "null"}, {js, "[]"}, {js, `"x"`}, {js, "{}"}, {js, "{}{}"}, {js, `{"nosuch":1}`}, {js, "\xff\xfe"},
+		{js, "{}trailing"},
 		{js, strings.Repeat(`{"a":`, 20000)}, {js, strings.Repeat("[", 20000)}, {"text/plain", "{}"}, {"", "{}"}, {"application/x-tar", "not a tar"},
 		{"multipart/form-data", "--"}, {"application/x-www-form-urlencoded", "a=%zz"}, {"application/json; charset=nosuch", "{}"},
-		{js, `{"Image":1,"Cmd":{},"Name":[],"Container":{},"HostConfig":"x"}`}, {js, `{"Image":"busybox","HostConfig":null,"NetworkingConfig":{"EndpointsConfig":{"bridge":null}}}`},
+		{js, `{"Image":1,"Cmd":{},"Name":[],"Container":{},"HostConfig":"x"}`},
+		{js, `{"Image":"busybox","HostConfig":null,"NetworkingConfig":{"EndpointsConfig":{"bridge":null}}}`},
 		{js, `{"Image":"busybox","Cmd":[""],"Entrypoint":[""],"HostConfig":{"Memory":-1,"NanoCPUs":9223372036854775807,"RestartPolicy":{"Name":"x","MaximumRetryCount":-5}}}`},
 		{js, `{"Image":"busybox","Cmd":["true"],"HostConfig":{"Memory":9223372036854775807}}`},
 		{js, `{"Image":"busybox","Healthcheck":{"Test":[]},"ExposedPorts":{"x/y":{}},"HostConfig":{"PortBindings":{"99999/tcp":[{"HostPort":"-1"}],"":null},"Binds":[":","","a:b:c:d"],"Mounts":[{}],"Tmpfs":{"":""},"Ulimits":[null],"Devices":[{}],"ExtraHosts":[":",""],"Dns":["x"],"Links":[":"],"LogConfig":{"Config":{"max-size":"-1"}}}}`},
 		{js, `{"Image":"busybox","NetworkingConfig":{"EndpointsConfig":{"bridge":{"IPAMConfig":{"IPv4Address":"::1","IPv6Address":"x"},"Links":[""],"Aliases":[""],"MacAddress":"zz"}}}}`},
-		{js, `{"Name":"n","Driver":"nosuch","IPAM":{"Config":[{"Subnet":"x"}]}}`}, {js, `{"Name":"../x","Driver":"nosuch","DriverOpts":{"Capacity":"-1"},"Labels":{"":""}}`},
+		{js, `{"Name":"n","Driver":"nosuch","IPAM":{"Config":[{"Subnet":"x"}]}}`},
+		{js, `{"Name":"../x","Driver":"nosuch","DriverOpts":{"Capacity":"-1"},"Labels":{"":""}}`},
 		{js, `{"Cmd":[],"Env":["=","x"],"DetachKeys":"nosuch","ConsoleSize":[0,0]}`}, {js, `{"Detach":true,"Tty":true,"ConsoleSize":[4294967295,1]}`}}
 }
 
@@ -50,7 +53,9 @@ func hostileQueries() []string {
 		"follow", "timestamps", "details", "detachKeys", "path", "name", "tag", "repo", "force", "v", "link", "all", "digests", "fromImage", "fromSrc", "condition",
 		"platform", "ps_args", "one-shot", "version", "noprune", "type", "verbose", "manifests", "container", "pause", "changes", "author", "comment", "names",
 		"term", "scope", "noOverwriteDirNonDir", "copyUIDGID", "checkpoint", "checkpoint-dir", "quiet", "shared-size", "identity"}
-	values := []string{"", "-1", "abc", "99999999999999999999", "{", `{"nosuch":{"a":true}}`, `{"label":["a","=",""],"until":["x"],"status":["nosuch"],"id":["["],"health":["x"],"before":["x"],"exited":["x"]}`, "\x00", "2020-13-99T00:00:00Z", "../..", "1"}
+	values := []string{"", "-1", "abc", "99999999999999999999", "{", `{"nosuch":{"a":true}}`,
+		`{"label":["a","=",""],"until":["x"],"status":["nosuch"],"id":["["],"health":["x"],"before":["x"],"exited":["x"]}`, "\x00", "2020-13-99T00:00:00Z",
+		"../..", "1"}
 	var out []string
 	for _, v := range values {
 		q := url.Values{}
@@ -155,7 +160,8 @@ func TestHostileQueries(t *testing.T) {
 				break // they all answer the same before they look
 			}
 			for _, name := range []string{"nosuch", "c1", "c2"} {
-				if name != "nosuch" && (r.Method == http.MethodDelete || strings.HasSuffix(r.Path, "/wait") || strings.HasSuffix(r.Path, "/attach")) || r.Path == "/events" {
+				if name != "nosuch" && (r.Method == http.MethodDelete || strings.HasSuffix(r.Path, "/wait") || strings.HasSuffix(r.Path, "/attach")) ||
+					r.Path == "/events" {
 					continue // it would wait for what does not come, or take the others' container away
 				}
 				path, typ, body := request(r, name)

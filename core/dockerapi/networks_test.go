@@ -7,7 +7,8 @@ import (
 
 func TestNetworksOfUsers(t *testing.T) {
 	h := serve(t)
-	if r := h.docker("network", "create", "--subnet", "10.7.0.0/24", "--gateway", "10.7.0.254", "--ip-range", "10.7.0.0/25", "--internal", "--label", "a=b", "back"); r.code != 0 || len(r.out) != 65 {
+	if r := h.docker("network", "create", "--subnet", "10.7.0.0/24", "--gateway", "10.7.0.254", "--ip-range", "10.7.0.0/25", "--internal", "--label",
+		"a=b", "back"); r.code != 0 || len(r.out) != 65 {
 		t.Fatalf("%+v", r)
 	}
 	h.want(0, "10.7.0.0/24 10.7.0.254 10.7.0.0/25 true b bridge\n", "network", "inspect", "-f",
@@ -118,7 +119,8 @@ func TestPublishedPorts(t *testing.T) {
 	h.want(0, "[map[HostIp:0.0.0.0 HostPort:8080]]\n", "inspect", "-f", "{{index .NetworkSettings.Ports \"80/tcp\"}}", "c1")
 	h.want(0, id[:12]+"\n", "ps", "-q", "--filter", "publish=8080")
 	before := h.docker("ps", "-aq").out
-	h.refused("failed to set up container networking: driver failed programming external connectivity on endpoint c2 (", "run", "-d", "--name", "c2", "-p", "8080:80", "busybox", "sleep")
+	h.refused("failed to set up container networking: driver failed programming external connectivity on endpoint c2 (", "run", "-d", "--name", "c2",
+		"-p", "8080:80", "busybox", "sleep")
 	h.refused("Bind for 0.0.0.0:8080 failed: port is already allocated", "create", "-p", "8080:80", "busybox")
 	if after := h.docker("ps", "-aq").out; after != before {
 		t.Errorf("the conflict left a container: %q, before %q", after, before)

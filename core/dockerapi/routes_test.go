@@ -149,7 +149,8 @@ func (a *api) table() []string {
 		if reason, refused := a.probe(r); refused {
 			verdict, note = "refused", reason
 		}
-		rows = append(rows, fmt.Sprintf("| `%s %s` | %s | %s | %s | %s |", r.Method, regexp.MustCompile(`:[^}]*\}`).ReplaceAllString(r.Path, "}"), r.Command, r.Since, verdict, note))
+		rows = append(rows, fmt.Sprintf("| `%s %s` | %s | %s | %s | %s |", r.Method, regexp.MustCompile(`:[^}]*\}`).ReplaceAllString(r.Path, "}"),
+			r.Command, r.Since, verdict, note))
 	}
 	a.noPanics()
 	return rows

@@ -59,10 +59,12 @@ func TestConfinementOfARequest(t *testing.T) {
 	if err := confine(cfg, hc, &req); err != nil {
 		t.Fatal(err)
 	}
-	if !req.Guest.Security.Confined || !req.Guest.Security.NoNewPrivileges || len(req.Guest.Security.Masked) == 0 || !slices.Contains(req.Guest.Security.ReadOnly, "/proc/sys") {
+	if !req.Guest.Security.Confined || !req.Guest.Security.NoNewPrivileges || len(req.Guest.Security.Masked) == 0 ||
+		!slices.Contains(req.Guest.Security.ReadOnly, "/proc/sys") {
 		t.Errorf("security %+v", req.Guest.Security)
 	}
-	if len(req.Guest.Tmpfs) != 2 || strings.Join(req.Guest.Tmpfs[0].Options, ",") != "nosuid,nodev,size=1m,exec" || req.Guest.Tmpfs[1].Target != "/cache" || !slices.Contains(req.Guest.Tmpfs[1].Options, "size=1m") {
+	if len(req.Guest.Tmpfs) != 2 || strings.Join(req.Guest.Tmpfs[0].Options, ",") != "nosuid,nodev,size=1m,exec" ||
+		req.Guest.Tmpfs[1].Target != "/cache" || !slices.Contains(req.Guest.Tmpfs[1].Options, "size=1m") {
 		t.Errorf("tmpfs %+v", req.Guest.Tmpfs)
 	}
 	if l := req.Process.Rlimits; len(l) != 1 || l[0].Resource != 7 || l[0].Soft != 10 || l[0].Hard != 1<<64-1 {
@@ -81,11 +83,12 @@ func TestConfinementOfARequest(t *testing.T) {
 
 func TestWhatMakesNoSenseIsRefusedInDockersWords(t *testing.T) {
 	for want, hc := range map[string]*container.HostConfig{
-		"Minimum memory limit allowed is 6MB":                                            {Resources: container.Resources{Memory: 1}},
-		"Conflicting options: Nano CPUs and CPU Quota cannot both be set":                {Resources: container.Resources{NanoCPUs: 1, CPUQuota: 1000}},
-		"can't create 'AutoRemove' container with restart policy":                        {AutoRemove: true, RestartPolicy: container.RestartPolicy{Name: "always"}},
-		"invalid restart policy: maximum retry count can only be used with 'on-failure'": {RestartPolicy: container.RestartPolicy{Name: "always", MaximumRetryCount: 2}},
-		"option --device is not supported":                                               {},
+		"Minimum memory limit allowed is 6MB":                             {Resources: container.Resources{Memory: 1}},
+		"Conflicting options: Nano CPUs and CPU Quota cannot both be set": {Resources: container.Resources{NanoCPUs: 1, CPUQuota: 1000}},
+		"can't create 'AutoRemove' container with restart policy":         {AutoRemove: true, RestartPolicy: container.RestartPolicy{Name: "always"}},
+		"invalid restart policy: maximum retry count can only be used with 'on-failure'": {RestartPolicy: container.RestartPolicy{Name: "always",
+			MaximumRetryCount: 2}},
+		"option --device is not supported": {},
 	} {
 		if want == "option --device is not supported" {
 			hc.Devices = []container.DeviceMapping{{PathOnHost: "/dev/sda"}}

@@ -22,16 +22,20 @@ func TestVolumes(t *testing.T) {
 	if !regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(anonymous) {
 		t.Errorf("made up name %q", anonymous)
 	}
-	h.want(0, "vsphere local map[a:b] map[Capacity:2GB] 2048MB default\n", "volume", "inspect", "-f", "{{.Driver}} {{.Scope}} {{.Labels}} {{.Options}} {{.Status.Capacity}} {{.Status.VolumeStore}}", "db")
+	h.want(0, "vsphere local map[a:b] map[Capacity:2GB] 2048MB default\n", "volume", "inspect", "-f",
+		"{{.Driver}} {{.Scope}} {{.Labels}} {{.Options}} {{.Status.Capacity}} {{.Status.VolumeStore}}", "db")
 	h.want(0, "filer.example:/export/web\n", "volume", "inspect", "-f", "{{.Mountpoint}}", "web")
-	h.docker("create", "--name", "c1", "-v", "db:/data:ro", "--mount", "type=volume,source=new,target=/new,volume-nocopy,volume-label=x=y,volume-opt=Capacity=512", "busybox", "true")
+	h.docker("create", "--name", "c1", "-v", "db:/data:ro", "--mount",
+		"type=volume,source=new,target=/new,volume-nocopy,volume-label=x=y,volume-opt=Capacity=512", "busybox", "true")
 	for filter, want := range map[string]string{
-		"name=^db$": "db\n", "label=a=b": "db\n", "dangling=true": lines(anonymous, "web"), "dangling=false": "db\nnew\n", "driver=vsphere": lines(anonymous, "db", "new", "web"), "driver=x": "",
+		"name=^db$": "db\n", "label=a=b": "db\n", "dangling=true": lines(anonymous, "web"), "dangling=false": "db\nnew\n",
+		"driver=vsphere": lines(anonymous, "db", "new", "web"), "driver=x": "",
 	} {
 		h.want(0, want, "volume", "ls", "-q", "--filter", filter)
 	}
 	h.want(0, "map[x:y] 512MB\n", "volume", "inspect", "-f", "{{.Labels}} {{.Status.Capacity}}", "new")
-	h.want(0, "volume db /data vsphere ro false; volume new /new vsphere  true; \n", "inspect", "-f", `{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.Driver}} {{.Mode}} {{.RW}}; {{end}}`, "c1")
+	h.want(0, "volume db /data vsphere ro false; volume new /new vsphere  true; \n", "inspect", "-f",
+		`{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.Driver}} {{.Mode}} {{.RW}}; {{end}}`, "c1")
 	for _, ref := range []string{"db", "/data"} {
 		h.want(0, "c1\n", "ps", "-a", "--filter", "volume="+ref, "--format", "{{.Names}}")
 	}

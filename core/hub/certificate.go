@@ -79,7 +79,8 @@ func authority(dir string, now time.Time) (*x509.Certificate, any, error) {
 		pair, err = tls.LoadX509KeyPair(cert, key)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("the hub's authority, %s and %s: %w; restore both from a backup, or remove both to make a new one that clients must trust anew", cert, key, err)
+		return nil, nil, fmt.Errorf("the hub's authority, %s and %s: %w; restore both from a backup, "+
+			"or remove both to make a new one that clients must trust anew", cert, key, err)
 	}
 	return pair.Leaf, pair.PrivateKey, nil
 }

@@ -146,7 +146,8 @@ func (h *Hub) openPlugins(context.Context) error {
 		return err
 	}
 	h.metrics = newMetrics(h.version, func() []plugin.Status { return h.plugins.List() })
-	h.plugins, err = plugin.New(plugin.Options{Plugins: plugins, Roles: h.cfg.Roles, Log: h.log, RunDir: filepath.Join(h.cfg.Data, "run"), Observe: h.metrics.call})
+	h.plugins, err = plugin.New(plugin.Options{Plugins: plugins, Roles: h.cfg.Roles, Log: h.log, RunDir: filepath.Join(h.cfg.Data, "run"),
+		Observe: h.metrics.call})
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,8 @@ func newWorld(t *testing.T, kind string) *world {
 	local := filepath.Join(w.dir, "local.toml")
 	write(local, "file = %q\n", filepath.Join(w.dir, "people", "users.json"))
 	write(filepath.Join(plugins, "local.toml"), "name = 'local'\npath = %q\nsha256 = '%x'\nconfig = %q\n", program, sha256.Sum256(binary), local)
-	text := fmt.Sprintf("listen = 'tcp://127.0.0.1:0'\ndata = %q\n[plugins]\ndir = %q\n[roles]\nauth = 'local'\n[database]\nurl = %q\n", filepath.Join(w.dir, "data"), plugins, storetest.URL(t, kind))
+	text := fmt.Sprintf("listen = 'tcp://127.0.0.1:0'\ndata = %q\n[plugins]\ndir = %q\n[roles]\nauth = 'local'\n[database]\nurl = %q\n",
+		filepath.Join(w.dir, "data"), plugins, storetest.URL(t, kind))
 	write(filepath.Join(w.dir, "hub.toml"), "%s", text)
 	w.cfg, err = config.ParseHub("hub.toml", text)
 	must(t, err)

@@ -37,9 +37,11 @@ func newMetrics(version string, plugins func() []plugin.Status) *metrics {
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "plugin_calls_total",
 			Help: "Calls to plugins, by whether they succeeded."}, []string{"plugin", "method", "ok"}),
 	}
-	build := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info", Help: "Always 1.", ConstLabels: prometheus.Labels{"version": version}})
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info", Help: "Always 1.",
+		ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.seconds, m.calls, build, pluginStates{plugins}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.seconds, m.calls, build, pluginStates{plugins}, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

@@ -33,7 +33,8 @@ func verified(v audit.Verified, broken error) report {
 		fault = broken.Error()
 		r.text = fmt.Sprintf("%s; %d lines follow one another as they should\n", fault, v.Lines)
 	} else {
-		r.text = fmt.Sprintf("%d lines are as they were written, %d are too young to be sealed\nhead %s (note it elsewhere: with --head it shows later whether the log was made anew)\n",
+		r.text = fmt.Sprintf("%d lines are as they were written, %d are too young to be sealed\n"+
+			"head %s (note it elsewhere: with --head it shows later whether the log was made anew)\n",
 			v.Lines, v.Unsealed, v.Head)
 	}
 	r.value = struct {

@@ -131,7 +131,8 @@ func TestPrivateRegistryWithItsOwnAuthority(t *testing.T) {
 	if err := pullAs(t, blind, host+"/app:1", me); err == nil || !strings.Contains(err.Error(), "registry_ca") {
 		t.Errorf("without the authority: %v", err)
 	}
-	if _, err := New(t.Context(), Options{Root: t.TempDir(), Layers: newFakeLayers(), Registries: Registries{CAs: []string{"/no/such"}}}); err == nil || !strings.Contains(err.Error(), "registry_ca") {
+	if _, err := New(t.Context(), Options{Root: t.TempDir(), Layers: newFakeLayers(), Registries: Registries{CAs: []string{"/no/such"}}}); err == nil ||
+		!strings.Contains(err.Error(), "registry_ca") {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }

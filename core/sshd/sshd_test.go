@@ -138,7 +138,8 @@ func TestCommandsAndShells(t *testing.T) {
 	var out, errs bytes.Buffer
 	s.Stdin, s.Stdout, s.Stderr = strings.NewReader("of stdin\n"), &out, &errs
 	var exit *ssh.ExitError
-	if err := s.Run("cat; echo $USER; echo no >&2; exit 7"); !errors.As(err, &exit) || exit.ExitStatus() != 7 || out.String() != "of stdin\nroot\n" || errs.String() != "no\n" {
+	if err := s.Run("cat; echo $USER; echo no >&2; exit 7"); !errors.As(err, &exit) || exit.ExitStatus() != 7 || out.String() != "of stdin\nroot\n" ||
+		errs.String() != "no\n" {
 		t.Errorf("%v, %q, %q", err, out.String(), errs.String())
 	}
 	if b, err := r.session(c).Output("kill -9 $$"); !errors.As(err, &exit) || exit.ExitStatus() != 137 {
@@ -161,7 +162,8 @@ func TestCommandsAndShells(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Fprintln(in, "stty size; test -t 0 && echo $TERM; exit 3")
-	if err := s.Wait(); !errors.As(err, &exit) || exit.ExitStatus() != 3 || !strings.Contains(out.String(), "33 99") || !strings.Contains(out.String(), "\nvt100") {
+	if err := s.Wait(); !errors.As(err, &exit) || exit.ExitStatus() != 3 || !strings.Contains(out.String(), "33 99") ||
+		!strings.Contains(out.String(), "\nvt100") {
 		t.Errorf("%v %q", err, out.String())
 	}
 	if _, err := c.Dial("tcp", r.addr); err == nil {

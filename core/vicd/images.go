@@ -26,7 +26,8 @@ type images struct {
 }
 
 // PullImage pulls, and tells how it went.
-func (i images) PullImage(ctx context.Context, ref reference.Named, p *ocispec.Platform, headers map[string][]string, auth *registry.AuthConfig, out io.Writer) error {
+func (i images) PullImage(ctx context.Context, ref reference.Named, p *ocispec.Platform, headers map[string][]string, auth *registry.AuthConfig,
+	out io.Writer) error {
 	begun := time.Now()
 	err := i.Backend.PullImage(ctx, ref, p, headers, auth, out)
 	i.pulled(time.Since(begun), err)

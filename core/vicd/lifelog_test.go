@@ -22,7 +22,8 @@ func TestLivesOfContainersAreLogged(t *testing.T) {
 		hub.Publish(event.Event{Type: event.Container, Action: action, ID: "c1", Attributes: about})
 	}
 	hub.Publish(event.Event{Type: event.Volume, Action: "create", ID: "v1"})
-	hub.Publish(event.Event{Type: event.Container, Action: "die", ID: "c1", Attributes: map[string]string{"name": "web", "image": "nginx", "exitCode": "3", "execDuration": "7"}})
+	hub.Publish(event.Event{Type: event.Container, Action: "die", ID: "c1",
+		Attributes: map[string]string{"name": "web", "image": "nginx", "exitCode": "3", "execDuration": "7"}})
 	want := `level=INFO msg="container created" container=c1 name=web image=nginx
 level=INFO msg="container started" container=c1 name=web image=nginx
 level=INFO msg="container ended" container=c1 name=web image=nginx exit=3 seconds=7

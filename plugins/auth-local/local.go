@@ -143,7 +143,8 @@ func (d *driver) keyOf(id string) string {
 }
 
 func (d *driver) principal(name string, e *entry) auth.Principal {
-	p := auth.Principal{ID: d.id(name), Kind: auth.User, Name: cmp.Or(e.Name, name+"@"+d.config.Domain), FullName: e.FullName, Email: e.Email, Disabled: e.Disabled}
+	p := auth.Principal{ID: d.id(name), Kind: auth.User, Name: cmp.Or(e.Name, name+"@"+d.config.Domain), FullName: e.FullName, Email: e.Email,
+		Disabled: e.Disabled}
 	if e.Group {
 		p.Kind = auth.Group
 	}
@@ -279,7 +280,8 @@ func (d *driver) Save(ctx context.Context, req auth.SaveRequest) error {
 			return err
 		}
 	}
-	next := &entry{Group: req.Principal.Kind == auth.Group, Name: req.Principal.Name, FullName: req.Principal.FullName, Email: req.Principal.Email, Disabled: req.Principal.Disabled}
+	next := &entry{Group: req.Principal.Kind == auth.Group, Name: req.Principal.Name, FullName: req.Principal.FullName, Email: req.Principal.Email,
+		Disabled: req.Principal.Disabled}
 	if e != nil {
 		next.Hash, next.Stamp, next.Groups = e.Hash, e.Stamp, e.Groups
 	}
@@ -308,7 +310,8 @@ func (d *driver) Save(ctx context.Context, req auth.SaveRequest) error {
 }
 
 func equal(a, b *entry) bool {
-	return a.Group == b.Group && a.Name == b.Name && a.FullName == b.FullName && a.Email == b.Email && a.Disabled == b.Disabled && a.Hash == b.Hash && slices.Equal(a.Groups, b.Groups)
+	return a.Group == b.Group && a.Name == b.Name && a.FullName == b.FullName && a.Email == b.Email && a.Disabled == b.Disabled && a.Hash == b.Hash &&
+		slices.Equal(a.Groups, b.Groups)
 }
 
 // allowed says whether the rules let a request change an entry, which is not there for a new one.

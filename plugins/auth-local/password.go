@@ -79,7 +79,8 @@ func parseHash(s string) (salt, sum []byte, time, memory uint32, err error) {
 	if _, err := fmt.Sscanf(parts[2], "v=%d", &version); err != nil || version != argon2.Version {
 		return nil, nil, 0, 0, errors.New("it is of another version of argon2")
 	}
-	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &memory, &time, &threads); err != nil || memory < 8 || memory > 256<<10 || time < 1 || time > 16 || threads != hashThreads {
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &memory, &time, &threads); err != nil || memory < 8 || memory > 256<<10 || time < 1 ||
+		time > 16 || threads != hashThreads {
 		return nil, nil, 0, 0, errors.New("its work is out of bounds")
 	}
 	salt, err = base64.RawStdEncoding.DecodeString(parts[4])

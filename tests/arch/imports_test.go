@@ -59,7 +59,8 @@ func rules() []rule {
 		{folder: "core/admin", except: []string{"core/admin/site"}, denied: kindFolders("sdk/")}, // the site shows the platform
 		// The installer of a driver set knows the driver's configuration, privileges and session; it runs
 		// where administrators sit and links no plugin, nor the kinds that one serves.
-		{folder: "drivers/vsphere/machine", ours: []string{"sdk/guest", "sdk/errdef", "drivers/vsphere/config", "drivers/vsphere/privileges", "drivers/vsphere/session"},
+		{folder: "drivers/vsphere/machine", ours: []string{"sdk/guest", "sdk/errdef", "drivers/vsphere/config", "drivers/vsphere/privileges",
+			"drivers/vsphere/session"},
 			deepDenied: append(kindFolders(module+"sdk/"), goPlugin, module+"sdk/serve")},
 		// The driver does not know who installs it.
 		{folder: "drivers/vsphere", except: []string{"drivers/vsphere/machine"}, denied: []string{"drivers/vsphere/machine"}},

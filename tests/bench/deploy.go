@@ -57,7 +57,8 @@ func (b *bench) deploy() error {
 		}
 	}
 	w, q := median(whole), median(bare)
-	row("(k) vic-machine create until the VCH serves, median of %d: %s; QEMU alone to the endpoint's init: %s; ratio %.2f", len(whole), seconds(w), seconds(q), w.Seconds()/q.Seconds())
+	row("(k) vic-machine create until the VCH serves, median of %d: %s; QEMU alone to the endpoint's init: %s; ratio %.2f", len(whole), seconds(w),
+		seconds(q), w.Seconds()/q.Seconds())
 	for i, s := range stages() {
 		row("    %-46s %s", s.name, seconds(median(parts[i])))
 	}
@@ -76,7 +77,8 @@ func (b *bench) deployOnce() (string, error) {
 		"--volume-store", "datastore1/deploy-volumes:default", "--bridge-network", "bridge2", "--public-network", "public",
 		"--tls-cname", "127.0.0.1", "--cert-path", certs, "--endpoint-memory", strconv.Itoa(deployMemory), "--endpoint-cpu", strconv.Itoa(deployCPUs),
 		"--ops-user", harness.OpsUser, "--ops-password", harness.OpsPassword, "--ops-grant-perms",
-		"--appliance-iso", filepath.Join(b.Build, "iso", "appliance.iso"), "--bootstrap-iso", filepath.Join(b.Build, "iso", "bootstrap.iso"), "--no-reach-check"}, b.Access()...)
+		"--appliance-iso", filepath.Join(b.Build, "iso", "appliance.iso"), "--bootstrap-iso", filepath.Join(b.Build, "iso", "bootstrap.iso"),
+		"--no-reach-check"}, b.Access()...)
 	out, err := harness.Command(b.Bin("vic-machine"), args...)
 	if err != nil {
 		return "", err

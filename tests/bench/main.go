@@ -12,7 +12,8 @@ import (
 )
 
 // letters says what there is to run.
-const letters = "a docker run; b pull; c docker ps among many; d attach and exec; e plugin calls; g runs at once; h many containers; i docker cp; j docker stop; k vic-machine create"
+const letters = "a docker run; b pull; c docker ps among many; d attach and exec; e plugin calls; g runs at once; " +
+	"h many containers; i docker cp; j docker stop; k vic-machine create"
 
 func main() {
 	runs := flag.Int("runs", 10, "runs of docker run and of its baseline")
@@ -24,7 +25,8 @@ func main() {
 		for _, part := range []struct {
 			letter string
 			f      func() error
-		}{{"a", b.run}, {"b", b.pull}, {"c", b.list}, {"d", b.attach}, {"e", b.plugin}, {"g", b.atOnce}, {"h", b.many}, {"i", b.cp}, {"j", b.stops}, {"k", b.deploy}} {
+		}{{"a", b.run}, {"b", b.pull}, {"c", b.list}, {"d", b.attach}, {"e", b.plugin}, {"g", b.atOnce}, {"h", b.many}, {"i", b.cp}, {"j", b.stops},
+			{"k", b.deploy}} {
 			if !selected(*only, part.letter) {
 				continue
 			}

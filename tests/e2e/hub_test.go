@@ -129,7 +129,8 @@ func TestAVCHUsesTheHub(t *testing.T) {
 	image := h.host + "/shop/web:1"
 	mustMachine(t, "", "configure", "--registry-ca", h.ca)
 	t.Cleanup(func() {
-		_, _ = harness.Command(theLab.Bin("vic-machine"), append(append([]string{"configure"}, theLab.Access()...), "--name", harness.VCH, "--remove", "registry-ca="+h.ca)...)
+		_, _ = harness.Command(theLab.Bin("vic-machine"),
+			append(append([]string{"configure"}, theLab.Access()...), "--name", harness.VCH, "--remove", "registry-ca="+h.ca)...)
 	})
 	const secret = "a password of ten or more"
 	for _, name := range []string{"dev", "viewer", "stranger"} {

@@ -77,7 +77,8 @@ func TestTheEndpointCanReadWhatVicMachineWrites(t *testing.T) {
 		check   func(*testing.T, core.Config, *vsphere.Config)
 	}{
 		"as few options as there can be": {nil, func(t *testing.T, v core.Config, d *vsphere.Config) {
-			if v.Name != "vch1" || !v.HasEngine() || v.Roles["storage"][0] != "vsphere" || v.Roles["auth"][0] != "vsphere" || d.VCH.Name != "vch1" || d.Network.Bridge.Subnet.String() != "172.16.0.0/16" {
+			if v.Name != "vch1" || !v.HasEngine() || v.Roles["storage"][0] != "vsphere" || v.Roles["auth"][0] != "vsphere" || d.VCH.Name != "vch1" ||
+				d.Network.Bridge.Subnet.String() != "172.16.0.0/16" {
 				t.Errorf("%+v\n%+v", v, d)
 			}
 		}},

@@ -123,7 +123,10 @@ func onto(place privileges.Place) string {
 
 const head = `# The operations user
 
-The endpoint VM of a VCH works in vSphere with an account of its own, the operations user. It needs the privileges below and no others. ` + "`vic-machine create --ops-user NAME --ops-password PASSWORD --ops-grant-perms`" + ` makes the roles and grants them; to do it by hand, make one role for each heading and give it to the user on the object that the heading names. Every role of vCenter also holds System.Anonymous, System.View and System.Read. With ` + "`--affinity-vm-group`" + ` it needs ` + "`Host.Inventory.EditCluster`" + ` on the cluster too, without propagating; the driver then puts each container VM into the VCH's group.
+The endpoint VM of a VCH works in vSphere with an account of its own, the operations user. It needs the privileges below and no others. ` +
+	"`vic-machine create --ops-user NAME --ops-password PASSWORD --ops-grant-perms`" +
+	` makes the roles and grants them; to do it by hand, make one role for each heading and give it to the user on the object that the heading names. Every role of vCenter also holds System.Anonymous, System.View and System.Read. With ` + "`--affinity-vm-group`" + ` it needs ` + "`Host.Inventory.EditCluster`" + ` on the cluster too, without propagating; the driver then puts each container VM into the VCH's group.
 
-A test writes this page (` + "`go test ./tests/opsuser -update`" + `): it runs the drivers against the lab, which enforces permissions. With exactly these privileges everything works; the tables say what fails first without one of them. When vSphere refuses a call, the error names the privilege and the object, and says how to grant it. The tables leave that advice out; N stands for a number, ID for a container's.
+A test writes this page (` + "`go test ./tests/opsuser -update`" +
+	`): it runs the drivers against the lab, which enforces permissions. With exactly these privileges everything works; the tables say what fails first without one of them. When vSphere refuses a call, the error names the privilege and the object, and says how to grant it. The tables leave that advice out; N stands for a number, ID for a container's.
 `

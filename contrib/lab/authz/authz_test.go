@@ -99,7 +99,8 @@ func TestWhichPermissionDecides(t *testing.T) {
 		{"a vApp's VM does not inherit from a folder of its own", []perm{{pool, user, false, "off", true}}, cvm, []string{off}},
 		{"groups add up", []perm{{vm, team, true, "on", false}, {vm, night, true, "off", false}}, vm, []string{on, off}},
 		{"the user before the group", []perm{{vm, team, true, "on", false}, {vm, user, false, "off", false}}, vm, []string{off}},
-		{"a nearer group before the user", []perm{{vmf, user, false, "on", true}, {pool, user, false, "on", true}, {vm, team, true, "off", false}}, vm, []string{off}},
+		{"a nearer group before the user", []perm{{vmf, user, false, "on", true}, {pool, user, false, "on", true}, {vm, team, true, "off", false}}, vm,
+			[]string{off}},
 		{"a group's name is no user's", []perm{{vm, team, false, "on", false}}, vm, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -105,7 +105,8 @@ func onTarget() map[string]string {
 		"AddStandaloneHost_Task": "Host.Inventory.AddStandaloneHost", "CreateDVS_Task": "DVSwitch.Create",
 
 		"AddHost_Task": "Host.Inventory.AddHostToCluster", "ReconfigureComputeResource_Task": "Host.Inventory.EditCluster",
-		"ReconfigureCluster_Task": "Host.Inventory.EditCluster", "PlaceVm": Read, "RecommendHostsForVm": Read, "RefreshRecommendation": "Resource.ApplyRecommendation",
+		"ReconfigureCluster_Task": "Host.Inventory.EditCluster", "PlaceVm": Read, "RecommendHostsForVm": Read,
+		"RefreshRecommendation": "Resource.ApplyRecommendation",
 
 		"CreateResourcePool": "Resource.CreatePool", "DestroyChildren": "Resource.DeletePool",
 		"PowerOnVApp_Task": "VApp.PowerOn", "PowerOffVApp_Task": "VApp.PowerOff", "SuspendVApp_Task": "VApp.Suspend",

@@ -33,8 +33,9 @@ func nic() *types.VirtualVmxnet3 {
 func TestWhatCallsNeed(t *testing.T) {
 	spec := types.VirtualMachineConfigSpec{
 		Name: "c", NumCPUs: 1, MemoryMB: 64, Files: &types.VirtualMachineFileInfo{VmPathName: "[ds] c/c.vmx"},
-		ExtraConfig:  []types.BaseOptionValue{&types.OptionValue{Key: "k"}},
-		DeviceChange: []types.BaseVirtualDeviceConfigSpec{add(disk(""), "create"), add(nic(), ""), add(&types.ParaVirtualSCSIController{}, ""), add(&types.VirtualCdrom{}, "")},
+		ExtraConfig: []types.BaseOptionValue{&types.OptionValue{Key: "k"}},
+		DeviceChange: []types.BaseVirtualDeviceConfigSpec{add(disk(""), "create"), add(nic(), ""), add(&types.ParaVirtualSCSIController{}, ""),
+			add(&types.VirtualCdrom{}, "")},
 	}
 	reconfig := func(s types.VirtualMachineConfigSpec) any { return &types.ReconfigVM_Task{This: vm, Spec: s} }
 	devices := func(d ...types.BaseVirtualDeviceConfigSpec) any {
@@ -53,9 +54,11 @@ func TestWhatCallsNeed(t *testing.T) {
 			DeviceChange: []types.BaseVirtualDeviceConfigSpec{add(disk("[ds] v.vmdk"), "")}}},
 			[]string{"VirtualMachine.Inventory.Create vapp", "VApp.AssignVM vapp", "VirtualMachine.Config.AddExistingDisk vapp"}},
 		{"rename", "ReconfigVM_Task", vm, reconfig(types.VirtualMachineConfigSpec{Name: "x"}), []string{"VirtualMachine.Config.Rename vm"}},
-		{"size", "ReconfigVM_Task", vm, reconfig(types.VirtualMachineConfigSpec{NumCPUs: 2, MemoryMB: 64}), []string{"VirtualMachine.Config.CPUCount vm", "VirtualMachine.Config.Memory vm"}},
+		{"size", "ReconfigVM_Task", vm, reconfig(types.VirtualMachineConfigSpec{NumCPUs: 2, MemoryMB: 64}),
+			[]string{"VirtualMachine.Config.CPUCount vm", "VirtualMachine.Config.Memory vm"}},
 		{"nothing", "ReconfigVM_Task", vm, reconfig(types.VirtualMachineConfigSpec{}), []string{"System.View vm"}},
-		{"add a child disk", "ReconfigVM_Task", vm, devices(add(disk("[ds] a.vmdk"), "create")), []string{"VirtualMachine.Config.AddNewDisk vm", "Datastore.AllocateSpace ds"}},
+		{"add a child disk", "ReconfigVM_Task", vm, devices(add(disk("[ds] a.vmdk"), "create")),
+			[]string{"VirtualMachine.Config.AddNewDisk vm", "Datastore.AllocateSpace ds"}},
 		{"add and remove disks", "ReconfigVM_Task", vm, devices(add(disk("[ds] a.vmdk"), ""), change("remove", disk("[ds] b.vmdk"))),
 			[]string{"VirtualMachine.Config.AddExistingDisk vm", "VirtualMachine.Config.RemoveDisk vm"}},
 		{"add a NIC", "ReconfigVM_Task", vm, devices(add(nic(), "")), []string{"VirtualMachine.Config.AddRemoveDevice vm", "Network.Assign pg"}},
@@ -64,7 +67,8 @@ func TestWhatCallsNeed(t *testing.T) {
 		{"power", "PowerOnVM_Task", vm, &types.PowerOnVM_Task{This: vm}, []string{"VirtualMachine.Interact.PowerOn vm"}},
 		{"destroy", "Destroy_Task", cvm, &types.Destroy_Task{This: cvm}, []string{"VirtualMachine.Inventory.Delete cvm", "VirtualMachine.Inventory.Delete vapp"}},
 		{"destroy a pool", "Destroy_Task", pool, &types.Destroy_Task{This: pool}, []string{"Resource.DeletePool pool", "Resource.DeletePool cl"}},
-		{"make a folder of files", "MakeDirectory", root, &types.MakeDirectory{Name: "[ds] a", Datacenter: &dc}, []string{"Datastore.FileManagement ds", "Datastore.FileManagement dc"}},
+		{"make a folder of files", "MakeDirectory", root, &types.MakeDirectory{Name: "[ds] a", Datacenter: &dc},
+			[]string{"Datastore.FileManagement ds", "Datastore.FileManagement dc"}},
 		{"list files", "SearchDatastoreSubFolders_Task", hb, &types.SearchDatastoreSubFolders_Task{This: hb}, []string{"Datastore.Browse ds"}},
 		{"roles", "AddAuthorizationRole", root, &types.AddAuthorizationRole{}, []string{"Authorization.ModifyRoles root"}},
 		{"permissions", "SetEntityPermissions", root, &types.SetEntityPermissions{Entity: ds}, []string{"Authorization.ModifyPermissions ds"}},

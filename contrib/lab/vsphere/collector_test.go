@@ -26,21 +26,22 @@ func TestPropertyWait(t *testing.T) {
 	got, waits := make(chan string, 10), make(chan struct{})
 	begin := sync.OnceFunc(func() { close(waits) })
 	go func() {
-		err := property.Wait(r.ctx, property.DefaultCollector(r.c.Client), vm.Reference(), []string{"guest.ipAddress", "config.extraConfig"}, func(ch []types.PropertyChange) bool {
-			begin() // it has what was there before
-			for _, c := range ch {
-				if s, ok := c.Val.(string); ok && s != "" {
-					got <- s
-				}
-				if a, ok := c.Val.(types.ArrayOfOptionValue); ok {
-					if v := object.OptionValueList(a.OptionValue).StringMap()["guestinfo.done"]; v != "" {
-						got <- v
-						return true
+		err := property.Wait(r.ctx, property.DefaultCollector(r.c.Client), vm.Reference(), []string{"guest.ipAddress", "config.extraConfig"},
+			func(ch []types.PropertyChange) bool {
+				begin() // it has what was there before
+				for _, c := range ch {
+					if s, ok := c.Val.(string); ok && s != "" {
+						got <- s
+					}
+					if a, ok := c.Val.(types.ArrayOfOptionValue); ok {
+						if v := object.OptionValueList(a.OptionValue).StringMap()["guestinfo.done"]; v != "" {
+							got <- v
+							return true
+						}
 					}
 				}
-			}
-			return false
-		})
+				return false
+			})
 		if err != nil {
 			t.Error(err)
 		}

@@ -257,7 +257,8 @@ func assign(o types.ObjectContent) (cs []types.PropertyChange) {
 // retrieve reads objects; those that are gone are left out.
 func (pc *collector) retrieve(ctx *simulator.Context, spec types.PropertyFilterSpec) []types.ObjectContent {
 	spec.ReportMissingObjectsInResults = types.NewBool(true)
-	b, ok := pc.RetrievePropertiesEx(ctx, &types.RetrievePropertiesEx{This: pc.Self, SpecSet: []types.PropertyFilterSpec{spec}}).(*methods.RetrievePropertiesExBody)
+	b, ok := pc.RetrievePropertiesEx(ctx, &types.RetrievePropertiesEx{This: pc.Self,
+		SpecSet: []types.PropertyFilterSpec{spec}}).(*methods.RetrievePropertiesExBody)
 	if !ok || b.Res == nil || b.Res.Returnval == nil {
 		return nil
 	}

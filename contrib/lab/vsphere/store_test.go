@@ -60,7 +60,8 @@ func TestInventorySurvives(t *testing.T) {
 	if !reflect.DeepEqual(before.Config.Hardware, after.Config.Hardware) {
 		t.Errorf("hardware\n%+v\n%+v", before.Config.Hardware, after.Config.Hardware)
 	}
-	if a, b := object.OptionValueList(before.Config.ExtraConfig).StringMap(), object.OptionValueList(after.Config.ExtraConfig).StringMap(); !reflect.DeepEqual(a, b) || b["guestinfo.y"] != "2" {
+	if a, b := object.OptionValueList(before.Config.ExtraConfig).StringMap(),
+		object.OptionValueList(after.Config.ExtraConfig).StringMap(); !reflect.DeepEqual(a, b) || b["guestinfo.y"] != "2" {
 		t.Errorf("extraConfig %v, was %v", b, a)
 	}
 	if *after.ResourcePool != *before.ResourcePool || *after.Parent != *before.Parent || after.Config.ChangeVersion != before.Config.ChangeVersion {

@@ -172,7 +172,8 @@ func TestRefusals(t *testing.T) {
 			return vm.Reconfigure(r.ctx, types.VirtualMachineConfigSpec{DeviceChange: []types.BaseVirtualDeviceConfigSpec{disk("[datastore1] a/x.vmdk", "", 7, 1024)}})
 		}, &types.InvalidDeviceSpec{}},
 		{"missing parent", func() (*object.Task, error) {
-			return vm.Reconfigure(r.ctx, types.VirtualMachineConfigSpec{DeviceChange: []types.BaseVirtualDeviceConfigSpec{disk("[datastore1] a/x.vmdk", "[datastore1] no.vmdk", 0, 0)}})
+			return vm.Reconfigure(r.ctx, types.VirtualMachineConfigSpec{DeviceChange: []types.BaseVirtualDeviceConfigSpec{disk("[datastore1] a/x.vmdk",
+				"[datastore1] no.vmdk", 0, 0)}})
 		}, &types.InvalidDeviceSpec{}},
 		{"port group in use", func() (*object.Task, error) {
 			n, err := r.find.Network(r.ctx, "bridge")

@@ -55,7 +55,8 @@ func plugins() *fakePlugins {
 		{
 			Name: "vsphere", State: plugin.StateUp, Program: "vsphere", Version: "0.1.0", Healthy: true, PID: 42, Restarts: 3,
 			SHA256: strings.Repeat("ab", 32), Path: "/usr/lib/vic/plugins/d", File: "/etc/vic/plugins.d/vsphere.toml", Example: "# an example\n",
-			Roles: []plugin.Playing{{Kind: "compute"}, {Kind: "auth", Place: 2}}, Components: []plugin.Component{{Kind: "compute", Name: "vsphere", Capabilities: []string{"disk:vmdk"}}, {Kind: "storage", Name: "vsphere"}},
+			Roles:      []plugin.Playing{{Kind: "compute"}, {Kind: "auth", Place: 2}},
+			Components: []plugin.Component{{Kind: "compute", Name: "vsphere", Capabilities: []string{"disk:vmdk"}}, {Kind: "storage", Name: "vsphere"}},
 		},
 		{Name: "broken", State: plugin.StateRefused, File: "b.toml", LastError: `b.toml:3: unknown key "x"`},
 	}}
@@ -126,7 +127,8 @@ func TestCommands(t *testing.T) {
 			"vsphere   compute,storage   compute,auth:2   0.1.0     abababababab   42    up        healthy   3",
 			`broken is refused: b.toml:3: unknown key "x"`,
 		}},
-		"inspect":             {args: []string{"plugin", "inspect", "vsphere"}, stdout: []string{"Restarts:", "compute vsphere (disk:vmdk)", strings.Repeat("ab", 32)}},
+		"inspect": {args: []string{"plugin", "inspect", "vsphere"},
+			stdout: []string{"Restarts:", "compute vsphere (disk:vmdk)", strings.Repeat("ab", 32)}},
 		"inspect of none":     {args: []string{"plugin", "inspect", "x"}, code: 1, errs: []string{`vic: plugin "x": not found`}},
 		"inspect without":     {args: []string{"plugin", "inspect"}, code: 1, errs: []string{"needs the name of one plugin"}},
 		"restart":             {args: []string{"plugin", "restart", "vsphere"}, stdout: []string{"vsphere is up, pid 43"}},

@@ -76,7 +76,8 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 		s.Metrics.Login(limited)
 		s.Log.Warn("admin site: too many failed logins", "user", user, "address", from)
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		s.show(w, r, http.StatusTooManyRequests, "login", loginData{User: user, Problem: "Too many failed logins. Try again in " + wait.Round(time.Second).String() + "."})
+		s.show(w, r, http.StatusTooManyRequests, "login",
+			loginData{User: user, Problem: "Too many failed logins. Try again in " + wait.Round(time.Second).String() + "."})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), loginTimeout)
@@ -98,7 +99,8 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 		try.TakeBack() // nobody's guess
 		s.Metrics.Login(failed)
 		s.Log.Error("admin site: login cannot be checked", "user", user, "address", from, "err", err)
-		s.show(w, r, http.StatusServiceUnavailable, "login", loginData{User: user, Problem: "The login cannot be checked now. A certificate of the administrators' authority works all the same."})
+		s.show(w, r, http.StatusServiceUnavailable, "login",
+			loginData{User: user, Problem: "The login cannot be checked now. A certificate of the administrators' authority works all the same."})
 	}
 }
 

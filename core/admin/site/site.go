@@ -91,7 +91,8 @@ func New(o Options) (http.Handler, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &site{Options: o, began: o.Now(), sessions: access.NewSessions(access.SessionOptions{Now: o.Now}), limit: access.NewLimiter(access.LimitOptions{Now: o.Now}), streams: make(chan struct{}, maxStreams)}
+	s := &site{Options: o, began: o.Now(), sessions: access.NewSessions(access.SessionOptions{Now: o.Now}),
+		limit: access.NewLimiter(access.LimitOptions{Now: o.Now}), streams: make(chan struct{}, maxStreams)}
 	var err error
 	if s.pages, err = parse(); err != nil {
 		return nil, err

@@ -450,7 +450,8 @@ func TestTheBundleHoldsNoSecret(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"README.txt", "vicd.log", "plugins.json", "containers.json", "platform.json", "metrics.txt", "goroutines.txt", "system/meminfo"} {
+	for _, name := range []string{"README.txt", "vicd.log", "plugins.json", "containers.json", "platform.json", "metrics.txt", "goroutines.txt",
+		"system/meminfo"} {
 		if files[name] == "" {
 			t.Errorf("no %s", name)
 		}

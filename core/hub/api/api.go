@@ -158,7 +158,8 @@ func (a *api) audit(rt route, c *call, status int) {
 		return // strangers could fill the log
 	}
 	a.Audit.Keep(context.WithoutCancel(c.r.Context()), audit.Line{Caller: access.Caller{Name: c.who.Name, Method: method(c.who), Address: access.Address(c.r)},
-		Agent: c.r.UserAgent(), Operation: operation, Type: rt.about(), Resource: strings.TrimPrefix(c.r.URL.Path, Prefix+"/"), Project: c.project.ID, Outcome: status})
+		Agent: c.r.UserAgent(), Operation: operation, Type: rt.about(), Resource: strings.TrimPrefix(c.r.URL.Path, Prefix+"/"), Project: c.project.ID,
+		Outcome: status})
 }
 
 // Unwrap is for http.ResponseController.

@@ -85,8 +85,10 @@ func newRig(t *testing.T, url string) *rig {
 	r.robots = robots.New(r.db, access.NewLimiter(access.LimitOptions{}), log, nil)
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
-	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots}, People: r.people, Identities: sign, Registry: r.registry,
-		DB: r.db, Robots: r.robots, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil), Health: func(context.Context) map[string]error { return r.health }}))
+	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots}, People: r.people,
+		Identities: sign, Registry: r.registry,
+		DB: r.db, Robots: r.robots, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
+		Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	r.url = server.URL
@@ -323,7 +325,8 @@ func TestProjectsAreListedForWhoMaySeeThem(t *testing.T) {
 				t.Errorf("%q: %v", user, n)
 			}
 		}
-		for query, want := range map[string]int{"?name=riv": 1, "?q=name=~pub": 1, "?q=public=true": 1, "?public=false": 1, "?name=%25": 0, "?name=_": 0, "?page_size=1": 1, "?page=2&page_size=1": 1, "?page=3&page_size=1": 0} {
+		for query, want := range map[string]int{"?name=riv": 1, "?q=name=~pub": 1, "?q=public=true": 1, "?public=false": 1, "?name=%25": 0, "?name=_": 0,
+			"?page_size=1": 1, "?page=2&page_size=1": 1, "?page=3&page_size=1": 0} {
 			var list []project
 			r.api("cloud-admin", "GET", "/projects"+query, "", 200, &list)
 			if len(list) != want {
@@ -334,7 +337,8 @@ func TestProjectsAreListedForWhoMaySeeThem(t *testing.T) {
 		if l := header.Get("Link"); l != `</api/v2.0/projects?name=p&page=2&page_size=1>; rel="next"` {
 			t.Errorf("Link: %s", l)
 		}
-		for _, bad := range []string{"?page=0", "?page_size=101", "?page=x", "?q=owner=1", "?q=x", "?public=maybe", "?page=99999999", "?q=" + strings.Repeat("a", 2000)} {
+		for _, bad := range []string{"?page=0", "?page_size=101", "?page=x", "?q=owner=1", "?q=x", "?public=maybe", "?page=99999999",
+			"?q=" + strings.Repeat("a", 2000)} {
 			r.api("cloud-admin", "GET", "/projects"+bad, "", 400, nil)
 		}
 	})
@@ -487,10 +491,12 @@ func TestWhatChangesIsInTheLog(t *testing.T) {
 	r.api("", "DELETE", "/projects/private", "", 401, nil) // a stranger's tries are not kept
 	var list []line
 	header := r.api("devops-admin", "GET", "/projects/private/logs", "", 200, &list)
-	if len(list) != 2 || header.Get("X-Total-Count") != "2" || list[0].User != "viewer" || list[0].Outcome != 403 || list[1].Operation != "update" || list[1].Type != "project" || list[1].Address != "127.0.0.1" {
+	if len(list) != 2 || header.Get("X-Total-Count") != "2" || list[0].User != "viewer" || list[0].Outcome != 403 || list[1].Operation != "update" ||
+		list[1].Type != "project" || list[1].Address != "127.0.0.1" {
 		t.Errorf("%+v", list)
 	}
-	for query, want := range map[string]int{"": 3, "?q=operation=create": 1, "?q=username=~DEVOPS": 1, "?q=op_time=[2020-01-01~]": 3, "?q=op_time=[~2020-01-01 10:00:00]": 0,
+	for query, want := range map[string]int{"": 3, "?q=operation=create": 1, "?q=username=~DEVOPS": 1, "?q=op_time=[2020-01-01~]": 3,
+		"?q=op_time=[~2020-01-01 10:00:00]":     0,
 		"?q=resource=~private,operation=update": 2, "?q=resource_type=member": 0} {
 		r.api("cloud-admin", "GET", "/audit-logs"+strings.ReplaceAll(query, " ", "%20"), "", 200, &list)
 		if len(list) != want {

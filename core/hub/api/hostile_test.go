@@ -57,7 +57,8 @@ func TestWhyASignInFails(t *testing.T) {
 // What no database keeps as text is the client's mistake, on each of them.
 func TestTextThatIsNone(t *testing.T) {
 	each(t, func(r *rig) {
-		for _, path := range []string{"/projects/%00", "/projects/%ff/members", "/projects?name=%00", "/projects?q=name=~%ff", "/projects/private/members?entityname=%00",
+		for _, path := range []string{"/projects/%00", "/projects/%ff/members", "/projects?name=%00", "/projects?q=name=~%ff",
+			"/projects/private/members?entityname=%00",
 			"/projects/private/repositories/a%00", "/projects/private/repositories/app/artifacts/%ff", "/audit-logs?q=username=%00", "/users/search?username=%ff"} {
 			r.api("cloud-admin", "GET", path, "", 400, nil)
 		}

@@ -53,7 +53,8 @@ func (a *api) listLogs(c *call) error {
 	}
 	out := []line{}
 	for _, x := range list {
-		out = append(out, line{x.ID, x.Caller.Name, x.Resource, x.Type, x.Operation, stamp(x.Time), string(x.Caller.Method), x.Caller.Address, x.Agent, x.Outcome, x.Detail})
+		out = append(out, line{x.ID, x.Caller.Name, x.Resource, x.Type, x.Operation, stamp(x.Time), string(x.Caller.Method), x.Caller.Address, x.Agent,
+			x.Outcome, x.Detail})
 	}
 	return c.list(p, total, out)
 }

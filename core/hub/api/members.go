@@ -36,7 +36,8 @@ type member struct {
 }
 
 func memberOf(g people.Grant) member {
-	m := member{ID: g.Number, ProjectID: g.Project, EntityID: g.Number, EntityName: g.Name, EntityType: "u", RoleID: g.Role.HarborID(), RoleName: g.Role.String(), Principal: g.Principal}
+	m := member{ID: g.Number, ProjectID: g.Project, EntityID: g.Number, EntityName: g.Name, EntityType: "u", RoleID: g.Role.HarborID(),
+		RoleName: g.Role.String(), Principal: g.Principal}
 	if g.Kind == auth.Group {
 		m.EntityType = "g"
 	}

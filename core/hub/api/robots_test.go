@@ -13,7 +13,8 @@ import (
 
 // robotBody is what Harbor's clients send to make a robot of a project; access is "resource:action ...".
 func robotBody(name, project, access string) string {
-	return fmt.Sprintf(`{"name":%q,"level":"project","duration":-1,"permissions":[{"kind":"project","namespace":%q,"access":[%s]}]}`, name, project, accessJSON(access))
+	return fmt.Sprintf(`{"name":%q,"level":"project","duration":-1,"permissions":[{"kind":"project","namespace":%q,"access":[%s]}]}`, name, project,
+		accessJSON(access))
 }
 
 func accessJSON(access string) string {
@@ -63,7 +64,8 @@ func TestTheRobotOfAProject(t *testing.T) {
 		}
 		var one robotForm
 		r.api(devops, "GET", at, "", 200, &one)
-		if one.Level != "project" || one.Creator != devops || one.LastUsed == "" || len(one.Permissions) != 1 || one.Permissions[0].Namespace != "private" || len(one.Permissions[0].Access) != 2 {
+		if one.Level != "project" || one.Creator != devops || one.LastUsed == "" || len(one.Permissions) != 1 ||
+			one.Permissions[0].Namespace != "private" || len(one.Permissions[0].Access) != 2 {
 			t.Errorf("%+v", one)
 		}
 		var list []robotForm
@@ -159,12 +161,14 @@ func TestEveryRoleOnTheRobotsOfAProject(t *testing.T) {
 
 func TestRobotsOfTheWholeHub(t *testing.T) {
 	r := newRig(t, storetest.URL(t, "sqlite"))
-	body := `{"name":"exporter","level":"system","duration":7,"permissions":[{"kind":"system","namespace":"/","access":[` + accessJSON("quota:manage system-robot:manage") +
+	body := `{"name":"exporter","level":"system","duration":7,"permissions":[{"kind":"system","namespace":"/","access":[` +
+		accessJSON("quota:manage system-robot:manage") +
 		`]},{"kind":"project","namespace":"*","access":[` + accessJSON("repository:list") + `]}]}`
 	var made robotMade
 	r.api("devops-admin", "POST", "/robots", body, 403, nil)
 	r.api("cloud-admin", "POST", "/robots", body, 201, &made)
-	for path, want := range map[string]int{"/quotas": 200, "/robots": 200, "/projects/private/repositories": 200, "/projects/private/members": 403, "/audit-logs": 403} {
+	for path, want := range map[string]int{"/quotas": 200, "/robots": 200, "/projects/private/repositories": 200, "/projects/private/members": 403,
+		"/audit-logs": 403} {
 		if got := r.status(made, "GET", path); got != want {
 			t.Errorf("%s: %d, want %d", path, got, want)
 		}

@@ -97,7 +97,8 @@ func (a *api) statistics(c *call) error {
 	err := a.DB.QueryRow(c.r.Context(), `SELECT
 			COALESCE(SUM(CASE WHEN public THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN public THEN 0 ELSE 1 END), 0),
 			COALESCE(SUM(CASE WHEN public THEN repos ELSE 0 END), 0), COALESCE(SUM(CASE WHEN public THEN 0 ELSE repos END), 0), COALESCE(SUM(used), 0)
-		FROM project WHERE `+people.Sees, c.who.ID).Scan(values(n, "public_project_count", "private_project_count", "public_repo_count", "private_repo_count", "total_storage_consumption")...)
+		FROM project WHERE `+people.Sees, c.who.ID).Scan(values(n, "public_project_count", "private_project_count", "public_repo_count",
+		"private_repo_count", "total_storage_consumption")...)
 	if err != nil {
 		return err
 	}

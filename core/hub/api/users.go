@@ -40,7 +40,8 @@ type user struct {
 
 func (a *api) user(c *call, p people.Person) (user, error) {
 	r, err := a.People.Role(c.r.Context(), p.ID, 0)
-	return user{ID: p.Number, Name: p.Name, RealName: p.FullName, Email: p.Email, SysAdmin: r == role.CloudAdmin, Principal: p.ID, Source: p.Source, Disabled: p.Disabled}, err
+	return user{ID: p.Number, Name: p.Name, RealName: p.FullName, Email: p.Email, SysAdmin: r == role.CloudAdmin, Principal: p.ID, Source: p.Source,
+		Disabled: p.Disabled}, err
 }
 
 func (a *api) currentUser(c *call) error {

@@ -181,7 +181,8 @@ type end struct {
 
 // chain reads both ends, and keeps other processes from sealing until the transaction ends.
 func chain(tx *store.Tx) (first, last end, err error) {
-	_, err = tx.Exec(`INSERT INTO audit_chain (id, first_seq, first_hash, last_seq, last_hash) VALUES (1, 0, $1, 0, $1) ON CONFLICT (id) DO NOTHING`, make([]byte, sha256.Size))
+	_, err = tx.Exec(`INSERT INTO audit_chain (id, first_seq, first_hash, last_seq, last_hash) VALUES (1, 0, $1, 0, $1) ON CONFLICT (id) DO NOTHING`,
+		make([]byte, sha256.Size))
 	if err != nil {
 		return first, last, err
 	}
@@ -238,7 +239,8 @@ const columns = `id, at, caller, caller_kind, address, agent, operation, resourc
 
 func scan(r interface{ Scan(...any) error }, more ...any) (x Line, err error) {
 	var at int64
-	err = r.Scan(append([]any{&x.ID, &at, &x.Caller.Name, &x.Caller.Method, &x.Caller.Address, &x.Agent, &x.Operation, &x.Type, &x.Resource, &x.Project, &x.Outcome, &x.Detail}, more...)...)
+	err = r.Scan(append([]any{&x.ID, &at, &x.Caller.Name, &x.Caller.Method, &x.Caller.Address, &x.Agent, &x.Operation, &x.Type, &x.Resource, &x.Project,
+		&x.Outcome, &x.Detail}, more...)...)
 	x.Time = time.UnixMilli(at)
 	return x, err
 }
@@ -373,7 +375,8 @@ func (l *Log) Forget(ctx context.Context, before time.Time) (n int64, err error)
 		var e end
 		// Up to the line before the first that is to stay: lines are sealed almost in the order of their times.
 		err := tx.Row(`SELECT seq, hash FROM audit_line WHERE seq IS NOT NULL AND at < $1
-			AND seq < COALESCE((SELECT MIN(seq) FROM audit_line WHERE seq IS NOT NULL AND at >= $1), 9223372036854775807) ORDER BY seq DESC LIMIT 1`, before.UnixMilli()).Scan(&e.seq, &e.hash)
+			AND seq < COALESCE((SELECT MIN(seq) FROM audit_line WHERE seq IS NOT NULL AND at >= $1), 9223372036854775807) ORDER BY seq DESC LIMIT 1`,
+			before.UnixMilli()).Scan(&e.seq, &e.hash)
 		if errors.Is(err, sql.ErrNoRows) {
 			n = 0
 			return nil

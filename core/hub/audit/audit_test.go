@@ -206,7 +206,8 @@ func TestSearch(t *testing.T) {
 		}{
 			{Query{}, 12}, {Query{Project: 1}, 6}, {Query{Operation: "pull"}, 6}, {Query{Operation: "pul"}, 0}, {Query{Caller: "USER1"}, 4}, {Query{Caller: "%"}, 0},
 			{Query{Resource: "app_1"}, 3}, {Query{Resource: "app1"}, 0}, {Query{Type: "artifact", Project: 2, Caller: "user0"}, 2}, {Query{Type: "member"}, 0},
-			{Query{From: begin.Add(11 * time.Minute)}, 2}, {Query{To: begin.Add(11 * time.Minute)}, 10}, {Query{From: begin.Add(2 * time.Minute), To: begin.Add(3 * time.Minute)}, 1},
+			{Query{From: begin.Add(11 * time.Minute)}, 2}, {Query{To: begin.Add(11 * time.Minute)}, 10},
+			{Query{From: begin.Add(2 * time.Minute), To: begin.Add(3 * time.Minute)}, 1},
 		} {
 			list, total, err := r.Search(t.Context(), c.q, 100, 0)
 			if err != nil || total != c.want || len(list) != c.want {

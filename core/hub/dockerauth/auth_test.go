@@ -214,12 +214,14 @@ func TestDockerLogin(t *testing.T) {
 	r := newRig(t)
 	res, body := r.do("GET", "/v2/", "", "", "")
 	challenge := res.Header.Get("WWW-Authenticate")
-	if res.StatusCode != 401 || challenge != fmt.Sprintf(`Bearer realm="%s/service/token",service="hub.example.com"`, r.url) || !strings.Contains(body, "UNAUTHORIZED") {
+	if res.StatusCode != 401 || challenge != fmt.Sprintf(`Bearer realm="%s/service/token",service="hub.example.com"`, r.url) ||
+		!strings.Contains(body, "UNAUTHORIZED") {
 		t.Fatalf("%d %q %s", res.StatusCode, challenge, body)
 	}
 	m, res := r.token("developer", url.Values{"account": {"developer"}, "client_id": {"docker"}, "offline_token": {"true"}, "service": {service}})
 	raw, _ := m["token"].(string)
-	if res.StatusCode != 200 || m["access_token"] != raw || m["expires_in"] != float64(300) || m["refresh_token"] == nil || res.Header.Get("Cache-Control") != "no-store" {
+	if res.StatusCode != 200 || m["access_token"] != raw || m["expires_in"] != float64(300) || m["refresh_token"] == nil ||
+		res.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%d %v", res.StatusCode, m)
 	}
 	if _, err := time.Parse(time.RFC3339, fmt.Sprint(m["issued_at"])); err != nil {
@@ -402,7 +404,8 @@ func TestARefreshTokenIsInPlaceOfThePassword(t *testing.T) {
 		must(t, json.Unmarshal([]byte(body), &out))
 		return res.StatusCode, out
 	}
-	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}, "service": {service}, "client_id": {"docker"}, "scope": {"repository:private/app:pull,push"}}
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}, "service": {service}, "client_id": {"docker"},
+		"scope": {"repository:private/app:pull,push"}}
 	status, out := post(form)
 	if status != 200 || out["scope"] != "repository:private/app:pull,push" || out["token"] != nil {
 		t.Fatalf("%d %v", status, out)
@@ -410,7 +413,8 @@ func TestARefreshTokenIsInPlaceOfThePassword(t *testing.T) {
 	if res, _ := r.do("PUT", "/v2/private/app/manifests/1", "Bearer "+fmt.Sprint(out["access_token"]), indexType, manifest); res.StatusCode != 201 {
 		t.Errorf("%d", res.StatusCode)
 	}
-	if status, out := post(url.Values{"grant_type": {"password"}, "username": {"developer"}, "password": {password}, "service": {service}, "access_type": {"offline"}}); status != 200 || out["refresh_token"] == nil {
+	if status, out := post(url.Values{"grant_type": {"password"}, "username": {"developer"}, "password": {password}, "service": {service},
+		"access_type": {"offline"}}); status != 200 || out["refresh_token"] == nil {
 		t.Errorf("by password: %d %v", status, out)
 	}
 	access := strings.TrimPrefix(r.bearer("developer"), "Bearer ")

@@ -143,7 +143,8 @@ func (p *People) Seen(ctx context.Context, source string, id auth.Identity, seal
 func (p *People) put(tx *store.Tx, source string, x auth.Principal, disabled string) error {
 	_, err := tx.Exec(`INSERT INTO principal (id, is_group, name, full_name, email, disabled, source, checked, expires, session)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8)
-		ON CONFLICT (id) DO UPDATE SET name = excluded.name, full_name = excluded.full_name, email = excluded.email, disabled = `+disabled+`, source = excluded.source`,
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, full_name = excluded.full_name, email = excluded.email, disabled = `+disabled+
+		`, source = excluded.source`,
 		x.ID, x.Kind == auth.Group, x.Name, x.FullName, x.Email, x.Disabled, source, []byte{})
 	return err
 }

@@ -226,11 +226,13 @@ func TestWhatIsKnownOfAPerson(t *testing.T) {
 	each(t, func(t *testing.T, p *people.People) {
 		ctx := t.Context()
 		end := time.Unix(2e9, 0)
-		id := auth.Identity{Principal: auth.Principal{ID: "vsphere.local/dev", Kind: auth.User, Name: "Dev@vsphere.local", FullName: "Dev Eloper", Email: "dev@example.com"},
+		id := auth.Identity{Principal: auth.Principal{ID: "vsphere.local/dev", Kind: auth.User, Name: "Dev@vsphere.local", FullName: "Dev Eloper",
+			Email: "dev@example.com"},
 			Groups: []string{"vsphere.local/users"}, Expires: end}
 		x, err := p.Seen(ctx, "vsphere", id, []byte("sealed"))
 		must(t, err)
-		if x.Number < 1 || x.Principal != id.Principal || x.Source != "vsphere" || !x.Expires.Equal(end) || string(x.Session) != "sealed" || time.Since(x.Checked) > time.Minute {
+		if x.Number < 1 || x.Principal != id.Principal || x.Source != "vsphere" || !x.Expires.Equal(end) || string(x.Session) != "sealed" ||
+			time.Since(x.Checked) > time.Minute {
 			t.Errorf("%+v", x)
 		}
 		id.Principal.FullName = "Dev E. Loper"

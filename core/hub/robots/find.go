@@ -22,7 +22,8 @@ const columns = `id, project, name, description, disabled, duration, expires, cr
 
 func scan(row interface{ Scan(...any) error }, more ...any) (r Robot, err error) {
 	var expires, made, changed, used int64
-	err = row.Scan(append([]any{&r.ID, &r.Project, &r.FullName, &r.Description, &r.Disabled, &r.Duration, &expires, &r.Creator, &made, &changed, &used}, more...)...)
+	err = row.Scan(append([]any{&r.ID, &r.Project, &r.FullName, &r.Description, &r.Disabled, &r.Duration, &expires, &r.Creator, &made, &changed, &used},
+		more...)...)
 	r.Expires, r.Made, r.Changed, r.Used = instant(expires), instant(made), instant(changed), instant(used)
 	r.Name = strings.TrimPrefix(r.FullName, authz.RobotPrefix)
 	if r.Project != 0 {

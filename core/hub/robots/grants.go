@@ -32,7 +32,8 @@ func ParsePermission(resource, action string, scope role.Scope) (role.Permission
 			known = append(known, x.String())
 		}
 	}
-	return p, fmt.Errorf("%.100q is no permission that a robot can have there; it is one of %s: %w", resource+":"+action, strings.Join(known, ", "), errdef.ErrInvalid)
+	return p, fmt.Errorf("%.100q is no permission that a robot can have there; it is one of %s: %w", resource+":"+action, strings.Join(known, ", "),
+		errdef.ErrInvalid)
 }
 
 // mighty are the permissions by which a robot could give others what it likes.

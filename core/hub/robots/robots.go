@@ -276,7 +276,8 @@ func (r *Robots) Refresh(ctx context.Context, by Maker, id int64) (secret.Text, 
 	text, hashed := newSecret()
 	err = r.db.Tx(ctx, func(tx *store.Tx) error {
 		// The robot may have been changed since: to what it may do now the caller's check does not apply.
-		n, err := tx.Exec(`UPDATE robot SET secret = $1, changed = $2 WHERE id = $3 AND changed = $4`, hashed, max(r.now().UnixMilli(), old.Changed.UnixMilli()+1), id, old.Changed.UnixMilli())
+		n, err := tx.Exec(`UPDATE robot SET secret = $1, changed = $2 WHERE id = $3 AND changed = $4`, hashed,
+			max(r.now().UnixMilli(), old.Changed.UnixMilli()+1), id, old.Changed.UnixMilli())
 		if err == nil && n == 0 {
 			return fmt.Errorf("the robot was changed or removed at the same time; try again: %w", errdef.ErrConflict)
 		}

@@ -102,7 +102,8 @@ func TestTheLifeOfARobot(t *testing.T) {
 		ctx := t.Context()
 		s := Spec{Project: r.shop, Name: "ci", Description: "pushes", Duration: 30, Permissions: in("shop", role.ArtifactPull, role.ArtifactPush)}
 		x, text := r.make(devops, s)
-		if x.FullName != "robot$shop+ci" || x.Name != "ci" || x.Creator != "devops-admin" || len(text) != 43 || !x.Used.IsZero() || !x.Expires.Equal(r.clock.Add(30*24*time.Hour)) {
+		if x.FullName != "robot$shop+ci" || x.Name != "ci" || x.Creator != "devops-admin" || len(text) != 43 || !x.Used.IsZero() ||
+			!x.Expires.Equal(r.clock.Add(30*24*time.Hour)) {
 			t.Errorf("%+v", x)
 		}
 		var kept []byte
@@ -177,19 +178,20 @@ func TestNobodyGivesARobotMoreThanTheyHave(t *testing.T) {
 			give    []Permission
 			want    error
 		}{
-			"what a DevOps administrator has":    {devops, r.shop, in("shop", role.ArtifactPull, role.ArtifactDelete), nil},
-			"what a cloud administrator has":     {devops, r.shop, in("shop", role.ProjectDelete), errdef.ErrDenied},
-			"in another project":                 {devops, r.shop, in("warehouse", role.ArtifactPull), errdef.ErrDenied},
-			"in every project":                   {devops, r.shop, in("*", role.ArtifactPull), errdef.ErrDenied},
-			"robots":                             {devops, r.shop, in("shop", role.RobotManage), errdef.ErrDenied},
-			"members":                            {devops, r.shop, in("shop", role.MemberManage), errdef.ErrDenied},
-			"robots, by a cloud administrator":   {admin, r.shop, in("shop", role.RobotManage), nil},
-			"robots, by a robot":                 {maker{role.CloudAdmin, true}, r.shop, in("shop", role.RobotManage), errdef.ErrDenied},
-			"administrators, by a robot":         {maker{role.CloudAdmin, true}, 0, in("/", role.CloudAdminManage), errdef.ErrDenied},
-			"beyond its project, by whomever":    {admin, r.shop, in("warehouse", role.ArtifactPull), errdef.ErrInvalid},
-			"every project, by whomever":         {admin, r.shop, in("*", role.ArtifactPull), errdef.ErrInvalid},
-			"the hub, by whomever":               {admin, r.shop, []Permission{all}, errdef.ErrInvalid},
-			"the hub and projects":               {admin, 0, []Permission{all, {"*", []role.Permission{role.ArtifactPull}}, {"shop", []role.Permission{role.ArtifactPush}}}, nil},
+			"what a DevOps administrator has":  {devops, r.shop, in("shop", role.ArtifactPull, role.ArtifactDelete), nil},
+			"what a cloud administrator has":   {devops, r.shop, in("shop", role.ProjectDelete), errdef.ErrDenied},
+			"in another project":               {devops, r.shop, in("warehouse", role.ArtifactPull), errdef.ErrDenied},
+			"in every project":                 {devops, r.shop, in("*", role.ArtifactPull), errdef.ErrDenied},
+			"robots":                           {devops, r.shop, in("shop", role.RobotManage), errdef.ErrDenied},
+			"members":                          {devops, r.shop, in("shop", role.MemberManage), errdef.ErrDenied},
+			"robots, by a cloud administrator": {admin, r.shop, in("shop", role.RobotManage), nil},
+			"robots, by a robot":               {maker{role.CloudAdmin, true}, r.shop, in("shop", role.RobotManage), errdef.ErrDenied},
+			"administrators, by a robot":       {maker{role.CloudAdmin, true}, 0, in("/", role.CloudAdminManage), errdef.ErrDenied},
+			"beyond its project, by whomever":  {admin, r.shop, in("warehouse", role.ArtifactPull), errdef.ErrInvalid},
+			"every project, by whomever":       {admin, r.shop, in("*", role.ArtifactPull), errdef.ErrInvalid},
+			"the hub, by whomever":             {admin, r.shop, []Permission{all}, errdef.ErrInvalid},
+			"the hub and projects": {admin, 0,
+				[]Permission{all, {"*", []role.Permission{role.ArtifactPull}}, {"shop", []role.Permission{role.ArtifactPush}}}, nil},
 			"the hub's in a project":             {admin, 0, in("shop", role.SystemLog), errdef.ErrInvalid},
 			"a project's in the hub":             {admin, 0, in("/", role.ArtifactPull), errdef.ErrInvalid},
 			"a project that is not there":        {admin, 0, in("nothing", role.ArtifactPull), errdef.ErrInvalid},
@@ -236,7 +238,8 @@ func TestNamesAndBounds(t *testing.T) {
 		for name, change := range map[string]func(*Spec){
 			"no name": func(s *Spec) { s.Name = "" }, "a plus": func(s *Spec) { s.Name = "shop+ci" }, "capitals": func(s *Spec) { s.Name = "Ci" },
 			"a prefix": func(s *Spec) { s.Name = "robot$x" }, "a long name": func(s *Spec) { s.Name = strings.Repeat("a", maxName+1) },
-			"no duration": func(s *Spec) { s.Duration = 0 }, "below never": func(s *Spec) { s.Duration = -2 }, "for ages": func(s *Spec) { s.Duration = maxDuration + 1 },
+			"no duration": func(s *Spec) { s.Duration = 0 }, "below never": func(s *Spec) { s.Duration = -2 },
+			"for ages":           func(s *Spec) { s.Duration = maxDuration + 1 },
 			"a long description": func(s *Spec) { s.Description = strings.Repeat("a", maxDescription+1) },
 		} {
 			s := good
@@ -267,7 +270,8 @@ func TestRobotsAreListedByTheirProject(t *testing.T) {
 			project              int64
 			name                 string
 			limit, offset, n, of int
-		}{{r.shop, "", 10, 0, 5, 5}, {r.shop, "", 2, 4, 1, 5}, {r.shop, "ci3", 10, 0, 1, 1}, {r.shop, "_", 10, 0, 0, 0}, {0, "", 10, 0, 1, 1}, {r.warehouse, "", 10, 0, 0, 0}} {
+		}{{r.shop, "", 10, 0, 5, 5}, {r.shop, "", 2, 4, 1, 5}, {r.shop, "ci3", 10, 0, 1, 1}, {r.shop, "_", 10, 0, 0, 0}, {0, "", 10, 0, 1, 1},
+			{r.warehouse, "", 10, 0, 0, 0}} {
 			list, total, err := r.List(t.Context(), c.project, c.name, c.limit, c.offset)
 			if err != nil || len(list) != c.n || total != c.of {
 				t.Errorf("%+v: %d of %d, %v", c, len(list), total, err)

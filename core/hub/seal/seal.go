@@ -43,7 +43,8 @@ func Open(path string) (*Sealer, error) {
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(key) != keySize {
-		return nil, fmt.Errorf("sealing key: %s does not hold %d bytes in base64: restore it from a backup; without it the secrets in the database stay closed", path, keySize)
+		return nil, fmt.Errorf("sealing key: %s does not hold %d bytes in base64: restore it from a backup; "+
+			"without it the secrets in the database stay closed", path, keySize)
 	}
 	return New(key)
 }

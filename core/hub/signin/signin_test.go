@@ -70,7 +70,8 @@ func newRig(t *testing.T, hold chan struct{}) *rig {
 		}})
 	save := func(f *auth.Fake, id, password string, kind auth.Kind, groups ...string) {
 		_, name, _ := auth.SplitID(id)
-		must(t, f.Save(t.Context(), auth.SaveRequest{Principal: auth.Principal{ID: id, Kind: kind, Name: name}, Password: secret.Text(password), Groups: groups, SetGroups: true}))
+		must(t, f.Save(t.Context(), auth.SaveRequest{Principal: auth.Principal{ID: id, Kind: kind, Name: name}, Password: secret.Text(password),
+			Groups: groups, SetGroups: true}))
 	}
 	save(r.first, "one.example/devs", "", auth.Group)
 	save(r.first, "one.example/ann", "ann's", auth.User, "one.example/devs")
@@ -233,7 +234,8 @@ func TestSearchAsksAllSources(t *testing.T) {
 	if got, err := r.Search(t.Context(), "bob", "", 10); err != nil || len(got) != 1 {
 		t.Errorf("%+v %v", got, err)
 	}
-	for text, want := range map[string]string{"two.example/bob": "two.example/bob", "one.example/devs": "one.example/devs", "bob": "two.example/bob", "nobody": "", "one.example/bob": ""} {
+	for text, want := range map[string]string{"two.example/bob": "two.example/bob", "one.example/devs": "one.example/devs", "bob": "two.example/bob",
+		"nobody": "", "one.example/bob": ""} {
 		got, err := r.Lookup(t.Context(), text)
 		if got.ID != want || (want == "") != errors.Is(err, errdef.ErrNotFound) {
 			t.Errorf("%s: %+v %v", text, got, err)

@@ -89,7 +89,8 @@ func (i *Issuer) Issue(ctx context.Context, c Claims, lifetime time.Duration) (s
 	if c.Access == nil {
 		c.Access = []Access{} // clients read a list
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: k.Private, KeyID: k.ID}}, (&jose.SignerOptions{}).WithType("JWT"))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: k.Private, KeyID: k.ID}},
+		(&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
 		return "", Claims{}, err
 	}

@@ -78,7 +78,8 @@ func TestATokenSaysWhatItWasMadeOf(t *testing.T) {
 	if !reflect.DeepEqual(got, made) {
 		t.Errorf("%+v, want %+v", got, made)
 	}
-	if !Grants(got.Access, TypeRepository, "p/app", ActionPush) || Grants(got.Access, TypeRepository, "p/app", ActionDelete) || Grants(got.Access, TypeRepository, "p", ActionPull) {
+	if !Grants(got.Access, TypeRepository, "p/app", ActionPush) || Grants(got.Access, TypeRepository, "p/app", ActionDelete) ||
+		Grants(got.Access, TypeRepository, "p", ActionPull) {
 		t.Errorf("%+v", got.Access)
 	}
 	set, err := i.PublicKeys(t.Context())
@@ -235,7 +236,8 @@ func TestScopes(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"x", "repository", "repository:pull", "repository::pull", ":p:pull", "user:p:pull", "repository:p/app:pull;push",
-		"repository:p app:pull", "repository:../etc:pull", "repository:p/app:,", "repository:p/app:PULL", "repository:" + strings.Repeat("a", maxNameLength+1) + ":pull",
+		"repository:p app:pull", "repository:../etc:pull", "repository:p/app:,", "repository:p/app:PULL",
+		"repository:" + strings.Repeat("a", maxNameLength+1) + ":pull",
 		"repository:p\x00:pull", "repository:" + strings.Repeat("a", 2000) + ":pull"} {
 		if got, err := ParseScopes([]string{bad}); err == nil {
 			t.Errorf("%.40q: %+v", bad, got)
