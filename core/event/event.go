@@ -1,4 +1,4 @@
-// Package event carries what happens to containers, images and networks from the parts that know to
+// Package event carries what happens to containers, networks and volumes from the parts that know to
 // the parts that tell (the Docker API's event stream). It is neutral of any API.
 package event
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/vmware/govmomi/find"
-
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/certs"
