@@ -101,7 +101,7 @@ e2e: deps-tests build iso images e2e-tools ## run the stories alone (RUN=TestNam
 
 .PHONY: conformance
 conformance: deps-tests ## run OCI's conformance tests against the hub's registry, on each database
-	go test -count=1 -v -run '^TestConformance$$' ./core/registry
+	go test -count=1 -v -run "^TestConformance" ./core/registry ./core/hub/dockerauth
 
 .PHONY: soak
 soak: deps-tests build iso images e2e-tools ## run the soaks and storms, which make test skips: hours

@@ -34,7 +34,13 @@ func (g *Registry) post(w http.ResponseWriter, r *http.Request, q *request) (boo
 		if d, err = digest.Parse(s); err != nil {
 			return false, nil
 		}
-		if ok, err := g.mount(r.Context(), q, d, query.Get("from")); err != nil || !ok {
+		ok, err := g.mount(r.Context(), q, d, query.Get("from"))
+		var source sourceError
+		if errors.As(err, &source) {
+			g.refuse(w, r, q.route, ErrUnauthenticated, Access{Type: "repository", Name: source.name, Action: Pull})
+			return true, nil
+		}
+		if err != nil || !ok {
 			return false, err
 		}
 	} else {
@@ -61,7 +67,15 @@ func (g *Registry) whole(r *http.Request, q *request, d digest.Digest) error {
 	return u.Close()
 }
 
-// mount links a blob of another repository that the caller may pull from.
+// sourceError says that the caller may pull from a repository, but not by the token that they showed: the client is told
+// what to ask for.
+type sourceError struct{ name string }
+
+// Error implements error.
+func (e sourceError) Error() string { return "the token does not allow to pull from " + e.name }
+
+// mount links a blob of another repository that the caller may pull from. A token that is for other repositories alone
+// opens none, though its owner might: sourceError.
 func (g *Registry) mount(ctx context.Context, q *request, d digest.Digest, from string) (bool, error) {
 	sources, err := g.sources(ctx, q, d, from)
 	if err != nil {
@@ -69,7 +83,10 @@ func (g *Registry) mount(ctx context.Context, q *request, d digest.Digest, from 
 	}
 	for _, name := range sources {
 		err := q.caller.May(ctx, Access{Type: "repository", Name: name, Action: Pull})
-		if errors.Is(err, ErrDenied) || errors.Is(err, ErrHidden) || errors.Is(err, ErrUnauthenticated) {
+		switch {
+		case errors.Is(err, ErrUnauthenticated) && q.caller.Name() != "":
+			return false, sourceError{name}
+		case errors.Is(err, ErrDenied), errors.Is(err, ErrHidden), errors.Is(err, ErrUnauthenticated):
 			continue
 		}
 		if err != nil {

@@ -175,11 +175,11 @@ func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refuse answers one who may not.
-func (g *Registry) refuse(w http.ResponseWriter, r *http.Request, x route, err error) {
+// refuse answers one who may not. more is what the request turned out to need beside what its route does.
+func (g *Registry) refuse(w http.ResponseWriter, r *http.Request, x route, err error, more ...Access) {
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
-		w.Header().Set("WWW-Authenticate", g.auth.Challenge(r, x.wanted(r.Method)))
+		w.Header().Set("WWW-Authenticate", g.auth.Challenge(r, append(x.wanted(r.Method), more...)))
 		err = errcode.ErrorCodeUnauthorized
 	case errors.Is(err, ErrDenied):
 		err = errcode.ErrorCodeDenied

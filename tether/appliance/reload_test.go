@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,6 +44,10 @@ func TestReplaceFiles(t *testing.T) {
 }
 
 func TestAServiceIsToldOfFilesAndRestartedForArguments(t *testing.T) {
+	// Whoever runs the tests may ignore SIGHUP (nohup), which children inherit unless somebody listens here.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	dir := t.TempDir()
 	said := newLines(t)
 	script := `trap 'echo hup > ` + said.path + `' HUP; echo start $X > ` + said.path + `; while :; do sleep 0.05; done`

@@ -30,6 +30,7 @@ import (
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/token"
 	"github.com/openvic/vic/core/registry"
+	"github.com/openvic/vic/core/registry/registrytest"
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/core/store/storetest"
 	"github.com/openvic/vic/sdk/auth"
@@ -109,9 +110,15 @@ func (r *rig) Find(_ context.Context, name string) (authz.Robot, error) {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigOn(t, storetest.URL(t, "sqlite"), registry.Options{})
+}
+
+// newRigOn makes one on a database, with a registry of other options.
+func newRigOn(t *testing.T, database string, o registry.Options) *rig {
+	t.Helper()
 	r := &rig{t: t, source: auth.NewFake("d"), robots: map[string]map[string]map[role.Permission]bool{}, now: time.Now()}
 	clock := func() time.Time { return r.now }
-	r.db = storetest.Open(t, storetest.URL(t, "sqlite"), registry.Schema(), people.Schema())
+	r.db = storetest.Open(t, database, registry.Schema(), people.Schema())
 	r.people = people.New(r.db, clock)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
@@ -122,7 +129,8 @@ func newRig(t *testing.T) *rig {
 		}})
 	a := dockerauth.New(dockerauth.Options{Issuer: token.New(token.Options{Issuer: "vic-hub", Service: service, Keys: &keys{}, Now: clock}), Service: service,
 		Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r}, Log: log})
-	r.registry, err = registry.New(t.Context(), r.db, inmemory.New(), registry.Options{Authorizer: a, Log: log})
+	o.Authorizer, o.Log = a, log
+	r.registry, err = registry.New(t.Context(), r.db, inmemory.New(), o)
 	must(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
@@ -483,3 +491,61 @@ func TestTheChallengeNamesWhatIsMissing(t *testing.T) {
 }
 
 func base64url(s string) ([]byte, error) { return base64.RawURLEncoding.DecodeString(s) }
+
+// OCI's conformance tests as a DevOps administrator of a private project, by the tokens of the hub's own service.
+func TestConformanceWithTokens(t *testing.T) {
+	tool := registrytest.Tool(t, "../../..")
+	for _, kind := range []string{"sqlite", "postgres"} {
+		t.Run(kind, func(t *testing.T) {
+			r := newRigOn(t, storetest.URL(t, kind), registry.Options{Sparse: true})
+			var project registry.Project
+			must(t, r.db.Tx(t.Context(), func(tx *store.Tx) (err error) {
+				project, err = r.registry.CreateProject(tx, registry.Project{Name: "conformance", Quota: 1 << 30, RepoQuota: 2})
+				return err
+			}))
+			_, err := r.people.AddMember(t.Context(), project.ID, auth.Principal{ID: "d/devops-admin", Kind: auth.User}, role.DevOpsAdmin)
+			must(t, err)
+			registrytest.Conform(t, tool, r.url, "devops-admin", password)
+		})
+	}
+}
+
+// A token that is for one repository mounts nothing from another, though its owner might: the client is told to ask for
+// both. From where its owner may not pull there is no mount, and no word of why.
+func TestAMountNeedsATokenForItsSource(t *testing.T) {
+	r := newRig(t)
+	const digest = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" // of "hello"
+	both := []string{"repository:private/a:pull,push", "repository:private/b:pull,push"}
+	if res, body := r.do("POST", "/v2/private/a/blobs/uploads/?digest="+digest, r.bearer("developer", both...), "application/octet-stream", "hello"); res.StatusCode != 201 {
+		t.Fatalf("%d %s", res.StatusCode, body)
+	}
+	mount := func(to, authorization, from string) (int, string) {
+		t.Helper()
+		path := "/v2/" + to + "/blobs/uploads/?mount=" + digest
+		if from != "" {
+			path += "&from=" + from
+		}
+		res, _ := r.do("POST", path, authorization, "", "")
+		return res.StatusCode, res.Header.Get("WWW-Authenticate")
+	}
+	narrow := r.bearer("developer", "repository:private/b:pull,push")
+	for _, from := range []string{"private/a", ""} {
+		status, challenge := mount("private/b", narrow, from)
+		if status != 401 || !strings.Contains(challenge, "repository:private/b:pull,push") || !strings.Contains(challenge, "repository:private/a:pull") {
+			t.Errorf("from %q: %d %s", from, status, challenge)
+		}
+	}
+	if status, _ := mount("private/b", r.bearer("developer", both...), "private/a"); status != 201 {
+		t.Errorf("with a token for both: %d", status)
+	}
+	project, _, err := r.Project(t.Context(), "public")
+	must(t, err)
+	_, err = r.people.AddMember(t.Context(), project, auth.Principal{ID: "d/none", Kind: auth.User}, role.Developer)
+	must(t, err)
+	stranger := r.bearer("none", "repository:public/b:pull,push", "repository:private/a:pull")
+	for _, from := range []string{"private/a", "private/nothing", ""} {
+		if status, challenge := mount("public/b", stranger, from); status != 202 || challenge != "" {
+			t.Errorf("a stranger to the source, from %q: %d %s", from, status, challenge)
+		}
+	}
+}
