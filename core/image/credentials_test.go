@@ -21,8 +21,7 @@ func tokenRegistry(t *testing.T) (host, ca string) {
 	t.Helper()
 	r := newTestRegistry(t)
 	r.push("app", "1", true, gz(files(10, "a")))
-	var srv *httptest.Server
-	srv = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if q.URL.Path == "/token" {
 			user, password, _ := q.BasicAuth()
 			if (user != "me" || password != "secret") && q.FormValue("refresh_token") != "again" && q.FormValue("password") != "secret" {

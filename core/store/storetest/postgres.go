@@ -114,7 +114,7 @@ func (s *server) crash() error {
 	if err := s.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
 		return err
 	}
-	_ = <-s.exited // it says that it ended badly
+	<-s.exited //nolint:errcheck // however it says that it ended
 	return s.serve()
 }
 
