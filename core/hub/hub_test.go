@@ -356,3 +356,12 @@ func TestPullsOfARemovedProjectAreKept(t *testing.T) {
 		}
 	})
 }
+
+func TestACommandThatIsNoneIsNamed(t *testing.T) {
+	for _, c := range []struct{ args, want string }{{"srve", `"srve" is no command`}, {"audit", `"audit" is no command`}, {"audit verfy", `"audit verfy" is no command`}, {"", "vic-hub is"}} {
+		var out, errs strings.Builder
+		if code := Main("test", strings.Fields(c.args), &out, &errs); code != 2 || !strings.Contains(errs.String(), c.want) || !strings.Contains(errs.String(), "vic-hub serve") || out.Len() > 0 {
+			t.Errorf("vic-hub %s: %d %q %q", c.args, code, out.String(), errs.String())
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/openvic/vic/core/config"
@@ -44,12 +45,16 @@ func Main(version string, args []string, stdout, stderr io.Writer) int {
 		if len(args) > 0 && args[0] == "verify" {
 			return verify(args[1:], stdout, stderr)
 		}
+		name = strings.Join(append([]string{name}, args...), " ")
 	case "version":
 		fmt.Fprintln(stdout, "vic-hub", version)
 		return 0
 	case "help", "-h", "--help":
 		fmt.Fprint(stdout, usage)
 		return 0
+	}
+	if name != "" {
+		fmt.Fprintf(stderr, "vic-hub: %.100q is no command\n\n", name)
 	}
 	fmt.Fprint(stderr, usage)
 	return 2

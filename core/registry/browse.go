@@ -47,20 +47,15 @@ func scanRepository(scan func(...any) error) (x Repository, err error) {
 	return x, err
 }
 
-// contains is a pattern of LIKE for a part of a name, with "\" as its escape.
-func contains(part string) string {
-	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(part) + "%"
-}
-
 // Repositories lists a project's repositories whose name contains part, by name: at most limit, after offset of them. It
 // also counts all.
 func (g *Registry) Repositories(ctx context.Context, project int64, part string, limit, offset int) (list []Repository, total int, err error) {
 	const where = ` FROM repo WHERE project_id = $1 AND name LIKE $2 ESCAPE '\'`
-	if err := g.store.QueryRow(ctx, `SELECT COUNT(*)`+where, project, contains(part)).Scan(&total); err != nil {
+	if err := g.store.QueryRow(ctx, `SELECT COUNT(*)`+where, project, store.Containing(part)).Scan(&total); err != nil {
 		return nil, 0, err
 	}
 	list, _, err = store.List(ctx, g.store, limit, func(r *sql.Rows) (Repository, error) { return scanRepository(r.Scan) },
-		`SELECT id, name, created, updated, manifests`+where+` ORDER BY name LIMIT $4 OFFSET $3`, project, contains(part), offset)
+		`SELECT id, name, created, updated, manifests`+where+` ORDER BY name LIMIT $4 OFFSET $3`, project, store.Containing(part), offset)
 	return list, total, err
 }
 

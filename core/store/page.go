@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // List reads a page of at most limit rows. The query's last parameter is its LIMIT, which List gives itself: one more
@@ -28,6 +29,12 @@ func List[T any](ctx context.Context, q Querier, limit int, scan func(*sql.Rows)
 		list = append(list, v)
 	}
 	return list, false, rows.Err()
+}
+
+// Containing is a pattern of LIKE that finds part anywhere; the statement says ESCAPE '\'. What a client sends stands for
+// itself: "%" and "_" are no wildcards.
+func Containing(part string) string {
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(part) + "%"
 }
 
 // maxCursor bounds what comes back from a client.

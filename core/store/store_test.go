@@ -407,3 +407,21 @@ func TestCursors(t *testing.T) {
 		}
 	}
 }
+
+func TestContainingTakesWhatIsSentAsItIs(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(...store.Schema) *store.Store) {
+		s := open(accounts)
+		for _, name := range []string{"a%b", "a_b", `a\b`, "axb"} {
+			if err := s.Tx(t.Context(), insert(name, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for part, want := range map[string]int{"": 4, "%": 1, "_": 1, `\`: 1, "a_": 1, "xb": 1, "%b": 1, "a%_": 0} {
+			n := 0
+			err := s.QueryRow(t.Context(), `SELECT COUNT(*) FROM account WHERE name LIKE $1 ESCAPE '\'`, store.Containing(part)).Scan(&n)
+			if err != nil || n != want {
+				t.Errorf("%q finds %d, %v; want %d", part, n, err, want)
+			}
+		}
+	})
+}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/openvic/vic/core/hub/people"
@@ -89,7 +88,7 @@ func (a *api) listProjects(c *call) error {
 	if name != "" {
 		args = append(args, name)
 		// Names have neither "%" nor "\\"; "_" of a client's text stands for itself.
-		args[len(args)-1] = "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(name) + "%"
+		args[len(args)-1] = store.Containing(name)
 		condition += fmt.Sprintf(` AND name LIKE $%d ESCAPE '\'`, len(args))
 	}
 	public := c.r.URL.Query().Get("public")

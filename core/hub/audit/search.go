@@ -28,9 +28,6 @@ func (q Query) condition() (string, []any) {
 		parts = append(parts, fmt.Sprintf(format, len(args)))
 	}
 	// The database folds both sides: SQLite folds ASCII alone, and what it does not fold is found as it is written.
-	part := func(s string) string {
-		return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) + "%"
-	}
 	if q.Project != 0 {
 		add("project = $%d", q.Project)
 	}
@@ -41,10 +38,10 @@ func (q Query) condition() (string, []any) {
 		add("resource_type = $%d", q.Type)
 	}
 	if q.Caller != "" {
-		add(`lower(caller) LIKE lower($%d) ESCAPE '\'`, part(q.Caller))
+		add(`lower(caller) LIKE lower($%d) ESCAPE '\'`, store.Containing(q.Caller))
 	}
 	if q.Resource != "" {
-		add(`lower(resource) LIKE lower($%d) ESCAPE '\'`, part(q.Resource))
+		add(`lower(resource) LIKE lower($%d) ESCAPE '\'`, store.Containing(q.Resource))
 	}
 	if !q.From.IsZero() {
 		add("at >= $%d", q.From.UnixMilli())

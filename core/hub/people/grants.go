@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/openvic/vic/core/hub/role"
@@ -47,12 +46,7 @@ func (p *People) Members(ctx context.Context, project int64, contains string, af
 	return store.List(ctx, p.db, limit, func(r *sql.Rows) (Grant, error) { return scanGrant(r) },
 		grantQuery+`WHERE g.project = $1 AND g.id > $2
 			AND ($3 = '' OR lower(p.name) LIKE lower($4) ESCAPE '\' OR lower(g.principal) LIKE lower($4) ESCAPE '\') ORDER BY g.id LIMIT $5`,
-		project, after, contains, like(contains))
-}
-
-// like makes a pattern of LIKE that finds s anywhere.
-func like(s string) string {
-	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) + "%"
+		project, after, contains, store.Containing(contains))
 }
 
 // Member returns one role of a project by its number; errdef.ErrNotFound.

@@ -60,7 +60,7 @@ func (r *Robots) Get(ctx context.Context, id int64) (Robot, error) {
 // of them. name limits them to those whose full name has it. It also counts all.
 func (r *Robots) List(ctx context.Context, project int64, name string, limit, offset int) (list []Robot, total int, err error) {
 	const where = ` FROM robot WHERE project = $1 AND name LIKE $2 ESCAPE '\'`
-	pattern := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(name) + "%"
+	pattern := store.Containing(name)
 	if err := r.db.QueryRow(ctx, `SELECT COUNT(*)`+where, project, pattern).Scan(&total); err != nil {
 		return nil, 0, err
 	}
