@@ -300,17 +300,25 @@ func TestExecAndAttach(t *testing.T) {
 	if r := h.docker("exec", "c1", "nosuch"); r.code != 127 {
 		t.Errorf("exec of a missing program: %+v", r)
 	}
-	// Input that ends detaches a client; the container goes on.
+	// Input that ends detaches a client, as at dockerd at once: it sees only what has come back by then.
 	c := h.command("attach", "c1")
 	in, _ := c.StdinPipe()
-	var out bytes.Buffer
-	c.Stdout = &out
+	out, _ := c.StdoutPipe()
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	_, _ = io.WriteString(in, "typed\nexit\n")
-	if err := c.Wait(); err != nil || out.String() != "typed\n" {
-		t.Errorf("attach: %v, %q", err, out.String())
+	lines := bufio.NewReader(out)
+	_, _ = io.WriteString(in, "typed\n")
+	if line, err := lines.ReadString('\n'); err != nil || line != "typed\n" {
+		t.Errorf("attach: %v, %q", err, line)
+	}
+	_, _ = io.WriteString(in, "exit\n")
+	_ = in.Close()
+	if rest, _ := io.ReadAll(lines); len(rest) > 0 {
+		t.Errorf("attach, after its input: %q", rest)
+	}
+	if err := c.Wait(); err != nil {
+		t.Errorf("attach: %v", err)
 	}
 	h.want(0, "0\n", "wait", "c1")
 	h.refused("is not running", "exec", "c1", "echo")

@@ -92,7 +92,12 @@ func TestComposeApplication(t *testing.T) {
 	for _, image := range []string{"nginx", "postgres"} {
 		docker(t, "pull", "-q", image)
 	}
-	t.Cleanup(func() { compose(t, "down", "-v", "--timeout", "1") })
+	t.Cleanup(func() {
+		if t.Failed() { // what the shop says of itself is gone after the next line
+			t.Logf("the shop:\n%s\n%s", compose(t, "ps", "-a").Stdout, compose(t, "logs", "--no-color", "--tail", "20").Stdout)
+		}
+		compose(t, "down", "-v", "--timeout", "1")
+	})
 	start := time.Now()
 	mustCompose(t, "up", "-d")
 	progress("docker compose up -d of three services: %.1f s", time.Since(start).Seconds())

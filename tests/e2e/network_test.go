@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/openvic/vic/tests/harness"
 )
 
 // newNetwork makes a network that is removed at the end of the test, after the containers made later.
@@ -153,7 +151,7 @@ func linkLocal(t *testing.T, name string) string {
 
 // TestRunningContainersChangeNetworks: vNICs are hot-plugged, and the container comes up the same way.
 func TestRunningContainersChangeNetworks(t *testing.T) {
-	beside(t, harness.Own(sameSubnet))
+	beside(t)
 	newNetwork(t, "green", "--subnet", "10.99.0.0/24")
 	id := sleeper(t, "g1", "--network", "green", "--ip", "10.99.0.9")
 	sleeper(t, "m1")

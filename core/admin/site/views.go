@@ -88,6 +88,8 @@ func (s *site) platform(ctx context.Context, events int) (platform.Report, strin
 	switch {
 	case errors.Is(err, errdef.ErrUnsupported):
 		return rep, "the plugin has nothing to tell of its platform"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return rep, "the platform did not answer within " + platformTimeout.String() + "; load the page again"
 	case err != nil:
 		return rep, err.Error()
 	}

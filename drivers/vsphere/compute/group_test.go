@@ -45,13 +45,20 @@ func members(t *testing.T, c *object.ClusterComputeResource) (vms []string, ther
 	return vms, there
 }
 
-// eventually waits until the group has all VMs; the cluster's changes tell when to look.
+// eventually waits until the group has all VMs. The cluster's tasks tell when to look: the simulator reports no
+// change of configurationEx.
 func eventually(t *testing.T, c *object.ClusterComputeResource, want ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var vms []string
-	err := property.Wait(ctx, property.DefaultCollector(c.Client()), c.Reference(), []string{"configurationEx"}, func([]types.PropertyChange) bool {
+	err := property.Wait(ctx, property.DefaultCollector(c.Client()), c.Reference(), []string{"recentTask"}, func(changes []types.PropertyChange) bool {
+		for _, change := range changes {
+			tasks, _ := change.Val.(types.ArrayOfManagedObjectReference)
+			for _, task := range tasks.ManagedObjectReference {
+				_ = object.NewTask(c.Client(), task).Wait(ctx) // one that failed put nothing into the group
+			}
+		}
 		vms, _ = members(t, c)
 		return !slices.ContainsFunc(want, func(vm string) bool { return !slices.Contains(vms, vm) })
 	})

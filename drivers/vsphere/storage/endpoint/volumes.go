@@ -25,7 +25,7 @@ const (
 	// checkFixed is the exit code of e2fsck that says that it has mended something.
 	checkFixed = 1
 	// shareWait bounds a mount of a share; shareOptions make calls to a server that is gone fail.
-	shareWait    = 20 * time.Second
+	shareWait    = time.Minute
 	shareOptions = "soft,timeo=50,retrans=2"
 )
 
