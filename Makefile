@@ -65,7 +65,7 @@ dist: iso ## build vic-machine and vic for Linux, Windows and macOS, images, man
 	@contrib/dev/dist.sh '$(LDFLAGS)' $(DIST_PLATFORMS)
 
 .PHONY: up
-up: deps build iso images ## start the lab, make the VCH vch1 and run a container in it
+up: deps build iso images ## start the lab and a hub, make the VCH vch1 and run a container in it
 	@contrib/dev/up.sh
 
 .PHONY: hub
@@ -77,11 +77,11 @@ hub-down:
 	@contrib/dev/hub.sh down
 
 .PHONY: down
-down: ## stop the lab; `make up` brings the same VCH and containers back
+down: hub-down ## stop the lab and the hub; `make up` brings the same VCH, containers and images back
 	@if [ -x $(BIN)/vic-lab ]; then $(BIN)/vic-lab down; fi
 
 .PHONY: clean
-clean: down hub-down ## stop the lab and remove build/ and the lab's names in /etc/hosts
+clean: down ## stop the lab and remove build/ and the lab's names in /etc/hosts
 	@contrib/dev/clean.sh
 
 .PHONY: test

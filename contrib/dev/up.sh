@@ -8,6 +8,7 @@ vch=${VCH:-vch1}
 port=${DOCKER_PORT:-2376}
 admin=${ADMIN_PORT:-2378}
 build=$PWD/build
+hub=${HUB_DIR:-$build/hub}
 certs=$build/$vch
 user=administrator@vsphere.local
 password='VMware1!' # the lab's
@@ -35,8 +36,14 @@ for p in "$port" "$admin"; do
 	fi
 done
 
+# The hub starts beside the lab.
+mkdir -p "$hub"
+(umask 077 && contrib/dev/hub.sh up >"$hub/up.txt") &
+starting=$!
 lab up >/dev/null || fail "the lab did not start"
 say "the lab is up"
+wait $starting || fail "the hub did not start; its log is $hub/hub.log"
+say "the hub is up"
 
 status=$(lab status --json) || fail "the lab does not answer"
 target=$(sed -n 's|.*"vcenter": "https://\([^/]*\)/sdk".*|\1|p' <<<"$status")
@@ -51,6 +58,9 @@ if grep -qw -- "$vch" <<<"$vchs"; then
 	version=$("$build/bin/vic-machine" version | awk '{print $NF}')
 	grep -w -- "$vch" <<<"$vchs" | grep -qwF -- "$version" ||
 		say "it was made by another build than $version; to make it anew: make down && rm -rf build/lab build/$vch && make up"
+	# One that trusts the hub already is left as it is.
+	"$build/bin/vic-machine" configure "${access[@]}" --name "$vch" --registry-ca "$hub/data/tls/ca.pem" >"$build/configure.log" 2>&1 ||
+		fail "the VCH cannot be told to trust the hub: $(tail -n 5 "$build/configure.log")"
 else
 	say "making the VCH $vch"
 	# What it prints last is for clients on the lab's own network; here the forward below counts.
@@ -58,7 +68,7 @@ else
 		--compute-resource cluster1 --image-store datastore1 --volume-store "datastore1/$vch-volumes:default" \
 		--bridge-network bridge --public-network public \
 		--name "$vch" --tls-cname 127.0.0.1 --cert-path "$certs" --endpoint-memory 1024 --endpoint-cpu 2 \
-		--registry-mirror http://registry.vic-lab.test:5000 --insecure-registry registry.vic-lab.test:5000 \
+		--registry-mirror http://registry.vic-lab.test:5000 --insecure-registry registry.vic-lab.test:5000 --registry-ca "$hub/data/tls/ca.pem" \
 		--appliance-iso "$build/iso/appliance.iso" --bootstrap-iso "$build/iso/bootstrap.iso" --timeout 5m --no-reach-check \
 		2>&1 | tee "$build/create.log" | grep -E '^ +[0-9.]+s ' || {
 		cat "$build/create.log" >&2
@@ -82,6 +92,7 @@ say "the VCH serves (Docker API of $version)"
 proof=$(docker_vch run --rm --quiet busybox echo 'hello from a container VM') || fail "the container did not run"
 say "docker run --rm busybox echo: $proof"
 
+cat "$hub/up.txt"
 # With the Makefile's PATH this finds build/bin too; the user's shell may not.
 [[ $(command -v docker) != "$build/bin/docker" ]] || echo "export PATH=\$PATH:$build/bin"
 echo "export VIC_HOST=tcp://127.0.0.1:$admin # for build/bin/vic"

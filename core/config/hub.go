@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/openvic/vic/core/kinds"
@@ -63,6 +64,8 @@ type HubAccess struct {
 	// CloudAdmins are groups, by ID, that are cloud administrators of a hub that has none yet; empty: those that the
 	// identity sources name.
 	CloudAdmins []string `toml:"cloud_admins"`
+	// Examples is the word that the names of the example users begin with; empty: there are none.
+	Examples string `toml:"examples"`
 }
 
 // DefaultHub holds the values of keys that hub.toml leaves out.
@@ -109,7 +112,7 @@ func (h Hub) validate() error {
 		TLS{Cert: h.TLS.Cert, Key: h.TLS.Key}.validate(),
 		h.validateURL(), h.Database.validate(), h.Storage.validate(),
 		required("plugins.dir", h.Plugins.Dir, "the directory with one TOML file for each plugin"),
-		h.Roles.validate(),
+		h.Roles.validate(), h.Access.validate(),
 	}
 	if !filepath.IsAbs(h.Data) {
 		errs = append(errs, invalid("data", "%q is not an absolute path", h.Data))
@@ -132,6 +135,16 @@ func (h Hub) validateURL() error {
 	u, err := url.Parse(h.URL)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
 		return invalid("url", "%q is not https://HOST or https://HOST:PORT", h.URL)
+	}
+	return nil
+}
+
+// examplesWord is what every source of users takes in a name.
+var examplesWord = regexp.MustCompile(`^[a-z][a-z0-9]{0,19}$`)
+
+func (a HubAccess) validate() error {
+	if a.Examples != "" && !examplesWord.MatchString(a.Examples) {
+		return invalid("access.examples", "%q is not a word of 1 to 20 small letters and digits that begins with a letter", a.Examples)
 	}
 	return nil
 }

@@ -49,6 +49,7 @@ func TestWrongHubConfigurations(t *testing.T) {
 		"[storage.s3]\nbucket = 'b'\nregion = ''":              "storage.s3.region",
 		"[roles]\ncompute = 'x'":                               "roles.compute",
 		"[roles]\nnothing = 'x'":                               "roles.nothing",
+		"[access]\nexamples = 'My users'":                      "access.examples",
 		"[plugins]\ndir = ''":                                  "plugins.dir",
 		"[stroage]\n":                                          `unknown key "stroage"`,
 	} {

@@ -309,31 +309,54 @@ func (h *Hub) Run(ctx context.Context) error {
 // shutdownPatience is how long requests under way may take to end.
 const shutdownPatience = 20 * time.Second
 
-// begin makes the first cloud administrators, as soon as the identity sources can name them.
+// begin makes the first cloud administrators and the example users, as soon as the identity sources can name them.
 func (h *Hub) begin(ctx context.Context) error {
 	if err := sdnotify.Send("READY=1\nSTATUS=ready"); err != nil {
 		h.log.Warn("supervisor cannot be told", "err", err)
 	}
+	h.until(ctx, "first cloud administrators cannot be made", h.firstAdmins)
+	if h.cfg.Access.Examples != "" {
+		h.until(ctx, "example users cannot be made", func(ctx context.Context) (bool, error) {
+			err := h.makeExamples(ctx)
+			return err == nil, err
+		})
+	}
+	return nil
+}
+
+// until does something until it is done or ctx ends, with longer and longer pauses. complaint is logged with each error.
+func (h *Hub) until(ctx context.Context, complaint string, do func(context.Context) (done bool, err error)) {
 	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
-		groups := h.cfg.Access.CloudAdmins
-		if len(groups) == 0 {
-			groups = h.signer.Administrators(ctx)
+		done, err := do(ctx)
+		if err != nil && ctx.Err() == nil {
+			h.log.Warn(complaint, "err", err)
 		}
-		made, err := h.people.Begin(ctx, groups)
-		if err != nil {
-			h.log.Warn("first cloud administrators cannot be made", "err", err)
-		} else if len(made) > 0 {
-			h.log.Info("first cloud administrators", "groups", made)
-		}
-		if all, err := h.people.CloudAdmins(ctx); err == nil && len(all) > 0 {
-			return nil
+		if done {
+			return
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
+}
+
+// firstAdmins makes the first cloud administrators, and says whether there are some now.
+func (h *Hub) firstAdmins(ctx context.Context) (bool, error) {
+	groups := h.cfg.Access.CloudAdmins
+	if len(groups) == 0 {
+		groups = h.signer.Administrators(ctx)
+	}
+	made, err := h.people.Begin(ctx, groups)
+	if err != nil {
+		return false, err
+	}
+	if len(made) > 0 {
+		h.log.Info("first cloud administrators", "groups", made)
+	}
+	all, err := h.people.CloudAdmins(ctx)
+	return len(all) > 0, err
 }
 
 // collectEvery is the pause between two runs of the collector, which look at what may have become garbage since.

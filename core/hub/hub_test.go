@@ -251,6 +251,86 @@ func TestFromAnEmptyFolderToAPush(t *testing.T) {
 	}
 }
 
+// TestExampleUsersAreMadeOnce asks for example users in a hub that runs already, where one of the names is taken.
+func TestExampleUsersAreMadeOnce(t *testing.T) {
+	w := newWorld(t, "sqlite")
+	within(t, "ready", func() bool { status, _, _ := w.do("GET", "/readyz", "", "", ""); return status == 200 })
+	first, err := os.ReadFile(filepath.Join(w.dir, "people", "first-password"))
+	must(t, err)
+	admin := basicAuth("admin@local", strings.TrimSpace(string(first)))
+	within(t, "somebody takes a name", func() bool {
+		status, _, _ := w.do("POST", "/api/v2.0/users", admin, "application/json", `{"username":"taken-developer","password":"a password of ten or more"}`)
+		return status == 201
+	})
+	restart := func(examples string) {
+		t.Helper()
+		w.stop()
+		w.cfg.Access.Examples = examples
+		w.start()
+	}
+	restart("taken")
+	within(t, "the first example is made", func() bool {
+		_, _, body := w.do("GET", "/api/v2.0/cloud-admins", admin, "", "")
+		return strings.Contains(body, "local/taken-cloud-admin")
+	})
+	if _, err := os.Stat(filepath.Join(w.cfg.Data, examplesFile)); err == nil {
+		t.Error("users are said to be made, one of whom is another's")
+	}
+	_, _, members := w.do("GET", "/api/v2.0/projects/default-project/members", admin, "", "")
+	if strings.Contains(members, "taken-developer") {
+		t.Errorf("who has the name by chance has a role: %s", members)
+	}
+
+	restart("vic")
+	file := filepath.Join(w.cfg.Data, examplesFile)
+	within(t, "the examples are made", func() bool { _, err := os.Stat(file); return err == nil })
+	info, err := os.Stat(file)
+	must(t, err)
+	text, err := os.ReadFile(file)
+	must(t, err)
+	lines := strings.Fields(string(text))
+	if info.Mode().Perm() != 0o600 || len(lines) != 6 {
+		t.Fatalf("%v %q", info.Mode(), text)
+	}
+	for i, want := range []struct {
+		name      string
+		tag, logs int // pushing in default-project; reading its log
+	}{{"vic-cloud-admin", 201, 200}, {"vic-devops-admin", 201, 200}, {"vic-developer", 201, 403}} {
+		name, password := lines[2*i], lines[2*i+1]
+		header, status := w.bearer(name, password, "repository:default-project/app:pull,push")
+		if name != want.name || status != 200 {
+			t.Fatalf("%s signs in: %d", name, status)
+		}
+		if status, _, body := w.do("PUT", "/v2/default-project/app/manifests/1", header, indexType, manifest); status != want.tag {
+			t.Errorf("%s pushes: %d %s", name, status, body)
+		}
+		if status, _, body := w.do("GET", "/api/v2.0/projects/default-project/logs", basicAuth(name, password), "", ""); status != want.logs {
+			t.Errorf("%s reads the log: %d %s", name, status, body)
+		}
+	}
+
+	// Who is removed stays removed.
+	var users []struct {
+		ID   int64  `json:"user_id"`
+		Name string `json:"username"`
+	}
+	_, _, body := w.do("GET", "/api/v2.0/users?page_size=100", admin, "", "")
+	must(t, json.Unmarshal([]byte(body), &users))
+	for _, u := range users {
+		if u.Name == "vic-developer@local" {
+			if status, _, body := w.do("DELETE", fmt.Sprintf("/api/v2.0/users/%d", u.ID), admin, "", ""); status != 200 {
+				t.Fatalf("%d %s", status, body)
+			}
+		}
+	}
+	restart("vic")
+	must(t, w.hub.makeExamples(t.Context()))
+	within(t, "the developer is gone", func() bool {
+		_, status := w.bearer("vic-developer", lines[5], "repository:default-project/app:pull")
+		return status == 401
+	})
+}
+
 func TestAPageOfAnotherSiteMovesNothing(t *testing.T) {
 	w := newWorld(t, "sqlite")
 	for _, path := range []string{"/v2/default-project/app/blobs/uploads/", "/service/token"} {
