@@ -1,7 +1,8 @@
 #!/bin/bash
 # Usage: dist.sh LDFLAGS OS/ARCH...
 # Builds vic-machine and vic for each platform, their man page and completion scripts for shells, and puts
-# them with the boot images and checksums into build/dist: as files, and all together as an archive.
+# them with the boot images, the hub (program, plugin, systemd unit, container image) and checksums into
+# build/dist: as files, and all together as an archive.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 ldflags=$1
@@ -24,8 +25,12 @@ build/bin/vic-machine generate zsh >"$out/completion/_vic-machine"
 build/bin/vic-machine generate fish >"$out/completion/vic-machine.fish"
 build/bin/vic-machine generate powershell >"$out/completion/vic-machine.ps1"
 cp -L build/iso/appliance.iso build/iso/bootstrap.iso "$out/"
-(cd "$out" && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs -d '\n' sha256sum >SHA256SUMS)
 version=$(build/bin/vic-machine version | awk '{ print $NF }')
+mkdir -p "$out/hub"
+cp build/bin/vic-hub build/bin/vic-auth-local conf/hub.toml contrib/systemd/vic-hub.service "$out/hub/"
+cp contrib/systemd/vic-hub.sysusers "$out/hub/vic-hub.conf"
+go run ./contrib/pack -version "$version" -hub-image "$out/hub/vic-hub-image.tar"
+(cd "$out" && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs -d '\n' sha256sum >SHA256SUMS)
 archive=vic-${version//[^A-Za-z0-9._-]/_}.tar.gz
 # The same files give the same archive.
 tar -c --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 --transform "s,^\\./,${archive%.tar.gz}/," -C "$out" \

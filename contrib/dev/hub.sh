@@ -52,7 +52,7 @@ up() {
 	fi
 	# The example users come a moment after the hub is ready.
 	for _ in $(seq 300); do
-		running || fail "it did not start: $(tail -n 3 "$dir/hub.log")"
+		[[ -d /proc/$(<"$dir/pid") ]] || fail "it did not start: $(tail -n 3 "$dir/hub.log")"
 		[[ ! -f $dir/data/example-users ]] || ! ready || break
 		sleep 0.1
 	done
