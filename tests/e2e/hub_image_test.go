@@ -9,6 +9,7 @@ import (
 
 // TestTheHubRunsAsAContainer loads the hub's image, runs it on the VCH and finds in its volume what it made there.
 func TestTheHubRunsAsAContainer(t *testing.T) {
+	beside(t)
 	file := filepath.Join(t.TempDir(), "vic-hub.tar")
 	build := exec.Command("go", "run", "./contrib/pack", "-bin", filepath.Join(theLab.Build, "bin"), "-version", "e2e", "-hub-image", file)
 	build.Dir = "../.."

@@ -17,6 +17,7 @@ import (
 
 // TestTheHubOfMakeUp starts the hub as `make up` does, signs in as the users that it prints, and stops it.
 func TestTheHubOfMakeUp(t *testing.T) {
+	beside(t)
 	dir := t.TempDir()
 	_, port, err := net.SplitHostPort(harness.NextAddress())
 	must(t, err)
