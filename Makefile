@@ -131,7 +131,7 @@ fmt: ## format the Go code
 .PHONY: gen
 gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## generate the protocol code and the documents that are made from code
 	$(TOOLS)/buf generate
-	go test -count=1 -run '^TestPageTellsEvery' ./core/dockerapi ./core/hub/role -update
+	go test -count=1 -run '^TestPageTellsEvery' ./core/dockerapi ./core/hub/role ./core/hub/api -update
 	go run ./bin/vic-machine generate reference >docs/vic-machine-reference.md
 	go run ./bin/vic-machine generate openapi >docs/vic-machine-openapi.json
 

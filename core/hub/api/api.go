@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/openvic/vic/core/access"
@@ -61,7 +62,10 @@ type Options struct {
 	Now   func() time.Time // nil: time.Now
 }
 
-type api struct{ Options }
+type api struct {
+	Options
+	document func() []byte // made at the first request
+}
 
 // route is one request that the API answers.
 type route struct {
@@ -74,6 +78,17 @@ type route struct {
 	// returns the permission that is needed and the project as the client gave it; "" for the whole hub.
 	within func(*api, *call) (role.Permission, string, error)
 	run    func(*api, *call) error
+
+	// What the OpenAPI document tells beside that. A test refuses a route that says nothing, and compares every answer
+	// in the tests of this package with the document, so new routes fill in what applies to them; make gen then writes
+	// docs/hub-openapi.json.
+	says   string   // what it does, for people: "List projects"
+	query  []string // parameters, of queryTexts; "q:name,public" tells the keys of q. Those of pages come by themselves
+	takes  any      // a value of the body's type, which has a name; nil: there is none
+	gives  any      // a value of the answer's type, whose parts have names; nil: there is none. A slice is a page of a list
+	whole  bool     // the slice is all of the list
+	media  string   // of an answer that is no JSON of gives, but text or a file
+	status int      // of success; 0: 201 for POST, else 200
 }
 
 // New makes the handler of everything below Prefix. It belongs behind access.SameSite.
@@ -84,7 +99,7 @@ func New(o Options) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &api{o}
+	a := &api{Options: o, document: sync.OnceValue(Document)}
 	mux := http.NewServeMux()
 	for _, r := range routes() {
 		mux.Handle(r.method+" "+Prefix+r.path, a.serve(r))
@@ -109,7 +124,9 @@ func missing(mux *http.ServeMux, r *http.Request) error {
 
 func routes() []route {
 	var all []route
-	for _, part := range [][]route{systemRoutes(), userRoutes(), projectRoutes(), memberRoutes(), quotaRoutes(), repositoryRoutes(), logRoutes(), robotRoutes()} {
+	for _, part := range [][]route{
+		documentRoutes(), systemRoutes(), userRoutes(), projectRoutes(), memberRoutes(), quotaRoutes(), repositoryRoutes(), logRoutes(), robotRoutes(),
+	} {
 		all = append(all, part...)
 	}
 	return all

@@ -136,6 +136,7 @@ func (r *rig) do(user, method, path, contentType, body string) (int, http.Header
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	must(r.t, err)
+	checkAnswer(r.t, req, res, b)
 	return res.StatusCode, res.Header, string(b)
 }
 
@@ -275,7 +276,7 @@ func TestTheLifeOfAProject(t *testing.T) {
 		// Quotas, and the end.
 		var quotas []projectQuota
 		r.api(admin, "GET", "/quotas?page_size=100", "", 200, &quotas)
-		i := slices.IndexFunc(quotas, func(q projectQuota) bool { return q.Ref["name"] == "shop" })
+		i := slices.IndexFunc(quotas, func(q projectQuota) bool { return q.Ref.Name == "shop" })
 		if i < 0 || quotas[i].Hard.Storage != -1 {
 			t.Fatalf("%+v", quotas)
 		}

@@ -101,9 +101,5 @@ func writeError(w http.ResponseWriter, err error) {
 	errors.As(err, &e)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(e.Status)
-	type item struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	}
-	_ = json.NewEncoder(w).Encode(map[string][]item{"errors": {{e.Code, e.Message}}}) // the client has gone
+	_ = json.NewEncoder(w).Encode(failure{[]failureItem{{e.Code, e.Message}}}) // the client has gone
 }

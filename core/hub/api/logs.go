@@ -11,8 +11,10 @@ import (
 
 func logRoutes() []route {
 	return []route{
-		{method: "GET", path: "/audit-logs", id: "listAuditLogs", needs: role.SystemLog, run: (*api).listLogs},
-		{method: "GET", path: "/projects/{project}/logs", id: "getLogs", needs: role.ProjectLog, run: (*api).listLogs},
+		{method: "GET", path: "/audit-logs", id: "listAuditLogs", needs: role.SystemLog, run: (*api).listLogs,
+			says: "Search the log of the hub, the latest first", query: []string{"q:operation,resource_type,username,resource,op_time"}, gives: []line{}},
+		{method: "GET", path: "/projects/{project}/logs", id: "getLogs", needs: role.ProjectLog, run: (*api).listLogs,
+			says: "Search the log of a project, the latest first", query: []string{"q:operation,resource_type,username,resource,op_time"}, gives: []line{}},
 	}
 }
 

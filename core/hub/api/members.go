@@ -12,14 +12,22 @@ import (
 
 func memberRoutes() []route {
 	return []route{
-		{method: "GET", path: "/projects/{project}/members", id: "listProjectMembers", needs: role.MemberList, run: (*api).listMembers},
-		{method: "POST", path: "/projects/{project}/members", id: "createProjectMember", needs: role.MemberManage, run: (*api).addMember},
-		{method: "GET", path: "/projects/{project}/members/{member}", id: "getProjectMember", needs: role.MemberList, run: (*api).getMember},
-		{method: "PUT", path: "/projects/{project}/members/{member}", id: "updateProjectMember", needs: role.MemberManage, run: (*api).changeMember},
-		{method: "DELETE", path: "/projects/{project}/members/{member}", id: "deleteProjectMember", needs: role.MemberManage, run: (*api).removeMember},
-		{method: "GET", path: "/cloud-admins", id: "listCloudAdmins", needs: role.CloudAdminManage, run: (*api).listCloudAdmins},
-		{method: "POST", path: "/cloud-admins", id: "addCloudAdmin", needs: role.CloudAdminManage, run: (*api).addCloudAdmin},
-		{method: "DELETE", path: "/cloud-admins/{principal...}", id: "removeCloudAdmin", needs: role.CloudAdminManage, run: (*api).removeCloudAdmin},
+		{method: "GET", path: "/projects/{project}/members", id: "listProjectMembers", needs: role.MemberList, run: (*api).listMembers,
+			says: "List the members of a project", query: []string{"entityname"}, gives: []member{}},
+		{method: "POST", path: "/projects/{project}/members", id: "createProjectMember", needs: role.MemberManage, run: (*api).addMember,
+			says: "Make a user or a group a member of a project", takes: memberRequest{}},
+		{method: "GET", path: "/projects/{project}/members/{member}", id: "getProjectMember", needs: role.MemberList, run: (*api).getMember,
+			says: "Get a member of a project", gives: member{}},
+		{method: "PUT", path: "/projects/{project}/members/{member}", id: "updateProjectMember", needs: role.MemberManage, run: (*api).changeMember,
+			says: "Change the role of a member", takes: memberRequest{}},
+		{method: "DELETE", path: "/projects/{project}/members/{member}", id: "deleteProjectMember", needs: role.MemberManage, run: (*api).removeMember,
+			says: "Take a member's role in a project away"},
+		{method: "GET", path: "/cloud-admins", id: "listCloudAdmins", needs: role.CloudAdminManage, run: (*api).listCloudAdmins,
+			says: "List the cloud administrators", gives: []member{}, whole: true},
+		{method: "POST", path: "/cloud-admins", id: "addCloudAdmin", needs: role.CloudAdminManage, run: (*api).addCloudAdmin,
+			says: "Make a user or a group cloud administrator", takes: memberRequest{}},
+		{method: "DELETE", path: "/cloud-admins/{principal...}", id: "removeCloudAdmin", needs: role.CloudAdminManage, run: (*api).removeCloudAdmin,
+			says: "Take the role of a cloud administrator away, unless it is the last one"},
 	}
 }
 
@@ -62,15 +70,19 @@ func (a *api) listMembers(c *call) error {
 
 // memberRequest is what a client sends: Harbor's forms, or "principal", an ID or name.
 type memberRequest struct {
-	RoleID int `json:"role_id"`
-	User   *struct {
-		Name string `json:"username"`
-		ID   int64  `json:"user_id"`
-	} `json:"member_user"`
-	Group *struct {
-		Name string `json:"group_name"`
-	} `json:"member_group"`
-	Principal string `json:"principal"`
+	RoleID    int          `json:"role_id"`
+	User      *memberUser  `json:"member_user"`
+	Group     *memberGroup `json:"member_group"`
+	Principal string       `json:"principal"`
+}
+
+type memberUser struct {
+	Name string `json:"username"`
+	ID   int64  `json:"user_id"`
+}
+
+type memberGroup struct {
+	Name string `json:"group_name"`
 }
 
 // whom finds the user or group that a request names.

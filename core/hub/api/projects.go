@@ -19,14 +19,22 @@ import (
 
 func projectRoutes() []route {
 	return []route{
-		{method: "GET", path: "/projects", id: "listProjects", run: (*api).listProjects},
-		{method: "HEAD", path: "/projects", id: "headProject", signed: true, run: (*api).headProject},
-		{method: "POST", path: "/projects", id: "createProject", needs: role.ProjectCreate, run: (*api).createProject},
-		{method: "GET", path: "/projects/{project}", id: "getProject", needs: role.ProjectRead, run: (*api).getProject},
-		{method: "PUT", path: "/projects/{project}", id: "updateProject", needs: role.ProjectWrite, run: (*api).updateProject},
-		{method: "DELETE", path: "/projects/{project}", id: "deleteProject", needs: role.ProjectDelete, run: (*api).deleteProject},
-		{method: "GET", path: "/projects/{project}/_deletable", id: "getProjectDeletable", needs: role.ProjectDelete, run: (*api).projectDeletable},
-		{method: "GET", path: "/projects/{project}/summary", id: "getProjectSummary", needs: role.ProjectRead, run: (*api).projectSummary},
+		{method: "GET", path: "/projects", id: "listProjects", run: (*api).listProjects,
+			says: "List the projects that the caller sees", query: []string{"q:name,public", "name", "public"}, gives: []project{}},
+		{method: "HEAD", path: "/projects", id: "headProject", signed: true, run: (*api).headProject,
+			says: "Say by the status whether there is a project of a name that the caller sees", query: []string{"project_name"}},
+		{method: "POST", path: "/projects", id: "createProject", needs: role.ProjectCreate, run: (*api).createProject,
+			says: "Make a project", takes: projectRequest{}},
+		{method: "GET", path: "/projects/{project}", id: "getProject", needs: role.ProjectRead, run: (*api).getProject,
+			says: "Get a project", gives: project{}},
+		{method: "PUT", path: "/projects/{project}", id: "updateProject", needs: role.ProjectWrite, run: (*api).updateProject,
+			says: "Change a project", takes: projectRequest{}},
+		{method: "DELETE", path: "/projects/{project}", id: "deleteProject", needs: role.ProjectDelete, run: (*api).deleteProject,
+			says: "Delete a project that holds no repository"},
+		{method: "GET", path: "/projects/{project}/_deletable", id: "getProjectDeletable", needs: role.ProjectDelete, run: (*api).projectDeletable,
+			says: "Say whether a project can be deleted, and why not", gives: deletableForm{}},
+		{method: "GET", path: "/projects/{project}/summary", id: "getProjectSummary", needs: role.ProjectRead, run: (*api).projectSummary,
+			says: "Count what a project holds", gives: summaryForm{}},
 	}
 }
 
@@ -286,19 +294,30 @@ func (a *api) deleteProject(c *call) error {
 	return c.empty(http.StatusOK)
 }
 
+type deletableForm struct {
+	Deletable bool   `json:"deletable"`
+	Message   string `json:"message"`
+}
+
 func (a *api) projectDeletable(c *call) error {
-	out := struct {
-		Deletable bool   `json:"deletable"`
-		Message   string `json:"message"`
-	}{Deletable: c.project.Repos == 0}
+	out := deletableForm{Deletable: c.project.Repos == 0}
 	if !out.Deletable {
 		out.Message = fmt.Sprintf("the project contains %d repositories, which must be deleted first", c.project.Repos)
 	}
 	return c.answer(http.StatusOK, out)
 }
 
+// summaryForm is Harbor's form; the numbers of members are left out for those who may not list them.
+type summaryForm struct {
+	Repos      int64 `json:"repo_count"`
+	Quota      quota `json:"quota"`
+	Admins     *int  `json:"project_admin_count,omitempty"`
+	Developers *int  `json:"developer_count,omitempty"`
+	Guests     *int  `json:"guest_count,omitempty"`
+}
+
 func (a *api) projectSummary(c *call) error {
-	out := map[string]any{"repo_count": c.project.Repos, "quota": quotaOf(c.project)}
+	out := summaryForm{Repos: c.project.Repos, Quota: quotaOf(c.project)}
 	// Who is a member is for members, and so is the work of counting them.
 	answer, err := a.Authority.InProject(c.r.Context(), c.who, role.MemberList, c.project.Name)
 	if err != nil {
@@ -311,11 +330,11 @@ func (a *api) projectSummary(c *call) error {
 	if err != nil {
 		return err
 	}
-	counts := map[role.Role]int{}
+	count := map[role.Role]*int{role.DevOpsAdmin: new(int), role.Developer: new(int), role.Viewer: new(int)}
 	for _, m := range list {
-		counts[m.Role]++
+		*count[m.Role]++
 	}
-	out["project_admin_count"], out["developer_count"], out["guest_count"] = counts[role.DevOpsAdmin], counts[role.Developer], counts[role.Viewer]
+	out.Admins, out.Developers, out.Guests = count[role.DevOpsAdmin], count[role.Developer], count[role.Viewer]
 	return c.answer(http.StatusOK, out)
 }
 

@@ -12,9 +12,12 @@ import (
 
 func quotaRoutes() []route {
 	return []route{
-		{method: "GET", path: "/quotas", id: "listQuotas", needs: role.QuotaManage, run: (*api).listQuotas},
-		{method: "GET", path: "/quotas/{quota}", id: "getQuota", needs: role.QuotaManage, run: (*api).getQuota},
-		{method: "PUT", path: "/quotas/{quota}", id: "updateQuota", needs: role.QuotaManage, run: (*api).updateQuota},
+		{method: "GET", path: "/quotas", id: "listQuotas", needs: role.QuotaManage, run: (*api).listQuotas,
+			says: "List the quotas of all projects", gives: []projectQuota{}},
+		{method: "GET", path: "/quotas/{quota}", id: "getQuota", needs: role.QuotaManage, run: (*api).getQuota,
+			says: "Get the quota of a project, whose number it has", gives: projectQuota{}},
+		{method: "PUT", path: "/quotas/{quota}", id: "updateQuota", needs: role.QuotaManage, run: (*api).updateQuota,
+			says: "Set the quota of a project", takes: quotaRequest{}},
 	}
 }
 
@@ -35,15 +38,21 @@ func quotaOf(p registry.Project) quota {
 
 // projectQuota is Harbor's form; a quota has the number of its project.
 type projectQuota struct {
-	ID  int64          `json:"id"`
-	Ref map[string]any `json:"ref"`
+	ID  int64    `json:"id"`
+	Ref quotaRef `json:"ref"`
 	quota
 	Created string `json:"creation_time"`
 	Updated string `json:"update_time"`
 }
 
+// quotaRef is the project that a quota is for.
+type quotaRef struct {
+	ID   int64  `json:"id"`
+	Name string `json:"name"`
+}
+
 func quotaForm(p registry.Project) projectQuota {
-	return projectQuota{ID: p.ID, Ref: map[string]any{"id": p.ID, "name": p.Name}, quota: quotaOf(p), Created: stamp(p.Created), Updated: stamp(p.Created)}
+	return projectQuota{ID: p.ID, Ref: quotaRef{p.ID, p.Name}, quota: quotaOf(p), Created: stamp(p.Created), Updated: stamp(p.Created)}
 }
 
 func (a *api) listQuotas(c *call) error {
@@ -83,10 +92,13 @@ func (a *api) getQuota(c *call) error {
 	return c.answer(http.StatusOK, quotaForm(p))
 }
 
+// quotaRequest sets the bounds that it names: storage in bytes, repositories; -1 is no bound.
+type quotaRequest struct {
+	Hard map[string]int64 `json:"hard"`
+}
+
 func (a *api) updateQuota(c *call) error {
-	var q struct {
-		Hard map[string]int64 `json:"hard"`
-	}
+	var q quotaRequest
 	if err := c.body(&q); err != nil {
 		return err
 	}

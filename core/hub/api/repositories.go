@@ -15,15 +15,24 @@ import (
 func repositoryRoutes() []route {
 	const repo = "/projects/{project}/repositories/{repository}"
 	return []route{
-		{method: "GET", path: "/projects/{project}/repositories", id: "listRepositories", needs: role.RepositoryList, run: (*api).listRepositories},
-		{method: "GET", path: repo, id: "getRepository", needs: role.RepositoryList, run: (*api).getRepository},
-		{method: "DELETE", path: repo, id: "deleteRepository", needs: role.ArtifactDelete, run: (*api).deleteRepository},
-		{method: "GET", path: repo + "/artifacts", id: "listArtifacts", needs: role.RepositoryList, run: (*api).listArtifacts},
-		{method: "GET", path: repo + "/artifacts/{reference}", id: "getArtifact", needs: role.RepositoryList, run: (*api).getArtifact},
-		{method: "DELETE", path: repo + "/artifacts/{reference}", id: "deleteArtifact", needs: role.ArtifactDelete, run: (*api).deleteArtifact},
-		{method: "GET", path: repo + "/artifacts/{reference}/tags", id: "listTags", needs: role.RepositoryList, run: (*api).listTags},
-		{method: "DELETE", path: repo + "/artifacts/{reference}/tags/{tag}", id: "deleteTag", needs: role.ArtifactDelete, run: (*api).deleteTag},
-		{method: "GET", path: repo + "/artifacts/{reference}/accessories", id: "listAccessories", needs: role.RepositoryList, run: (*api).listAccessories},
+		{method: "GET", path: "/projects/{project}/repositories", id: "listRepositories", needs: role.RepositoryList, run: (*api).listRepositories,
+			says: "List the repositories of a project", query: []string{"q:name"}, gives: []repositoryForm{}},
+		{method: "GET", path: repo, id: "getRepository", needs: role.RepositoryList, run: (*api).getRepository,
+			says: "Get a repository", gives: repositoryForm{}},
+		{method: "DELETE", path: repo, id: "deleteRepository", needs: role.ArtifactDelete, run: (*api).deleteRepository,
+			says: "Delete a repository with all that is in it"},
+		{method: "GET", path: repo + "/artifacts", id: "listArtifacts", needs: role.RepositoryList, run: (*api).listArtifacts,
+			says: "List the artifacts of a repository, the latest first", gives: []artifactForm{}},
+		{method: "GET", path: repo + "/artifacts/{reference}", id: "getArtifact", needs: role.RepositoryList, run: (*api).getArtifact,
+			says: "Get an artifact", gives: artifactForm{}},
+		{method: "DELETE", path: repo + "/artifacts/{reference}", id: "deleteArtifact", needs: role.ArtifactDelete, run: (*api).deleteArtifact,
+			says: "Delete an artifact with all its tags"},
+		{method: "GET", path: repo + "/artifacts/{reference}/tags", id: "listTags", needs: role.RepositoryList, run: (*api).listTags,
+			says: "List the tags of an artifact", gives: []tagForm{}},
+		{method: "DELETE", path: repo + "/artifacts/{reference}/tags/{tag}", id: "deleteTag", needs: role.ArtifactDelete, run: (*api).deleteTag,
+			says: "Delete a tag; the artifact stays"},
+		{method: "GET", path: repo + "/artifacts/{reference}/accessories", id: "listAccessories", needs: role.RepositoryList, run: (*api).listAccessories,
+			says: "List what is about an artifact: signatures, SBOMs", gives: []artifactForm{}},
 	}
 }
 

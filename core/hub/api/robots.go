@@ -22,12 +22,18 @@ import (
 
 func robotRoutes() []route {
 	return []route{
-		{method: "GET", path: "/robots", id: "ListRobot", signed: true, needs: role.SystemRobot, within: (*api).robotsAsked, run: (*api).listRobots},
-		{method: "POST", path: "/robots", id: "CreateRobot", signed: true, needs: role.SystemRobot, within: (*api).robotGiven, run: (*api).createRobot},
-		{method: "GET", path: "/robots/{robot}", id: "GetRobotByID", signed: true, needs: role.SystemRobot, within: (*api).robotNamed, run: (*api).getRobot},
-		{method: "PUT", path: "/robots/{robot}", id: "UpdateRobot", signed: true, needs: role.SystemRobot, within: (*api).robotNamed, run: (*api).updateRobot},
-		{method: "PATCH", path: "/robots/{robot}", id: "RefreshSec", signed: true, needs: role.SystemRobot, within: (*api).robotNamed, run: (*api).refreshRobot},
-		{method: "DELETE", path: "/robots/{robot}", id: "DeleteRobot", signed: true, needs: role.SystemRobot, within: (*api).robotNamed, run: (*api).deleteRobot},
+		{method: "GET", path: "/robots", id: "ListRobot", signed: true, needs: role.SystemRobot, within: (*api).robotsAsked, run: (*api).listRobots,
+			says: "List the robots of the hub, or of a project by q=Level=project,ProjectID=N", query: []string{"q:Level,ProjectID,name"}, gives: []robotForm{}},
+		{method: "POST", path: "/robots", id: "CreateRobot", signed: true, needs: role.SystemRobot, within: (*api).robotGiven, run: (*api).createRobot,
+			says: "Make a robot; the answer has its secret, which is never shown again", takes: robotRequest{}, gives: robotMade{}},
+		{method: "GET", path: "/robots/{robot}", id: "GetRobotByID", signed: true, needs: role.SystemRobot, within: (*api).robotNamed, run: (*api).getRobot,
+			says: "Get a robot", gives: robotForm{}},
+		{method: "PUT", path: "/robots/{robot}", id: "UpdateRobot", signed: true, needs: role.SystemRobot, within: (*api).robotNamed, run: (*api).updateRobot,
+			says: "Change a robot", takes: robotRequest{}},
+		{method: "PATCH", path: "/robots/{robot}", id: "RefreshSec", signed: true, needs: role.SystemRobot, within: (*api).robotNamed, run: (*api).refreshRobot,
+			says: "Give a robot another secret", takes: robotRequest{}, gives: secretForm{}},
+		{method: "DELETE", path: "/robots/{robot}", id: "DeleteRobot", signed: true, needs: role.SystemRobot, within: (*api).robotNamed, run: (*api).deleteRobot,
+			says: "Delete a robot"},
 	}
 }
 
@@ -344,6 +350,11 @@ func (a *api) updateRobot(c *call) error {
 	return c.empty(http.StatusOK)
 }
 
+// secretForm is a robot's new secret, told once.
+type secretForm struct {
+	Secret string `json:"secret"`
+}
+
 func (a *api) refreshRobot(c *call) error {
 	var q robotRequest
 	if err := c.body(&q); err != nil {
@@ -360,7 +371,7 @@ func (a *api) refreshRobot(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, map[string]string{"secret": string(text)})
+	return c.answer(http.StatusOK, secretForm{string(text)})
 }
 
 func (a *api) deleteRobot(c *call) error {

@@ -13,12 +13,18 @@ import (
 
 func systemRoutes() []route {
 	return []route{
-		{method: "GET", path: "/ping", id: "getPing", run: (*api).ping},
-		{method: "GET", path: "/health", id: "getHealth", run: (*api).health},
-		{method: "GET", path: "/systeminfo", id: "getSystemInfo", run: (*api).systemInfo},
-		{method: "GET", path: "/systeminfo/getcert", id: "getCert", run: (*api).certificate},
-		{method: "GET", path: "/statistics", id: "getStatistic", signed: true, run: (*api).statistics},
-		{method: "GET", path: "/permissions", id: "getPermissions", signed: true, run: (*api).permissions},
+		{method: "GET", path: "/ping", id: "getPing", run: (*api).ping,
+			says: "Say that the API answers", media: "text/plain"},
+		{method: "GET", path: "/health", id: "getHealth", run: (*api).health,
+			says: "Tell of each part of the hub whether it works", gives: healthForm{}},
+		{method: "GET", path: "/systeminfo", id: "getSystemInfo", run: (*api).systemInfo,
+			says: "Tell what a client must know of the hub before it signs in", gives: systemInfoForm{}},
+		{method: "GET", path: "/systeminfo/getcert", id: "getCert", run: (*api).certificate,
+			says: "Get the authority that signed the hub's certificate", media: "application/x-pem-file"},
+		{method: "GET", path: "/statistics", id: "getStatistic", signed: true, run: (*api).statistics,
+			says: "Count the projects and repositories that the caller sees", gives: statisticsForm{}},
+		{method: "GET", path: "/permissions", id: "getPermissions", signed: true, run: (*api).permissions,
+			says: "List the permissions that a robot can be given", gives: permissionsForm{}},
 	}
 }
 
@@ -28,28 +34,48 @@ func (a *api) ping(c *call) error {
 	return nil
 }
 
+type componentForm struct {
+	Name   string `json:"name"`
+	Status string `json:"status"` // healthy or unhealthy
+	Error  string `json:"error,omitempty"`
+}
+
+type healthForm struct {
+	Status     string          `json:"status"`
+	Components []componentForm `json:"components"`
+}
+
 // health tells of each part whether it works, as Harbor does: always with status 200. Why a part does not work is in the
 // log, since anybody may ask.
 func (a *api) health(c *call) error {
-	type component struct {
-		Name   string `json:"name"`
-		Status string `json:"status"`
-		Error  string `json:"error,omitempty"`
-	}
-	out := struct {
-		Status     string      `json:"status"`
-		Components []component `json:"components"`
-	}{Status: "healthy", Components: []component{}}
+	out := healthForm{Status: "healthy", Components: []componentForm{}}
 	for name, err := range a.Health(c.r.Context()) {
-		p := component{Name: name, Status: "healthy"}
+		p := componentForm{Name: name, Status: "healthy"}
 		if err != nil {
 			a.Log.Warn("part of the hub is not healthy", "part", name, "err", err)
 			p.Status, p.Error, out.Status = "unhealthy", "it does not answer as it should; the hub's log says more", "unhealthy"
 		}
 		out.Components = append(out.Components, p)
 	}
-	slices.SortFunc(out.Components, func(x, y component) int { return strings.Compare(x.Name, y.Name) })
+	slices.SortFunc(out.Components, func(x, y componentForm) int { return strings.Compare(x.Name, y.Name) })
 	return c.answer(http.StatusOK, out)
+}
+
+// authMode is the word of Harbor that fits best: users are not the hub's, their passwords are not changed through Harbor's
+// clients, and groups come with them.
+const authMode = "oidc_auth"
+
+// systemInfoForm is Harbor's form of what is told before a sign-in.
+type systemInfoForm struct {
+	AuthMode         string `json:"auth_mode"`
+	PrimaryAuthMode  bool   `json:"primary_auth_mode"`
+	SelfRegistration bool   `json:"self_registration"`
+	Creation         string `json:"project_creation_restriction"`
+	Registry         string `json:"registry_url"`
+	External         string `json:"external_url"`
+	HasCA            bool   `json:"has_ca_root"`
+	ReadOnly         bool   `json:"read_only"`
+	Version          string `json:"harbor_version,omitempty"`
 }
 
 func (a *api) systemInfo(c *call) error {
@@ -61,10 +87,9 @@ func (a *api) systemInfo(c *call) error {
 	if err != nil {
 		return err
 	}
-	info := map[string]any{"auth_mode": "oidc_auth", "self_registration": false, "project_creation_restriction": "adminonly",
-		"registry_url": host, "external_url": "https://" + host, "has_ca_root": ca != nil, "read_only": false, "primary_auth_mode": false}
+	info := systemInfoForm{AuthMode: authMode, Creation: "adminonly", Registry: host, External: "https://" + host, HasCA: ca != nil}
 	if c.who.Known() { // strangers need not know what to look up faults for
-		info["harbor_version"] = a.Version
+		info.Version = a.Version
 	}
 	return c.answer(http.StatusOK, info)
 }
@@ -91,65 +116,67 @@ func (a *api) certificate(c *call) error {
 	return nil
 }
 
+type statisticsForm struct {
+	PrivateProjects int64 `json:"private_project_count"`
+	PublicProjects  int64 `json:"public_project_count"`
+	Projects        int64 `json:"total_project_count"`
+	PrivateRepos    int64 `json:"private_repo_count"`
+	PublicRepos     int64 `json:"public_repo_count"`
+	Repos           int64 `json:"total_repo_count"`
+	Storage         int64 `json:"total_storage_consumption"` // bytes
+}
+
 // statistics counts what the caller sees.
 func (a *api) statistics(c *call) error {
-	n := map[string]int64{"private_project_count": 0, "public_project_count": 0, "private_repo_count": 0, "public_repo_count": 0}
+	var n statisticsForm
 	err := a.DB.QueryRow(c.r.Context(), `SELECT
 			COALESCE(SUM(CASE WHEN public THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN public THEN 0 ELSE 1 END), 0),
 			COALESCE(SUM(CASE WHEN public THEN repos ELSE 0 END), 0), COALESCE(SUM(CASE WHEN public THEN 0 ELSE repos END), 0), COALESCE(SUM(used), 0)
-		FROM project WHERE `+people.Sees, c.who.ID).Scan(values(n, "public_project_count", "private_project_count", "public_repo_count",
-		"private_repo_count", "total_storage_consumption")...)
+		FROM project WHERE `+people.Sees, c.who.ID).Scan(&sum{&n.PublicProjects}, &sum{&n.PrivateProjects}, &sum{&n.PublicRepos},
+		&sum{&n.PrivateRepos}, &sum{&n.Storage})
 	if err != nil {
 		return err
 	}
-	n["total_project_count"] = n["public_project_count"] + n["private_project_count"]
-	n["total_repo_count"] = n["public_repo_count"] + n["private_repo_count"]
+	n.Projects, n.Repos = n.PublicProjects+n.PrivateProjects, n.PublicRepos+n.PrivateRepos
 	return c.answer(http.StatusOK, n)
 }
 
-// value scans a column into an entry of a map.
-type value struct {
-	m   map[string]int64
-	key string
-}
+// sum scans a column that adds numbers up.
+type sum struct{ to *int64 }
 
 // Scan implements sql.Scanner. PostgreSQL gives sums as text.
-func (v value) Scan(src any) error {
+func (s *sum) Scan(src any) (err error) {
 	switch x := src.(type) {
 	case int64:
-		v.m[v.key] = x
+		*s.to = x
 	case string:
-		n, err := strconv.ParseInt(x, 10, 64)
-		v.m[v.key] = n
-		return err
+		*s.to, err = strconv.ParseInt(x, 10, 64)
 	default:
-		return fmt.Errorf("%s: a number is %T", v.key, src)
+		err = fmt.Errorf("a sum is %T", src)
 	}
-	return nil
+	return err
 }
 
-func values(m map[string]int64, keys ...string) []any {
-	out := make([]any, len(keys))
-	for i, k := range keys {
-		out[i] = value{m, k}
-	}
-	return out
+type permissionForm struct {
+	Resource string `json:"resource"`
+	Action   string `json:"action"`
+}
+
+type permissionsForm struct {
+	System  []permissionForm `json:"system"`
+	Project []permissionForm `json:"project"`
 }
 
 // permissions are those that a robot can be given.
 func (a *api) permissions(c *call) error {
-	type pair struct {
-		Resource string `json:"resource"`
-		Action   string `json:"action"`
-	}
-	out := map[string][]pair{"system": {}, "project": {}}
+	out := permissionsForm{System: []permissionForm{}, Project: []permissionForm{}}
 	for _, p := range role.All() {
 		resource, action, _ := strings.Cut(p.String(), ":")
-		scope := "project"
+		to := &out.Project
 		if p.Row().Scope == role.Global {
-			scope = "system"
+			to = &out.System
 		}
-		out[scope] = append(out[scope], pair{resource, action})
+		*to = append(*to, permissionForm{resource, action})
 	}
 	return c.answer(http.StatusOK, out)
 }

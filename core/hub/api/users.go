@@ -15,14 +15,22 @@ import (
 
 func userRoutes() []route {
 	return []route{
-		{method: "GET", path: "/users/current", id: "getCurrentUserInfo", signed: true, run: (*api).currentUser},
-		{method: "GET", path: "/users/search", id: "searchUsers", needs: role.UserSearch, run: (*api).searchUsers},
-		{method: "GET", path: "/users", id: "listUsers", needs: role.CloudAdminManage, run: (*api).listUsers},
-		{method: "GET", path: "/users/{user}", id: "getUser", needs: role.CloudAdminManage, run: (*api).getUser},
-		{method: "POST", path: "/users", id: "createUser", needs: role.CloudAdminManage, run: (*api).createUser},
-		{method: "DELETE", path: "/users/{user}", id: "deleteUser", needs: role.CloudAdminManage, run: (*api).deleteUser},
-		{method: "PUT", path: "/users/{user}/password", id: "updateUserPassword", signed: true, run: (*api).setPassword},
-		{method: "GET", path: "/usergroups/search", id: "searchUserGroups", needs: role.UserSearch, run: (*api).searchGroups},
+		{method: "GET", path: "/users/current", id: "getCurrentUserInfo", signed: true, run: (*api).currentUser,
+			says: "Tell who the caller is", gives: user{}},
+		{method: "GET", path: "/users/search", id: "searchUsers", needs: role.UserSearch, run: (*api).searchUsers,
+			says: "Search users in the identity sources", query: []string{"username"}, gives: []user{}},
+		{method: "GET", path: "/users", id: "listUsers", needs: role.CloudAdminManage, run: (*api).listUsers,
+			says: "List the users that the hub has seen", gives: []user{}},
+		{method: "GET", path: "/users/{user}", id: "getUser", needs: role.CloudAdminManage, run: (*api).getUser,
+			says: "Get a user", gives: user{}},
+		{method: "POST", path: "/users", id: "createUser", needs: role.CloudAdminManage, run: (*api).createUser,
+			says: "Make a user of the hub's own", takes: userRequest{}},
+		{method: "DELETE", path: "/users/{user}", id: "deleteUser", needs: role.CloudAdminManage, run: (*api).deleteUser,
+			says: "Delete a user of the hub's own"},
+		{method: "PUT", path: "/users/{user}/password", id: "updateUserPassword", signed: true, run: (*api).setPassword,
+			says: "Change a password: one's own, or as a cloud administrator that of anybody", takes: passwordRequest{}},
+		{method: "GET", path: "/usergroups/search", id: "searchUserGroups", needs: role.UserSearch, run: (*api).searchGroups,
+			says: "Search groups in the identity sources", query: []string{"groupname"}, gives: []groupForm{}},
 	}
 }
 
@@ -132,36 +140,43 @@ func (a *api) searchUsers(c *call) error {
 	return c.list(p, p.offset()+len(out), out)
 }
 
+// providerGroup is Harbor's number for a group of an identity provider.
+const providerGroup = 3
+
+// groupForm is Harbor's form of a group; Principal is ours.
+type groupForm struct {
+	ID        int64  `json:"id"`
+	Name      string `json:"group_name"`
+	Type      int    `json:"group_type"`
+	Principal string `json:"principal"`
+}
+
 func (a *api) searchGroups(c *call) error {
 	list, p, err := a.found(c, "groupname", auth.Group)
 	if err != nil {
 		return err
 	}
-	type group struct {
-		ID        int64  `json:"id"`
-		Name      string `json:"group_name"`
-		Type      int    `json:"group_type"` // 3: of an identity provider
-		Principal string `json:"principal"`
-	}
-	out := []group{}
+	out := []groupForm{}
 	for _, x := range list {
 		seen, err := a.People.Get(c.r.Context(), x.ID)
 		if err != nil {
 			return err
 		}
-		out = append(out, group{seen.Number, x.Name, 3, x.ID})
+		out = append(out, groupForm{seen.Number, x.Name, providerGroup, x.ID})
 	}
 	return c.list(p, p.offset()+len(out), out)
 }
 
+type userRequest struct {
+	Name     string `json:"username"`
+	Password string `json:"password"`
+	RealName string `json:"realname"`
+	Email    string `json:"email"`
+}
+
 // createUser makes a user of the hub's own.
 func (a *api) createUser(c *call) error {
-	var q struct {
-		Name     string `json:"username"`
-		Password string `json:"password"`
-		RealName string `json:"realname"`
-		Email    string `json:"email"`
-	}
+	var q userRequest
 	if err := c.body(&q); err != nil {
 		return err
 	}
@@ -193,16 +208,18 @@ func (a *api) deleteUser(c *call) error {
 	return c.empty(http.StatusOK)
 }
 
+type passwordRequest struct {
+	Old string `json:"old_password"`
+	New string `json:"new_password"`
+}
+
 // setPassword changes the caller's own password, who tells the old one again, or, by a cloud administrator, anybody's.
 func (a *api) setPassword(c *call) error {
 	n, err := c.number("user")
 	if err != nil {
 		return err
 	}
-	var q struct {
-		Old string `json:"old_password"`
-		New string `json:"new_password"`
-	}
+	var q passwordRequest
 	if err := c.body(&q); err != nil {
 		return err
 	}
