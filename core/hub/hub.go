@@ -29,6 +29,7 @@ import (
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/token"
+	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/plugin"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/sdnotify"
@@ -137,7 +138,7 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 
 // schemas are all tables of a hub.
 func schemas() []store.Schema {
-	return []store.Schema{registry.Schema(), people.Schema(), keySchema(), audit.Schema(), robots.Schema()}
+	return []store.Schema{registry.Schema(), people.Schema(), keySchema(), audit.Schema(), robots.Schema(), vchs.Schema()}
 }
 
 func (h *Hub) openPlugins(context.Context) error {
@@ -201,7 +202,8 @@ func (h *Hub) openServices(ctx context.Context) error {
 	mux.Handle("/v2", h.registry)
 	mux.Handle(dockerauth.TokenPath, docker)
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry, DB: h.db,
-		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Robots: h.robots, Log: h.log}))
+		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Robots: h.robots,
+		VCHs: vchs.New(h.db, h.sealer, nil), Log: h.log}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", h.metrics.handler(authority))

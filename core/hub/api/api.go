@@ -20,6 +20,7 @@ import (
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/sdk/auth"
@@ -56,6 +57,8 @@ type Options struct {
 	Health func(ctx context.Context) map[string]error
 	// Robots are the accounts of programs.
 	Robots *robots.Robots
+	// VCHs are the virtual container hosts that are resources of projects.
+	VCHs *vchs.VCHs
 	// Audit keeps what was asked that changes something, and answers searches.
 	Audit *audit.Log
 	Log   *slog.Logger
@@ -126,6 +129,7 @@ func routes() []route {
 	var all []route
 	for _, part := range [][]route{
 		documentRoutes(), systemRoutes(), userRoutes(), projectRoutes(), memberRoutes(), quotaRoutes(), repositoryRoutes(), logRoutes(), robotRoutes(),
+		vchRoutes(),
 	} {
 		all = append(all, part...)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/hub/signin"
+	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/core/store/storetest"
@@ -71,7 +72,7 @@ func (r *rig) Project(ctx context.Context, name string) (int64, bool, error) {
 func newRig(t *testing.T, url string) *rig {
 	t.Helper()
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
-	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema())
+	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), vchs.Schema())
 	r.people = people.New(r.db, nil)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
@@ -87,7 +88,7 @@ func newRig(t *testing.T, url string) *rig {
 	mux.Handle("/v2/", r.registry)
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots}, People: r.people,
 		Identities: sign, Registry: r.registry,
-		DB: r.db, Robots: r.robots, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
+		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -172,7 +173,7 @@ func TestEveryRoleOnEveryRoute(t *testing.T) {
 			if !strings.Contains(rt.path, "{project}") && project == "public" {
 				continue
 			}
-			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{robot}", "999", "{principal...}", "d/nobody",
+			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{robot}", "999", "{vch}", "999", "{principal...}", "d/nobody",
 				"{repository}", "nothing", "{reference}", "1", "{tag}", "1").Replace(rt.path)
 			for i, user := range users {
 				cases++

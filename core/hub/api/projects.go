@@ -11,6 +11,7 @@ import (
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/sdk/auth"
@@ -281,6 +282,9 @@ func (a *api) deleteProject(c *call) error {
 			return err
 		}
 		if err := robots.Forget(tx, c.project.ID); err != nil {
+			return err
+		}
+		if err := vchs.Forget(tx, c.project.ID); err != nil {
 			return err
 		}
 		return people.Forget(tx, c.project.ID)
