@@ -13,9 +13,12 @@ import (
 )
 
 // Join implements network.Driver.
-func (d *Driver) Join(_ context.Context, req network.JoinRequest) (network.Endpoint, error) {
+func (d *Driver) Join(ctx context.Context, req network.JoinRequest) (network.Endpoint, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return network.Endpoint{}, tooLate(err)
+	}
 	m, err := d.find(req.Network)
 	if err != nil {
 		return network.Endpoint{}, err
@@ -99,9 +102,17 @@ func within(p netip.Prefix, all []netip.Prefix) bool {
 	return false
 }
 
+// tooLate is the error of a call whose caller has given up before its turn came. Such a call must change nothing: what
+// the caller asked for next may have been done already.
+func tooLate(err error) error { return fmt.Errorf("nobody waits for this call any more: %w", err) }
+
 // Leave implements network.Driver.
-func (d *Driver) Leave(_ context.Context, req network.LeaveRequest) error {
+func (d *Driver) Leave(ctx context.Context, req network.LeaveRequest) error {
 	d.mu.Lock()
+	if err := ctx.Err(); err != nil {
+		d.mu.Unlock()
+		return tooLate(err)
+	}
 	m := d.nets[req.Network]
 	if m != nil {
 		m.pool.release(req.Container)

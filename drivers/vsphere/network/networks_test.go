@@ -1,6 +1,7 @@
 package network
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/netip"
@@ -202,6 +203,29 @@ func TestPublishedPortsSurviveTheDriverAndEndWithTheLease(t *testing.T) {
 	}
 	if err := r.Leave(t.Context(), network.LeaveRequest{Network: r.bridge.ID, Container: "a"}); err != nil || len(r.sys.rules.Ports) != 0 {
 		t.Errorf("%v, %+v", err, r.sys.rules.Ports)
+	}
+}
+
+// A caller that gave up may have asked for the opposite since: its call must not be carried out after that one.
+func TestACallThatNobodyWaitsForChangesNothing(t *testing.T) {
+	r := newRig(t, vctest.New(t))
+	r.joined(t, network.JoinRequest{Network: r.bridge.ID, Container: "a"})
+	ask := network.PublishRequest{Network: r.bridge.ID, Container: "a", Ports: []network.Port{{Protocol: "tcp", ContainerPort: 80}}}
+	if _, err := r.Publish(t.Context(), ask); err != nil {
+		t.Fatal(err)
+	}
+	gone, giveUp := context.WithCancel(t.Context())
+	giveUp()
+	_, join := r.Join(gone, network.JoinRequest{Network: r.bridge.ID, Container: "b"})
+	_, publish := r.Publish(gone, network.PublishRequest{Network: r.bridge.ID, Container: "a"})
+	for call, err := range map[string]error{"Join": join, "Publish": publish, "Unpublish": r.Unpublish(gone, network.UnpublishRequest{Container: "a"}),
+		"Leave": r.Leave(gone, network.LeaveRequest{Network: r.bridge.ID, Container: "a"})} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", call, err)
+		}
+	}
+	if len(r.sys.rules.Ports) != 1 {
+		t.Errorf("published: %+v", r.sys.rules.Ports)
 	}
 }
 

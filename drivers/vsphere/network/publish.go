@@ -27,8 +27,12 @@ type publication struct {
 }
 
 // Publish implements network.Driver.
-func (d *Driver) Publish(_ context.Context, req network.PublishRequest) ([]network.Port, error) {
+func (d *Driver) Publish(ctx context.Context, req network.PublishRequest) ([]network.Port, error) {
 	d.mu.Lock()
+	if err := ctx.Err(); err != nil {
+		d.mu.Unlock()
+		return nil, tooLate(err)
+	}
 	p, err := d.bind(req)
 	if err != nil || req.CheckOnly {
 		d.mu.Unlock()
@@ -178,8 +182,12 @@ func ipText(a netip.Addr) string {
 }
 
 // Unpublish implements network.Driver.
-func (d *Driver) Unpublish(_ context.Context, req network.UnpublishRequest) error {
+func (d *Driver) Unpublish(ctx context.Context, req network.UnpublishRequest) error {
 	d.mu.Lock()
+	if err := ctx.Err(); err != nil {
+		d.mu.Unlock()
+		return tooLate(err)
+	}
 	p := d.published[req.Container]
 	delete(d.published, req.Container)
 	d.mu.Unlock()
