@@ -34,7 +34,7 @@ func App() *cli.App {
 			{Name: "status", Usage: "say what runs", Flags: []cli.Flag{dir, &cli.BoolFlag{Name: "json"}}, Action: status},
 			{Name: "logs", Usage: "print the lab's log", Flags: []cli.Flag{dir}, Action: logs},
 			forwardCommand(dir),
-			userCommand(dir),
+			userCommand(dir), groupCommand(dir), ssoCommand(dir),
 		},
 	}
 }

@@ -16,11 +16,11 @@ func (s *Server) subject(ctx *simulator.Context) (who authz.Subject, free bool) 
 	if name == "" { // calls in process: the lab itself
 		return who, true
 	}
-	a, ok := s.accounts.find(name)
+	a, ok := s.accounts.User(name)
 	if !ok {
 		return authz.Subject{Name: name}, false // the account was removed
 	}
-	return a.subject(), a.admin
+	return s.subjectOf(a), a.Admin()
 }
 
 // authorize refuses a call for which the caller lacks a privilege, as vCenter does before it makes a
@@ -41,14 +41,14 @@ func (s *Server) authorize(ctx *simulator.Context, m *simulator.Method) types.Ba
 // mayLogIn refuses a login of someone who has no permission anywhere, as vCenter does.
 func (s *Server) mayLogIn(m *simulator.Method) types.BaseMethodFault {
 	l, ok := m.Body.(*types.Login)
-	if !ok || !s.accounts.login(l.UserName, l.Password) {
+	if !ok || !s.logsIn(l.UserName, l.Password) {
 		return nil // the session manager refuses it
 	}
-	a, ok := s.accounts.find(l.UserName)
+	a, ok := s.accounts.User(l.UserName)
 	if ok {
 		l.UserName = principal(a.Name) // a session has its user as vCenter spells them, however it was typed
 	}
-	if !ok || a.admin || s.authz.Has(s, a.subject(), authz.View, s.Root()) {
+	if !ok || a.Admin() || s.authz.Has(s, s.subjectOf(a), authz.View, s.Root()) {
 		return nil
 	}
 	return authz.NoPermission([]authz.Missing{{Privilege: authz.View, On: s.Root()}})

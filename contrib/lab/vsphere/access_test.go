@@ -10,11 +10,13 @@ import (
 	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/property"
+	"github.com/vmware/govmomi/sts"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/openvic/vic/contrib/lab/authz"
+	"github.com/openvic/vic/contrib/lab/sso"
 )
 
 // user makes an account with a role on an object and logs in as it.
@@ -52,6 +54,29 @@ func noPermission(t *testing.T, err error) *types.NoPermission {
 		t.Fatalf("another fault: %v", err)
 	}
 	return &f
+}
+
+// Single Sign-On is at vCenter's address, knows vCenter's accounts, and its nested groups count for permissions.
+func TestSingleSignOnKnowsTheAccounts(t *testing.T) {
+	r := newRig(t)
+	d, err := r.Directory()
+	r.must(err)
+	r.must(d.AddGroup(sso.Group{Name: "inner", Groups: []string{"outer"}}))
+	r.must(r.AddUser("ops", "secret", []string{"inner"}))
+	c, err := sts.NewClient(r.ctx, r.c.Client)
+	r.must(err)
+	s, err := c.Issue(r.ctx, sts.TokenRequest{Userinfo: url.UserPassword("ops", "secret")})
+	if err != nil || !strings.Contains(s.Token, `vsphere.local\outer`) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	m := object.NewAuthorizationManager(r.c.Client)
+	r.must(m.SetEntityPermissions(r.ctx, r.pool().Reference(), []types.Permission{{Principal: "outer", Group: true, RoleId: authz.RoleReadOnly}}))
+	_, err = r.loginAs("ops", "secret")
+	r.must(err)
+	r.must(d.Leave("outer", "inner"))
+	if _, err = r.loginAs("ops", "secret"); err == nil {
+		t.Error("a permission of a group counts for who is not in it")
+	}
 }
 
 func TestLogins(t *testing.T) {

@@ -13,11 +13,12 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/openvic/vic/contrib/lab/authz"
+	"github.com/openvic/vic/contrib/lab/sso"
 )
 
 // accessFile is what is kept of users, roles and permissions.
 type accessFile struct {
-	Users []Account   `json:"users"`
+	sso.State
 	Authz authz.State `json:"authz"`
 }
 
@@ -30,14 +31,14 @@ func (s *Server) openAccess() error {
 		return errors.New("the simulator has no authorization manager")
 	}
 	s.authz = authz.NewStore(m.RoleList)
-	s.accounts = newAccounts(s.cfg.User, s.cfg.Password)
+	s.accounts = sso.NewDirectory(s.cfg.User, s.cfg.Password, s.saveAccess)
 	b, err := os.ReadFile(s.accessPath())
 	if err == nil {
 		var f accessFile
 		if err := json.Unmarshal(b, &f); err != nil {
 			return fmt.Errorf("%s: %w", s.accessPath(), err)
 		}
-		s.accounts.restore(f.Users)
+		s.accounts.Restore(f.State)
 		s.authz.Restore(f.Authz, func(ref authz.Ref) bool { return s.reg.Get(ref) != nil })
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -53,7 +54,7 @@ func (s *Server) openAccess() error {
 func (s *Server) saveAccess() error {
 	s.accessMu.Lock()
 	defer s.accessMu.Unlock()
-	b, err := json.MarshalIndent(accessFile{Users: s.accounts.saved(), Authz: s.authz.State()}, "", " ")
+	b, err := json.MarshalIndent(accessFile{State: s.accounts.State(), Authz: s.authz.State()}, "", " ")
 	if err != nil {
 		return err
 	}
@@ -67,27 +68,47 @@ func (s *Server) saveAccess() error {
 	return os.Rename(tmp, s.accessPath())
 }
 
-// AddUser makes an account. It can do nothing, not even log in, before it has a permission.
-func (s *Server) AddUser(name, password string, groups []string) error {
+// Directory is who there is: users, groups, solution users. errStandalone for a host that no vCenter manages.
+func (s *Server) Directory() (*sso.Directory, error) {
 	if s.cfg.ESX {
-		return errors.New("the lab's stand-alone host has its administrator alone")
+		return nil, errStandalone
 	}
-	if err := s.accounts.add(name, password, groups); err != nil {
-		return err
-	}
-	return s.saveAccess()
+	return s.accounts, nil
 }
 
-// RemoveUser removes an account.
-func (s *Server) RemoveUser(name string) error {
-	if err := s.accounts.remove(name); err != nil {
-		return err
+// SSO is vCenter Single Sign-On; errStandalone for a host that no vCenter manages.
+func (s *Server) SSO() (*sso.Server, error) {
+	if s.cfg.ESX {
+		return nil, errStandalone
 	}
-	return s.saveAccess()
+	return s.sso, nil
 }
 
-// Users lists the accounts.
-func (s *Server) Users() []Account { return s.accounts.users() }
+var errStandalone = errors.New("the lab's stand-alone host has its administrator alone")
+
+// AddUser makes an account. It can do nothing, not even log in to vCenter, before it has a permission.
+func (s *Server) AddUser(name, password string, groups []string) error {
+	d, err := s.Directory()
+	if err != nil {
+		return err
+	}
+	return d.AddUser(sso.User{Name: name, Groups: groups}, password)
+}
+
+// serveSSO puts Single Sign-On beside vCenter's API.
+func (s *Server) serveSSO() (err error) {
+	if s.cfg.ESX {
+		return nil
+	}
+	cfg := sso.Config{Directory: s.accounts, Dir: filepath.Join(s.cfg.Dir, "tls"), Key: s.cfg.SSOKey, Log: s.cfg.Log}
+	if s.cfg.TLS != nil && len(s.cfg.TLS.Certificates) > 0 {
+		cfg.TLS = s.cfg.TLS.Certificates[0].Certificate[0]
+	}
+	if s.sso, err = sso.New(cfg); err == nil {
+		s.sso.Mount(s.service.ServeMux)
+	}
+	return err
+}
 
 // labAuthz is the authorization manager: the simulator's keeps roles and permissions, but answers
 // every question with yes.
@@ -149,7 +170,7 @@ func (m *labAuthz) MergePermissions(ctx *simulator.Context, req *types.MergePerm
 func (m *labAuthz) principals(ps []types.Permission) ([]types.Permission, types.BaseMethodFault) {
 	var l []types.Permission
 	for _, p := range ps {
-		if !m.lab.accounts.known(p.Principal, p.Group) {
+		if !m.lab.known(p.Principal, p.Group) {
 			return nil, &types.UserNotFound{Principal: p.Principal}
 		}
 		p.Principal = principal(p.Principal)

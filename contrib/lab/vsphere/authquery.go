@@ -11,8 +11,8 @@ import (
 
 // user is the subject with a name; of nobody's name one without permissions.
 func (m *labAuthz) user(name string) authz.Subject {
-	if a, ok := m.lab.accounts.find(name); ok {
-		return a.subject()
+	if a, ok := m.lab.accounts.User(name); ok {
+		return m.lab.subjectOf(a)
 	}
 	return authz.Subject{Name: principal(name)}
 }

@@ -58,32 +58,32 @@ func (s *Server) unknownDatacenter(path string) bool {
 
 // caller returns who makes a request: the user of a live session's cookie, or the user and password
 // that a browser sends.
-func (s *Server) caller(r *http.Request) (*Account, bool) {
+func (s *Server) caller(r *http.Request) (Account, bool) {
 	if user, pass, ok := r.BasicAuth(); ok {
-		a, found := s.accounts.find(user)
-		return a, found && a.accepts(pass)
+		a, _, ok := s.accounts.Login(user, pass)
+		return a, ok
 	}
 	c, err := r.Cookie(soap.SessionCookieName)
 	if err != nil {
-		return nil, false
+		return Account{}, false
 	}
 	// The session's view of the manager lists the sessions that there are.
 	sm, ok := s.context().Session.Get(s.reg.SessionManager().Self).(*simulator.SessionManager)
 	if !ok {
-		return nil, false
+		return Account{}, false
 	}
 	for _, session := range sm.SessionList {
 		if session.Key == strings.Trim(c.Value, `"`) {
-			return s.accounts.find(session.UserName)
+			return s.accounts.User(session.UserName)
 		}
 	}
-	return nil, false
+	return Account{}, false
 }
 
 // mayAccess asks for what the Programming Guide lists under "Privilege Requirements for HTTP
 // Access", on the datastore and on the datacenter that the URL names.
-func (s *Server) mayAccess(a *Account, q url.Values) bool {
-	if a.admin {
+func (s *Server) mayAccess(a Account, q url.Values) bool {
+	if a.Admin() {
 		return true
 	}
 	var needs []authz.Missing
@@ -97,7 +97,7 @@ func (s *Server) mayAccess(a *Account, q url.Values) bool {
 	if ref, ok := s.findFixed("Datacenter", func(e mo.Entity) bool { return e.Entity().Name == dc }); ok {
 		add(ref)
 	}
-	return s.missing(a.subject(), needs) == nil
+	return s.missing(s.subjectOf(a), needs) == nil
 }
 
 func getFile(w http.ResponseWriter, r *http.Request, file string) {

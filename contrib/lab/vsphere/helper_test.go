@@ -2,6 +2,7 @@ package vsphere
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"path/filepath"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/openvic/vic/contrib/lab/qemu"
+	"github.com/openvic/vic/contrib/lab/sso"
 )
 
 // fakeMachine is a VM without a process.
@@ -57,6 +59,15 @@ func (m *fakeMachine) Tell(line string) error {
 	return nil
 }
 
+// ssoKey is made once: it takes a while.
+var ssoKey = sync.OnceValue(func() *tls.Certificate {
+	key, err := sso.NewCertificate("ssoserverSign")
+	if err != nil {
+		panic(err)
+	}
+	return &key
+})
+
 // rig is a vCenter with fake machines, and a client.
 type rig struct {
 	*Server
@@ -77,7 +88,7 @@ func newRig(t *testing.T) *rig { return newRigIn(t, t.TempDir()) }
 func newRigIn(t *testing.T, dir string) *rig {
 	t.Helper()
 	r := &rig{t: t, ctx: t.Context(), dir: dir}
-	cfg := Config{Listen: "127.0.0.1:0", Dir: dir, User: "administrator@vsphere.local", Password: "pw", Start: r.start}
+	cfg := Config{Listen: "127.0.0.1:0", Dir: dir, User: "administrator@vsphere.local", Password: "pw", Start: r.start, SSOKey: ssoKey()}
 	for _, n := range []string{"datastore1", "datastore2", "tiny"} {
 		ds := Datastore{Name: n, Path: filepath.Join(dir, "datastores", n)}
 		if n == "tiny" {

@@ -28,6 +28,7 @@ import (
 
 	"github.com/openvic/vic/contrib/lab/authz"
 	"github.com/openvic/vic/contrib/lab/qemu"
+	"github.com/openvic/vic/contrib/lab/sso"
 	"github.com/openvic/vic/sdk/guest"
 )
 
@@ -53,6 +54,8 @@ type Config struct {
 	User     string // with its domain
 	Password string
 	TLS      *tls.Config
+	// SSOKey signs the tokens of Single Sign-On; nil for one that is kept in Dir.
+	SSOKey *tls.Certificate
 	// Datastores are made in this order.
 	Datastores []Datastore
 	// Start runs a VM.
@@ -77,7 +80,8 @@ type Server struct {
 	reg     *simulator.Registry
 	content types.ServiceContent
 
-	accounts *accounts
+	accounts *sso.Directory
+	sso      *sso.Server // nil for a host that no vCenter manages
 	authz    *authz.Store
 	accessMu sync.Mutex // one writer of the file
 
@@ -113,6 +117,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.service.TLS = cfg.TLS
 	s.service.ServeMux = http.NewServeMux()
 	s.serveFolder(s.service.ServeMux)
+	if err := s.serveSSO(); err != nil {
+		return nil, fmt.Errorf("single sign-on: %w", err)
+	}
 	s.service.Listen = &url.URL{Host: cfg.Listen, User: url.UserPassword(cfg.User, cfg.Password)}
 	s.reg.SessionManager().ValidLogin = s.validLogin
 	// The simulator's server panics when the port is taken: see first.
@@ -134,7 +141,7 @@ func checkPort(addr string) error {
 
 // validLogin accepts a user with or without the domain, as vCenter with a default identity source
 // does.
-func (s *Server) validLogin(l *types.Login) bool { return s.accounts.login(l.UserName, l.Password) }
+func (s *Server) validLogin(l *types.Login) bool { return s.logsIn(l.UserName, l.Password) }
 
 // URL is the address of the API with user and password.
 func (s *Server) URL() *url.URL { return s.server.URL }
