@@ -53,6 +53,22 @@ type report struct {
 
 // run reads the arguments, opens the hub and does the work. It returns the exit code.
 func (c *command) run(args []string, work func(ctx context.Context, h *Hub) (report, error)) int {
+	return c.do(args, func(ctx context.Context) (report, error) {
+		h, err := open(ctx, c.config, c.log())
+		if err != nil {
+			return report{}, err
+		}
+		defer h.close()
+		return work(ctx, h)
+	})
+}
+
+func (c *command) log() *slog.Logger {
+	return slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// do reads the arguments and does the work. It returns the exit code.
+func (c *command) do(args []string, work func(ctx context.Context) (report, error)) int {
 	if err := c.flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return exitWell
 	} else if err != nil {
@@ -66,12 +82,7 @@ func (c *command) run(args []string, work func(ctx context.Context, h *Hub) (rep
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	h, err := open(ctx, c.config, slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	if err != nil {
-		return c.fail(err)
-	}
-	defer h.close()
-	r, err := work(ctx, h)
+	r, err := work(ctx)
 	if err != nil {
 		return c.fail(err)
 	}

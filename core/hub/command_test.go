@@ -5,14 +5,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/openvic/vic/core/config"
 	"github.com/openvic/vic/core/store"
+	"github.com/openvic/vic/core/store/storetest"
 )
 
 // command runs vic-hub beside the hub and reads its JSON into v, unless v is nil.
@@ -21,8 +25,11 @@ func (w *world) command(want int, v any, args ...string) (stdout, stderr string)
 	if v != nil {
 		args = append(args, "--output", "json")
 	}
+	if !slices.Contains(args, "--config") {
+		args = append(args, "--config", filepath.Join(w.dir, "hub.toml"))
+	}
 	var out, errs bytes.Buffer
-	if code := Main("test", append(args, "--config", filepath.Join(w.dir, "hub.toml")), &out, &errs); code != want {
+	if code := Main("test", args, &out, &errs); code != want {
 		w.t.Errorf("%v: exit code %d, want %d: %s%s", args, code, want, out.String(), errs.String())
 	}
 	if v != nil {
@@ -233,5 +240,84 @@ func TestWhatStopsACommandSaysSo(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "data")); err == nil {
 		t.Error("a command made a hub's folder")
+	}
+}
+
+type keptJSON struct {
+	Name          string
+	Objects, Rows int
+	Copied        int
+	Tables        map[string]struct{ Digest string }
+	Faults        struct{ Count int }
+}
+
+// TestAHubIsBackedUpRestoredAndMoved does so by the commands, while it serves where that may be, and pulls afterwards.
+func TestAHubIsBackedUpRestoredAndMoved(t *testing.T) {
+	w := newWorld(t, "sqlite")
+	within(t, "ready", func() bool { status, _, _ := w.do("GET", "/readyz", "", "", ""); return status == 200 })
+	w.pushBlob("hello hub")
+	dir := filepath.Join(w.dir, "backups")
+	var a, b, c keptJSON
+	w.command(0, &a, "backup", "--to", dir)
+	w.command(0, &b, "backup", "--to", dir, "--keep", "1")
+	if a.Objects != 1 || a.Copied != 1 || b.Copied != 0 || a.Name == b.Name || b.Faults.Count != 0 {
+		t.Errorf("%+v %+v", a, b)
+	}
+	archive := filepath.Join(w.dir, "hub.tar")
+	if out, _ := w.command(0, nil, "backup", "--to", archive); !strings.Contains(out, "1 objects of 9 bytes") {
+		t.Error(out)
+	}
+
+	// What serves is not written over, and a second hub on its database says why it ends.
+	_, errs := w.command(2, nil, "restore", "--from", dir)
+	if !strings.Contains(errs, "in use by another vic-hub") {
+		t.Error(errs)
+	}
+	second := w.cfg
+	if _, err := New(t.Context(), second, "test", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "in use by another vic-hub (process "+fmt.Sprint(os.Getpid())) {
+		t.Errorf("a second hub: %v", err)
+	}
+
+	// another is a configuration for the data in another folder and database.
+	text, err := os.ReadFile(filepath.Join(w.dir, "hub.toml"))
+	must(t, err)
+	another := func(name, kind string) config.Hub {
+		moved := strings.ReplaceAll(string(text), filepath.Join(w.dir, "data"), filepath.Join(w.dir, name))
+		moved = strings.ReplaceAll(moved, w.cfg.Database.URL, storetest.URL(t, kind))
+		must(t, os.WriteFile(filepath.Join(w.dir, name+".toml"), []byte(moved), 0o600))
+		cfg, err := config.ParseHub(name, moved)
+		must(t, err)
+		return cfg
+	}
+	another("new", "postgres")
+	must(t, os.MkdirAll(filepath.Join(w.dir, "new"), 0o700))
+	key, err := os.ReadFile(filepath.Join(w.cfg.Data, "seal.key"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(w.dir, "new", "seal.key"), key, 0o600))
+	w.command(0, &c, "restore", "--from", dir, "--config", filepath.Join(w.dir, "new.toml"))
+	if len(c.Tables) == 0 || c.Tables["blob"] != b.Tables["blob"] || c.Objects != 1 {
+		t.Errorf("%+v, want %+v", c, b)
+	}
+	another("third", "sqlite")
+	w.command(0, nil, "restore", "--from", archive, "--config", filepath.Join(w.dir, "third.toml"))
+
+	moved := another("moved", "postgres")
+	if _, errs := w.command(2, nil, "move", "--to", filepath.Join(w.dir, "moved.toml")); !strings.Contains(errs, "in use by another vic-hub") {
+		t.Error(errs)
+	}
+	w.command(0, nil, "move", "--to", filepath.Join(w.dir, "moved.toml"), "--content-only")
+	w.stop()
+	w.command(0, &c, "move", "--to", filepath.Join(w.dir, "moved.toml"))
+	if c.Copied != 0 || c.Objects != 1 {
+		t.Errorf("%+v", c)
+	}
+	w.cfg = moved
+	w.start()
+	within(t, "ready", func() bool { status, _, _ := w.do("GET", "/readyz", "", "", ""); return status == 200 })
+	var m struct{ Token string }
+	_, _, body := w.do("GET", "/service/token?service=vic-hub&scope=repository:default-project/app:pull", "", "", "")
+	must(t, json.Unmarshal([]byte(body), &m))
+	if status, _, body := w.do("GET", "/v2/default-project/app/blobs/"+digest.FromString("hello hub").String(), "Bearer "+m.Token, "", ""); status != 200 || body != "hello hub" {
+		t.Errorf("after the move: %d %s", status, body)
 	}
 }

@@ -51,6 +51,7 @@ type Hub struct {
 	version string
 	log     *slog.Logger
 
+	lock     *os.File // nil: PostgreSQL, or a command beside a hub
 	db       *store.Store
 	sealer   *seal.Sealer
 	plugins  *plugin.Host
@@ -60,6 +61,7 @@ type Hub struct {
 	events   *events
 	signer   *signin.Signer
 	robots   *robots.Robots
+	driver   storagedriver.StorageDriver
 	registry *registry.Registry
 	tls      *tlsfiles.Server
 	listener net.Listener
@@ -81,7 +83,7 @@ func New(ctx context.Context, cfg config.Hub, version string, log *slog.Logger) 
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	for _, step := range []func(context.Context) error{h.openListener, h.openSealer, h.openStore, h.openPlugins, h.openServices} {
+	for _, step := range []func(context.Context) error{h.openLock, h.openListener, h.openSealer, h.openStore, h.openPlugins, h.openServices} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -183,6 +185,7 @@ func (h *Hub) openRegistry(ctx context.Context, who registry.Authorizer) error {
 	if err != nil {
 		return err
 	}
+	h.driver = driver
 	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: who, Observer: h.events, Log: h.log, Redirect: h.cfg.Storage.Redirect})
 	return err
 }
@@ -473,5 +476,8 @@ func (h *Hub) close() {
 		if err := h.db.Close(); err != nil {
 			h.log.Error("database does not close", "err", err)
 		}
+	}
+	if h.lock != nil {
+		_ = h.lock.Close() // ends the lock
 	}
 }

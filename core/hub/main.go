@@ -23,6 +23,9 @@ Commands for administrators, also while the hub runs:
 
   vic-hub fsck [--hash]                     compare the database with the storage; --hash reads all content
   vic-hub gc [--dry-run]                    give back the storage that nothing needs any more
+  vic-hub backup --to FOLDER|FILE.tar|-     copy database and content, also while the hub serves
+  vic-hub restore --from FOLDER|FILE.tar|-  fill an empty hub from a backup; it must not run
+  vic-hub move --to NEW.toml                copy the hub to another database and storage
   vic-hub audit verify                      look whether a line of the audit log was changed or removed
 
 They take --config FILE and --output text|json. Their exit codes: 0 all is well, 1 it is not, 2 it could not be found out.
@@ -41,6 +44,12 @@ func Main(version string, args []string, stdout, stderr io.Writer) int {
 		return fsck(args, stdout, stderr)
 	case "gc":
 		return gc(args, stdout, stderr)
+	case "backup":
+		return backup(version, args, stdout, stderr)
+	case "restore":
+		return restore(args, stdout, stderr)
+	case "move":
+		return move(version, args, stdout, stderr)
 	case "audit":
 		if len(args) > 0 && args[0] == "verify" {
 			return verify(args[1:], stdout, stderr)

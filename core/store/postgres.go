@@ -77,6 +77,18 @@ func (p *postgres) reader() runner   { return p.db }
 func (p *postgres) dialect() dialect { return postgresDialect }
 func (p *postgres) close() error     { return errors.Join(p.db.Close(), p.sync.Close()) }
 
+func (p *postgres) snapshot(ctx context.Context) (*sql.Tx, error) {
+	tx, err := p.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	// Who reads a snapshot may do something with a page before they ask for the next.
+	if _, err := tx.ExecContext(ctx, `SET LOCAL idle_in_transaction_session_timeout = 0`); err != nil {
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	return tx, nil
+}
+
 func (p *postgres) tx(ctx context.Context, f func(*Tx) error) error {
 	for try := 1; ; try++ {
 		err := p.once(ctx, f)

@@ -83,6 +83,9 @@ func openSQLite(ctx context.Context, path string) (*sqlite, error) {
 func (s *sqlite) reader() runner   { return s.read }
 func (s *sqlite) dialect() dialect { return sqliteDialect }
 
+// snapshot begins where a reader first reads, and nothing was read before it.
+func (s *sqlite) snapshot(ctx context.Context) (*sql.Tx, error) { return s.r.BeginTx(ctx, nil) }
+
 func (s *sqlite) close() error {
 	return errors.Join(s.r.Close(), s.conn.Close(), s.w.Close())
 }

@@ -45,6 +45,8 @@ type backend interface {
 	reader() runner
 	// tx runs f in a transaction that is durable when tx returns nil.
 	tx(ctx context.Context, f func(*Tx) error) error
+	// snapshot begins a transaction that only reads, all of it from one state. The caller ends it.
+	snapshot(ctx context.Context) (*sql.Tx, error)
 	dialect() dialect
 	close() error
 }
@@ -109,6 +111,31 @@ func (s *Store) QueryRow(ctx context.Context, query string, args ...any) *sql.Ro
 func (s *Store) Tx(ctx context.Context, f func(*Tx) error) error {
 	s.txs.Add(1)
 	return s.b.tx(ctx, f)
+}
+
+// Snapshot runs f on one state of the database: what is committed meanwhile f does not see, and nobody waits for f. SQLite
+// keeps what is written beside the database until f ends, so that its log grows. f closes the rows of a query before it
+// asks the next one.
+func (s *Store) Snapshot(ctx context.Context, f func(Querier) error) error {
+	tx, err := s.b.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // it wrote nothing
+	return f(snapshot{tx})
+}
+
+// snapshot is a Querier on a transaction that only reads.
+type snapshot struct{ tx *sql.Tx }
+
+// Query implements Querier.
+func (s snapshot) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return s.tx.QueryContext(ctx, query, args...)
+}
+
+// QueryRow implements Querier.
+func (s snapshot) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	return s.tx.QueryRowContext(ctx, query, args...)
 }
 
 // Transactions is how many have begun in this process: by it work that can wait sees whether others have any.

@@ -425,3 +425,28 @@ func TestContainingTakesWhatIsSentAsItIs(t *testing.T) {
 		}
 	})
 }
+
+func TestASnapshotSeesOneState(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(...store.Schema) *store.Store) {
+		s := open(accounts)
+		if err := s.Tx(t.Context(), insert("a", 5)); err != nil {
+			t.Fatal(err)
+		}
+		err := s.Snapshot(t.Context(), func(q store.Querier) error {
+			if got := balance(t, q, "a"); got != 5 {
+				t.Errorf("the snapshot has %d", got)
+			}
+			err := s.Tx(t.Context(), func(tx *store.Tx) error {
+				_, err := tx.Exec(`UPDATE account SET balance = 9 WHERE name = 'a'`)
+				return err
+			})
+			if got := balance(t, q, "a"); got != 5 {
+				t.Errorf("the snapshot has %d after a change", got)
+			}
+			return err
+		})
+		if err != nil || balance(t, s, "a") != 9 {
+			t.Errorf("%v, balance %d", err, balance(t, s, "a"))
+		}
+	})
+}
