@@ -155,6 +155,7 @@ exclude (
 )
 
 require (
+	filippo.io/age v1.3.2
 	github.com/BurntSushi/toml v1.4.0
 	github.com/beevik/etree v1.8.1
 	github.com/chromedp/cdproto v0.0.0-20250724212937-08a3db8b4327
@@ -179,6 +180,7 @@ require (
 )
 
 require (
+	filippo.io/hpke v0.4.0 // indirect
 	github.com/aws/aws-sdk-go v1.55.5 // indirect
 	github.com/chromedp/sysutil v1.1.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect

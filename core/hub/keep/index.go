@@ -21,7 +21,8 @@ type index struct {
 }
 
 var indexSchema = store.Schema{Name: "index", Steps: []string{
-	`CREATE TABLE object (digest @ascii PRIMARY KEY, size BIGINT NOT NULL, location TEXT NOT NULL, done BOOLEAN NOT NULL, stale BOOLEAN NOT NULL DEFAULT FALSE) @clustered`}}
+	`CREATE TABLE object (digest @ascii PRIMARY KEY, size BIGINT NOT NULL, location TEXT NOT NULL,
+		done BOOLEAN NOT NULL, stale BOOLEAN NOT NULL DEFAULT FALSE) @clustered`}}
 
 // openIndex opens the index of a file, which is made if it is not there.
 func openIndex(ctx context.Context, file string) (*index, error) {
