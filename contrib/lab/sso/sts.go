@@ -38,7 +38,8 @@ func (s *Server) serveSTS(w http.ResponseWriter, r *http.Request) {
 		_ = errors.As(err, &f)
 		s.cfg.Log.Info("the token service refused a request", "code", f.code, "err", f.text)
 		w.WriteHeader(http.StatusInternalServerError)
-		res = fmt.Sprintf(`<soapenv:Fault><faultcode xmlns:ns0="%s">ns0:%s</faultcode><faultstring>%s</faultstring></soapenv:Fault>`, nsTrust, f.code, escaped(f.text))
+		res = fmt.Sprintf(`<soapenv:Fault><faultcode xmlns:ns0="%s">ns0:%s</faultcode><faultstring>%s</faultstring></soapenv:Fault>`,
+			nsTrust, f.code, escaped(f.text))
 	}
 	reply(w, res)
 }
