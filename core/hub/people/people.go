@@ -54,21 +54,24 @@ CREATE TABLE role_grant (
 CREATE INDEX role_grant_principal ON role_grant (principal, project);
 CREATE TABLE people_guard (id BIGINT PRIMARY KEY);
 INSERT INTO people_guard (id) VALUES (1)`,
-		`ALTER TABLE principal ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0`}}
+		`ALTER TABLE principal ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0`,
+		`ALTER TABLE principal ADD COLUMN checking BIGINT NOT NULL DEFAULT 0`}}
 }
 
 // People keeps them. It may be used by several goroutines.
 type People struct {
-	db  *store.Store
-	now func() time.Time
+	db       *store.Store
+	now      func() time.Time
+	onRemove []func(tx *store.Tx, user string) error
 }
 
-// New makes a People over a store that was opened with Schema. now nil means time.Now.
-func New(db *store.Store, now func() time.Time) *People {
+// New makes a People over a store that was opened with Schema. now nil means time.Now. onRemove removes what else was given
+// to a user, in the transaction that removes them.
+func New(db *store.Store, now func() time.Time, onRemove ...func(tx *store.Tx, user string) error) *People {
 	if now == nil {
 		now = time.Now
 	}
-	return &People{db: db, now: now}
+	return &People{db: db, now: now, onRemove: onRemove}
 }
 
 // Person is a user or group as they were last seen.
@@ -126,7 +129,7 @@ func (p *People) Seen(ctx context.Context, source string, id auth.Identity, seal
 		if !id.Expires.IsZero() {
 			expires = id.Expires.Unix()
 		}
-		_, err := tx.Exec(`UPDATE principal SET checked = $1, expires = $2, session = $3 WHERE id = $4`, p.now().Unix(), expires, sealed, id.Principal.ID)
+		_, err := tx.Exec(`UPDATE principal SET checked = $1, expires = $2, session = $3, checking = 0 WHERE id = $4`, p.now().Unix(), expires, sealed, id.Principal.ID)
 		if err != nil {
 			return err
 		}
@@ -190,7 +193,20 @@ func (p *People) Gone(ctx context.Context, id string, session []byte) error {
 	})
 }
 
-// End ends the tokens that a user was given, after their password was changed.
+// Claim says whether the caller is the one who asks the plugin about a user now: of several hubs on one database one does,
+// and those of them that come until a time go by the answer of checked. A plugin's session may be good for one call alone
+// (a refresh token that is rotated), so that two who asked at once would put the user out.
+func (p *People) Claim(ctx context.Context, id string, checked, until time.Time) (mine bool, err error) {
+	err = p.db.Tx(ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`UPDATE principal SET checking = $1 WHERE id = $2 AND checked = $3 AND checking <= $4`,
+			until.Unix(), id, checked.Unix(), p.now().Unix())
+		mine = n == 1
+		return err
+	})
+	return mine, err
+}
+
+// End ends the tokens and sessions that a user was given, after their password was changed.
 func (p *People) End(ctx context.Context, id string) error {
 	return p.db.Tx(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(`UPDATE principal SET epoch = epoch + 1 WHERE id = $1`, id)
@@ -210,6 +226,11 @@ func (p *People) Remove(ctx context.Context, id string) error {
 		}
 		for _, q := range []string{`DELETE FROM role_grant WHERE principal = $1`, `DELETE FROM principal_group WHERE member = $1`} {
 			if _, err := tx.Exec(q, id); err != nil {
+				return err
+			}
+		}
+		for _, f := range p.onRemove {
+			if err := f(tx, id); err != nil {
 				return err
 			}
 		}

@@ -38,6 +38,11 @@ type Options struct {
 	Sealer  *seal.Sealer
 	Log     *slog.Logger
 	Now     func() time.Time // nil: time.Now
+	// Oldest is how old an answer of a source may be before it is asked again, whatever longer time the source names; 0: 10
+	// min. What changed there (a password, groups, a user who left) counts here after that time at the latest.
+	Oldest time.Duration
+	// Outage is how long the last answer counts of a source that does not answer; 0: 12 h.
+	Outage time.Duration
 }
 
 // Signer signs people in. It may be used by several goroutines.
@@ -67,6 +72,7 @@ func New(o Options) *Signer {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	o.Oldest, o.Outage = cmp.Or(o.Oldest, 10*time.Minute), cmp.Or(o.Outage, 12*time.Hour)
 	return &Signer{o: o, known: map[string]auth.Description{}, away: map[string]time.Time{}, checks: map[string]*check{}}
 }
 
@@ -226,107 +232,6 @@ func (s *Signer) seen(ctx context.Context, source string, id auth.Identity) (peo
 		sealed = s.o.Sealer.Seal(sessionName(id.Principal.ID), []byte(id.Session))
 	}
 	return s.o.People.Seen(ctx, source, id, sealed)
-}
-
-// defaultRefresh is how old an answer may be of a source that is not there to say.
-const defaultRefresh = 10 * time.Minute
-
-// Check returns who a user is now. An answer of the platform that is too old is asked for again; while the platform
-// does not answer the old one counts, until its own end. errdef.ErrDenied: they may not come in any more.
-func (s *Signer) Check(ctx context.Context, user string) (people.Person, error) {
-	p, err := s.o.People.Get(ctx, user)
-	if errors.Is(err, errdef.ErrNotFound) || err == nil && p.Disabled {
-		return people.Person{}, fmt.Errorf("%s may not sign in any more: %w", user, errdef.ErrDenied)
-	}
-	if err != nil {
-		return people.Person{}, err
-	}
-	now := s.o.Now()
-	if !p.Expires.IsZero() && now.After(p.Expires) {
-		return people.Person{}, fmt.Errorf("the sign-in of %s has ended at its identity source; sign in again: %w", user, errdef.ErrDenied)
-	}
-	s.mu.Lock()
-	refresh := cmp.Or(s.known[p.Source].Refresh, defaultRefresh)
-	if now.Sub(p.Checked) < refresh || now.Before(s.away[p.Source]) {
-		s.mu.Unlock()
-		return p, nil
-	}
-	c, under := s.checks[user]
-	if !under {
-		c = &check{done: make(chan struct{})}
-		s.checks[user] = c
-	}
-	s.mu.Unlock()
-	if !under {
-		s.settle(context.WithoutCancel(ctx), p, c)
-	}
-	select {
-	case <-c.done:
-		return c.person, c.err
-	case <-ctx.Done():
-		return people.Person{}, ctx.Err()
-	}
-}
-
-// settle does a check, and lets go of those who wait for it whatever happens.
-func (s *Signer) settle(ctx context.Context, p people.Person, c *check) {
-	c.err = fmt.Errorf("the check of %s was cut off: %w", p.ID, errdef.ErrUnavailable)
-	defer func() {
-		s.mu.Lock()
-		delete(s.checks, p.ID)
-		s.mu.Unlock()
-		close(c.done)
-	}()
-	// The answer of a check that has just ended may be younger than what the caller had read before it.
-	now, err := s.o.People.Get(ctx, p.ID)
-	if err == nil && !now.Disabled && now.Checked.After(p.Checked) {
-		c.person, c.err = now, nil
-		return
-	}
-	c.person, c.err = s.verify(ctx, p)
-}
-
-// A platform that does not answer holds up requests for verifyTimeout, and then none for awayPause.
-const (
-	verifyTimeout = 10 * time.Second
-	awayPause     = 30 * time.Second
-)
-
-func (s *Signer) verify(ctx context.Context, p people.Person) (people.Person, error) {
-	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
-	defer cancel()
-	id, err := s.verifyAt(ctx, p)
-	switch {
-	case err == nil && !id.Principal.Disabled:
-		return s.seen(ctx, p.Source, id)
-	case err == nil, errors.Is(err, errdef.ErrDenied), errors.Is(err, errdef.ErrNotFound):
-		s.o.Log.Info("user may not sign in any more", "user", p.ID, "source", p.Source, "err", err)
-		if err := s.o.People.Gone(ctx, p.ID, p.Session); err != nil {
-			return people.Person{}, err
-		}
-		return people.Person{}, fmt.Errorf("%s may not sign in any more: %w", p.ID, errdef.ErrDenied)
-	}
-	s.o.Log.Warn("identity source does not answer; what it said last counts", "user", p.ID, "source", p.Source, "err", err)
-	s.mu.Lock()
-	s.away[p.Source] = s.o.Now().Add(awayPause)
-	s.mu.Unlock()
-	return p, nil
-}
-
-func (s *Signer) verifyAt(ctx context.Context, p people.Person) (auth.Identity, error) {
-	all, errs := s.described(ctx)
-	i := slices.IndexFunc(all, func(d described) bool { return d.Name == p.Source })
-	if i < 0 {
-		return auth.Identity{}, errors.Join(append(errs, fmt.Errorf("identity source %s: %w", p.Source, errdef.ErrUnavailable))...)
-	}
-	var session []byte
-	if len(p.Session) > 0 {
-		var err error
-		if session, err = s.o.Sealer.Open(sessionName(p.ID), p.Session); err != nil {
-			return auth.Identity{}, err
-		}
-	}
-	return all[i].Driver.Verify(ctx, auth.VerifyRequest{ID: p.ID, Session: secret.Text(session)})
 }
 
 // Administrators are the groups that the sources name as the first cloud administrators.

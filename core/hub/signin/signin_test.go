@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -258,5 +259,80 @@ func TestGuessersWaitHoweverTheyWriteAName(t *testing.T) {
 	}
 	if through != 5 {
 		t.Errorf("%d guesses were looked at, want 5", through)
+	}
+}
+
+// Of several hubs one asks the source about a user, whose session there may be good for one call; the others go by the last
+// answer meanwhile.
+func TestOneHubAsksTheSource(t *testing.T) {
+	hold := make(chan struct{})
+	r := newRig(t, hold)
+	p, err := r.Password(t.Context(), "ann", "ann's", "192.0.2.1")
+	must(t, err)
+	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
+	must(t, err)
+	other := signin.New(signin.Options{People: r.people, Sealer: sealer, Now: func() time.Time { return r.now }, Log: slog.New(slog.DiscardHandler),
+		Sources: func() []signin.Source {
+			return []signin.Source{{Name: "first", Driver: auth.NewFake("one.example")}} // which would put everybody out
+		}})
+	r.now = r.now.Add(6 * time.Minute)
+	done := make(chan error)
+	go func() { _, err := r.Check(t.Context(), p.ID); done <- err }()
+	for r.verified.Load() == 0 {
+		runtime.Gosched()
+	}
+	if got, err := other.Check(t.Context(), p.ID); err != nil || got.ID != p.ID {
+		t.Errorf("the other hub, meanwhile: %v", err)
+	}
+	close(hold)
+	must(t, <-done)
+	if n := r.verified.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+// The last answer of a source that does not answer counts for a time, and no longer. The source is asked more often than it
+// wants if the hub is told so.
+func TestAnOutageHasAnEnd(t *testing.T) {
+	r := newRig(t, nil)
+	p, err := r.Password(t.Context(), "ann", "ann's", "192.0.2.1")
+	must(t, err)
+	began := r.now
+	for r.now.Sub(began) < 11*time.Hour {
+		r.now = r.now.Add(time.Hour)
+		r.first.Fail("Verify", errdef.ErrUnavailable)
+		if _, err := r.Check(t.Context(), p.ID); err != nil {
+			t.Fatalf("after %s: %v", r.now.Sub(began), err)
+		}
+	}
+	r.now = r.now.Add(2 * time.Hour)
+	r.first.Fail("Verify", errdef.ErrUnavailable)
+	for range 2 { // asked, and not asked
+		if _, err := r.Check(t.Context(), p.ID); !errors.Is(err, errdef.ErrUnavailable) {
+			t.Errorf("after %s: %v", r.now.Sub(began), err)
+		}
+	}
+	r.now = r.now.Add(time.Minute)
+	if _, err := r.Check(t.Context(), p.ID); err != nil {
+		t.Errorf("the source is back: %v", err)
+	}
+}
+
+func TestTheHubSaysHowOldAnAnswerMayBe(t *testing.T) {
+	r := newRig(t, nil)
+	r.first.Description.Refresh = auth.MaxRefresh
+	p, err := r.Password(t.Context(), "ann", "ann's", "192.0.2.1")
+	must(t, err)
+	r.now = r.now.Add(9 * time.Minute)
+	_, err = r.Check(t.Context(), p.ID)
+	must(t, err)
+	if n := r.verified.Load(); n != 0 {
+		t.Errorf("asked %d times within ten minutes", n)
+	}
+	r.now = r.now.Add(2 * time.Minute)
+	_, err = r.Check(t.Context(), p.ID)
+	must(t, err)
+	if n := r.verified.Load(); n != 1 {
+		t.Errorf("asked %d times in eleven minutes", n)
 	}
 }
