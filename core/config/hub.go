@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/openvic/vic/core/kinds"
 	"github.com/openvic/vic/sdk/serve/strict"
@@ -64,6 +65,13 @@ type HubAccess struct {
 	// CloudAdmins are groups, by ID, that are cloud administrators of a hub that has none yet; empty: those that the
 	// identity sources name.
 	CloudAdmins []string `toml:"cloud_admins"`
+	// SessionIdle and SessionLongest are when a browser's session ends: without a request, and in all.
+	SessionIdle    time.Duration `toml:"session_idle"`
+	SessionLongest time.Duration `toml:"session_longest"`
+	// CheckEvery is how old the word of an identity source about a user may be; Outage is how long the last one counts while
+	// the source does not answer.
+	CheckEvery time.Duration `toml:"check_every"`
+	Outage     time.Duration `toml:"outage"`
 	// Examples is the word that the names of the example users begin with; empty: there are none.
 	Examples string `toml:"examples"`
 }
@@ -74,6 +82,7 @@ func DefaultHub() Hub {
 		Name: "hub", Listen: "tcp://0.0.0.0:8443", Data: "/var/lib/vic-hub",
 		TLS:     HubTLS{Names: []string{"localhost", "127.0.0.1"}},
 		Storage: HubStorage{S3: HubS3{Region: "us-east-1"}},
+		Access:  HubAccess{SessionIdle: time.Hour, SessionLongest: 12 * time.Hour, CheckEvery: 10 * time.Minute, Outage: 12 * time.Hour},
 		Plugins: Plugins{Dir: "/etc/vic-hub/plugins.d"},
 	}
 }
@@ -143,6 +152,19 @@ func (h Hub) validateURL() error {
 var examplesWord = regexp.MustCompile(`^[a-z][a-z0-9]{0,19}$`)
 
 func (a HubAccess) validate() error {
+	const day = 24 * time.Hour
+	for _, d := range []struct {
+		key         string
+		value       time.Duration
+		least, most time.Duration
+	}{
+		{"session_idle", a.SessionIdle, time.Minute, 30 * day}, {"session_longest", a.SessionLongest, a.SessionIdle, 30 * day},
+		{"check_every", a.CheckEvery, time.Minute, day}, {"outage", a.Outage, a.CheckEvery, 30 * day},
+	} {
+		if d.value < d.least || d.value > d.most {
+			return invalid("access."+d.key, "%s is not between %s and %s", d.value, d.least, d.most)
+		}
+	}
 	if a.Examples != "" && !examplesWord.MatchString(a.Examples) {
 		return invalid("access.examples", "%q is not a word of 1 to 20 small letters and digits that begins with a letter", a.Examples)
 	}

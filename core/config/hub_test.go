@@ -50,6 +50,11 @@ func TestWrongHubConfigurations(t *testing.T) {
 		"[roles]\ncompute = 'x'":                               "roles.compute",
 		"[roles]\nnothing = 'x'":                               "roles.nothing",
 		"[access]\nexamples = 'My users'":                      "access.examples",
+		"[access]\nsession_idle = '1s'":                        "access.session_idle",
+		"[access]\nsession_longest = '1m'":                     "access.session_longest",
+		"[access]\ncheck_every = '25h'":                        "access.check_every",
+		"[access]\noutage = '1m'":                              "access.outage",
+		"[access]\noutage = 'soon'":                            "access.outage",
 		"[plugins]\ndir = ''":                                  "plugins.dir",
 		"[stroage]\n":                                          `unknown key "stroage"`,
 	} {

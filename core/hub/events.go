@@ -8,6 +8,7 @@ import (
 
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/hub/audit"
+	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
 )
@@ -68,6 +69,15 @@ func (e *events) Happened(_ context.Context, x registry.Event) {
 	default:
 		e.log.Warn("pull is not in the audit log: too many wait", "repository", x.Artifact.Repository, "caller", x.Caller)
 	}
+}
+
+// signedIn keeps a line of who signs in and out at a browser. Strangers leave none: they could fill the log.
+func (h *Hub) signedIn(ctx context.Context, e browser.Event) {
+	if !e.Known {
+		return
+	}
+	h.audit.Keep(ctx, audit.Line{Caller: access.Caller{Name: e.Name, Method: access.BySession, Address: e.Address}, Agent: e.Agent, Operation: e.Operation,
+		Type: "session", Outcome: e.Outcome, Detail: e.Detail})
 }
 
 // pullsAtOnce bounds one transaction.

@@ -23,10 +23,13 @@ import (
 	"github.com/openvic/vic/core/hub/api"
 	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
+	"github.com/openvic/vic/core/hub/browser"
+	"github.com/openvic/vic/core/hub/clisecret"
 	"github.com/openvic/vic/core/hub/dockerauth"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/seal"
+	"github.com/openvic/vic/core/hub/session"
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/token"
 	"github.com/openvic/vic/core/hub/vchs"
@@ -61,6 +64,9 @@ type Hub struct {
 	events   *events
 	signer   *signin.Signer
 	robots   *robots.Robots
+	secrets  *clisecret.Secrets
+	sessions *session.Sessions
+	browsers *browser.Browsers
 	driver   storagedriver.StorageDriver
 	registry *registry.Registry
 	tls      *tlsfiles.Server
@@ -132,7 +138,7 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 	if h.db, err = store.Open(ctx, h.cfg.Database.URL, schemas()...); err != nil {
 		return err
 	}
-	h.people = people.New(h.db, nil)
+	h.people = people.New(h.db, nil, clisecret.Forget)
 	h.audit = audit.New(h.db, h.log, nil)
 	h.events = newEvents(h.audit, h.db, h.log)
 	return nil
@@ -140,7 +146,8 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 
 // schemas are all tables of a hub.
 func schemas() []store.Schema {
-	return []store.Schema{registry.Schema(), people.Schema(), keySchema(), audit.Schema(), robots.Schema(), vchs.Schema()}
+	return []store.Schema{registry.Schema(), people.Schema(), keySchema(), audit.Schema(), robots.Schema(), vchs.Schema(),
+		session.Schema(), clisecret.Schema()}
 }
 
 func (h *Hub) openPlugins(context.Context) error {
@@ -155,8 +162,12 @@ func (h *Hub) openPlugins(context.Context) error {
 		return err
 	}
 	limiter := access.NewLimiter(access.LimitOptions{})
-	h.signer = signin.New(signin.Options{Sources: h.sources, People: h.people, Limiter: limiter, Sealer: h.sealer, Log: h.log})
+	h.signer = signin.New(signin.Options{Sources: h.sources, People: h.people, Limiter: limiter, Sealer: h.sealer, Log: h.log,
+		Oldest: h.cfg.Access.CheckEvery, Outage: h.cfg.Access.Outage})
 	h.robots = robots.New(h.db, limiter, h.log, nil)
+	h.secrets = clisecret.New(h.db, h.signer, limiter, h.log, nil)
+	h.sessions = session.New(h.db, session.Options{Idle: h.cfg.Access.SessionIdle, Longest: h.cfg.Access.SessionLongest, Log: h.log})
+	h.browsers = browser.New(browser.Options{Signer: h.signer, Sessions: h.sessions, Sealer: h.sealer, URL: h.cfg.URL, Observe: h.signedIn, Log: h.log})
 	return nil
 }
 
@@ -192,7 +203,7 @@ func (h *Hub) openRegistry(ctx context.Context, who registry.Authorizer) error {
 
 func (h *Hub) openServices(ctx context.Context) error {
 	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}})
-	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}, Robots: h.robots}
+	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}, Robots: h.robots, Secrets: h.secrets}
 	docker := dockerauth.New(dockerauth.Options{Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL, Log: h.log})
 	if err := h.openRegistry(ctx, docker); err != nil {
 		return err
@@ -206,7 +217,8 @@ func (h *Hub) openServices(ctx context.Context) error {
 	mux.Handle(dockerauth.TokenPath, docker)
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry, DB: h.db,
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Robots: h.robots,
-		VCHs: vchs.New(h.db, h.sealer, nil), Log: h.log}))
+		VCHs: vchs.New(h.db, h.sealer, nil), Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets, Log: h.log}))
+	mux.Handle("/c/", h.browsers.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", h.metrics.handler(authority))

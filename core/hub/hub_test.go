@@ -232,6 +232,21 @@ func TestFromAnEmptyFolderToAPush(t *testing.T) {
 			if status, _, body := w.do("PUT", "/v2/default-project/app/manifests/2", byRobot, indexType, manifest); status != 201 {
 				t.Errorf("a robot pushes: %d %s", status, body)
 			}
+			// A browser's session is known to the API of the same port, and comes through a restart.
+			status, head, _ := w.do("POST", "/api/v2.0/sign-in", "", "application/json", fmt.Sprintf(`{"username":"admin","domain":"local","password":%q}`, password))
+			cookie, _, _ := strings.Cut(head.Get("Set-Cookie"), ";")
+			bySession := func() int {
+				req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+w.hub.Addr().String()+"/api/v2.0/users/current", nil)
+				must(t, err)
+				req.Header.Set("Cookie", cookie)
+				res, err := w.client.Do(req)
+				must(t, err)
+				defer res.Body.Close()
+				return res.StatusCode
+			}
+			if got := bySession(); status != 200 || got != 200 {
+				t.Errorf("sign-in: %d; by the session: %d", status, got)
+			}
 			// A plugin that dies is started anew; a sign-in meanwhile waits for it.
 			st := w.hub.plugins.List()[0]
 			p, err := os.FindProcess(st.PID)
@@ -243,6 +258,9 @@ func TestFromAnEmptyFolderToAPush(t *testing.T) {
 			w.start()
 			if status, body := pull(); status != 200 || body != manifest {
 				t.Errorf("after a restart: %d %s", status, body)
+			}
+			if got := bySession(); got != 200 {
+				t.Errorf("a session of before the restart: %d", got)
 			}
 			if status, _, _ := w.do("HEAD", "/v2/default-project/app/manifests/1", header, "", ""); status != 200 {
 				t.Errorf("a token of before the restart: %d", status)

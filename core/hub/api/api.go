@@ -17,9 +17,13 @@ import (
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
+	"github.com/openvic/vic/core/hub/browser"
+	"github.com/openvic/vic/core/hub/clisecret"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/hub/session"
+	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
@@ -39,6 +43,9 @@ type Identities interface {
 	Create(ctx context.Context, user auth.Principal, password secret.Text) (people.Person, error)
 	SetPassword(ctx context.Context, id string, password secret.Text) error
 	Delete(ctx context.Context, id string) error
+	// Ways are the sources that people sign in at; Redirects says whether one of them does it by a redirect of a browser.
+	Ways(ctx context.Context) []signin.Way
+	Redirects(source string) bool
 }
 
 // Options are what the API serves.
@@ -55,6 +62,10 @@ type Options struct {
 	Authorities func() ([]byte, error)
 	// Health tells of each part of the hub whether it works: nil is healthy.
 	Health func(ctx context.Context) map[string]error
+	// Browsers signs browsers in and out; Sessions are what they have then. Secrets are for those people at docker login.
+	Browsers *browser.Browsers
+	Sessions *session.Sessions
+	Secrets  *clisecret.Secrets
 	// Robots are the accounts of programs.
 	Robots *robots.Robots
 	// VCHs are the virtual container hosts that are resources of projects.
@@ -81,6 +92,7 @@ type route struct {
 	// returns the permission that is needed and the project as the client gave it; "" for the whole hub.
 	within func(*api, *call) (role.Permission, string, error)
 	run    func(*api, *call) error
+	told   bool // the audit log is told of it by somebody else
 
 	// What the OpenAPI document tells beside that. A test refuses a route that says nothing, and compares every answer
 	// in the tests of this package with the document, so new routes fill in what applies to them; make gen then writes
@@ -130,6 +142,7 @@ func routes() []route {
 	for _, part := range [][]route{
 		documentRoutes(), systemRoutes(), userRoutes(), projectRoutes(), memberRoutes(), quotaRoutes(), repositoryRoutes(), logRoutes(), robotRoutes(),
 		vchRoutes(),
+		sessionRoutes(),
 	} {
 		all = append(all, part...)
 	}
@@ -175,11 +188,12 @@ func (r *recorder) WriteHeader(status int) {
 // registry's to tell.
 func (a *api) audit(rt route, c *call, status int) {
 	operation := map[string]string{http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "update", http.MethodDelete: "delete"}[rt.method]
-	if operation == "" || a.Audit == nil || !c.who.Known() {
+	if operation == "" || rt.told || a.Audit == nil || !c.who.Known() {
 		return // strangers could fill the log
 	}
-	a.Audit.Keep(context.WithoutCancel(c.r.Context()), audit.Line{Caller: access.Caller{Name: c.who.Name, Method: method(c.who), Address: access.Address(c.r)},
-		Agent: c.r.UserAgent(), Operation: operation, Type: rt.about(), Resource: strings.TrimPrefix(c.r.URL.Path, Prefix+"/"), Project: c.project.ID,
+	a.Audit.Keep(context.WithoutCancel(c.r.Context()), audit.Line{
+		Caller: access.Caller{Name: c.who.Name, Method: c.method, Session: c.session, Address: access.Address(c.r)},
+		Agent:  c.r.UserAgent(), Operation: operation, Type: rt.about(), Resource: strings.TrimPrefix(c.r.URL.Path, Prefix+"/"), Project: c.project.ID,
 		Outcome: status})
 }
 
@@ -204,7 +218,7 @@ func (r route) about() string {
 func (a *api) admit(rt route, c *call) error {
 	ctx := c.r.Context()
 	var err error
-	if c.who, err = a.caller(c.r); err != nil {
+	if err = a.identify(c); err != nil {
 		return err
 	}
 	if err := c.readable(); err != nil {
@@ -246,11 +260,4 @@ func (a *api) admit(rt route, c *call) error {
 		return noProject(name)
 	}
 	return nil
-}
-
-func method(s authz.Subject) access.Method {
-	if s.Known() {
-		return access.ByPassword
-	}
-	return access.Anonymous
 }

@@ -19,10 +19,13 @@ import (
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
+	"github.com/openvic/vic/core/hub/browser"
+	"github.com/openvic/vic/core/hub/clisecret"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/seal"
+	"github.com/openvic/vic/core/hub/session"
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/registry"
@@ -72,8 +75,8 @@ func (r *rig) Project(ctx context.Context, name string) (int64, bool, error) {
 func newRig(t *testing.T, url string) *rig {
 	t.Helper()
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
-	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), vchs.Schema())
-	r.people = people.New(r.db, nil)
+	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), session.Schema(), clisecret.Schema(), vchs.Schema())
+	r.people = people.New(r.db, nil, clisecret.Forget)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
 	log := slog.New(slog.DiscardHandler)
@@ -83,11 +86,14 @@ func newRig(t *testing.T, url string) *rig {
 		}})
 	r.registry, err = registry.New(t.Context(), r.db, inmemory.New(), registry.Options{Authorizer: open{}, Log: log})
 	must(t, err)
-	r.robots = robots.New(r.db, access.NewLimiter(access.LimitOptions{}), log, nil)
+	limiter := access.NewLimiter(access.LimitOptions{})
+	r.robots = robots.New(r.db, limiter, log, nil)
+	secrets, sessions := clisecret.New(r.db, sign, limiter, log, nil), session.New(r.db, session.Options{Log: log})
+	browsers := browser.New(browser.Options{Signer: sign, Sessions: sessions, Sealer: sealer, Log: log})
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
-	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots}, People: r.people,
-		Identities: sign, Registry: r.registry,
+	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots, Secrets: secrets}, People: r.people,
+		Identities: sign, Registry: r.registry, Browsers: browsers, Sessions: sessions, Secrets: secrets,
 		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)

@@ -16,7 +16,6 @@ import (
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/sdk/errdef"
-	"github.com/openvic/vic/sdk/secret"
 )
 
 // call is one request.
@@ -24,31 +23,13 @@ type call struct {
 	w   http.ResponseWriter
 	r   *http.Request
 	who authz.Subject
+	// method is how they have shown who they are; session is the ID of their session, if they came with one; secret says
+	// that they came with a CLI secret.
+	method  access.Method
+	session string
+	secret  bool
 	// project is the one that the path names; its ID is 0 if there is none of that name.
 	project registry.Project
-}
-
-// caller finds out who asks: by name and password with the request.
-func (a *api) caller(r *http.Request) (authz.Subject, error) {
-	if r.Header.Get("Authorization") == "" {
-		return authz.Nobody, nil
-	}
-	name, password, ok := r.BasicAuth()
-	if !ok {
-		return authz.Nobody, errSignIn
-	}
-	s, err := a.Authority.SignIn(r.Context(), name, secret.Text(password), access.Address(r))
-	switch {
-	case errors.Is(err, errdef.ErrDenied):
-		return authz.Nobody, &Error{Status: http.StatusUnauthorized, Code: "UNAUTHORIZED", Message: "name or password is wrong"}
-	case errors.Is(err, errdef.ErrConflict):
-		return authz.Nobody, &Error{Status: http.StatusUnauthorized, Code: "UNAUTHORIZED", Message: "the password has expired and must be changed first"}
-	case errors.Is(err, errdef.ErrUnavailable), errors.Is(err, errdef.ErrPluginDown):
-		// Which source, and where it is, is not for strangers.
-		a.Log.Warn("sign-in cannot be checked", "address", access.Address(r), "err", err)
-		return authz.Nobody, &Error{Status: http.StatusServiceUnavailable, Code: "UNAVAILABLE", Message: "the identity source does not answer; try again"}
-	}
-	return s, err
 }
 
 // readable refuses a path or query with what no database keeps as text: PostgreSQL says so, and SQLite finds what nobody

@@ -60,7 +60,8 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var limited *signin.LimitedError
 	switch {
 	case errors.As(err, &own):
-		if own.Status == http.StatusUnauthorized {
+		// A browser would ask for a password itself, over the page that asks for it.
+		if own.Status == http.StatusUnauthorized && r.Header.Get("Sec-Fetch-Mode") == "" {
 			w.Header().Set("WWW-Authenticate", `Basic realm="vic-hub"`)
 		}
 		writeError(w, own)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/hub/role"
 )
 
@@ -51,12 +52,14 @@ func Document() []byte {
 				"x-permission is the permission that an operation needs, x-least-role the lowest role that has it."},
 		"servers":  []any{map[string]any{"url": Prefix}},
 		"paths":    paths,
-		"security": []any{map[string]any{"basic": []string{}}, map[string]any{}},
+		"security": []any{map[string]any{"basic": []string{}}, map[string]any{"session": []string{}}, map[string]any{}},
 		"components": map[string]any{
 			"schemas": s.named,
 			"responses": map[string]any{"Failure": map[string]any{"description": "why it was not done",
 				"content": content("application/json", ref("Failure"))}},
-			"securitySchemes": map[string]any{"basic": map[string]any{"type": "http", "scheme": "basic", "description": "a user's name and password, or a robot's"}},
+			"securitySchemes": map[string]any{
+				"basic":   map[string]any{"type": "http", "scheme": "basic", "description": "a user's name and password, or a robot's"},
+				"session": map[string]any{"type": "apiKey", "in": "cookie", "name": browser.Cookie, "description": "of a browser that has signed in"}},
 		},
 	}, "", "  ")
 	if err != nil {
@@ -153,6 +156,7 @@ var queryTexts = map[string]struct{ text, kind string }{
 	"project_name": {"the name", "string"},
 	"username":     {"a part of the name", "string"},
 	"groupname":    {"a part of the name", "string"},
+	"others":       {"true keeps the session of the request itself", "boolean"},
 }
 
 func (r route) parameters() []any {

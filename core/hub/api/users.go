@@ -44,6 +44,8 @@ type user struct {
 	Principal string `json:"principal"`
 	Source    string `json:"source,omitempty"`
 	Disabled  bool   `json:"disabled,omitempty"`
+	// OIDC is there for the caller who signs in by a browser.
+	OIDC *oidcForm `json:"oidc_user_meta,omitempty"`
 }
 
 func (a *api) user(c *call, p people.Person) (user, error) {
@@ -62,6 +64,9 @@ func (a *api) currentUser(c *call) error {
 	}
 	u, err := a.user(c, p)
 	if err != nil {
+		return err
+	}
+	if u.OIDC, err = a.secretOf(c, p); err != nil {
 		return err
 	}
 	return c.answer(http.StatusOK, u)

@@ -52,12 +52,23 @@ type Robots interface {
 	Find(ctx context.Context, name string) (Robot, error)
 }
 
-// Authority answers. Robots may be nil: there are none.
+// Secrets knows the secrets of people who have no password that the hub could check (package clisecret).
+type Secrets interface {
+	// Is says whether a password has the form of a secret.
+	Is(password secret.Text) bool
+	// Password signs in with one; its stamp tells it from those before and after. Errors are those of package signin.
+	Password(ctx context.Context, name string, password secret.Text, address string) (p people.Person, stamp int64, err error)
+	// Current says whether a user's secret is still the one of a stamp.
+	Current(ctx context.Context, user string, stamp int64) (bool, error)
+}
+
+// Authority answers. Robots and Secrets may be nil: there are none.
 type Authority struct {
 	Signer   Signer
 	Roles    Roles
 	Projects Projects
 	Robots   Robots
+	Secrets  Secrets
 }
 
 // Subject is somebody who has shown who they are, or nobody.
@@ -69,7 +80,9 @@ type Subject struct {
 	Name string
 	// Epoch is a user's of now: a token of an earlier one opens nothing (people.Person).
 	Epoch int64
-	robot Robot
+	// Secret is the stamp of the secret that a user came with; 0: they came in another way.
+	Secret int64
+	robot  Robot
 }
 
 // Nobody has not shown who they are.
@@ -87,12 +100,46 @@ func (a *Authority) SignIn(ctx context.Context, name string, password secret.Tex
 		}
 		return Subject{Kind: token.Robot, ID: r.Name, Name: r.Name, robot: r}, nil
 	}
-	p, err := a.Signer.Password(ctx, name, password, address)
+	var p people.Person
+	var stamp int64
+	var err error
+	if a.Secrets != nil && a.Secrets.Is(password) {
+		p, stamp, err = a.Secrets.Password(ctx, name, password, address)
+	} else {
+		p, err = a.Signer.Password(ctx, name, password, address)
+	}
 	if err != nil {
 		return Nobody, err
 	}
-	return Subject{Kind: token.User, ID: p.ID, Name: p.Name, Epoch: p.Epoch}, nil
+	return Subject{Kind: token.User, ID: p.ID, Name: p.Name, Epoch: p.Epoch, Secret: stamp}, nil
 }
+
+// Bearer returns whose token it is; errdef.ErrDenied if they may not come in any more, or if what it was given for has
+// ended since: a password, an account, a secret.
+func (a *Authority) Bearer(ctx context.Context, c token.Claims) (Subject, error) {
+	s, err := a.Find(ctx, c.Kind, c.Subject)
+	if err != nil {
+		return Nobody, err
+	}
+	ended := s.Epoch != c.Epoch
+	if !ended && c.Secret != 0 {
+		if a.Secrets == nil {
+			return Nobody, errEnded
+		}
+		still, err := a.Secrets.Current(ctx, s.ID, c.Secret)
+		if err != nil {
+			return Nobody, err
+		}
+		ended = !still
+	}
+	if ended {
+		return Nobody, errEnded
+	}
+	s.Secret = c.Secret
+	return s, nil
+}
+
+var errEnded = fmt.Errorf("what the token was given for has ended: %w", errdef.ErrDenied)
 
 // Find returns who a user or robot is now; errdef.ErrDenied if they may not come in any more.
 func (a *Authority) Find(ctx context.Context, kind token.Kind, id string) (Subject, error) {

@@ -44,6 +44,11 @@ type pending struct {
 	Ends     int64 // Unix seconds
 }
 
+// RedirectTo is the path at which a browser begins a sign-in at a source.
+func (b *Browsers) RedirectTo(source string) string {
+	return RedirectPath + "?" + url.Values{"source": {source}}.Encode()
+}
+
 // maxPending bounds the sealed cookie: browsers keep 4 KiB with the name.
 const maxPending = 3900
 

@@ -48,6 +48,9 @@ func Is(password secret.Text) bool {
 	return len(password) == length && strings.HasPrefix(string(password), Prefix)
 }
 
+// Is is the function, for who holds a Secrets behind an interface.
+func (*Secrets) Is(password secret.Text) bool { return Is(password) }
+
 // Checker says who a user is now (package signin).
 type Checker interface {
 	Check(ctx context.Context, user string) (people.Person, error)
@@ -83,7 +86,8 @@ func (s *Secrets) Make(ctx context.Context, user string) (secret.Text, error) {
 	given := secret.Text(Prefix + base64.RawURLEncoding.EncodeToString(b[:]))
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(`INSERT INTO cli_secret (principal, sum, made, used) VALUES ($1, $2, $3, 0)
-			ON CONFLICT (principal) DO UPDATE SET sum = excluded.sum, made = excluded.made, used = 0`, user, sumOf(given), s.now().UnixMilli())
+			ON CONFLICT (principal) DO UPDATE SET sum = excluded.sum, used = 0,
+				made = CASE WHEN cli_secret.made < excluded.made THEN excluded.made ELSE cli_secret.made + 1 END`, user, sumOf(given), s.now().UnixMilli())
 		return err
 	})
 	return given, err
@@ -122,21 +126,22 @@ func Forget(tx *store.Tx, user string) error {
 var errWrong = fmt.Errorf("name or secret is wrong: %w", errdef.ErrDenied)
 
 // Password signs in with a secret, from an address. The name is the user's, as people write it, or their ID.
-// errdef.ErrDenied: it is wrong, or the user may not come in any more; signin.LimitedError: too many tries.
-func (s *Secrets) Password(ctx context.Context, name string, given secret.Text, address string) (people.Person, error) {
+// errdef.ErrDenied: it is wrong, or the user may not come in any more; signin.LimitedError: too many tries. It also returns the
+// secret's stamp, for Current.
+func (s *Secrets) Password(ctx context.Context, name string, given secret.Text, address string) (people.Person, int64, error) {
 	if !Is(given) {
-		return people.Person{}, errWrong
+		return people.Person{}, 0, errWrong
 	}
 	try, wait := s.limiter.Take(strings.ToLower(name), address)
 	if try == nil {
-		return people.Person{}, &signin.LimitedError{Wait: wait}
+		return people.Person{}, 0, &signin.LimitedError{Wait: wait}
 	}
 	var user string
-	var used int64
+	var used, made int64
 	// The secret finds its user: names may be written in several ways, and change.
-	err := s.db.QueryRow(ctx, `SELECT principal, used FROM cli_secret WHERE sum = $1`, sumOf(given)).Scan(&user, &used)
+	err := s.db.QueryRow(ctx, `SELECT principal, used, made FROM cli_secret WHERE sum = $1`, sumOf(given)).Scan(&user, &used, &made)
 	if errors.Is(err, sql.ErrNoRows) {
-		return people.Person{}, errWrong
+		return people.Person{}, 0, errWrong
 	}
 	var p people.Person
 	if err == nil {
@@ -144,16 +149,25 @@ func (s *Secrets) Password(ctx context.Context, name string, given secret.Text, 
 	}
 	switch {
 	case errors.Is(err, errdef.ErrDenied):
-		return people.Person{}, err
+		return people.Person{}, 0, err
 	case err != nil:
 		try.TakeBack() // nobody's guess
-		return people.Person{}, err
+		return people.Person{}, 0, err
 	case !strings.EqualFold(name, p.Name) && name != p.ID:
-		return people.Person{}, errWrong
+		return people.Person{}, 0, errWrong
 	}
 	try.Succeeded()
 	s.touch(ctx, user, time.UnixMilli(used))
-	return p, nil
+	return p, made, nil
+}
+
+// Current says whether a user's secret is still the one of a stamp: what was given to who had it ends with it.
+func (s *Secrets) Current(ctx context.Context, user string, stamp int64) (bool, error) {
+	x, err := s.Get(ctx, user)
+	if errors.Is(err, errdef.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && x.Made.UnixMilli() == stamp, err
 }
 
 // usedEvery is how exact the time of last use is: not each request is worth a write.

@@ -52,7 +52,7 @@ func TestTheLifeOfASecret(t *testing.T) {
 		must(t, err)
 		denied := func(why, name string, given secret.Text) {
 			t.Helper()
-			if p, err := s.Password(ctx, name, given, address); !errors.Is(err, errdef.ErrDenied) {
+			if p, _, err := s.Password(ctx, name, given, address); !errors.Is(err, errdef.ErrDenied) {
 				t.Errorf("%s: %q, %v", why, p.ID, err)
 			}
 			now = now.Add(time.Minute) // for the limit on tries
@@ -60,7 +60,7 @@ func TestTheLifeOfASecret(t *testing.T) {
 		first, err := s.Make(ctx, "d/ann")
 		must(t, err)
 		for _, name := range []string{"ann@d", "ANN@d", "d/ann"} {
-			if p, err := s.Password(ctx, name, first, address); err != nil || p.ID != "d/ann" {
+			if p, _, err := s.Password(ctx, name, first, address); err != nil || p.ID != "d/ann" {
 				t.Errorf("%s: %q, %v", name, p.ID, err)
 			}
 		}
@@ -73,7 +73,7 @@ func TestTheLifeOfASecret(t *testing.T) {
 		second, err := s.Make(ctx, "d/ann")
 		must(t, err)
 		denied("the secret before", "ann@d", first)
-		if _, err := s.Password(ctx, "ann@d", second, address); err != nil {
+		if _, _, err := s.Password(ctx, "ann@d", second, address); err != nil {
 			t.Error(err)
 		}
 		var kept string
@@ -92,7 +92,7 @@ func TestTheLifeOfASecret(t *testing.T) {
 		denied("before they have signed in again", "ann@d", second)
 		_, err = sign.Password(ctx, "ann", "ann's", address)
 		must(t, err)
-		if _, err := s.Password(ctx, "ann@d", second, address); err != nil {
+		if _, _, err := s.Password(ctx, "ann@d", second, address); err != nil {
 			t.Error(err)
 		}
 
@@ -111,7 +111,7 @@ func TestTheLifeOfASecret(t *testing.T) {
 		denied("a removed secret", "ann@d", third)
 		limited := false
 		for range 10 {
-			_, err := s.Password(ctx, "ann@d", third, address)
+			_, _, err := s.Password(ctx, "ann@d", third, address)
 			limited = limited || errors.Is(err, errdef.ErrExhausted)
 		}
 		if !limited {

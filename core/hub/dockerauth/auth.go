@@ -93,12 +93,9 @@ func (a *Auth) Authenticate(r *http.Request) (registry.Caller, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := a.o.Authority.Find(ctx, claims.Kind, claims.Subject)
+		s, err := a.o.Authority.Bearer(ctx, claims)
 		if err != nil {
 			return nil, unauthenticated(err)
-		}
-		if s.Epoch != claims.Epoch {
-			return nil, registry.ErrUnauthenticated
 		}
 		return &caller{a: a, subject: s, token: true, access: claims.Access}, nil
 	case strings.EqualFold(scheme, "Basic"):

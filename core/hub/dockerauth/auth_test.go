@@ -23,6 +23,7 @@ import (
 
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/hub/authz"
+	"github.com/openvic/vic/core/hub/clisecret"
 	"github.com/openvic/vic/core/hub/dockerauth"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/role"
@@ -58,6 +59,7 @@ type rig struct {
 	mu       sync.Mutex
 	robots   map[string]map[string]map[role.Permission]bool // name, project, grants
 	now      time.Time
+	secrets  *clisecret.Secrets
 }
 
 func must(t *testing.T, err error) {
@@ -118,8 +120,8 @@ func newRigOn(t *testing.T, database string, o registry.Options) *rig {
 	t.Helper()
 	r := &rig{t: t, source: auth.NewFake("d"), robots: map[string]map[string]map[role.Permission]bool{}, now: time.Now()}
 	clock := func() time.Time { return r.now }
-	r.db = storetest.Open(t, database, registry.Schema(), people.Schema())
-	r.people = people.New(r.db, clock)
+	r.db = storetest.Open(t, database, registry.Schema(), people.Schema(), clisecret.Schema())
+	r.people = people.New(r.db, clock, clisecret.Forget)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
 	log := slog.New(slog.DiscardHandler)
@@ -127,8 +129,9 @@ func newRigOn(t *testing.T, database string, o registry.Options) *rig {
 		Sources: func() []signin.Source {
 			return []signin.Source{{Name: "fake", Driver: r.source, Capabilities: r.source.Capabilities}}
 		}})
+	r.secrets = clisecret.New(r.db, sign, access.NewLimiter(access.LimitOptions{}), log, clock)
 	a := dockerauth.New(dockerauth.Options{Issuer: token.New(token.Options{Issuer: "vic-hub", Service: service, Keys: &keys{}, Now: clock}), Service: service,
-		Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r}, Log: log})
+		Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r, Secrets: r.secrets}, Log: log})
 	o.Authorizer, o.Log = a, log
 	r.registry, err = registry.New(t.Context(), r.db, inmemory.New(), o)
 	must(t, err)

@@ -126,7 +126,7 @@ func (a *Auth) issue(w http.ResponseWriter, r *http.Request, who authz.Subject, 
 		a.refuse(w, r, err)
 		return
 	}
-	raw, c, err := a.o.Issuer.Issue(r.Context(), token.Claims{Subject: who.ID, Kind: who.Kind, Epoch: who.Epoch, Access: granted}, 0)
+	raw, c, err := a.o.Issuer.Issue(r.Context(), token.Claims{Subject: who.ID, Kind: who.Kind, Epoch: who.Epoch, Secret: who.Secret, Access: granted}, 0)
 	if err != nil {
 		a.refuse(w, r, err)
 		return
@@ -142,7 +142,7 @@ func (a *Auth) issue(w http.ResponseWriter, r *http.Request, who authz.Subject, 
 	} else {
 		out.Token = raw
 	}
-	if offline && who.Kind == token.User { // a robot has its secret
+	if offline && who.Kind == token.User && who.Secret == 0 { // who came with a secret keeps that
 		if out.RefreshToken, _, err = a.o.Issuer.Issue(r.Context(), token.Claims{Subject: who.ID, Kind: token.Refresh, Epoch: who.Epoch}, refreshLife); err != nil {
 			a.refuse(w, r, err)
 			return

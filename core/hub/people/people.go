@@ -129,7 +129,8 @@ func (p *People) Seen(ctx context.Context, source string, id auth.Identity, seal
 		if !id.Expires.IsZero() {
 			expires = id.Expires.Unix()
 		}
-		_, err := tx.Exec(`UPDATE principal SET checked = $1, expires = $2, session = $3, checking = 0 WHERE id = $4`, p.now().Unix(), expires, sealed, id.Principal.ID)
+		_, err := tx.Exec(`UPDATE principal SET checked = $1, expires = $2, session = $3, checking = 0 WHERE id = $4`,
+			p.now().Unix(), expires, sealed, id.Principal.ID)
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,9 @@ type Claims struct {
 	// Kind is what the subject is.
 	Kind Kind
 	// Epoch is the subject's when the token was made; the verifier compares it with the one of now.
-	Epoch   int64
+	Epoch int64
+	// Secret is the stamp of the secret that the token was given for; 0: none. The verifier asks whether it still counts.
+	Secret  int64
 	Access  []Access
 	ID      string
 	Issued  time.Time
@@ -64,12 +66,13 @@ func New(o Options) *Issuer {
 	return &Issuer{o: o, ring: &keyring{store: o.Keys, now: o.Now}}
 }
 
-// wire is the token's body. Docker's clients read "access"; "knd" and "epc" are ours.
+// wire is the token's body. Docker's clients read "access"; "knd", "epc" and "scr" are ours.
 type wire struct {
 	jwt.Claims
 	Access []Access `json:"access"`
 	Kind   Kind     `json:"knd"`
 	Epoch  int64    `json:"epc,omitempty"`
+	Secret int64    `json:"scr,omitempty"`
 }
 
 // maxToken bounds what is looked at: 100 scopes of the longest names fit.
@@ -97,7 +100,7 @@ func (i *Issuer) Issue(ctx context.Context, c Claims, lifetime time.Duration) (s
 	raw, err := jwt.Signed(signer).Claims(wire{
 		Claims: jwt.Claims{Issuer: i.o.Issuer, Subject: c.Subject, Audience: jwt.Audience{i.o.Service}, ID: c.ID,
 			Expiry: jwt.NewNumericDate(c.Expires), NotBefore: jwt.NewNumericDate(now), IssuedAt: jwt.NewNumericDate(now)},
-		Access: c.Access, Kind: c.Kind, Epoch: c.Epoch,
+		Access: c.Access, Kind: c.Kind, Epoch: c.Epoch, Secret: c.Secret,
 	}).Serialize()
 	return raw, c, err
 }
@@ -130,7 +133,8 @@ func (i *Issuer) Verify(ctx context.Context, raw string) (Claims, error) {
 	if err != nil || w.Expiry == nil || w.IssuedAt == nil {
 		return Claims{}, fmt.Errorf("%w: it is of another time or for another service", ErrInvalid)
 	}
-	return Claims{Subject: w.Subject, Kind: w.Kind, Epoch: w.Epoch, Access: w.Access, ID: w.ID, Issued: w.IssuedAt.Time(), Expires: w.Expiry.Time()}, nil
+	return Claims{Subject: w.Subject, Kind: w.Kind, Epoch: w.Epoch, Secret: w.Secret, Access: w.Access, ID: w.ID,
+		Issued: w.IssuedAt.Time(), Expires: w.Expiry.Time()}, nil
 }
 
 // PublicKeys is the JWK set (RFC 7517) with which others check tokens.
