@@ -25,6 +25,7 @@ type Hub struct {
 	Database HubDatabase `toml:"database"`
 	Storage  HubStorage  `toml:"storage"`
 	Access   HubAccess   `toml:"access"`
+	GC       HubGC       `toml:"gc"`
 	Plugins  Plugins     `toml:"plugins"`
 	Roles    Roles       `toml:"roles"`
 }
@@ -60,6 +61,12 @@ type HubS3 struct {
 	Credentials string `toml:"credentials"`
 }
 
+// HubGC says when the hub collects garbage without being told.
+type HubGC struct {
+	Hourly  bool `toml:"hourly"`
+	OnStart bool `toml:"on_start"`
+}
+
 // HubAccess says who begins with what.
 type HubAccess struct {
 	// CloudAdmins are groups, by ID, that are cloud administrators of a hub that has none yet; empty: those that the
@@ -83,6 +90,7 @@ func DefaultHub() Hub {
 		TLS:     HubTLS{Names: []string{"localhost", "127.0.0.1"}},
 		Storage: HubStorage{S3: HubS3{Region: "us-east-1"}},
 		Access:  HubAccess{SessionIdle: time.Hour, SessionLongest: 12 * time.Hour, CheckEvery: 10 * time.Minute, Outage: 12 * time.Hour},
+		GC:      HubGC{Hourly: true},
 		Plugins: Plugins{Dir: "/etc/vic-hub/plugins.d"},
 	}
 }

@@ -26,6 +26,8 @@ import (
 	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/hub/clisecret"
 	"github.com/openvic/vic/core/hub/dockerauth"
+	"github.com/openvic/vic/core/hub/gc"
+	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/seal"
@@ -67,6 +69,7 @@ type Hub struct {
 	secrets  *clisecret.Secrets
 	sessions *session.Sessions
 	browsers *browser.Browsers
+	jobs     *jobs.Queue
 	driver   storagedriver.StorageDriver
 	registry *registry.Registry
 	tls      *tlsfiles.Server
@@ -147,7 +150,8 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 // schemas are all tables of a hub.
 func schemas() []store.Schema {
 	return []store.Schema{registry.Schema(), people.Schema(), keySchema(), audit.Schema(), robots.Schema(), vchs.Schema(),
-		session.Schema(), clisecret.Schema()}
+		session.Schema(), clisecret.Schema(),
+		jobs.Schema()}
 }
 
 func (h *Hub) openPlugins(context.Context) error {
@@ -211,13 +215,18 @@ func (h *Hub) openServices(ctx context.Context) error {
 	if err := h.makeDefaultProject(ctx); err != nil {
 		return err
 	}
+	h.jobs = jobs.New(h.db, jobs.Options{Kinds: h.kinds(), Log: h.log})
+	if err := gc.Prepare(ctx, h.db, h.jobs, h.cfg.GC.Hourly, h.cfg.GC.OnStart); err != nil {
+		return err
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", h.registry)
 	mux.Handle("/v2", h.registry)
 	mux.Handle(dockerauth.TokenPath, docker)
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry, DB: h.db,
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Robots: h.robots,
-		VCHs: vchs.New(h.db, h.sealer, nil), Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets, Log: h.log}))
+		VCHs: vchs.New(h.db, h.sealer, nil), Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
+		Jobs: h.jobs, Log: h.log}))
 	mux.Handle("/c/", h.browsers.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", h.readyz)
@@ -307,7 +316,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.plugins.Run(gctx) })
 	g.Go(func() error { return h.begin(gctx) })
 	g.Go(func() error { return h.renew(gctx) })
-	g.Go(func() error { return h.collect(gctx) })
+	g.Go(func() error { h.jobs.Run(gctx); return nil })
 	g.Go(func() error { h.audit.Seal(gctx); return nil })
 	g.Go(func() error { h.events.run(gctx); return nil })
 	g.Go(func() error {
@@ -374,30 +383,6 @@ func (h *Hub) firstAdmins(ctx context.Context) (bool, error) {
 	}
 	all, err := h.people.CloudAdmins(ctx)
 	return len(all) > 0, err
-}
-
-// collectEvery is the pause between two runs of the collector, which look at what may have become garbage since.
-const collectEvery = time.Hour
-
-// collect gives storage back that nothing needs any more. Pushes and pulls go on meanwhile; several nodes may do so at
-// once.
-func (h *Hub) collect(ctx context.Context) error {
-	for {
-		select {
-		case <-time.After(collectEvery):
-		case <-ctx.Done():
-			return nil
-		}
-		did, err := h.registry.Collect(ctx, registry.CollectOptions{})
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			h.log.Error("garbage collection stopped; the next run goes on", "err", err)
-		default:
-			h.log.Info("garbage collection", "did", did)
-		}
-	}
 }
 
 // renewEvery is how often the hub's own certificate is looked at.

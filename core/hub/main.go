@@ -22,7 +22,7 @@ const usage = `vic-hub is the registry and portal beside the virtual container h
 Commands for administrators, also while the hub runs:
 
   vic-hub fsck [--hash]                     compare the database with the storage; --hash reads all content
-  vic-hub gc [--dry-run]                    give back the storage that nothing needs any more
+  vic-hub gc [--dry-run] [--delete-untagged] give back the storage that nothing needs any more
   vic-hub backup --to FOLDER|FILE.tar|-     copy database and content, also while the hub serves
   vic-hub restore --from FOLDER|FILE.tar|-  fill an empty hub from a backup; it must not run
   vic-hub move --to NEW.toml                copy the hub to another database and storage
@@ -43,7 +43,7 @@ func Main(version string, args []string, stdout, stderr io.Writer) int {
 	case "fsck":
 		return fsck(args, stdout, stderr)
 	case "gc":
-		return gc(args, stdout, stderr)
+		return collect(args, stdout, stderr)
 	case "backup":
 		return backup(version, args, stdout, stderr)
 	case "restore":

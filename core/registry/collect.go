@@ -32,6 +32,9 @@ type Collected struct {
 type CollectOptions struct {
 	// DryRun changes nothing and tells what would go in the end, also what would only be looked at in later runs.
 	DryRun bool
+	// Untagged removes manifests without a tag also where the Policy lets them stay for ever, unless they were pushed or
+	// lost their tag within Options.Grace.
+	Untagged bool
 	// Batch is how many rows are worked on at a time; 0: 200.
 	Batch int
 	// Pause is how long the collector rests between batches, for a storage that has other work.
@@ -100,6 +103,11 @@ func (g *Registry) Collect(ctx context.Context, o CollectOptions) (Collected, er
 	c := &collector{g: g, ctx: ctx, o: o, until: g.now()}
 	if o.DryRun {
 		return c.dryRun()
+	}
+	if o.Untagged {
+		if err := c.allUntagged(); err != nil {
+			return c.done, fmt.Errorf("garbage collection: %w", err)
+		}
 	}
 	for _, step := range []func() (int, error){c.uploads, c.reviews, c.trash} {
 		for {
@@ -215,12 +223,47 @@ func (c *collector) reviews() (int, error) {
 	return len(list), nil
 }
 
+// keep is how long a project keeps untagged manifests in this run; below 0: for ever.
+func (c *collector) keep(project string) (time.Duration, error) {
+	d, err := c.g.policy.Untagged(c.ctx, project)
+	if err == nil && d < 0 && c.o.Untagged {
+		d = c.g.o.Grace
+	}
+	return d, err
+}
+
+// allUntagged puts all manifests without a tag before the collector, a project at a time.
+func (c *collector) allUntagged() error {
+	last := ""
+	for more := true; more; {
+		var list []Project
+		var err error
+		if list, more, err = c.g.ListProjects(c.ctx, last, c.o.Batch); err != nil {
+			return err
+		}
+		for _, p := range list {
+			last = p.Name
+			err := c.tx(func(tx *store.Tx) error {
+				_, err := reviewAllUntagged(tx, p.ID, c.until)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if err := c.rest(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // settleRepo settles some of what is due of one repository.
 func (c *collector) settleRepo(list []due) error {
 	keep := time.Duration(-1)
 	if slices.ContainsFunc(list, func(d due) bool { return d.kind == reviewUntagged }) {
 		var err error
-		if keep, err = c.g.policy.Untagged(c.ctx, projectOf(list[0].name)); err != nil {
+		if keep, err = c.keep(projectOf(list[0].name)); err != nil {
 			return err
 		}
 	}
@@ -420,7 +463,11 @@ func (g *Registry) remove(ctx context.Context, o object) error {
 // ReviewUntagged has the next run look at all manifests of a project that have no tag, for a project whose rule was
 // changed. It tells how many.
 func (g *Registry) ReviewUntagged(tx *store.Tx, project int64) (int64, error) {
+	return reviewAllUntagged(tx, project, g.now())
+}
+
+func reviewAllUntagged(tx *store.Tx, project, due int64) (int64, error) {
 	return tx.Exec(`INSERT INTO review (repo_id, kind, digest, since, due) SELECT m.repo_id, 'untagged', m.digest, m.pushed, CAST($1 AS BIGINT)
 		FROM manifest m JOIN repo r ON r.id = m.repo_id
-		WHERE r.project_id = $2 AND NOT EXISTS (SELECT 1 FROM tag t WHERE t.manifest_id = m.id)`+later, g.now(), project)
+		WHERE r.project_id = $2 AND NOT EXISTS (SELECT 1 FROM tag t WHERE t.manifest_id = m.id)`+later, due, project)
 }

@@ -34,7 +34,7 @@ type held struct {
 // dryRun tells what would go, as the rows are now, if all that is due were settled and all that follows from it.
 func (c *collector) dryRun() (Collected, error) {
 	e := &estimate{collector: c, manifests: map[named]bool{}, blobs: map[named]bool{}, projects: map[string]int64{}}
-	for _, f := range []func() error{e.candidates, e.again, e.content, e.objects} {
+	for _, f := range []func() error{e.candidates, e.untagged, e.again, e.content, e.objects} {
 		if err := f(); err != nil {
 			return c.done, err
 		}
@@ -69,6 +69,47 @@ func (e *estimate) candidates() error {
 	return nil
 }
 
+// untagged goes through all manifests without a tag, if the run would.
+func (e *estimate) untagged() error {
+	if !e.o.Untagged {
+		return nil
+	}
+	type row struct {
+		named
+		id, pushed int64
+		repo       string
+	}
+	var last int64
+	for more := true; more; {
+		var list []row
+		var err error
+		list, more, err = store.List(e.ctx, e.g.store, e.o.Batch, func(r *sql.Rows) (x row, err error) {
+			return x, r.Scan(&x.id, &x.named.repo, &x.digest, &x.pushed, &x.repo)
+		}, `SELECT m.id, m.repo_id, m.digest, m.pushed, r.name FROM manifest m JOIN repo r ON r.id = m.repo_id
+			WHERE m.id > $1 AND NOT EXISTS (SELECT 1 FROM tag t WHERE t.manifest_id = m.id) ORDER BY m.id LIMIT $2`, last)
+		if err != nil {
+			return err
+		}
+		for _, x := range list {
+			last = x.id
+			e.done.Reviewed++
+			if keep, err := e.keep(projectOf(x.repo)); err != nil {
+				return err
+			} else if keep < 0 || x.pushed+keep > e.until {
+				continue
+			}
+			if err := e.drop(x.named, "", false); err != nil {
+				return err
+			}
+		}
+		e.o.Progress(e.done)
+		if err := e.rest(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (e *estimate) consider(d due) error {
 	if d.kind == reviewBlob {
 		e.blobs[named{d.place.repo, d.digest}] = true
@@ -90,7 +131,7 @@ func (e *estimate) keep(project string) (int64, error) {
 	if ms, ok := e.projects[project]; ok {
 		return ms, nil
 	}
-	keep, err := e.g.policy.Untagged(e.ctx, project)
+	keep, err := e.collector.keep(project)
 	ms := int64(-1)
 	if keep >= 0 {
 		ms = keep.Milliseconds()

@@ -19,6 +19,7 @@ import (
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/hub/clisecret"
+	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
@@ -70,6 +71,8 @@ type Options struct {
 	Robots *robots.Robots
 	// VCHs are the virtual container hosts that are resources of projects.
 	VCHs *vchs.VCHs
+	// Jobs is the queue of work.
+	Jobs *jobs.Queue
 	// Audit keeps what was asked that changes something, and answers searches.
 	Audit *audit.Log
 	Log   *slog.Logger
@@ -143,6 +146,7 @@ func routes() []route {
 		documentRoutes(), systemRoutes(), userRoutes(), projectRoutes(), memberRoutes(), quotaRoutes(), repositoryRoutes(), logRoutes(), robotRoutes(),
 		vchRoutes(),
 		sessionRoutes(),
+		jobRoutes(), gcRoutes(),
 	} {
 		all = append(all, part...)
 	}

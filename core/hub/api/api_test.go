@@ -21,6 +21,8 @@ import (
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/hub/clisecret"
+	"github.com/openvic/vic/core/hub/gc"
+	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
@@ -51,6 +53,7 @@ type rig struct {
 	people   *people.People
 	registry *registry.Registry
 	robots   *robots.Robots
+	jobs     *jobs.Queue
 	source   *auth.Fake
 	health   map[string]error
 }
@@ -75,7 +78,8 @@ func (r *rig) Project(ctx context.Context, name string) (int64, bool, error) {
 func newRig(t *testing.T, url string) *rig {
 	t.Helper()
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
-	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), session.Schema(), clisecret.Schema(), vchs.Schema())
+	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), session.Schema(), clisecret.Schema(), vchs.Schema(),
+		jobs.Schema())
 	r.people = people.New(r.db, nil, clisecret.Forget)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
@@ -90,11 +94,12 @@ func newRig(t *testing.T, url string) *rig {
 	r.robots = robots.New(r.db, limiter, log, nil)
 	secrets, sessions := clisecret.New(r.db, sign, limiter, log, nil), session.New(r.db, session.Options{Log: log})
 	browsers := browser.New(browser.Options{Signer: sign, Sessions: sessions, Sealer: sealer, Log: log})
+	r.jobs = jobs.New(r.db, jobs.Options{Log: log, Kinds: []jobs.Kind{gc.Jobs(func() *registry.Registry { return r.registry })}})
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots, Secrets: secrets}, People: r.people,
 		Identities: sign, Registry: r.registry, Browsers: browsers, Sessions: sessions, Secrets: secrets,
-		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
+		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Jobs: r.jobs, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -179,7 +184,8 @@ func TestEveryRoleOnEveryRoute(t *testing.T) {
 			if !strings.Contains(rt.path, "{project}") && project == "public" {
 				continue
 			}
-			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{robot}", "999", "{vch}", "999", "{principal...}", "d/nobody",
+			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{robot}", "999", "{vch}", "999",
+				"{principal...}", "d/nobody", "{gc}", "999",
 				"{repository}", "nothing", "{reference}", "1", "{tag}", "1").Replace(rt.path)
 			for i, user := range users {
 				cases++

@@ -144,7 +144,8 @@ func (j *Job) write(tx *store.Tx) (kept func(), gone, stop bool, err error) {
 		return nil, false, false, err
 	}
 	for i, l := range lines { // another transaction of this process may write the same lines, at the same places
-		_, err := tx.Exec(`INSERT INTO job_log (task, n, at, text) VALUES ($1, $2, $3, $4) ON CONFLICT (task, n) DO NOTHING`, j.ID, written+i, l.Time.UnixMilli(), l.Text)
+		_, err := tx.Exec(`INSERT INTO job_log (task, n, at, text) VALUES ($1, $2, $3, $4) ON CONFLICT (task, n) DO NOTHING`, j.ID, written+i,
+			l.Time.UnixMilli(), l.Text)
 		if err != nil {
 			return nil, false, false, err
 		}

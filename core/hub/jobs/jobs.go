@@ -86,6 +86,8 @@ type Kind struct {
 	// Ended, if not nil, is called in the transaction in which an execution of the kind ends. If it fails the execution
 	// ends without it, and the hub's log says so.
 	Ended func(tx *store.Tx, e Execution) error
+	// Alone, if not nil, is Request.Alone of all executions of the kind, scheduled ones too: by it they take turns.
+	Alone func(subject int64) string
 	// Parallel is how many tasks one process runs at a time; 0: 2.
 	Parallel int
 	// Attempts is how often a task is tried; 0: once.
@@ -149,6 +151,8 @@ type Options struct {
 	Grace time.Duration
 	// History is for how long executions are remembered that have ended; 0: 90 days.
 	History time.Duration
+	// Guest is for a program beside the hubs: it does tasks of its kinds and watches over them, and leaves the rest to hubs.
+	Guest bool
 	// Worker names this process, for people; empty: a random name.
 	Worker string
 }
@@ -227,6 +231,9 @@ func (q *Queue) Enqueue(tx *store.Tx, r Request) (int64, error) {
 	if r.Cause == "" {
 		r.Cause = ByHand
 	}
+	if k := q.kind(r.Kind); k.Alone != nil {
+		r.Alone = k.Alone(r.Subject)
+	}
 	params, err := encode(r.Payload)
 	if err != nil {
 		return 0, err
@@ -262,7 +269,8 @@ func (q *Queue) insert(tx *store.Tx, execution int64, kind string, tasks []TaskR
 		if !t.Due.IsZero() {
 			due = t.Due.UnixMilli()
 		}
-		_, err = tx.Exec(`INSERT INTO job_task (execution, kind, status, message, payload, created, due, expires, updated) VALUES ($1, $2, 'Pending', '', $3, $4, $5, $6, $4)`,
+		_, err = tx.Exec(`INSERT INTO job_task (execution, kind, status, message, payload, created, due, expires, updated)
+			VALUES ($1, $2, 'Pending', '', $3, $4, $5, $6, $4)`,
 			execution, t.Kind, payload, now, due, due+q.kind(t.Kind).Wait.Milliseconds())
 		if err != nil {
 			return err
@@ -307,7 +315,8 @@ func (q *Queue) Retry(tx *store.Tx, execution int64) error {
 		return fmt.Errorf("execution %d has not ended: %w", execution, errdef.ErrConflict)
 	}
 	now := q.now()
-	_, err = tx.Exec(`UPDATE job_execution SET status = 'Running', message = '', failed = 0, stopped = 0, ended = 0 WHERE id = $1 AND failed + stopped > 0`, execution)
+	_, err = tx.Exec(`UPDATE job_execution SET status = 'Running', message = '', failed = 0, stopped = 0, ended = 0
+		WHERE id = $1 AND failed + stopped > 0`, execution)
 	if store.IsTaken(err) {
 		return fmt.Errorf("%s: one is under way: %w", e.Kind, errdef.ErrConflict)
 	}
@@ -346,7 +355,8 @@ func (q *Queue) settle(tx *store.Tx, execution int64, as Status, n int64, hook b
 			return err
 		}
 	}
-	if _, err := tx.Exec(`UPDATE job_execution SET status = $1, message = $2, ended = $3 WHERE id = $4`, string(e.Status), e.Message, e.Ended.UnixMilli(), e.ID); err != nil {
+	_, err = tx.Exec(`UPDATE job_execution SET status = $1, message = $2, ended = $3 WHERE id = $4`, string(e.Status), e.Message, e.Ended.UnixMilli(), e.ID)
+	if err != nil {
 		return err
 	}
 	k := q.kind(e.Kind)

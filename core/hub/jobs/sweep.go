@@ -25,8 +25,11 @@ func (q *Queue) sweep(ctx context.Context) {
 	seen := map[int64]sign{}
 	var forgot time.Time
 	for ctx.Err() == nil {
-		steps := []func(context.Context) error{func(ctx context.Context) error { return q.reclaim(ctx, seen) }, q.expire, q.fire}
-		if time.Since(forgot) > forgetEvery {
+		steps := []func(context.Context) error{func(ctx context.Context) error { return q.reclaim(ctx, seen) }}
+		if !q.o.Guest {
+			steps = append(steps, q.expire, q.fire)
+		}
+		if !q.o.Guest && time.Since(forgot) > forgetEvery {
 			forgot = time.Now()
 			steps = append(steps, q.forget)
 		}
@@ -44,14 +47,20 @@ const maxWatched = 10_000
 
 // reclaim takes tasks from processes that gave no sign of life of them for a lease.
 func (q *Queue) reclaim(ctx context.Context, seen map[int64]sign) error {
-	type row struct{ id, run, beat int64 }
-	list, _, err := store.List(ctx, q.db, maxWatched, func(r *sql.Rows) (x row, err error) { return x, r.Scan(&x.id, &x.run, &x.beat) },
-		`SELECT id, run, beat FROM job_task WHERE status = 'Running' ORDER BY id LIMIT $1`)
+	type row struct {
+		id, run, beat int64
+		kind          string
+	}
+	list, _, err := store.List(ctx, q.db, maxWatched, func(r *sql.Rows) (x row, err error) { return x, r.Scan(&x.id, &x.run, &x.beat, &x.kind) },
+		`SELECT id, run, beat, kind FROM job_task WHERE status = 'Running' ORDER BY id LIMIT $1`)
 	if err != nil {
 		return err
 	}
 	there := make(map[int64]bool, len(list))
 	for _, x := range list {
+		if _, known := q.kinds[x.kind]; q.o.Guest && !known {
+			continue
+		}
 		there[x.id] = true
 		s := seen[x.id]
 		if s.run != x.run || s.beat != x.beat {
@@ -81,7 +90,8 @@ func (q *Queue) takeAway(tx *store.Tx, id int64, s sign, hook bool) error {
 	var kind, worker string
 	var stop bool
 	now := q.now()
-	err := tx.Row(`UPDATE job_task SET losses = losses + 1, beat = beat + 1, updated = $1 WHERE id = $2 AND run = $3 AND beat = $4 AND status = 'Running'
+	err := tx.Row(`UPDATE job_task SET losses = losses + 1, beat = beat + 1, updated = $1
+		WHERE id = $2 AND run = $3 AND beat = $4 AND status = 'Running'
 		RETURNING execution, losses, kind, worker, stop`, now, id, s.run, s.beat).Scan(&execution, &losses, &kind, &worker, &stop)
 	if errors.Is(err, sql.ErrNoRows) { // a late sign, or another hub was quicker
 		return nil
@@ -99,7 +109,8 @@ func (q *Queue) takeAway(tx *store.Tx, id int64, s sign, hook bool) error {
 	}
 	if as == Pending {
 		q.poke()
-		_, err := tx.Exec(`UPDATE job_task SET status = 'Pending', message = $1, due = $2, expires = $3 WHERE id = $4`, message, now, now+q.kind(kind).Wait.Milliseconds(), id)
+		_, err := tx.Exec(`UPDATE job_task SET status = 'Pending', message = $1, due = $2, expires = $3 WHERE id = $4`, message, now,
+			now+q.kind(kind).Wait.Milliseconds(), id)
 		return err
 	}
 	if _, err := tx.Exec(`UPDATE job_task SET status = $1, message = $2, ended = $3 WHERE id = $4`, string(as), message, now, id); err != nil {
