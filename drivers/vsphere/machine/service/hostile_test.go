@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -220,9 +222,8 @@ func TestATicketIsAnAccountButNotTheEndpoints(t *testing.T) {
 }
 
 func TestGuessingIsSlowedDown(t *testing.T) {
-	a := newAPI(t, func(c *Config) { c.FailedLogins = 3 })
 	now := time.Now()
-	a.svc.failures.now = func() time.Time { return now }
+	a := newAPI(t, func(c *Config) { c.FailedLogins, c.now = 3, func() time.Time { return now } })
 	a.password = "no"
 	for range 3 {
 		if r := a.do("GET", a.at("/vch"), nil); r.status != http.StatusUnauthorized || r.header.Get("WWW-Authenticate") == "" {
@@ -239,6 +240,30 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 	}
 	if !strings.Contains(a.log.String(), "login failed") {
 		t.Error("failures are not logged")
+	}
+}
+
+// Sixty guesses at once: no more than the limit are looked at.
+func TestGuessesAtOnceDoNotSlipThrough(t *testing.T) {
+	a := newAPI(t, func(c *Config) { c.FailedLogins = 5 })
+	a.password = "no"
+	var looked, refused atomic.Int32
+	var wg sync.WaitGroup
+	for range 60 {
+		wg.Go(func() {
+			switch r := a.do("GET", a.at("/vch"), nil); r.status {
+			case http.StatusUnauthorized:
+				looked.Add(1)
+			case http.StatusTooManyRequests:
+				refused.Add(1)
+			default:
+				t.Errorf("%d %s", r.status, r.body)
+			}
+		})
+	}
+	wg.Wait()
+	if looked.Load() != 5 || refused.Load() != 55 {
+		t.Errorf("of 60 guesses %d were looked at and %d refused", looked.Load(), refused.Load())
 	}
 }
 

@@ -57,15 +57,28 @@ func readAccount(r *http.Request, t *session.Target) error {
 
 // connect logs in, unless too many logins of that address have failed.
 func (s *Service) connect(ctx context.Context, r *http.Request, t session.Target) (*session.Session, error) {
-	if err := s.failures.check(r); err != nil {
+	try, err := s.try(r, accountOf(t))
+	if err != nil {
 		return nil, err
 	}
 	sess, err := session.Connect(ctx, t)
-	if errors.Is(err, session.ErrCredentials) {
-		s.failures.add(r)
+	switch {
+	case err == nil:
+		try.Succeeded()
+	case errors.Is(err, session.ErrCredentials):
 		s.cfg.Log.Warn("login failed", "from", host(r), "target", t.URL.Host, "user", t.User)
+	default:
+		try.TakeBack() // nobody has looked at the password
 	}
 	return sess, err
+}
+
+// accountOf names what a login is counted for: a user of a vSphere, or its clone tickets.
+func accountOf(t session.Target) string {
+	if t.Ticket != "" {
+		return "a ticket at " + t.URL.Host
+	}
+	return t.User + " at " + t.URL.Host
 }
 
 // hostOf is the address as tasks show it.

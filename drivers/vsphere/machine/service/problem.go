@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/operation"
@@ -93,7 +94,7 @@ func writeProblem(w http.ResponseWriter, p Problem) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="vSphere", charset="UTF-8"`)
 	}
 	if p.RetryAfter > 0 {
-		w.Header().Set("Retry-After", itoa(p.RetryAfter))
+		w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
 	writeJSON(w, "application/problem+json", p.Status, p.full())
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 )
 
@@ -27,6 +28,8 @@ type Config struct {
 	MaxTasks                   int           // that are remembered; 500
 	KeepTasks                  time.Duration // after their end; an hour
 	FailedLogins               int           // of one address within a minute; 5
+
+	now func() time.Time // for tests of what time does to logins; nil: time.Now
 }
 
 // maxBody is the most that a request may bring: certificates and options are a few KiB.
@@ -40,7 +43,7 @@ type Service struct {
 	cfg      Config
 	handler  http.Handler
 	tasks    *tasks
-	failures *failures
+	limiter  *access.Limiter
 	bodyTime time.Duration
 	slots    chan struct{} // one for each request that may ask vSphere now
 }
@@ -61,18 +64,15 @@ func New(ctx context.Context, cfg Config) *Service {
 	if cfg.FailedLogins == 0 {
 		cfg.FailedLogins = 5
 	}
-	s := &Service{cfg: cfg, tasks: newTasks(ctx, cfg), failures: newFailures(cfg.FailedLogins, time.Minute), bodyTime: bodyTime,
+	s := &Service{cfg: cfg, tasks: newTasks(ctx, cfg), limiter: newLimiter(cfg.FailedLogins, cfg.now), bodyTime: bodyTime,
 		slots: make(chan struct{}, maxAsking)}
 	mux := http.NewServeMux()
 	for _, r := range routes() {
 		mux.HandleFunc(r.method+" "+r.path, s.serve(r))
 	}
-	// A browser that knows the account must not be made to use it by another site.
-	protection := http.NewCrossOriginProtection()
-	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s.handler = access.SameSite(s.missing(mux), func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, Problem{Type: "cross-origin", Status: http.StatusForbidden, Detail: "a page of another site may not ask that"})
-	}))
-	s.handler = protection.Handler(s.missing(mux))
+	})
 	return s
 }
 

@@ -42,13 +42,14 @@ func (c *call) own() (*task, error) {
 		return nil, none
 	}
 	if token, ok := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer "); ok {
-		if err := c.failures.check(c.r); err != nil {
+		try, err := c.try(c.r, "a task's token")
+		if err != nil {
 			return nil, err
 		}
 		if !t.holds(token) {
-			c.failures.add(c.r)
 			return nil, problemError{Problem{Type: "credentials", Status: http.StatusUnauthorized, Detail: "the token is not that of the task"}}
 		}
+		try.TakeBack()
 		return t, nil
 	}
 	target := t.target
