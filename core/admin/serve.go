@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/listen"
+	"github.com/openvic/vic/core/tlsfiles"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -25,7 +25,7 @@ type Listeners struct {
 	// Interfaces are the network interfaces on which Listen is served; none: all.
 	Interfaces []string
 	// TLS is for Listen; it must verify the administrators' certificates.
-	TLS *tls.Config
+	TLS *tlsfiles.Server
 }
 
 // Open opens the listeners.
@@ -88,7 +88,7 @@ func (l Listeners) openTLS() (all []net.Listener, err error) {
 		if err != nil {
 			return all, err
 		}
-		all = append(all, tls.NewListener(t, l.TLS))
+		all = append(all, l.TLS.Listener(t))
 	}
 	return all, nil
 }
@@ -96,7 +96,7 @@ func (l Listeners) openTLS() (all []net.Listener, err error) {
 // Serve serves handler on all listeners until ctx ends, and closes them.
 func Serve(ctx context.Context, handler http.Handler, listeners []net.Listener, log *slog.Logger) error {
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second,
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelInfo),
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}

@@ -2,7 +2,6 @@ package dockerapi
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,17 +11,18 @@ import (
 	"syscall"
 
 	"github.com/openvic/vic/core/listen"
+	"github.com/openvic/vic/core/tlsfiles"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest/cork"
 )
 
 // Listen opens a listener for each address: "tcp://host:port" or "unix:///path". Those of tcp speak
-// TLS if there is a configuration, and take only what comes in on the network interface dev, if that
+// TLS if files is not nil, and take only what comes in on the network interface dev, if that
 // is not empty.
-func Listen(addresses []string, dev string, t *tls.Config) ([]net.Listener, error) {
+func Listen(addresses []string, dev string, files *tlsfiles.Server) ([]net.Listener, error) {
 	var all []net.Listener
 	for _, a := range addresses {
-		l, err := listenOn(a, dev, t)
+		l, err := listenOn(a, dev, files)
 		if err != nil {
 			for _, open := range all {
 				_ = open.Close()
@@ -34,7 +34,7 @@ func Listen(addresses []string, dev string, t *tls.Config) ([]net.Listener, erro
 	return all, nil
 }
 
-func listenOn(address, dev string, t *tls.Config) (net.Listener, error) {
+func listenOn(address, dev string, files *tlsfiles.Server) (net.Listener, error) {
 	proto, addr, ok := strings.Cut(address, "://")
 	switch {
 	case ok && proto == "unix":
@@ -48,10 +48,10 @@ func listenOn(address, dev string, t *tls.Config) (net.Listener, error) {
 		if err != nil {
 			return nil, fmt.Errorf("docker.listen: %s: %w", address, err)
 		}
-		if t == nil {
+		if files == nil {
 			return l, nil
 		}
-		return tls.NewListener(cork.Listener(l), t), nil
+		return files.Listener(cork.Listener(l)), nil
 	}
 	return nil, fmt.Errorf("docker.listen: %q is neither tcp://host:port nor unix:///path: %w", address, errdef.ErrInvalid)
 }

@@ -1,6 +1,6 @@
 // Package tlsfiles is a TLS server's configuration that is read from files, and read again while the
-// server serves: connections that are open stay, new ones see the new certificate, authorities and
-// revocation list.
+// server serves: connections that are open stay, unless their client is revoked; new ones see the new certificate,
+// authorities and revocation list.
 package tlsfiles
 
 import (
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/openvic/vic/sdk/errdef"
@@ -33,6 +34,9 @@ type Files struct {
 type Server struct {
 	files   Files
 	current atomic.Pointer[tls.Config]
+
+	mu   sync.Mutex // guards open
+	open map[*conn]*tls.Conn
 }
 
 // Open reads the files; ErrInvalid says which one is wrong.
@@ -41,17 +45,19 @@ func Open(f Files) (*Server, error) {
 	return s, s.Reload()
 }
 
-// Reload reads the files again. After an error what was read before stays in use.
+// Reload reads the files again, and closes the connections of a Listener whose clients are not let in any more. After an
+// error what was read before stays in use.
 func (s *Server) Reload() error {
 	c, err := s.files.load()
 	if err != nil {
 		return err
 	}
 	s.current.Store(c)
+	s.expel()
 	return nil
 }
 
-// Config is for tls.NewListener.
+// Config is for a server that does not use Listener: its connections stay whatever Reload reads.
 func (s *Server) Config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		return s.current.Load(), nil

@@ -92,8 +92,9 @@ func TestReloadKeepsConnectionsAndRefusesWhoIsRevoked(t *testing.T) {
 	writePair(t, f, a.leaf("old"))
 	s, err := Open(f)
 	must(t, err)
-	l, err := tls.Listen("tcp", "127.0.0.1:0", s.Config())
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
+	l := s.Listener(tcp)
 	defer l.Close()
 	go func() {
 		for {
@@ -121,11 +122,16 @@ func TestReloadKeepsConnectionsAndRefusesWhoIsRevoked(t *testing.T) {
 	good, bad := a.leaf("good"), a.leaf("bad")
 	held, err := dial(bad)
 	must(t, err)
+	kept, err := dial(a.leaf("kept"))
+	must(t, err)
 
 	writePair(t, f, a.leaf("new"))
 	write(t, f.CRL, a.crl(bad.Leaf.SerialNumber))
 	must(t, s.Reload())
-	must(t, echo(held))
+	must(t, echo(kept))
+	if _, err := held.Read(make([]byte, 1)); err == nil {
+		t.Error("the open connection of a client that is revoked goes on")
+	}
 	if _, err := dial(bad); err == nil {
 		t.Error("a revoked client is let in")
 	}
@@ -153,6 +159,51 @@ func TestReloadKeepsConnectionsAndRefusesWhoIsRevoked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An authority that is taken out takes its clients' connections along; one more authority takes none.
+func TestReloadWithOtherAuthorities(t *testing.T) {
+	dir := t.TempDir()
+	f := Files{Cert: filepath.Join(dir, "c"), Key: filepath.Join(dir, "k"), CA: filepath.Join(dir, "ca"), Optional: true}
+	a, b := newAuthority(t, "first"), newAuthority(t, "second")
+	pemOf := func(a *authority) []byte {
+		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
+	}
+	write(t, f.CA, pemOf(a))
+	writePair(t, f, a.leaf("server"))
+	s, err := Open(f)
+	must(t, err)
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	l := s.Listener(tcp)
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go io.Copy(c, c)
+		}
+	}()
+	roots := x509.NewCertPool()
+	roots.AddCert(a.cert)
+	dial := func(certs ...tls.Certificate) *tls.Conn {
+		c, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: roots, Certificates: certs})
+		must(t, err)
+		must(t, echo(c))
+		return c
+	}
+	known, nobody := dial(a.leaf("client")), dial()
+	write(t, f.CA, append(pemOf(a), pemOf(b)...))
+	must(t, s.Reload())
+	must(t, echo(known))
+	write(t, f.CA, pemOf(b))
+	must(t, s.Reload())
+	if _, err := known.Read(make([]byte, 1)); err == nil {
+		t.Error("a client of an authority that was taken out stays")
+	}
+	must(t, echo(nobody)) // who shows no certificate had to show none
 }
 
 func echo(c *tls.Conn) error {

@@ -13,10 +13,7 @@ const logKept = 1 << 20
 // not wait for the plugins: it is there to see why they do not come up.
 func (d *daemon) serveAdmin(ctx context.Context, logs *admin.Ring) (<-chan error, error) {
 	a := d.cfg.Admin
-	l := admin.Listeners{Socket: a.Socket, Listen: a.Listen, Interfaces: a.Interfaces}
-	if d.adminTLS != nil {
-		l.TLS = d.adminTLS.Config()
-	}
+	l := admin.Listeners{Socket: a.Socket, Listen: a.Listen, Interfaces: a.Interfaces, TLS: d.adminTLS}
 	listeners, err := l.Open()
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package vicd
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -79,11 +78,7 @@ func (d *daemon) newDocker(ctx context.Context) (*docker, error) {
 }
 
 func (e *docker) listen(files *tlsfiles.Server) (err error) {
-	var t *tls.Config
-	if files != nil {
-		t = files.Config()
-	}
-	e.listeners, err = dockerapi.Listen(e.cfg.Docker.Listen, e.cfg.Docker.Interface, t)
+	e.listeners, err = dockerapi.Listen(e.cfg.Docker.Listen, e.cfg.Docker.Interface, files)
 	return err
 }
 
@@ -152,9 +147,18 @@ func (e *docker) id() string {
 	return id.String()
 }
 
+// Bounds of the Docker API's connections. A handshake and the headers of a request have headerTime together; clients keep a
+// connection for their next request, and open another one when it was closed.
+const (
+	headerTime = 30 * time.Second
+	idleTime   = 5 * time.Minute
+	maxHeader  = 256 << 10 // X-Registry-Auth and X-Registry-Config carry credentials of many registries
+)
+
 // run adds to g what serves until ctx ends.
 func (e *docker) run(ctx context.Context, g *errgroup.Group) {
-	server := &http.Server{Handler: e.handler, ReadHeaderTimeout: 5 * time.Minute, ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelInfo),
+	server := &http.Server{Handler: e.handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		ErrorLog:    slog.NewLogLogger(e.log.Handler(), slog.LevelInfo),
 		BaseContext: func(net.Listener) context.Context { return dockerapi.WithLog(context.Background(), e.log) }}
 	for _, l := range e.listeners {
 		e.log.Info("docker API listens", "address", l.Addr().String())

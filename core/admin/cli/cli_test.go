@@ -85,7 +85,7 @@ func serve(t *testing.T) served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := admin.Listeners{Socket: s.socket, Listen: "tcp://127.0.0.1:0", TLS: files.Config()}
+	l := admin.Listeners{Socket: s.socket, Listen: "tcp://127.0.0.1:0", TLS: files}
 	open, err := l.Open()
 	if err != nil {
 		t.Fatal(err)

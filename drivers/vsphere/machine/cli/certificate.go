@@ -26,12 +26,13 @@ func (a *app) certificateCommand() *cli.Command {
 			})
 		}}
 	}
-	return &cli.Command{Name: "certificate", Usage: "renew, add, revoke and show certificates; connections that are open stay", Subcommands: []*cli.Command{
+	usage := "renew, add, revoke and show certificates; connections that are open stay, but for those of a revoked client"
+	return &cli.Command{Name: "certificate", Usage: usage, Subcommands: []*cli.Command{
 		{Name: "show", Usage: "show the endpoint's certificates, when they expire and which are revoked", Action: a.certificateShow,
 			Flags: append(append(targetFlags(), idFlags()...), formatFlags()...)},
 		sub("renew", "give the endpoint a new certificate for the same names", operation.RenewOptions(), operation.Renew),
 		sub("add-client", "make a certificate for another client", operation.AddClientOptions(), operation.AddClient),
-		sub("revoke", "shut a client out: its certificate is not accepted any more", operation.RevokeOptions(), operation.Revoke),
+		sub("revoke", "shut a client out: its certificate is not accepted any more, and its open connections end", operation.RevokeOptions(), operation.Revoke),
 	}}
 }
 
