@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/sdk/errdef"
 )
@@ -103,18 +105,29 @@ func (g *Registry) SelectProjects(ctx context.Context, limit, offset int, condit
 	return list, total, err
 }
 
-// RemoveProject removes a project without repositories, within a transaction of the caller's that removes what else
-// belongs to it; errdef.ErrConflict if it has any, errdef.ErrNotFound.
+// Occupied counts the repositories of a project that hold a manifest. Those that hold none go with the collector, or with
+// the project.
+func (g *Registry) Occupied(ctx context.Context, q store.Querier, id int64) (n int64, err error) {
+	err = q.QueryRow(ctx, `SELECT COUNT(*) FROM repo WHERE project_id = $1 AND manifests > 0`, id).Scan(&n)
+	return n, err
+}
+
+// RemoveProject removes a project whose repositories hold no manifest, within a transaction of the caller's that removes
+// what else belongs to it; errdef.ErrConflict if one does, errdef.ErrNotFound.
 func (g *Registry) RemoveProject(tx *store.Tx, id int64) error {
-	var repos int64
-	err := tx.Lock(`SELECT repos FROM project WHERE id = $1`, id).Scan(&repos)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	var name string
+	err := tx.Lock(`SELECT name FROM project WHERE id = $1`, id).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("project %d: %w", id, errdef.ErrNotFound)
+	}
+	if err != nil {
+		return err
+	}
+	switch occupied, err := g.Occupied(tx.Context(), tx, id); {
 	case err != nil:
 		return err
-	case repos > 0:
-		return fmt.Errorf("the project has %d repositories; delete them first: %w", repos, errdef.ErrConflict)
+	case occupied > 0:
+		return fmt.Errorf("the project has %d repositories; delete them first: %w", occupied, errdef.ErrConflict)
 	}
 	var uploads int
 	if err := tx.Row(`SELECT COUNT(*) FROM upload WHERE project_id = $1`, id).Scan(&uploads); err != nil {
@@ -123,11 +136,43 @@ func (g *Registry) RemoveProject(tx *store.Tx, id int64) error {
 	if uploads > 0 {
 		return fmt.Errorf("%d uploads to the project are under way or were given up a short time ago; try again later: %w", uploads, errdef.ErrConflict)
 	}
-	if _, err := tx.Exec(`DELETE FROM project_blob WHERE project_id = $1`, id); err != nil {
+	if err := g.emptyProject(tx, id); err != nil {
 		return err
 	}
-	_, err = tx.Exec(`DELETE FROM project WHERE id = $1`, id)
-	return err
+	for _, q := range []string{`DELETE FROM repo WHERE project_id = $1`, `DELETE FROM project_blob WHERE project_id = $1`, `DELETE FROM project WHERE id = $1`} {
+		if _, err := tx.Exec(q, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxUnlinked is how many blobs the removal of a project takes from its repositories. More are left to the collector, since
+// others wait meanwhile.
+const maxUnlinked = 5000
+
+// emptyProject takes what is left of blobs from repositories that hold no manifest any more; errdef.ErrConflict if that is
+// too much for one transaction.
+func (g *Registry) emptyProject(tx *store.Tx, id int64) error {
+	type link struct {
+		repo   int64
+		digest digest.Digest
+	}
+	list, more, err := store.List(tx.Context(), tx, maxUnlinked, func(r *sql.Rows) (l link, err error) { return l, r.Scan(&l.repo, &l.digest) },
+		`SELECT l.repo_id, l.digest FROM repo_blob l JOIN repo r ON r.id = l.repo_id WHERE r.project_id = $1 ORDER BY l.digest, l.repo_id LIMIT $2`, id)
+	if err != nil {
+		return err
+	}
+	if more {
+		return fmt.Errorf("the content of the project's deleted repositories is still being put away; try again after the next garbage collection: %w",
+			errdef.ErrConflict)
+	}
+	for _, l := range list {
+		if _, _, err := g.unlink(tx, place{id, l.repo}, l.digest); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // UpdateProject sets a project's publicity and quotas; errdef.ErrNotFound. A quota below what is used takes nothing

@@ -309,6 +309,13 @@ func TestTheLifeOfAProject(t *testing.T) {
 		if deletable.Deletable {
 			t.Error("deletable with a repository in it")
 		}
+		// What was in it may go at once, and leaves nothing that nobody names.
+		r.api(admin, "GET", "/projects/shop/_deletable", "", 200, &deletable)
+		r.api(admin, "DELETE", "/projects/shop", "", 200, nil)
+		r.api(admin, "GET", "/projects/shop", "", 404, nil)
+		if h, err := r.registry.Fsck(t.Context(), registry.FsckOptions{}); err != nil || len(h.First) != 0 || !deletable.Deletable {
+			t.Errorf("%+v %v", h, err)
+		}
 	})
 }
 

@@ -304,9 +304,13 @@ type deletableForm struct {
 }
 
 func (a *api) projectDeletable(c *call) error {
-	out := deletableForm{Deletable: c.project.Repos == 0}
+	occupied, err := a.Registry.Occupied(c.r.Context(), a.DB, c.project.ID)
+	if err != nil {
+		return err
+	}
+	out := deletableForm{Deletable: occupied == 0}
 	if !out.Deletable {
-		out.Message = fmt.Sprintf("the project contains %d repositories, which must be deleted first", c.project.Repos)
+		out.Message = fmt.Sprintf("the project contains %d repositories, which must be deleted first", occupied)
 	}
 	return c.answer(http.StatusOK, out)
 }
