@@ -232,8 +232,15 @@ type statements struct {
 // maxStatements bounds what is kept if somebody makes texts by hand.
 const maxStatements = 512
 
-// stmt is nil where the text is to be run as it is: one too many, or one that does not parse.
+// Once begins the text of a statement that is put together for one request, of what a client chose: it is not kept, so
+// that clients cannot fill the place of others.
+const Once = "/* once */ "
+
+// stmt is nil where the text is to be run as it is: Once, one too many, or one that does not parse.
 func (s *statements) stmt(ctx context.Context, query string) *sql.Stmt {
+	if strings.HasPrefix(query, Once) {
+		return nil
+	}
 	s.mu.RLock()
 	st, full := s.kept[query], len(s.kept) >= maxStatements
 	s.mu.RUnlock()
