@@ -19,6 +19,7 @@ import (
 // Repository is a repository, as lists show it.
 type Repository struct {
 	ID        int64
+	Project   int64
 	Name      string // with the project: project/name
 	Created   time.Time
 	Updated   time.Time // the last push or delete
@@ -30,67 +31,97 @@ type Stored struct {
 	Artifact
 	ID     int64
 	Pushed time.Time
-	By     string // who pushed it
-	Tags   []Tag  // by name
+	Pulled time.Time // the last time; zero: never
+	By     string    // who pushed it
+	Tags   []Tag     // by name
 }
 
 // Tag is a name of a manifest.
 type Tag struct {
 	Name   string
 	Pushed time.Time
+	Pulled time.Time // the last time by this name; zero: never
 }
 
 func scanRepository(scan func(...any) error) (x Repository, err error) {
 	var created, updated int64
-	err = scan(&x.ID, &x.Name, &created, &updated, &x.Manifests)
+	err = scan(&x.ID, &x.Project, &x.Name, &created, &updated, &x.Manifests)
 	x.Created, x.Updated = time.UnixMilli(created), time.UnixMilli(updated)
 	return x, err
 }
 
-// Repositories lists a project's repositories whose name contains part, by name: at most limit, after offset of them. It
-// also counts all.
-func (g *Registry) Repositories(ctx context.Context, project int64, part string, limit, offset int) (list []Repository, total int, err error) {
-	const where = ` FROM repo WHERE project_id = $1 AND name LIKE $2 ESCAPE '\'`
-	if err := g.store.QueryRow(ctx, `SELECT COUNT(*)`+where, project, store.Containing(part)).Scan(&total); err != nil {
+// SelectRepositories lists the repositories for which a condition holds that the caller wrote over the tables repo and
+// project, with parameters from $1 on, in an order over the same: at most limit, after offset of them. It also counts all.
+func (g *Registry) SelectRepositories(ctx context.Context, limit, offset int, condition, order string, args ...any) (list []Repository, total int, err error) {
+	from := ` FROM repo JOIN project ON project.id = repo.project_id WHERE ` + condition
+	if err := g.store.QueryRow(ctx, store.Once+`SELECT COUNT(*)`+from, args...).Scan(&total); err != nil {
 		return nil, 0, err
 	}
+	n := len(args)
 	list, _, err = store.List(ctx, g.store, limit, func(r *sql.Rows) (Repository, error) { return scanRepository(r.Scan) },
-		`SELECT id, name, created, updated, manifests`+where+` ORDER BY name LIMIT $4 OFFSET $3`, project, store.Containing(part), offset)
+		fmt.Sprintf(store.Once+`SELECT repo.id, repo.project_id, repo.name, repo.created, repo.updated, repo.manifests%s ORDER BY %s LIMIT $%d OFFSET $%d`,
+			from, order, n+2, n+1), append(args[:n:n], offset)...)
 	return list, total, err
 }
 
 // Repository finds one by its whole name; errdef.ErrNotFound.
 func (g *Registry) Repository(ctx context.Context, name string) (Repository, error) {
-	x, err := scanRepository(g.store.QueryRow(ctx, `SELECT id, name, created, updated, manifests FROM repo WHERE name = $1`, name).Scan)
+	x, err := scanRepository(g.store.QueryRow(ctx, `SELECT id, project_id, name, created, updated, manifests FROM repo WHERE name = $1`, name).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return x, fmt.Errorf("repository %s: %w", name, errdef.ErrNotFound)
 	}
 	return x, err
 }
 
-const storedColumns = `m.id, m.digest, m.media_type, m.artifact_type, COALESCE(m.subject, ''), m.size, m.total, m.pushed, m.pushed_by`
+const storedColumns = `m.id, m.digest, m.media_type, m.artifact_type, COALESCE(m.subject, ''), m.size, m.total, m.pushed, m.pulled, m.pushed_by`
 
-func scanStored(scan func(...any) error, repo Repository) (x Stored, err error) {
-	var pushed int64
-	err = scan(&x.ID, &x.Digest, &x.MediaType, &x.ArtifactType, &x.Subject, &x.Size, &x.Total, &pushed, &x.By)
-	x.Pushed, x.Repository, x.Project = time.UnixMilli(pushed), repo.Name, projectOf(repo.Name)
+func scanStored(scan func(...any) error, repo Repository, more ...any) (x Stored, err error) {
+	var pushed, pulled int64
+	err = scan(append([]any{&x.ID, &x.Digest, &x.MediaType, &x.ArtifactType, &x.Subject, &x.Size, &x.Total, &pushed, &pulled, &x.By}, more...)...)
+	x.Pushed, x.Pulled, x.Repository, x.Project = time.UnixMilli(pushed), since(pulled), repo.Name, projectOf(repo.Name)
 	return x, err
 }
 
-// Manifests lists a repository's manifests that are not about another one of it (signatures, SBOMs), the latest first:
-// at most limit, after offset of them, with their tags. It also counts all.
-func (g *Registry) Manifests(ctx context.Context, repo Repository, limit, offset int) (list []Stored, total int, err error) {
-	const where = ` FROM manifest m WHERE m.repo_id = $1 AND m.subject IS NULL`
-	if err := g.store.QueryRow(ctx, `SELECT COUNT(*)`+where, repo.ID).Scan(&total); err != nil {
+// since is a time of the database; zero for one that never was.
+func since(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+// SelectManifests lists those of a repository's manifests that are not about another one of it (signatures, SBOMs) and for
+// which a condition holds that the caller wrote over the table manifest m, with parameters from $1 on, in an order over the
+// same: at most limit, after offset of them, with their tags. It also counts all.
+func (g *Registry) SelectManifests(ctx context.Context, repo Repository, limit, offset int, condition, order string, args ...any) (list []Stored, total int,
+	err error) {
+	n := len(args)
+	args = append(args[:n:n], repo.ID)
+	from := fmt.Sprintf(` FROM manifest m WHERE m.repo_id = $%d AND m.subject IS NULL AND %s`, n+1, condition)
+	if err := g.store.QueryRow(ctx, store.Once+`SELECT COUNT(*)`+from, args...).Scan(&total); err != nil {
 		return nil, 0, err
 	}
 	list, _, err = store.List(ctx, g.store, limit, func(r *sql.Rows) (Stored, error) { return scanStored(r.Scan, repo) },
-		`SELECT `+storedColumns+where+` ORDER BY m.pushed DESC, m.id DESC LIMIT $3 OFFSET $2`, repo.ID, offset)
+		fmt.Sprintf(store.Once+`SELECT %s%s ORDER BY %s LIMIT $%d OFFSET $%d`, storedColumns, from, order, n+3, n+2), append(args, offset)...)
 	for i := range list {
 		if err == nil {
 			list[i].Tags, err = g.tagsOf(ctx, list[i].ID)
 		}
 	}
+	return list, total, err
+}
+
+// SelectTags lists the tags of a manifest for which a condition holds that the caller wrote over the table tag t, with
+// parameters from $1 on, in an order over the same: at most limit, after offset of them. It also counts all.
+func (g *Registry) SelectTags(ctx context.Context, manifest int64, limit, offset int, condition, order string, args ...any) (list []Tag, total int, err error) {
+	n := len(args)
+	args = append(args[:n:n], manifest)
+	from := fmt.Sprintf(` FROM tag t WHERE t.manifest_id = $%d AND %s`, n+1, condition)
+	if err := g.store.QueryRow(ctx, store.Once+`SELECT COUNT(*)`+from, args...).Scan(&total); err != nil {
+		return nil, 0, err
+	}
+	list, _, err = store.List(ctx, g.store, limit, scanTag,
+		fmt.Sprintf(store.Once+`SELECT t.name, t.pushed, t.pulled%s ORDER BY %s LIMIT $%d OFFSET $%d`, from, order, n+3, n+2), append(args, offset)...)
 	return list, total, err
 }
 
@@ -125,13 +156,24 @@ func (g *Registry) Referrers(ctx context.Context, repo Repository, subject diges
 
 // tagsOf lists the tags of a manifest, at most maxPage.
 func (g *Registry) tagsOf(ctx context.Context, manifest int64) ([]Tag, error) {
-	list, _, err := store.List(ctx, g.store, maxPage, func(r *sql.Rows) (t Tag, err error) {
-		var pushed int64
-		err = r.Scan(&t.Name, &pushed)
-		t.Pushed = time.UnixMilli(pushed)
-		return t, err
-	}, `SELECT name, pushed FROM tag WHERE manifest_id = $1 ORDER BY name LIMIT $2`, manifest)
+	list, _, err := store.List(ctx, g.store, maxPage, scanTag, `SELECT name, pushed, pulled FROM tag WHERE manifest_id = $1 ORDER BY name LIMIT $2`, manifest)
 	return list, err
+}
+
+func scanTag(r *sql.Rows) (t Tag, err error) {
+	var pushed, pulled int64
+	err = r.Scan(&t.Name, &pushed, &pulled)
+	t.Pushed, t.Pulled = time.UnixMilli(pushed), since(pulled)
+	return t, err
+}
+
+// Payload is a manifest as it was pushed; errdef.ErrNotFound.
+func (g *Registry) Payload(ctx context.Context, manifest int64) (payload []byte, err error) {
+	err = g.store.QueryRow(ctx, `SELECT payload FROM manifest_payload WHERE manifest_id = $1`, manifest).Scan(&payload)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fmt.Errorf("manifest %d: %w", manifest, errdef.ErrNotFound)
+	}
+	return payload, err
 }
 
 // Remove deletes a manifest by its digest with all its tags, or a tag alone, for a caller whose right was checked, as a

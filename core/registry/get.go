@@ -28,6 +28,9 @@ func (g *Registry) serveManifest(w http.ResponseWriter, r *http.Request, q *requ
 	return g.getManifest(w, r, q, d, tag)
 }
 
+var badTag = errcode.ErrorCodeTagInvalid.WithMessage("a tag has 1 to 128 letters, digits, underscores, dots and hyphens, " +
+	"and begins with a letter, a digit or an underscore")
+
 // reading tells a digest from a tag.
 func reading(ref string) (digest.Digest, string, error) {
 	if strings.Contains(ref, ":") {
@@ -38,8 +41,7 @@ func reading(ref string) (digest.Digest, string, error) {
 		return d, "", nil
 	}
 	if !tagPattern.MatchString(ref) {
-		return "", "", errcode.ErrorCodeTagInvalid.WithMessage("a tag has 1 to 128 letters, digits, underscores, dots and hyphens, " +
-			"and begins with a letter, a digit or an underscore")
+		return "", "", badTag
 	}
 	return "", ref, nil
 }

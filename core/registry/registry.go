@@ -38,7 +38,11 @@ import (
 var schema string
 
 // Schema is the registry's tables, projects among them.
-func Schema() store.Schema { return store.Schema{Name: "registry", Steps: []string{schema}} }
+func Schema() store.Schema {
+	return store.Schema{Name: "registry", Steps: []string{schema,
+		// When a manifest was last pulled, by whatever name, and when by this tag; 0: never.
+		`ALTER TABLE manifest ADD COLUMN pulled BIGINT NOT NULL DEFAULT 0; ALTER TABLE tag ADD COLUMN pulled BIGINT NOT NULL DEFAULT 0`}}
+}
 
 // Options of a registry. Authorizer and Log must be set.
 type Options struct {
