@@ -123,6 +123,9 @@ func (e *events) write(ctx context.Context, first registry.Event) {
 			if err := e.audit.Add(tx, l); err != nil {
 				return err
 			}
+			if err := registry.MarkPulled(tx, x); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

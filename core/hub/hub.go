@@ -27,7 +27,9 @@ import (
 	"github.com/openvic/vic/core/hub/clisecret"
 	"github.com/openvic/vic/core/hub/dockerauth"
 	"github.com/openvic/vic/core/hub/gc"
+	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
+	"github.com/openvic/vic/core/hub/labels"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/seal"
@@ -72,6 +74,7 @@ type Hub struct {
 	jobs     *jobs.Queue
 	driver   storagedriver.StorageDriver
 	registry *registry.Registry
+	rules    *immutable.Rules
 	tls      *tlsfiles.Server
 	listener net.Listener
 	handler  http.Handler
@@ -142,6 +145,7 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 		return err
 	}
 	h.people = people.New(h.db, nil, clisecret.Forget)
+	h.rules = immutable.New(h.db)
 	h.audit = audit.New(h.db, h.log, nil)
 	h.events = newEvents(h.audit, h.db, h.log)
 	return nil
@@ -149,9 +153,19 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 
 // schemas are all tables of a hub.
 func schemas() []store.Schema {
-	return []store.Schema{registry.Schema(), people.Schema(), keySchema(), audit.Schema(), robots.Schema(), vchs.Schema(),
-		session.Schema(), clisecret.Schema(),
-		jobs.Schema()}
+	return []store.Schema{
+		registry.Schema(),
+		people.Schema(),
+		keySchema(),
+		audit.Schema(),
+		robots.Schema(),
+		vchs.Schema(),
+		immutable.Schema(),
+		labels.Schema(),
+		session.Schema(),
+		clisecret.Schema(),
+		jobs.Schema(),
+	}
 }
 
 func (h *Hub) openPlugins(context.Context) error {
@@ -201,7 +215,8 @@ func (h *Hub) openRegistry(ctx context.Context, who registry.Authorizer) error {
 		return err
 	}
 	h.driver = driver
-	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: who, Observer: h.events, Log: h.log, Redirect: h.cfg.Storage.Redirect})
+	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: who, Policy: policy{h.rules}, Observer: h.events, Log: h.log,
+		Redirect: h.cfg.Storage.Redirect})
 	return err
 }
 
@@ -226,7 +241,10 @@ func (h *Hub) openServices(ctx context.Context) error {
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry, DB: h.db,
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Robots: h.robots,
 		VCHs: vchs.New(h.db, h.sealer, nil), Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
-		Jobs: h.jobs, Log: h.log}))
+		Jobs:      h.jobs,
+		Immutable: h.rules,
+		Labels:    labels.New(h.db, nil),
+		Log:       h.log}))
 	mux.Handle("/c/", h.browsers.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", h.readyz)

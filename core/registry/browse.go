@@ -147,11 +147,23 @@ func (g *Registry) Manifest(ctx context.Context, repo Repository, ref string) (S
 	return x, err
 }
 
-// Referrers lists the manifests that are about another one: signatures, SBOMs, attestations.
+// Referrers lists the manifests that are about another one: signatures, SBOMs, attestations, at most maxPage. Those that
+// older clients keep under a tag made of its digest come last, with that tag.
 func (g *Registry) Referrers(ctx context.Context, repo Repository, subject digest.Digest) ([]Stored, error) {
 	list, _, err := store.List(ctx, g.store, maxPage, func(r *sql.Rows) (Stored, error) { return scanStored(r.Scan, repo) },
 		`SELECT `+storedColumns+` FROM manifest m WHERE m.repo_id = $1 AND m.subject = $2 ORDER BY m.id LIMIT $3`, repo.ID, subject.String())
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	byTag, _, err := store.List(ctx, g.store, maxPage, func(r *sql.Rows) (Stored, error) {
+		var t Tag
+		x, err := scanStored(r.Scan, repo, &t.Name)
+		x.Tags = []Tag{t}
+		return x, err
+	}, `SELECT `+storedColumns+`, t.name FROM tag t JOIN manifest m ON m.id = t.manifest_id
+		WHERE t.repo_id = $1 AND t.name >= $2 AND t.name < $3 AND COALESCE(m.subject, '') <> $4 ORDER BY t.name LIMIT $5`,
+		repo.ID, companionTag(subject), companionTag(subject)+"/", subject.String())
+	return append(list, byTag...), err
 }
 
 // tagsOf lists the tags of a manifest, at most maxPage.

@@ -92,15 +92,15 @@ func (g *Registry) LockProject(tx *store.Tx, id int64) (Project, error) {
 	return p, err
 }
 
-// SelectProjects lists, by name, the projects for which a condition holds that the caller wrote over the table project,
-// with parameters from $1 on: at most limit, after offset of them. It also counts all.
-func (g *Registry) SelectProjects(ctx context.Context, limit, offset int, condition string, args ...any) (list []Project, total int, err error) {
-	if err := g.store.QueryRow(ctx, `SELECT COUNT(*) FROM project WHERE `+condition, args...).Scan(&total); err != nil {
+// SelectProjects lists the projects for which a condition holds that the caller wrote over the table project, with parameters
+// from $1 on, in an order over the same: at most limit, after offset of them. It also counts all.
+func (g *Registry) SelectProjects(ctx context.Context, limit, offset int, condition, order string, args ...any) (list []Project, total int, err error) {
+	if err := g.store.QueryRow(ctx, store.Once+`SELECT COUNT(*) FROM project WHERE `+condition, args...).Scan(&total); err != nil {
 		return nil, 0, err
 	}
 	n := len(args)
 	list, _, err = store.List(ctx, g.store, limit, func(r *sql.Rows) (Project, error) { return scanProject(r.Scan) },
-		fmt.Sprintf(`SELECT %s FROM project WHERE %s ORDER BY name LIMIT $%d OFFSET $%d`, projectColumns, condition, n+2, n+1),
+		fmt.Sprintf(store.Once+`SELECT %s FROM project WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`, projectColumns, condition, order, n+2, n+1),
 		append(args[:n:n], offset)...)
 	return list, total, err
 }

@@ -64,7 +64,7 @@ func (g *Registry) Tag(r *http.Request, by Caller, repo string, d digest.Digest,
 }
 
 // MarkPulled keeps when a manifest was pulled last, and by which tag. It is for an Observer, who may do several at once.
-func (g *Registry) MarkPulled(tx *store.Tx, e Event) error {
+func MarkPulled(tx *store.Tx, e Event) error {
 	at := e.Time.UnixMilli()
 	_, err := tx.Exec(`UPDATE manifest SET pulled = $1 WHERE repo_id = (SELECT id FROM repo WHERE name = $2) AND digest = $3 AND pulled < $1`,
 		at, e.Artifact.Repository, e.Artifact.Digest.String())

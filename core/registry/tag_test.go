@@ -194,7 +194,7 @@ func TestTheTimeOfTheLastPull(t *testing.T) {
 		at := time.UnixMilli(1_800_000_000_000)
 		pull := func(at time.Time, tags ...string) {
 			err := x.store.Tx(x.t.Context(), func(tx *store.Tx) error {
-				return x.g.MarkPulled(tx, Event{Time: at, Artifact: Artifact{Repository: "p/a", Digest: m.Digest}, Tags: tags})
+				return MarkPulled(tx, Event{Time: at, Artifact: Artifact{Repository: "p/a", Digest: m.Digest}, Tags: tags})
 			})
 			if err != nil {
 				x.t.Fatal(err)
@@ -258,7 +258,7 @@ func TestARuleRemovesOnlyWhatItSaw(t *testing.T) {
 		}
 		before = x.stored("p/a", "all")
 		err = x.store.Tx(x.t.Context(), func(tx *store.Tx) error {
-			return x.g.MarkPulled(tx, Event{Time: x.clock.now(), Artifact: Artifact{Repository: "p/a", Digest: root.Digest}})
+			return MarkPulled(tx, Event{Time: x.clock.now(), Artifact: Artifact{Repository: "p/a", Digest: root.Digest}})
 		})
 		if err != nil {
 			x.t.Fatal(err)

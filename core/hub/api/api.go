@@ -19,8 +19,11 @@ import (
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/hub/clisecret"
+	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
+	"github.com/openvic/vic/core/hub/labels"
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/query"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/session"
@@ -73,6 +76,9 @@ type Options struct {
 	VCHs *vchs.VCHs
 	// Jobs is the queue of work.
 	Jobs *jobs.Queue
+	// Immutable are the rules by which tags stay; the registry's policy asks the same.
+	Immutable *immutable.Rules
+	Labels    *labels.Labels
 	// Audit keeps what was asked that changes something, and answers searches.
 	Audit *audit.Log
 	Log   *slog.Logger
@@ -100,13 +106,14 @@ type route struct {
 	// What the OpenAPI document tells beside that. A test refuses a route that says nothing, and compares every answer
 	// in the tests of this package with the document, so new routes fill in what applies to them; make gen then writes
 	// docs/hub-openapi.json.
-	says   string   // what it does, for people: "List projects"
-	query  []string // parameters, of queryTexts; "q:name,public" tells the keys of q. Those of pages come by themselves
-	takes  any      // a value of the body's type, which has a name; nil: there is none
-	gives  any      // a value of the answer's type, whose parts have names; nil: there is none. A slice is a page of a list
-	whole  bool     // the slice is all of the list
-	media  string   // of an answer that is no JSON of gives, but text or a file
-	status int      // of success; 0: 201 for POST, else 200
+	says   string        // what it does, for people: "List projects"
+	query  []string      // parameters, of queryTexts; "q:name,public" tells the keys of q. Those of pages come by themselves
+	cols   query.Columns // of a list that takes q and sort
+	takes  any           // a value of the body's type, which has a name; nil: there is none
+	gives  any           // a value of the answer's type, whose parts have names; nil: there is none. A slice is a page of a list
+	whole  bool          // the slice is all of the list
+	media  string        // of an answer that is no JSON of gives, but text or a file
+	status int           // of success; 0: 201 for POST, else 200
 }
 
 // New makes the handler of everything below Prefix. It belongs behind access.SameSite.
@@ -143,7 +150,19 @@ func missing(mux *http.ServeMux, r *http.Request) error {
 func routes() []route {
 	var all []route
 	for _, part := range [][]route{
-		documentRoutes(), systemRoutes(), userRoutes(), projectRoutes(), memberRoutes(), quotaRoutes(), repositoryRoutes(), logRoutes(), robotRoutes(),
+		documentRoutes(),
+		systemRoutes(),
+		userRoutes(),
+		projectRoutes(),
+		memberRoutes(),
+		quotaRoutes(),
+		repositoryRoutes(),
+		artifactRoutes(),
+		labelRoutes(),
+		immutableRoutes(),
+		searchRoutes(),
+		logRoutes(),
+		robotRoutes(),
 		vchRoutes(),
 		sessionRoutes(),
 		jobRoutes(), gcRoutes(),

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 
@@ -22,7 +23,9 @@ import (
 	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/hub/clisecret"
 	"github.com/openvic/vic/core/hub/gc"
+	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
+	"github.com/openvic/vic/core/hub/labels"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
@@ -65,6 +68,17 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// policies is the registry's Policy, as the hub has it.
+type policies struct{ *immutable.Rules }
+
+func (p policies) Immutable(ctx context.Context, tx *store.Tx, x registry.Artifact, tag string) (bool, error) {
+	return p.Rules.Immutable(ctx, tx, x.Repository, tag)
+}
+func (policies) MayPull(context.Context, registry.Caller, registry.Artifact, string) error {
+	return nil
+}
+func (policies) Untagged(context.Context, string) (time.Duration, error) { return -1, nil }
+
 // open is an Authorizer that lets everybody do everything: what the registry allows is tested elsewhere.
 type open struct{}
 
@@ -79,7 +93,7 @@ func newRig(t *testing.T, url string) *rig {
 	t.Helper()
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
 	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), session.Schema(), clisecret.Schema(), vchs.Schema(),
-		jobs.Schema())
+		jobs.Schema(), immutable.Schema(), labels.Schema())
 	r.people = people.New(r.db, nil, clisecret.Forget)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
@@ -88,7 +102,8 @@ func newRig(t *testing.T, url string) *rig {
 		Sources: func() []signin.Source {
 			return []signin.Source{{Name: "fake", Driver: r.source, Capabilities: r.source.Capabilities}}
 		}})
-	r.registry, err = registry.New(t.Context(), r.db, inmemory.New(), registry.Options{Authorizer: open{}, Log: log})
+	rules := immutable.New(r.db)
+	r.registry, err = registry.New(t.Context(), r.db, inmemory.New(), registry.Options{Authorizer: open{}, Policy: policies{rules}, Log: log})
 	must(t, err)
 	limiter := access.NewLimiter(access.LimitOptions{})
 	r.robots = robots.New(r.db, limiter, log, nil)
@@ -99,6 +114,7 @@ func newRig(t *testing.T, url string) *rig {
 	mux.Handle("/v2/", r.registry)
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots, Secrets: secrets}, People: r.people,
 		Identities: sign, Registry: r.registry, Browsers: browsers, Sessions: sessions, Secrets: secrets,
+		Immutable: rules, Labels: labels.New(r.db, nil),
 		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Jobs: r.jobs, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)
@@ -185,7 +201,7 @@ func TestEveryRoleOnEveryRoute(t *testing.T) {
 				continue
 			}
 			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{robot}", "999", "{vch}", "999",
-				"{principal...}", "d/nobody", "{gc}", "999",
+				"{label}", "999", "{rule}", "999", "{addition}", "build_history", "{principal...}", "d/nobody", "{gc}", "999",
 				"{repository}", "nothing", "{reference}", "1", "{tag}", "1").Replace(rt.path)
 			for i, user := range users {
 				cases++
@@ -393,7 +409,7 @@ func TestRepositoriesAndArtifacts(t *testing.T) {
 	if status, _, body := r.do("", "PUT", "/v2/private/team/web/manifests/about", indexType, referrer); status != 201 {
 		t.Fatalf("%d %s", status, body)
 	}
-	var about []artifactForm
+	var about []accessoryForm
 	r.api("viewer", "GET", at+"v1/accessories", "", 200, &about)
 	if len(about) != 1 || about[0].ArtifactType != "application/vnd.example" {
 		t.Errorf("%+v", about)

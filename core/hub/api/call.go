@@ -8,12 +8,14 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/hub/authz"
+	"github.com/openvic/vic/core/hub/query"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/sdk/errdef"
 )
@@ -169,28 +171,75 @@ func (c *call) list(p page, total int, v any) error {
 	return c.answer(http.StatusOK, v)
 }
 
-// query reads the parameter q, "name=~app,public=true", as far as a list knows the keys. It returns the values without
-// the "~", which means a part of the text.
+// query reads the parameter q, "name=~app,public=true", as far as a list knows the keys, each with one value or a range. It
+// returns the values without the "~", which means a part of the text.
 func (c *call) query(keys ...string) (map[string]string, error) {
-	out := map[string]string{}
-	text := c.r.URL.Query().Get("q")
-	const longest = 1024
-	if len(text) > longest {
-		return nil, badRequest("q: it is longer than %d characters", longest)
+	filters, err := query.Parse(c.r.URL.Query().Get("q"))
+	if err != nil {
+		return nil, err
 	}
-	for part := range strings.SplitSeq(text, ",") {
-		if part == "" {
-			continue
+	out := map[string]string{}
+	for _, f := range filters {
+		switch {
+		case !slices.Contains(keys, f.Key):
+			return nil, badRequest("q: %.40q is not one of %s", f.Key, strings.Join(keys, ", "))
+		case f.Kind == query.Range:
+			out[f.Key] = "[" + f.Values[0] + "~" + f.Values[1] + "]"
+		case len(f.Values) > 1:
+			return nil, badRequest("q: %.40q: want one value", f.Key)
+		default:
+			out[f.Key] = f.Values[0]
 		}
-		k, v, ok := strings.Cut(part, "=")
-		known := false
-		for _, name := range keys {
-			known = known || name == k
-		}
-		if !ok || !known {
-			return nil, badRequest("q: %q is not one of %s", k, strings.Join(keys, ", "))
-		}
-		out[k] = strings.TrimPrefix(v, "~")
 	}
 	return out, nil
+}
+
+// selection is what a client wants to see of a list.
+type selection struct {
+	page
+	condition, order string
+	args             []any
+}
+
+// selection reads q, sort and the page of a list. base are parameters that the statement has already; last is the order
+// of rows that are equal in what the client sorts by.
+func (c *call) selection(cols query.Columns, last string, base ...any) (s selection, err error) {
+	if s.page, err = c.page(); err != nil {
+		return s, err
+	}
+	filters, err := query.Parse(c.r.URL.Query().Get("q"))
+	if err != nil {
+		return s, err
+	}
+	sorts, err := query.ParseSort(c.r.URL.Query().Get("sort"))
+	if err != nil {
+		return s, err
+	}
+	if s.condition, s.args, err = cols.Where(filters, base); err != nil {
+		return s, err
+	}
+	s.order, err = cols.Order(sorts, last)
+	return s, err
+}
+
+// also adds a condition with one parameter, for which it has "%s".
+func (s *selection) also(condition string, arg any) {
+	s.args = append(s.args, arg)
+	s.condition += " AND " + fmt.Sprintf(condition, "$"+strconv.Itoa(len(s.args)))
+}
+
+// pathName is the name of a repository as one part of a path.
+func pathName(name string) string { return url.PathEscape(name) }
+
+// wants reads a parameter that is true or false.
+func (c *call) wants(name string, otherwise bool) (bool, error) {
+	s := c.r.URL.Query().Get(name)
+	if s == "" {
+		return otherwise, nil
+	}
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, badRequest("%s: want true or false", name)
+	}
+	return b, nil
 }

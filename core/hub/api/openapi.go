@@ -147,16 +147,23 @@ func (r route) response(s *schemas) map[string]any {
 
 // queryTexts are the parameters of queries; the type is string unless it is named.
 var queryTexts = map[string]struct{ text, kind string }{
-	"page":         {"which page, from 1", "integer"},
-	"page_size":    {"how many entries a page has, at most 100", "integer"},
-	"q":            {"", "string"},
-	"name":         {"a part of the name", "string"},
-	"public":       {"public or private ones", "boolean"},
-	"entityname":   {"a part of the member's name", "string"},
-	"project_name": {"the name", "string"},
-	"username":     {"a part of the name", "string"},
-	"groupname":    {"a part of the name", "string"},
-	"others":       {"true keeps the session of the request itself", "boolean"},
+	"page":           {"which page, from 1", "integer"},
+	"page_size":      {"how many entries a page has, at most 100", "integer"},
+	"q":              {"", "string"},
+	"sort":           {"", "string"},
+	"with_label":     {"with the labels of each artifact", "boolean"},
+	"with_accessory": {"with what is about each artifact: signatures, SBOMs", "boolean"},
+	"scope":          {"g for labels of the whole hub, p for those of a project", "string"},
+	"project_id":     {"the project's number", "integer"},
+	"text":           {"a part of a name", "string"}, // which is q
+	"from":           {"PROJECT/REPOSITORY:TAG or PROJECT/REPOSITORY@DIGEST", "string"},
+	"name":           {"a part of the name", "string"},
+	"public":         {"public or private ones", "boolean"},
+	"entityname":     {"a part of the member's name", "string"},
+	"project_name":   {"the name", "string"},
+	"username":       {"a part of the name", "string"},
+	"groupname":      {"a part of the name", "string"},
+	"others":         {"true keeps the session of the request itself", "boolean"},
 }
 
 func (r route) parameters() []any {
@@ -177,6 +184,12 @@ func (r route) parameters() []any {
 		}
 	}
 	names := slices.Clone(r.query)
+	if r.cols != nil {
+		names = append(names, "q:"+strings.Join(r.cols.Names(false), ","))
+		if keys := r.cols.Names(true); len(keys) > 0 {
+			names = append(names, "sort:"+strings.Join(keys, ","))
+		}
+	}
 	if r.paged() {
 		names = append(names, "page", "page_size")
 	}
@@ -184,11 +197,17 @@ func (r route) parameters() []any {
 		name, keys, _ := strings.Cut(name, ":")
 		known := queryTexts[name]
 		text := known.text
-		if keys != "" {
-			text = "KEY=VALUE, or KEY=~PART, several with commas between them; the keys are " + strings.ReplaceAll(keys, ",", ", ")
+		switch {
+		case name == "sort":
+			text = "KEY, or -KEY from the last to the first, several with commas between them; the keys are " + strings.ReplaceAll(keys, ",", ", ")
+		case keys != "":
+			text = "KEY=VALUE, KEY=~PART, KEY=[FROM~TO] or KEY={A B} for one of them, several with commas between them; the keys are " + strings.ReplaceAll(keys, ",", ", ")
 		}
 		if known.kind == "" {
 			known.kind = "string"
+		}
+		if name == "text" {
+			name = "q"
 		}
 		add("query", name, text, known.kind)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/query"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/vchs"
@@ -21,7 +22,7 @@ import (
 func projectRoutes() []route {
 	return []route{
 		{method: "GET", path: "/projects", id: "listProjects", run: (*api).listProjects,
-			says: "List the projects that the caller sees", query: []string{"q:name,public", "name", "public"}, gives: []project{}},
+			says: "List the projects that the caller sees", query: []string{"name", "public"}, cols: projectColumns, gives: []project{}},
 		{method: "HEAD", path: "/projects", id: "headProject", signed: true, run: (*api).headProject,
 			says: "Say by the status whether there is a project of a name that the caller sees", query: []string{"project_name"}},
 		{method: "POST", path: "/projects", id: "createProject", needs: role.ProjectCreate, run: (*api).createProject,
@@ -80,39 +81,36 @@ func (a *api) project(c *call, p registry.Project) (project, error) {
 	return out, nil
 }
 
+// stampOrNone is "" for a time that never was.
+func stampOrNone(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return stamp(t)
+}
+
+// projectColumns are what lists of projects are filtered and sorted by.
+var projectColumns = query.Columns{"project_id": {SQL: "id", Type: query.Number}, "name": {SQL: "name"}, "public": {SQL: "public", Type: query.Bool, Unsorted: true},
+	"repo_count": {SQL: "repos", Type: query.Number}, "creation_time": {SQL: "created", Type: query.Millis}}
+
 func (a *api) listProjects(c *call) error {
-	p, err := c.page()
+	sees, who := a.sees(c, role.ProjectRead)
+	s, err := c.selection(projectColumns, "name", who)
 	if err != nil {
 		return err
 	}
-	q, err := c.query("name", "public")
-	if err != nil {
-		return err
+	s.condition = sees + " AND " + s.condition
+	if name := c.r.URL.Query().Get("name"); name != "" {
+		s.also(`name LIKE %s ESCAPE '\'`, store.Containing(name))
 	}
-	condition, args := people.Sees, []any{c.who.ID}
-	name := c.r.URL.Query().Get("name")
-	if v, ok := q["name"]; ok {
-		name = v
-	}
-	if name != "" {
-		args = append(args, name)
-		// Names have neither "%" nor "\\"; "_" of a client's text stands for itself.
-		args[len(args)-1] = store.Containing(name)
-		condition += fmt.Sprintf(` AND name LIKE $%d ESCAPE '\'`, len(args))
-	}
-	public := c.r.URL.Query().Get("public")
-	if v, ok := q["public"]; ok {
-		public = v
-	}
-	if public != "" {
-		b, err := strconv.ParseBool(public)
+	if c.r.URL.Query().Get("public") != "" {
+		public, err := c.wants("public", false)
 		if err != nil {
-			return badRequest("public: want true or false")
+			return err
 		}
-		args = append(args, b)
-		condition += fmt.Sprintf(` AND public = $%d`, len(args))
+		s.also("public = %s", public)
 	}
-	list, total, err := a.Registry.SelectProjects(c.r.Context(), p.size, p.offset(), condition, args...)
+	list, total, err := a.Registry.SelectProjects(c.r.Context(), s.size, s.offset(), s.condition, s.order, s.args...)
 	if err != nil {
 		return err
 	}
@@ -122,7 +120,7 @@ func (a *api) listProjects(c *call) error {
 			return err
 		}
 	}
-	return c.list(p, total, out)
+	return c.list(s.page, total, out)
 }
 
 // headProject says whether a name is taken among the projects that the caller sees.

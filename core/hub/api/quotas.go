@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/openvic/vic/core/hub/query"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
@@ -13,7 +14,7 @@ import (
 func quotaRoutes() []route {
 	return []route{
 		{method: "GET", path: "/quotas", id: "listQuotas", needs: role.QuotaManage, run: (*api).listQuotas,
-			says: "List the quotas of all projects", gives: []projectQuota{}},
+			says: "List the quotas of all projects", cols: quotaColumns, gives: []projectQuota{}},
 		{method: "GET", path: "/quotas/{quota}", id: "getQuota", needs: role.QuotaManage, run: (*api).getQuota,
 			says: "Get the quota of a project, whose number it has", gives: projectQuota{}},
 		{method: "PUT", path: "/quotas/{quota}", id: "updateQuota", needs: role.QuotaManage, run: (*api).updateQuota,
@@ -55,12 +56,16 @@ func quotaForm(p registry.Project) projectQuota {
 	return projectQuota{ID: p.ID, Ref: quotaRef{p.ID, p.Name}, quota: quotaOf(p), Created: stamp(p.Created), Updated: stamp(p.Created)}
 }
 
+// quotaColumns are what the list of quotas is filtered and sorted by.
+var quotaColumns = query.Columns{"id": {SQL: "id", Type: query.Number}, "creation_time": {SQL: "created", Type: query.Millis},
+	"used.storage": {SQL: "used", Type: query.Number}, "hard.storage": {SQL: "quota", Type: query.Number}}
+
 func (a *api) listQuotas(c *call) error {
-	p, err := c.page()
+	s, err := c.selection(quotaColumns, "name")
 	if err != nil {
 		return err
 	}
-	list, total, err := a.Registry.SelectProjects(c.r.Context(), p.size, p.offset(), `TRUE`)
+	list, total, err := a.Registry.SelectProjects(c.r.Context(), s.size, s.offset(), s.condition, s.order, s.args...)
 	if err != nil {
 		return err
 	}
@@ -68,7 +73,7 @@ func (a *api) listQuotas(c *call) error {
 	for _, x := range list {
 		out = append(out, quotaForm(x))
 	}
-	return c.list(p, total, out)
+	return c.list(s.page, total, out)
 }
 
 // quotaProject is the project of the path's quota.

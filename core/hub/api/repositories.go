@@ -5,8 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 
+	"github.com/openvic/vic/core/hub/query"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/sdk/errdef"
@@ -15,24 +15,27 @@ import (
 func repositoryRoutes() []route {
 	const repo = "/projects/{project}/repositories/{repository}"
 	return []route{
+		{method: "GET", path: "/repositories", id: "listAllRepositories", run: (*api).listAllRepositories,
+			says: "List the repositories of all projects that you may see", cols: repositoryColumns, gives: []repositoryForm{}},
 		{method: "GET", path: "/projects/{project}/repositories", id: "listRepositories", needs: role.RepositoryList, run: (*api).listRepositories,
-			says: "List the repositories of a project", query: []string{"q:name"}, gives: []repositoryForm{}},
+			says: "List the repositories of a project", cols: repositoryColumns, gives: []repositoryForm{}},
 		{method: "GET", path: repo, id: "getRepository", needs: role.RepositoryList, run: (*api).getRepository,
 			says: "Get a repository", gives: repositoryForm{}},
 		{method: "DELETE", path: repo, id: "deleteRepository", needs: role.ArtifactDelete, run: (*api).deleteRepository,
 			says: "Delete a repository with all that is in it"},
 		{method: "GET", path: repo + "/artifacts", id: "listArtifacts", needs: role.RepositoryList, run: (*api).listArtifacts,
-			says: "List the artifacts of a repository, the latest first", gives: []artifactForm{}},
+			says: "List the artifacts of a repository, the latest first", cols: artifactColumns,
+			query: []string{"with_label", "with_accessory"}, gives: []artifactForm{}},
 		{method: "GET", path: repo + "/artifacts/{reference}", id: "getArtifact", needs: role.RepositoryList, run: (*api).getArtifact,
-			says: "Get an artifact", gives: artifactForm{}},
+			says: "Get an artifact", query: []string{"with_label", "with_accessory"}, gives: artifactForm{}},
 		{method: "DELETE", path: repo + "/artifacts/{reference}", id: "deleteArtifact", needs: role.ArtifactDelete, run: (*api).deleteArtifact,
 			says: "Delete an artifact with all its tags"},
 		{method: "GET", path: repo + "/artifacts/{reference}/tags", id: "listTags", needs: role.RepositoryList, run: (*api).listTags,
-			says: "List the tags of an artifact", gives: []tagForm{}},
+			says: "List the tags of an artifact", cols: tagColumns, gives: []tagForm{}},
 		{method: "DELETE", path: repo + "/artifacts/{reference}/tags/{tag}", id: "deleteTag", needs: role.ArtifactDelete, run: (*api).deleteTag,
 			says: "Delete a tag; the artifact stays"},
 		{method: "GET", path: repo + "/artifacts/{reference}/accessories", id: "listAccessories", needs: role.RepositoryList, run: (*api).listAccessories,
-			says: "List what is about an artifact: signatures, SBOMs", gives: []artifactForm{}},
+			says: "List what is about an artifact: signatures, SBOMs", query: []string{"q:type,digest"}, gives: []accessoryForm{}},
 	}
 }
 
@@ -58,28 +61,45 @@ type repositoryForm struct {
 	Updated   string `json:"update_time"`
 }
 
-func formOf(x registry.Repository, project int64) repositoryForm {
-	return repositoryForm{x.ID, project, x.Name, x.Manifests, stamp(x.Created), stamp(x.Updated)}
+func formOf(x registry.Repository) repositoryForm {
+	return repositoryForm{x.ID, x.Project, x.Name, x.Manifests, stamp(x.Created), stamp(x.Updated)}
 }
 
+// repositoryColumns are what lists of repositories are filtered and sorted by.
+var repositoryColumns = query.Columns{"id": {SQL: "repo.id", Type: query.Number}, "name": {SQL: "repo.name"}, "project_id": {SQL: "repo.project_id", Type: query.Number},
+	"artifact_count": {SQL: "repo.manifests", Type: query.Number}, "creation_time": {SQL: "repo.created", Type: query.Millis},
+	"update_time": {SQL: "repo.updated", Type: query.Millis}}
+
 func (a *api) listRepositories(c *call) error {
-	p, err := c.page()
+	s, err := c.selection(repositoryColumns, "repo.name")
 	if err != nil {
 		return err
 	}
-	q, err := c.query("name")
+	s.also("repo.project_id = %s", c.project.ID)
+	return a.repositories(c, s)
+}
+
+// listAllRepositories lists those of all projects whose repositories the caller may see.
+func (a *api) listAllRepositories(c *call) error {
+	sees, who := a.sees(c, role.RepositoryList)
+	s, err := c.selection(repositoryColumns, "repo.name", who)
 	if err != nil {
 		return err
 	}
-	list, total, err := a.Registry.Repositories(c.r.Context(), c.project.ID, q["name"], p.size, p.offset())
+	s.condition = sees + " AND " + s.condition
+	return a.repositories(c, s)
+}
+
+func (a *api) repositories(c *call, s selection) error {
+	list, total, err := a.Registry.SelectRepositories(c.r.Context(), s.size, s.offset(), s.condition, s.order, s.args...)
 	if err != nil {
 		return err
 	}
 	out := []repositoryForm{}
 	for _, x := range list {
-		out = append(out, formOf(x, c.project.ID))
+		out = append(out, formOf(x))
 	}
-	return c.list(p, total, out)
+	return c.list(s.page, total, out)
 }
 
 func (a *api) getRepository(c *call) error {
@@ -87,7 +107,7 @@ func (a *api) getRepository(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, formOf(x, c.project.ID))
+	return c.answer(http.StatusOK, formOf(x))
 }
 
 // deleteRepository deletes all that is in it, signatures and the like too, one after the other; what stands in the way is
@@ -135,159 +155,4 @@ func (a *api) remove(c *call, repo, ref string) error {
 		return &Error{status, code, message}
 	}
 	return err
-}
-
-type tagForm struct {
-	ID         int64  `json:"id"`
-	Name       string `json:"name"`
-	Pushed     string `json:"push_time"`
-	ArtifactID int64  `json:"artifact_id"`
-	Immutable  bool   `json:"immutable"`
-}
-
-type artifactForm struct {
-	ID           int64          `json:"id"`
-	ProjectID    int64          `json:"project_id"`
-	RepositoryID int64          `json:"repository_id"`
-	Repository   string         `json:"repository_name"`
-	Digest       string         `json:"digest"`
-	MediaType    string         `json:"manifest_media_type"`
-	ArtifactType string         `json:"artifact_type"`
-	Type         string         `json:"type"`
-	Size         int64          `json:"size"`
-	Pushed       string         `json:"push_time"`
-	PushedBy     string         `json:"pushed_by"` // ours
-	Tags         []tagForm      `json:"tags"`
-	Labels       []any          `json:"labels"`
-	References   []any          `json:"references"`
-	Accessories  []artifactForm `json:"accessories,omitempty"`
-}
-
-// kindOf is Harbor's word for what an artifact is.
-func kindOf(m registry.Stored) string {
-	switch {
-	case strings.Contains(m.ArtifactType, "helm"):
-		return "CHART"
-	case strings.Contains(m.ArtifactType, "wasm"):
-		return "WASM"
-	case m.ArtifactType == "" || strings.HasPrefix(m.ArtifactType, "application/vnd.oci.image") || strings.HasPrefix(m.ArtifactType, "application/vnd.docker"):
-		return "IMAGE"
-	}
-	return "UNKNOWN"
-}
-
-func tagsOf(m registry.Stored) []tagForm {
-	out := []tagForm{}
-	for _, t := range m.Tags {
-		out = append(out, tagForm{Name: t.Name, Pushed: stamp(t.Pushed), ArtifactID: m.ID})
-	}
-	return out
-}
-
-func artifactOf(m registry.Stored, repo registry.Repository, project int64) artifactForm {
-	return artifactForm{ID: m.ID, ProjectID: project, RepositoryID: repo.ID, Repository: repo.Name, Digest: m.Digest.String(), MediaType: m.MediaType,
-		ArtifactType: m.ArtifactType, Type: kindOf(m), Size: m.Total, Pushed: stamp(m.Pushed), PushedBy: m.By, Tags: tagsOf(m), Labels: []any{}, References: []any{}}
-}
-
-func (a *api) listArtifacts(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	x, err := a.repository(c)
-	if err != nil {
-		return err
-	}
-	list, total, err := a.Registry.Manifests(c.r.Context(), x, p.size, p.offset())
-	if err != nil {
-		return err
-	}
-	out := []artifactForm{}
-	for _, m := range list {
-		out = append(out, artifactOf(m, x, c.project.ID))
-	}
-	return c.list(p, total, out)
-}
-
-// artifact finds the one of the path, by digest or tag.
-func (a *api) artifact(c *call) (registry.Repository, registry.Stored, error) {
-	x, err := a.repository(c)
-	if err != nil {
-		return x, registry.Stored{}, err
-	}
-	m, err := a.Registry.Manifest(c.r.Context(), x, c.r.PathValue("reference"))
-	if errors.Is(err, errdef.ErrNotFound) {
-		return x, m, notFound("artifact %s:%s not found", x.Name, c.r.PathValue("reference"))
-	}
-	return x, m, err
-}
-
-func (a *api) getArtifact(c *call) error {
-	x, m, err := a.artifact(c)
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, artifactOf(m, x, c.project.ID))
-}
-
-func (a *api) deleteArtifact(c *call) error {
-	x, m, err := a.artifact(c)
-	if err != nil {
-		return err
-	}
-	if err := a.remove(c, x.Name, m.Digest.String()); err != nil {
-		return err
-	}
-	return c.empty(http.StatusOK)
-}
-
-func (a *api) listTags(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	_, m, err := a.artifact(c)
-	if err != nil {
-		return err
-	}
-	all := tagsOf(m)
-	from := min(p.offset(), len(all))
-	return c.list(p, len(all), all[from:min(from+p.size, len(all))])
-}
-
-func (a *api) deleteTag(c *call) error {
-	x, m, err := a.artifact(c)
-	if err != nil {
-		return err
-	}
-	tag := c.r.PathValue("tag")
-	for _, t := range m.Tags {
-		if t.Name == tag {
-			if err := a.remove(c, x.Name, tag); err != nil {
-				return err
-			}
-			return c.empty(http.StatusOK)
-		}
-	}
-	return notFound("%s@%s has no tag %s", x.Name, m.Digest, tag)
-}
-
-func (a *api) listAccessories(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	x, m, err := a.artifact(c)
-	if err != nil {
-		return err
-	}
-	list, err := a.Registry.Referrers(c.r.Context(), x, m.Digest)
-	if err != nil {
-		return err
-	}
-	out := []artifactForm{}
-	for i := p.offset(); i < len(list) && i < p.offset()+p.size; i++ {
-		out = append(out, artifactOf(list[i], x, c.project.ID))
-	}
-	return c.list(p, len(list), out)
 }

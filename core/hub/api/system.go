@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/role"
 )
 
@@ -129,10 +128,11 @@ type statisticsForm struct {
 // statistics counts what the caller sees.
 func (a *api) statistics(c *call) error {
 	var n statisticsForm
+	sees, who := a.sees(c, role.ProjectRead)
 	err := a.DB.QueryRow(c.r.Context(), `SELECT
 			COALESCE(SUM(CASE WHEN public THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN public THEN 0 ELSE 1 END), 0),
 			COALESCE(SUM(CASE WHEN public THEN repos ELSE 0 END), 0), COALESCE(SUM(CASE WHEN public THEN 0 ELSE repos END), 0), COALESCE(SUM(used), 0)
-		FROM project WHERE `+people.Sees, c.who.ID).Scan(&sum{&n.PublicProjects}, &sum{&n.PrivateProjects}, &sum{&n.PublicRepos},
+		FROM project WHERE `+sees, who).Scan(&sum{&n.PublicProjects}, &sum{&n.PrivateProjects}, &sum{&n.PublicRepos},
 		&sum{&n.PrivateRepos}, &sum{&n.Storage})
 	if err != nil {
 		return err

@@ -74,7 +74,9 @@ var things = store.Schema{Name: "things", Steps: []string{`CREATE TABLE thing (n
 	INSERT INTO thing (name, size, made, public) VALUES ('app', 1, 1000, TRUE), ('Apple', 2, 1767225600000, FALSE), ('b_r', 3, 1798761600000, TRUE), ('bar', 3, 0, FALSE)`}}
 
 var columns = Columns{"name": {SQL: "name"}, "size": {SQL: "size", Type: Number}, "made": {SQL: "made", Type: Millis}, "public": {SQL: "public", Type: Bool, Unsorted: true},
-	"long": {Where: func(f Filter, arg func(any) string) (string, error) { return "length(name) > " + arg(len(f.Values[0])), nil }}}
+	"long": {Where: func(f Filter, arg func(any) string) (string, error) {
+		return "length(name) > " + arg(len(f.Values[0])), nil
+	}}}
 
 func TestConditionsOnBothDatabases(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func(...store.Schema) *store.Store) {

@@ -44,15 +44,7 @@ func (c Columns) Where(filters []Filter, args []any) (string, []any, error) {
 	}
 	var all []string
 	for _, f := range filters {
-		col, ok := c[f.Key]
-		if !ok {
-			return "", nil, invalid("q: %.40q is not one of %s", f.Key, c.names(false))
-		}
-		where := col.Where
-		if where == nil {
-			where = col.where
-		}
-		one, err := where(f, arg)
+		one, err := c.One(f, arg)
 		if err != nil {
 			return "", nil, err
 		}
@@ -64,6 +56,18 @@ func (c Columns) Where(filters []Filter, args []any) (string, []any, error) {
 	return strings.Join(all, " AND "), args, nil
 }
 
+// One makes the condition of one filter. arg is as in Column.
+func (c Columns) One(f Filter, arg func(any) string) (string, error) {
+	col, ok := c[f.Key]
+	if !ok {
+		return "", invalid("q: %.40q is not one of %s", f.Key, strings.Join(c.Names(false), ", "))
+	}
+	if col.Where != nil {
+		return col.Where(f, arg)
+	}
+	return col.where(f, arg)
+}
+
 // Order makes the list of an ORDER BY. last, which is not empty, makes the order of all rows certain and comes at the
 // end: by it alone if the client asks for nothing.
 func (c Columns) Order(sorts []Sort, last string) (string, error) {
@@ -71,7 +75,7 @@ func (c Columns) Order(sorts []Sort, last string) (string, error) {
 	for _, s := range sorts {
 		col, ok := c[s.Key]
 		if !ok || col.SQL == "" || col.Unsorted {
-			return "", invalid("sort: %.40q is not one of %s", s.Key, c.names(true))
+			return "", invalid("sort: %.40q is not one of %s", s.Key, strings.Join(c.Names(true), ", "))
 		}
 		one := col.SQL
 		if s.Down {
@@ -82,7 +86,8 @@ func (c Columns) Order(sorts []Sort, last string) (string, error) {
 	return strings.Join(append(all, last), ", "), nil
 }
 
-func (c Columns) names(sorted bool) string {
+// Names are the columns, in order, or those of them that a list can be sorted by.
+func (c Columns) Names(sorted bool) []string {
 	var all []string
 	for name, col := range c {
 		if !sorted || col.SQL != "" && !col.Unsorted {
@@ -90,7 +95,7 @@ func (c Columns) names(sorted bool) string {
 		}
 	}
 	slices.Sort(all)
-	return strings.Join(all, ", ")
+	return all
 }
 
 func (c Column) where(f Filter, arg func(any) string) (string, error) {
