@@ -90,7 +90,8 @@ func (c *copying) plan(ref string) (digest.Digest, error) {
 	var tags []string
 	if tag != "" {
 		tags = []string{tag}
-		err = c.g.store.QueryRow(c.ctx, `SELECT m.digest FROM tag t JOIN manifest m ON m.id = t.manifest_id WHERE t.repo_id = $1 AND t.name = $2`, c.repo, tag).Scan(&d)
+		err = c.g.store.QueryRow(c.ctx, `SELECT m.digest FROM tag t JOIN manifest m ON m.id = t.manifest_id WHERE t.repo_id = $1 AND t.name = $2`,
+			c.repo, tag).Scan(&d)
 		if errors.Is(err, sql.ErrNoRows) {
 			return "", errcode.ErrorCodeManifestUnknown.WithDetail(ref)
 		}

@@ -35,7 +35,8 @@ func (g *Registry) EachCandidate(ctx context.Context, repo Repository, f func(Ca
 		list, more, err = store.List(ctx, g.store, page, func(r *sql.Rows) (c Candidate, err error) {
 			c.Stored, err = scanStored(r.Scan, repo, &c.Named)
 			return c, err
-		}, `SELECT `+storedColumns+`, EXISTS (SELECT 1 FROM manifest_ref f JOIN manifest i ON i.id = f.manifest_id WHERE f.repo_id = m.repo_id AND f.digest = m.digest)
+		}, `SELECT `+storedColumns+`, EXISTS (SELECT 1 FROM manifest_ref f JOIN manifest i ON i.id = f.manifest_id
+			WHERE f.repo_id = m.repo_id AND f.digest = m.digest)
 			FROM manifest m WHERE m.repo_id = $1 AND m.subject IS NULL AND m.id > $2 ORDER BY m.id LIMIT $3`, repo.ID, after)
 		if err != nil {
 			return err

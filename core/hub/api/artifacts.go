@@ -82,7 +82,8 @@ func kindOf(m registry.Stored) string {
 }
 
 const kindSQL = `CASE WHEN m.artifact_type LIKE '%helm%' THEN 'CHART' WHEN m.artifact_type LIKE '%wasm%' THEN 'WASM'
-	WHEN m.artifact_type = '' OR m.artifact_type LIKE 'application/vnd.oci.image%' OR m.artifact_type LIKE 'application/vnd.docker%' THEN 'IMAGE' ELSE 'UNKNOWN' END`
+	WHEN m.artifact_type = '' OR m.artifact_type LIKE 'application/vnd.oci.image%'
+		OR m.artifact_type LIKE 'application/vnd.docker%' THEN 'IMAGE' ELSE 'UNKNOWN' END`
 
 // artifactColumns are what lists of artifacts are filtered and sorted by.
 var artifactColumns = query.Columns{"id": {SQL: "m.id", Type: query.Number}, "digest": {SQL: "m.digest"}, "media_type": {SQL: "m.media_type"},
@@ -112,7 +113,8 @@ var tagColumns = query.Columns{"name": {SQL: "t.name"}, "push_time": {SQL: "t.pu
 func tagsOf(m registry.Stored, repo registry.Repository, held func(repository, tag string) bool) []tagForm {
 	out := []tagForm{}
 	for _, t := range m.Tags {
-		out = append(out, tagForm{RepositoryID: repo.ID, ArtifactID: m.ID, Name: t.Name, Pushed: stamp(t.Pushed), Pulled: stampOrNone(t.Pulled), Immutable: held(repo.Name, t.Name)})
+		out = append(out, tagForm{RepositoryID: repo.ID, ArtifactID: m.ID, Name: t.Name, Pushed: stamp(t.Pushed),
+			Pulled: stampOrNone(t.Pulled), Immutable: held(repo.Name, t.Name)})
 	}
 	return out
 }

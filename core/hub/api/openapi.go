@@ -201,7 +201,8 @@ func (r route) parameters() []any {
 		case name == "sort":
 			text = "KEY, or -KEY from the last to the first, several with commas between them; the keys are " + strings.ReplaceAll(keys, ",", ", ")
 		case keys != "":
-			text = "KEY=VALUE, KEY=~PART, KEY=[FROM~TO] or KEY={A B} for one of them, several with commas between them; the keys are " + strings.ReplaceAll(keys, ",", ", ")
+			text = "KEY=VALUE, KEY=~PART, KEY=[FROM~TO] or KEY={A B} for one of them, several with commas between them; the keys are " +
+				strings.ReplaceAll(keys, ",", ", ")
 		}
 		if known.kind == "" {
 			known.kind = "string"

@@ -90,7 +90,8 @@ func stampOrNone(t time.Time) string {
 }
 
 // projectColumns are what lists of projects are filtered and sorted by.
-var projectColumns = query.Columns{"project_id": {SQL: "id", Type: query.Number}, "name": {SQL: "name"}, "public": {SQL: "public", Type: query.Bool, Unsorted: true},
+var projectColumns = query.Columns{"project_id": {SQL: "id", Type: query.Number}, "name": {SQL: "name"},
+	"public":     {SQL: "public", Type: query.Bool, Unsorted: true},
 	"repo_count": {SQL: "repos", Type: query.Number}, "creation_time": {SQL: "created", Type: query.Millis}}
 
 func (a *api) listProjects(c *call) error {

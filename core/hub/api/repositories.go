@@ -66,7 +66,8 @@ func formOf(x registry.Repository) repositoryForm {
 }
 
 // repositoryColumns are what lists of repositories are filtered and sorted by.
-var repositoryColumns = query.Columns{"id": {SQL: "repo.id", Type: query.Number}, "name": {SQL: "repo.name"}, "project_id": {SQL: "repo.project_id", Type: query.Number},
+var repositoryColumns = query.Columns{"id": {SQL: "repo.id", Type: query.Number}, "name": {SQL: "repo.name"},
+	"project_id":     {SQL: "repo.project_id", Type: query.Number},
 	"artifact_count": {SQL: "repo.manifests", Type: query.Number}, "creation_time": {SQL: "repo.created", Type: query.Millis},
 	"update_time": {SQL: "repo.updated", Type: query.Millis}}
 

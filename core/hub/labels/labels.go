@@ -160,7 +160,8 @@ func (s *Labels) Change(ctx context.Context, l Label) error {
 		return err
 	}
 	return taken(s.db.Tx(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`UPDATE label SET name = $1, description = $2, color = $3, updated = $4 WHERE id = $5`, l.Name, l.Description, l.Color, s.now().UnixMilli(), l.ID)
+		n, err := tx.Exec(`UPDATE label SET name = $1, description = $2, color = $3, updated = $4 WHERE id = $5`,
+			l.Name, l.Description, l.Color, s.now().UnixMilli(), l.ID)
 		if err == nil && n == 0 {
 			err = missing(sql.ErrNoRows, l.ID)
 		}

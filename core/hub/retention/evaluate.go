@@ -94,7 +94,8 @@ func (r Rule) keeps(all []Artifact, now time.Time) []int {
 	}
 	times := map[string]func(Artifact) time.Time{
 		LatestPushedK: func(a Artifact) time.Time { return a.Pushed }, LatestPulledN: func(a Artifact) time.Time { return a.Pulled }, LatestActiveK: Artifact.active,
-		NDaysSinceLastPush: func(a Artifact) time.Time { return a.Pushed }, NDaysSinceLastPull: func(a Artifact) time.Time { return a.Pulled }, LastXDays: Artifact.active,
+		NDaysSinceLastPush: func(a Artifact) time.Time { return a.Pushed }, NDaysSinceLastPull: func(a Artifact) time.Time { return a.Pulled },
+		LastXDays: Artifact.active,
 	}
 	when := times[r.Template]
 	switch r.Template {

@@ -69,8 +69,8 @@ func (s Selector) CheckTag() error {
 		return nil
 	case s.Kind == Doublestar && (s.Decoration == Matches || s.Decoration == Excludes):
 	default:
-		return invalid("a selector of tags has the kind %s and the decoration %s or %s, or the kind %s and %s or %s, not %.40q and %.40q", Doublestar, Matches, Excludes,
-			Label, WithLabels, WithoutLabels, s.Kind, s.Decoration)
+		return invalid("a selector of tags has the kind %s and the decoration %s or %s, or the kind %s and %s or %s, not %.40q and %.40q",
+			Doublestar, Matches, Excludes, Label, WithLabels, WithoutLabels, s.Kind, s.Decoration)
 	}
 	if _, err := s.untagged(); err != nil {
 		return err
