@@ -13,17 +13,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/core/store/storetest"
 )
-
-// eachRig runs a test on each kind of database.
-func eachRig(t *testing.T, test func(*rig)) {
-	t.Helper()
-	storetest.Each(t, func(t *testing.T, _ func(...store.Schema) *store.Store) {
-		test(newRig(t, storetest.URL(t, t.Name()[strings.LastIndex(t.Name(), "/")+1:])))
-	})
-}
 
 // blob pushes content.
 func (r *rig) blob(repo, content string) string {
