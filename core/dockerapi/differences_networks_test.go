@@ -129,8 +129,8 @@ func networkDifferences() []difference {
 		{
 			what: "`-p`, `-P`",
 			how: "published on the endpoint VM's IPv4 addresses on the public network, TCP and UDP. `-p 127.0.0.1:...` is refused: " +
-				"nobody could reach the endpoint VM's loopback. If a port is taken, `docker create` already fails, so that no VM " +
-				"is made in vain. Ports are bound at start, and stay the same when the endpoint VM restarts. docker compose may " +
+				"nobody could reach the endpoint VM's loopback. The endpoint VM keeps TCP 22, 2375, 2376, 2378 and 2380 for " +
+				"itself. If a port is taken, `docker create` already fails, so that no VM is made in vain. Ports are bound at start, and stay the same when the endpoint VM restarts. docker compose may " +
 				"still create a container that will replace another",
 			check: func(c *client) {
 				const port = `"PortBindings":{"80/tcp":[{"HostPort":"8080"}]}`

@@ -109,7 +109,25 @@ type Link struct {
 // that it is the same in every VCH and no address of a container network can clash with it.
 func LinkAddress() netip.Addr { return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: 1}) }
 
-const linkPort = 2380
+// The TCP ports that an endpoint VM serves on, each when it does: SSH while an administrator debugs it, the Docker API
+// without and with TLS, the administrators' API, and the link.
+const (
+	PortSSH       = 22
+	PortDocker    = 2375
+	PortDockerTLS = 2376
+	PortAdmin     = 2378
+	linkPort      = 2380
+)
+
+// OwnPort says whether a TCP port is one of those. No container may have it published, though nobody listens there now:
+// who connects to it must reach the endpoint, or nobody.
+func OwnPort(port uint16) bool {
+	switch port {
+	case PortSSH, PortDocker, PortDockerTLS, PortAdmin, linkPort:
+		return true
+	}
+	return false
+}
 
 func linkEndpoint(iface string) string {
 	return netip.AddrPortFrom(LinkAddress().WithZone(iface), linkPort).String()

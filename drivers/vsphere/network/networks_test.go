@@ -154,7 +154,7 @@ func TestContainerNetworks(t *testing.T) {
 func TestPortsAreRefusedWithAReason(t *testing.T) {
 	r := newRig(t, vctest.New(t))
 	r.joined(t, network.JoinRequest{Network: r.bridge.ID, Container: "a"})
-	r.sys.busy[2376] = true
+	r.sys.busy[5000] = true
 	publish := func(c string, check bool, p network.Port) error {
 		_, err := r.Publish(t.Context(), network.PublishRequest{Network: r.bridge.ID, Container: c, CheckOnly: check, Ports: []network.Port{p}})
 		return err
@@ -171,7 +171,12 @@ func TestPortsAreRefusedWithAReason(t *testing.T) {
 		{network.Port{Protocol: "tcp", HostPort: 8080}, network.ReasonPortTaken, "host port 0.0.0.0:8080/tcp is published by another container", errdef.ErrConflict},
 		{network.Port{Protocol: "tcp", HostPort: 8080, HostIP: netip.MustParseAddr("192.0.2.5")}, network.ReasonPortTaken,
 			"host port 192.0.2.5:8080/tcp is published by another container", errdef.ErrConflict},
-		{network.Port{Protocol: "tcp", HostPort: 2376}, network.ReasonPortBusy, "host port 0.0.0.0:2376/tcp is in use by a program of the host", errdef.ErrConflict},
+		{network.Port{Protocol: "tcp", HostPort: 5000}, network.ReasonPortBusy, "host port 0.0.0.0:5000/tcp is in use by a program of the host", errdef.ErrConflict},
+		// The endpoint's own, whether anybody listens there now or not.
+		{network.Port{Protocol: "tcp", HostPort: 22}, network.ReasonPortBusy, "host port 0.0.0.0:22/tcp is in use by a program of the host", errdef.ErrConflict},
+		{network.Port{Protocol: "TCP", HostPort: 2376}, network.ReasonPortBusy, "host port 0.0.0.0:2376/tcp is in use by a program of the host", errdef.ErrConflict},
+		{network.Port{Protocol: "tcp", HostPort: 2378}, network.ReasonPortBusy, "host port 0.0.0.0:2378/tcp is in use by a program of the host", errdef.ErrConflict},
+		{network.Port{Protocol: "tcp", HostPort: 2380}, network.ReasonPortBusy, "host port 0.0.0.0:2380/tcp is in use by a program of the host", errdef.ErrConflict},
 		{network.Port{Protocol: "tcp", HostPort: 1, HostIP: netip.MustParseAddr("192.0.2.6")},
 			network.ReasonNotHostAddress, "host port 192.0.2.6:1/tcp: the host has no such address, but 192.0.2.5", errdef.ErrInvalid},
 		{network.Port{Protocol: "tcp", HostPort: 1, HostIP: netip.MustParseAddr("127.0.0.1")},

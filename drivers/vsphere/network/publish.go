@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/network"
 )
@@ -108,6 +109,9 @@ func (d *Driver) bindPort(container string, more []network.Port, p network.Port)
 		return p, err
 	}
 	if p.HostPort != 0 {
+		if p.Protocol == "tcp" && config.OwnPort(p.HostPort) {
+			return p, network.PortBusy(p)
+		}
 		if d.bound(container, more, p) {
 			return p, network.PortTaken(p)
 		}

@@ -11,14 +11,15 @@ import (
 
 	"github.com/vmware/govmomi/object"
 
+	"github.com/openvic/vic/drivers/vsphere/config"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 )
 
 // The ports that an endpoint serves on.
 const (
-	PortDockerTLS = 2376
-	PortDocker    = 2375
-	PortAdmin     = 2378
+	PortDockerTLS = config.PortDockerTLS
+	PortDocker    = config.PortDocker
+	PortAdmin     = config.PortAdmin
 )
 
 // Spec is what the administrator wants, checked but not yet looked up in vSphere.
