@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -26,6 +27,7 @@ type Hub struct {
 	Storage  HubStorage  `toml:"storage"`
 	Access   HubAccess   `toml:"access"`
 	GC       HubGC       `toml:"gc"`
+	Outbound HubOutbound `toml:"outbound"`
 	Plugins  Plugins     `toml:"plugins"`
 	Roles    Roles       `toml:"roles"`
 }
@@ -83,6 +85,13 @@ type HubAccess struct {
 	Examples string `toml:"examples"`
 }
 
+// HubOutbound is where the hub itself may connect to because a user named an address. Each entry is an address or a range
+// of addresses.
+type HubOutbound struct {
+	Allow []string `toml:"allow"`
+	Deny  []string `toml:"deny"`
+}
+
 // DefaultHub holds the values of keys that hub.toml leaves out.
 func DefaultHub() Hub {
 	return Hub{
@@ -129,7 +138,7 @@ func (h Hub) validate() error {
 		TLS{Cert: h.TLS.Cert, Key: h.TLS.Key}.validate(),
 		h.validateURL(), h.Database.validate(), h.Storage.validate(),
 		required("plugins.dir", h.Plugins.Dir, "the directory with one TOML file for each plugin"),
-		h.Roles.validate(), h.Access.validate(),
+		h.Roles.validate(), h.Outbound.validate(), h.Access.validate(),
 	}
 	if !filepath.IsAbs(h.Data) {
 		errs = append(errs, invalid("data", "%q is not an absolute path", h.Data))
@@ -187,6 +196,19 @@ func (d HubDatabase) validate() error {
 	}
 	// It may hold a password and is not repeated.
 	return invalid("database.url", "is neither sqlite:/PATH nor postgres://USER@HOST/NAME")
+}
+
+func (o HubOutbound) validate() error {
+	var errs []error
+	for key, list := range map[string][]string{"outbound.allow": o.Allow, "outbound.deny": o.Deny} {
+		for _, text := range list {
+			_, perr := netip.ParsePrefix(text)
+			if _, err := netip.ParseAddr(text); err != nil && perr != nil {
+				errs = append(errs, invalid(key, "%q is no address and no range of addresses like 10.0.0.0/8", text))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (s HubStorage) validate() error {

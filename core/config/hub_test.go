@@ -20,7 +20,7 @@ func TestTheHubsAnnotatedFileShowsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got.Access.CloudAdmins = nil                                                                   // empty in the file
+	got.Access.CloudAdmins, got.Outbound = nil, config.HubOutbound{}                               // empty in the file
 	if want.Roles = (config.Roles{"auth": {"local"}}); !reflect.DeepEqual(got.Roles, want.Roles) { // an example
 		t.Errorf("roles %v", got.Roles)
 	}
@@ -64,6 +64,15 @@ func TestWrongHubConfigurations(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: the error tells the password: %v", text, err)
+		}
+	}
+}
+
+func TestTheHubConnectsOnlyToAddressesThatAreSome(t *testing.T) {
+	for _, key := range []string{"allow", "deny"} {
+		if _, err := config.ParseHub("hub.toml", "[outbound]\n"+key+` = ["10.0.0.0/8", "example.com"]`); !errors.Is(err, errdef.ErrInvalid) ||
+			!strings.Contains(err.Error(), "outbound."+key) {
+			t.Errorf("%s: %v", key, err)
 		}
 	}
 }

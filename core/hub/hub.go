@@ -30,7 +30,9 @@ import (
 	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/labels"
+	"github.com/openvic/vic/core/hub/outbound"
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/registries"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/hub/session"
@@ -78,6 +80,8 @@ type Hub struct {
 	tls      *tlsfiles.Server
 	listener net.Listener
 	handler  http.Handler
+
+	registries *registries.Registries // the others that the hub knows
 }
 
 // New makes all parts. Nothing of it touches a plugin yet; the listener comes first, so that a port that is taken is
@@ -162,6 +166,7 @@ func schemas() []store.Schema {
 		vchs.Schema(),
 		immutable.Schema(),
 		labels.Schema(),
+		registries.Schema(),
 		session.Schema(),
 		clisecret.Schema(),
 		jobs.Schema(),
@@ -210,13 +215,17 @@ func (h *Hub) sources() []signin.Source {
 
 // openRegistry is the same for a hub that serves and for commands beside it.
 func (h *Hub) openRegistry(ctx context.Context, who registry.Authorizer) error {
+	var upstreams registry.Upstreams // a command beside a hub fetches nothing
+	if h.registries != nil {
+		upstreams = h.registries
+	}
 	driver, err := h.storage(ctx)
 	if err != nil {
 		return err
 	}
 	h.driver = driver
 	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: who, Policy: policy{h.rules}, Observer: h.events, Log: h.log,
-		Redirect: h.cfg.Storage.Redirect})
+		Redirect: h.cfg.Storage.Redirect, Upstreams: upstreams})
 	return err
 }
 
@@ -224,6 +233,11 @@ func (h *Hub) openServices(ctx context.Context) error {
 	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}})
 	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}, Robots: h.robots, Secrets: h.secrets}
 	docker := dockerauth.New(dockerauth.Options{Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL, Log: h.log})
+	policy, err := outbound.New(h.cfg.Outbound.Allow, h.cfg.Outbound.Deny)
+	if err != nil {
+		return fmt.Errorf("outbound: %w", err)
+	}
+	h.registries = registries.New(h.db, h.sealer, policy, nil)
 	if err := h.openRegistry(ctx, docker); err != nil {
 		return err
 	}
@@ -238,7 +252,8 @@ func (h *Hub) openServices(ctx context.Context) error {
 	mux.Handle("/v2/", h.registry)
 	mux.Handle("/v2", h.registry)
 	mux.Handle(dockerauth.TokenPath, docker)
-	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry, DB: h.db,
+	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry,
+		Registries: h.registries, DB: h.db,
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Robots: h.robots,
 		VCHs: vchs.New(h.db, h.sealer, nil), Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
 		Jobs:      h.jobs,

@@ -28,6 +28,8 @@ var (
 		Message: "a text in the request holds a NUL, or bytes that are no UTF-8", HTTPStatusCode: http.StatusBadRequest})
 	codeStorage = errcode.Register("vic", errcode.ErrorDescriptor{Value: "INSUFFICIENT_STORAGE",
 		Message: "the registry has no room left", HTTPStatusCode: http.StatusInsufficientStorage})
+	codeUpstream = errcode.Register("vic", errcode.ErrorDescriptor{Value: "UPSTREAM_INVALID",
+		Message: "the upstream registry sends what cannot be", HTTPStatusCode: http.StatusBadGateway})
 	codeTooLarge = errcode.Register("vic", errcode.ErrorDescriptor{Value: "REQUEST_ENTITY_TOO_LARGE",
 		Message: "too large", HTTPStatusCode: http.StatusRequestEntityTooLarge})
 )

@@ -204,11 +204,11 @@ var invariants = map[string]string{
 }
 
 // needs is an invariant of a registry that takes no sparse manifests. An index may lose what it names: whoever deletes a
-// manifest says so.
+// manifest says so. What a proxy cache has may be fetched still.
 const needs = `
 	SELECT f.digest FROM manifest_ref f JOIN manifest i ON i.id = f.manifest_id
 	WHERE NOT EXISTS (SELECT 1 FROM repo_blob l WHERE l.repo_id = f.repo_id AND l.digest = f.digest)
-	AND i.media_type NOT IN ('` + v1.MediaTypeImageIndex + `', '` + dockerList + `')`
+	AND i.pushed_by <> '` + ProxyCache + `' AND i.media_type NOT IN ('` + v1.MediaTypeImageIndex + `', '` + dockerList + `')`
 
 func (g *Registry) checkRows(ctx context.Context, h *Health) error {
 	check := func(kind, query string) error {

@@ -25,6 +25,9 @@ func (g *Registry) serveManifest(w http.ResponseWriter, r *http.Request, q *requ
 	case http.MethodDelete:
 		return g.deleteManifest(w, r, q, d, tag)
 	}
+	if err := g.refresh(w, r, q, d, tag); err != nil {
+		return err
+	}
 	return g.getManifest(w, r, q, d, tag)
 }
 

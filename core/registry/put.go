@@ -21,6 +21,7 @@ type pushed struct {
 	payload []byte
 	tags    []string
 	by      string
+	sparse  bool // what it names may come later
 }
 
 func (g *Registry) putManifest(w http.ResponseWriter, r *http.Request, q *request, d digest.Digest, tag string) error {
@@ -91,7 +92,7 @@ func (g *Registry) keepManifest(tx *store.Tx, m *pushed) error {
 	if err != nil {
 		return err
 	}
-	if !g.o.Sparse {
+	if !g.o.Sparse && !m.sparse {
 		if err := complete(tx, p, m.doc); err != nil {
 			return err
 		}

@@ -30,6 +30,7 @@ import (
 	registrymiddleware "github.com/distribution/distribution/v3/registry/middleware/registry"
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/openvic/vic/core/store"
 )
@@ -47,8 +48,9 @@ func Schema() store.Schema {
 // Options of a registry. Authorizer and Log must be set.
 type Options struct {
 	Authorizer Authorizer
-	Policy     Policy   // nil: everything may be pulled, tags move, untagged manifests stay
-	Observer   Observer // nil: nobody
+	Policy     Policy    // nil: everything may be pulled, tags move, untagged manifests stay
+	Observer   Observer  // nil: nobody
+	Upstreams  Upstreams // nil: no project is a proxy cache
 	Log        *slog.Logger
 
 	// Sparse takes manifests in that name blobs, or indexes that name manifests, which are not there.
@@ -88,6 +90,10 @@ type Registry struct {
 	watch  Observer
 	o      Options
 	busy   busyUploads
+	ctx    context.Context // the registry's
+	fills  fills
+	// fetches are the manifests that proxy caches fetch at the moment.
+	fetches singleflight.Group
 }
 
 // New makes a registry on a store, opened with Schema, and a storage driver. ctx ends with the registry.
@@ -106,7 +112,7 @@ func New(ctx context.Context, s *store.Store, driver storagedriver.StorageDriver
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	g := &Registry{store: s, driver: driver, log: o.Log, auth: o.Authorizer, policy: o.Policy, watch: o.Observer, o: o}
+	g := &Registry{store: s, driver: driver, log: o.Log, auth: o.Authorizer, policy: o.Policy, watch: o.Observer, o: o, ctx: ctx}
 	if g.policy == nil {
 		g.policy = laissezFaire{}
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/distribution/distribution/v3"
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -190,6 +191,9 @@ func (g *Registry) refuse(w http.ResponseWriter, r *http.Request, x route, err e
 }
 
 func (g *Registry) serve(w http.ResponseWriter, r *http.Request, q *request) error {
+	if err := g.takesPushes(r, q); err != nil {
+		return err
+	}
 	switch q.kind {
 	case catalog:
 		return g.listCatalog(w, r)
@@ -210,7 +214,11 @@ func (g *Registry) serve(w http.ResponseWriter, r *http.Request, q *request) err
 			return errcode.ErrorCodeDigestInvalid.WithDetail(q.ref)
 		}
 		if r.Method != http.MethodDelete {
-			return g.serveBlob(w, r, q.name, d)
+			err := g.serveBlob(w, r, q.name, d)
+			if errors.Is(err, distribution.ErrBlobUnknown) {
+				err = g.fetchBlob(w, r, q, d)
+			}
+			return err
 		}
 	case upload:
 		// Distribution calls these unknown errors.

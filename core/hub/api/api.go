@@ -24,6 +24,7 @@ import (
 	"github.com/openvic/vic/core/hub/labels"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/query"
+	"github.com/openvic/vic/core/hub/registries"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/session"
@@ -70,6 +71,8 @@ type Options struct {
 	Browsers *browser.Browsers
 	Sessions *session.Sessions
 	Secrets  *clisecret.Secrets
+	// Registries are the other registries that the hub knows.
+	Registries *registries.Registries
 	// Robots are the accounts of programs.
 	Robots *robots.Robots
 	// VCHs are the virtual container hosts that are resources of projects.
@@ -166,6 +169,7 @@ func routes() []route {
 		vchRoutes(),
 		sessionRoutes(),
 		jobRoutes(), gcRoutes(),
+		registryRoutes(),
 	} {
 		all = append(all, part...)
 	}

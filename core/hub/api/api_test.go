@@ -26,7 +26,9 @@ import (
 	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/labels"
+	"github.com/openvic/vic/core/hub/outbound"
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/registries"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/seal"
@@ -59,6 +61,8 @@ type rig struct {
 	jobs     *jobs.Queue
 	source   *auth.Fake
 	health   map[string]error
+
+	registries *registries.Registries
 }
 
 func must(t *testing.T, err error) {
@@ -93,7 +97,7 @@ func newRig(t *testing.T, url string) *rig {
 	t.Helper()
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
 	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), session.Schema(), clisecret.Schema(), vchs.Schema(),
-		jobs.Schema(), immutable.Schema(), labels.Schema())
+		jobs.Schema(), immutable.Schema(), labels.Schema(), registries.Schema())
 	r.people = people.New(r.db, nil, clisecret.Forget)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
@@ -103,7 +107,11 @@ func newRig(t *testing.T, url string) *rig {
 			return []signin.Source{{Name: "fake", Driver: r.source, Capabilities: r.source.Capabilities}}
 		}})
 	rules := immutable.New(r.db)
-	r.registry, err = registry.New(t.Context(), r.db, inmemory.New(), registry.Options{Authorizer: open{}, Policy: policies{rules}, Log: log})
+	policy, err := outbound.New([]string{"127.0.0.1"}, nil)
+	must(t, err)
+	r.registries = registries.New(r.db, sealer, policy, nil)
+	r.registry, err = registry.New(t.Context(), r.db, inmemory.New(), registry.Options{Authorizer: open{}, Policy: policies{rules}, Log: log,
+		Upstreams: r.registries})
 	must(t, err)
 	limiter := access.NewLimiter(access.LimitOptions{})
 	r.robots = robots.New(r.db, limiter, log, nil)
@@ -113,7 +121,7 @@ func newRig(t *testing.T, url string) *rig {
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots, Secrets: secrets}, People: r.people,
-		Identities: sign, Registry: r.registry, Browsers: browsers, Sessions: sessions, Secrets: secrets,
+		Identities: sign, Registry: r.registry, Registries: r.registries, Browsers: browsers, Sessions: sessions, Secrets: secrets,
 		Immutable: rules, Labels: labels.New(r.db, nil),
 		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Jobs: r.jobs, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
@@ -201,7 +209,7 @@ func TestEveryRoleOnEveryRoute(t *testing.T) {
 				continue
 			}
 			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{robot}", "999", "{vch}", "999",
-				"{label}", "999", "{rule}", "999", "{addition}", "build_history", "{principal...}", "d/nobody", "{gc}", "999",
+				"{label}", "999", "{rule}", "999", "{addition}", "build_history", "{principal...}", "d/nobody", "{gc}", "999", "{registry}", "999",
 				"{repository}", "nothing", "{reference}", "1", "{tag}", "1").Replace(rt.path)
 			for i, user := range users {
 				cases++

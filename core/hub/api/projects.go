@@ -10,6 +10,7 @@ import (
 
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/query"
+	"github.com/openvic/vic/core/hub/registries"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/vchs"
@@ -53,6 +54,7 @@ type project struct {
 	Role      int               `json:"current_user_role_id"`
 	Roles     []int             `json:"current_user_role_ids"`
 	Metadata  map[string]string `json:"metadata"`
+	Registry  int64             `json:"registry_id,omitempty"` // that it is a proxy cache of
 }
 
 // harborRole is what Harbor's clients are told of a cloud administrator in a project: its project administrator.
@@ -69,6 +71,10 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 func (a *api) project(c *call, p registry.Project) (project, error) {
 	out := project{ID: p.ID, Name: p.Name, Created: stamp(p.Created), Updated: stamp(p.Created), Repos: p.Repos, Roles: []int{},
 		Metadata: map[string]string{"public": strconv.FormatBool(p.Public)}}
+	var err error
+	if out.Registry, err = a.Registries.Proxy(c.r.Context(), p.Name); err != nil {
+		return out, err
+	}
 	if c.who.ID != "" {
 		r, err := a.People.Role(c.r.Context(), c.who.ID, p.ID)
 		if err != nil {
@@ -171,9 +177,6 @@ func (a *api) createProject(c *call) error {
 	if err := c.body(&q); err != nil {
 		return err
 	}
-	if q.Registry != nil && *q.Registry != 0 {
-		return badRequest("registry_id: a project cannot be a proxy cache yet")
-	}
 	p := registry.Project{Name: q.Name, Quota: -1, RepoQuota: -1}
 	var err error
 	if p.Public, err = q.public(false); err != nil {
@@ -190,11 +193,20 @@ func (a *api) createProject(c *call) error {
 	}
 	err = a.DB.Tx(c.r.Context(), func(tx *store.Tx) error {
 		var err error
-		if p, err = a.Registry.CreateProject(tx, p); err != nil || admin.ID == "" {
+		if p, err = a.Registry.CreateProject(tx, p); err != nil {
 			return err
+		}
+		if q.Registry != nil && *q.Registry != 0 {
+			if err := a.Registries.MakeProxy(tx, p.ID, *q.Registry); err != nil {
+				return err
+			}
+		}
+		if admin.ID == "" {
+			return nil
 		}
 		return a.People.Grant(tx, p.ID, admin.Principal, role.DevOpsAdmin)
 	})
+	a.Registries.Changed()
 	if errors.Is(err, errdef.ErrExists) {
 		return &Error{http.StatusConflict, "CONFLICT", fmt.Sprintf("the project %s is there already", q.Name)}
 	}
@@ -245,6 +257,15 @@ func (a *api) updateProject(c *call) error {
 	if q.Name != "" && q.Name != c.project.Name {
 		return badRequest("project_name: a project keeps its name, which images are pulled by")
 	}
+	if q.Registry != nil {
+		now, err := a.Registries.Proxy(c.r.Context(), c.project.Name)
+		if err != nil {
+			return err
+		}
+		if *q.Registry != now {
+			return badRequest("registry_id: a project stays a proxy cache, or none, as it was made")
+		}
+	}
 	quotas := role.Forbidden
 	if q.Storage != nil {
 		var err error
@@ -286,8 +307,12 @@ func (a *api) deleteProject(c *call) error {
 		if err := vchs.Forget(tx, c.project.ID); err != nil {
 			return err
 		}
+		if err := registries.Forget(tx, c.project.ID); err != nil {
+			return err
+		}
 		return people.Forget(tx, c.project.ID)
 	})
+	a.Registries.Changed()
 	if errors.Is(err, errdef.ErrConflict) {
 		return &Error{http.StatusPreconditionFailed, "PRECONDITION", err.Error()}
 	}
