@@ -35,19 +35,32 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// localPlugin builds the plugin of local users once.
-var localPlugin = sync.OnceValues(func() (path string, err error) {
+// built are the plugins that tests run, by name; each is built once.
+var built struct {
+	sync.Mutex
+	paths map[string]string
+}
+
+// buildPlugin builds a plugin of this tree.
+func buildPlugin(t *testing.T, name string) string {
+	t.Helper()
+	built.Lock()
+	defer built.Unlock()
+	if path, ok := built.paths[name]; ok {
+		return path
+	}
 	dir, err := os.MkdirTemp("", "vic-hub-test-")
-	if err != nil {
-		return "", err
+	must(t, err)
+	path := filepath.Join(dir, "vic-"+name)
+	if out, err := exec.Command("go", "build", "-trimpath", "-o", path, "../../plugins/"+name).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", name, err, out)
 	}
-	path = filepath.Join(dir, "vic-auth-local")
-	out, err := exec.Command("go", "build", "-trimpath", "-o", path, "../../plugins/auth-local").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
+	if built.paths == nil {
+		built.paths = map[string]string{}
 	}
-	return path, nil
-})
+	built.paths[name] = path
+	return path
+}
 
 // world is a folder with a hub's configuration, and the hub that runs by it.
 type world struct {
@@ -59,34 +72,40 @@ type world struct {
 	stop   func()
 }
 
+// newWorld has users in a file.
 func newWorld(t *testing.T, kind string) *world {
 	t.Helper()
-	program, err := localPlugin()
-	must(t, err)
 	w := &world{t: t, dir: t.TempDir()}
+	w.begin(kind, "local", fmt.Sprintf("file = %q\n", filepath.Join(w.dir, "people", "users.json")))
+	return w
+}
+
+// begin writes the configuration of a hub with one identity source, the plugin auth-NAME, and starts it.
+func (w *world) begin(kind, name, pluginConfig string) {
+	w.t.Helper()
+	program := buildPlugin(w.t, "auth-"+name)
 	binary, err := os.ReadFile(program)
-	must(t, err)
+	must(w.t, err)
 	plugins := filepath.Join(w.dir, "plugins.d")
-	must(t, os.MkdirAll(plugins, 0o755))
+	must(w.t, os.MkdirAll(plugins, 0o755))
 	write := func(path, format string, args ...any) {
-		t.Helper()
-		must(t, os.WriteFile(path, fmt.Appendf(nil, format, args...), 0o600))
+		w.t.Helper()
+		must(w.t, os.WriteFile(path, fmt.Appendf(nil, format, args...), 0o600))
 	}
-	local := filepath.Join(w.dir, "local.toml")
-	write(local, "file = %q\n", filepath.Join(w.dir, "people", "users.json"))
-	write(filepath.Join(plugins, "local.toml"), "name = 'local'\npath = %q\nsha256 = '%x'\nconfig = %q\n", program, sha256.Sum256(binary), local)
-	text := fmt.Sprintf("listen = 'tcp://127.0.0.1:0'\ndata = %q\n[plugins]\ndir = %q\n[roles]\nauth = 'local'\n[database]\nurl = %q\n",
-		filepath.Join(w.dir, "data"), plugins, storetest.URL(t, kind))
+	file := filepath.Join(w.dir, name+".toml")
+	write(file, "%s", pluginConfig)
+	write(filepath.Join(plugins, name+".toml"), "name = %q\npath = %q\nsha256 = '%x'\nconfig = %q\n", name, program, sha256.Sum256(binary), file)
+	text := fmt.Sprintf("listen = 'tcp://127.0.0.1:0'\ndata = %q\n[plugins]\ndir = %q\n[roles]\nauth = %q\n[database]\nurl = %q\n",
+		filepath.Join(w.dir, "data"), plugins, name, storetest.URL(w.t, kind))
 	write(filepath.Join(w.dir, "hub.toml"), "%s", text)
 	w.cfg, err = config.ParseHub("hub.toml", text)
-	must(t, err)
-	t.Cleanup(func() {
+	must(w.t, err)
+	w.t.Cleanup(func() {
 		if w.stop != nil {
 			w.stop()
 		}
 	})
 	w.start()
-	return w
 }
 
 // start runs the hub until stop.
