@@ -1,5 +1,5 @@
 // Command vic shows and restarts the plugins of a running virtual container host, and runs commands
-// in its endpoint VM.
+// in its endpoint VM. "vic hub" works with a hub.
 package main
 
 import (

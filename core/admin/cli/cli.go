@@ -12,6 +12,7 @@ import (
 
 	"github.com/openvic/vic/core/admin"
 	"github.com/openvic/vic/core/admin/client"
+	hub "github.com/openvic/vic/core/hub/cli"
 )
 
 // Streams are the program's input and output.
@@ -45,7 +46,7 @@ type app struct {
 func newApp(version string, s Streams) *cli.App {
 	a := &app{version: version, Streams: s}
 	return &cli.App{
-		Name: "vic", Usage: "look into a running virtual container host",
+		Name: "vic", Usage: "look into a running virtual container host, and work with a hub",
 		Version: version, HideVersion: true, Writer: s.Out, ErrWriter: s.Err,
 		ExitErrHandler: func(*cli.Context, error) {},
 		Flags: []cli.Flag{
@@ -60,6 +61,7 @@ func newApp(version string, s Streams) *cli.App {
 				{Name: "restart", Usage: "end one's process and start it anew", ArgsUsage: "NAME", Action: a.with(a.restart)},
 			}},
 			a.volumeCommand(),
+			hub.Command(version, s.In, s.Out, s.Err),
 			{Name: "exec", Usage: "run a command in the endpoint VM", ArgsUsage: "[--] CMD [ARG...]", Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "hand the whole standard input to the command"},
 			}, Action: a.with(a.exec)},
