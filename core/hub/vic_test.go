@@ -121,7 +121,9 @@ func TestVicHubDoesWhatAnAdministratorDoes(t *testing.T) {
 	run("project", "rm", "shop")
 	has(run("api", "GET", "/ping"), "Pong")
 
-	within(t, "the audit log has the push", func() bool { return strings.Contains(run("audit", "search", "--operation", "push"), "default-project/app") })
+	within(t, "the audit log has the push", func() bool {
+		return strings.Contains(run("audit", "search", "--operation", "push"), "default-project/app")
+	})
 	has(run("audit", "search", "--by", "admin@local", "--type", "user", "--limit", "2", "--output", "json"), `"operation": "delete"`)
 	rows, err := csv.NewReader(strings.NewReader(run("audit", "export", "--format", "csv"))).ReadAll()
 	if err != nil || len(rows) < 10 || rows[0][1] != "time" {
