@@ -142,9 +142,10 @@ func (a *app) auditCommand() *cli.Command {
 		&cli.TimestampFlag{Name: "from", Usage: "RFC 3339", Layout: time.RFC3339},
 		&cli.TimestampFlag{Name: "until", Usage: "RFC 3339", Layout: time.RFC3339},
 	}
+	limit := &cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Value: 50, Usage: "how many"}
 	return &cli.Command{Name: "audit", Usage: "who did what; vic-hub audit verify, on the hub's machine, tells whether a line was changed", Subcommands: []*cli.Command{
 		{Name: "search", Usage: "list lines, the latest first",
-			Flags: output(append(slices.Clone(which), &cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Value: 50, Usage: "how many"})...),
+			Flags: output(append(slices.Clone(which), limit)...),
 			Action: a.with(func(c *cli.Context, h *client.Client) error {
 				lines := first(c.Int("limit"), h.Audit(c.Context, auditQuery(c)))
 				return show(a, c, lines, "TIME USER OPERATION TYPE RESOURCE OUTCOME ADDRESS", func(l client.Line) []any {
