@@ -143,7 +143,8 @@ func (a *app) auditCommand() *cli.Command {
 		&cli.TimestampFlag{Name: "until", Usage: "RFC 3339", Layout: time.RFC3339},
 	}
 	limit := &cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Value: 50, Usage: "how many"}
-	return &cli.Command{Name: "audit", Usage: "who did what; vic-hub audit verify, on the hub's machine, tells whether a line was changed", Subcommands: []*cli.Command{
+	const usage = "who did what; vic-hub audit verify, on the hub's machine, tells whether a line was changed"
+	return &cli.Command{Name: "audit", Usage: usage, Subcommands: []*cli.Command{
 		{Name: "search", Usage: "list lines, the latest first",
 			Flags: output(append(slices.Clone(which), limit)...),
 			Action: a.with(func(c *cli.Context, h *client.Client) error {
