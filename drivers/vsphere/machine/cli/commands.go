@@ -182,8 +182,12 @@ func (a *app) deleteCommand() *cli.Command {
 }
 
 func (a *app) delete(c *cli.Context) error {
+	hub, err := operation.ReadHub(given(c, operation.DeleteOptions()), operation.Local{Version: a.version})
+	if err != nil {
+		return err
+	}
 	return a.connected(c, func(ctx context.Context, s *session.Session) error {
-		d, err := operation.Delete(ctx, s, vch.DeleteOptions{Query: query(c), Force: c.Bool("force")}, progress.New(a.out))
+		d, err := operation.Delete(ctx, s, vch.DeleteOptions{Query: query(c), Force: c.Bool("force"), Hub: hub}, progress.New(a.out))
 		if d.Nothing != nil {
 			fmt.Fprintf(a.out, "Nothing to delete: %v%s\n", d.Nothing, d.Others)
 		}

@@ -40,6 +40,9 @@ func (a *app) printSettings(row func(k, format string, args ...any), d *vch.Deta
 	some("No proxy for", s.NoProxy)
 	some("Syslog", s.Syslog)
 	some("Operations user", d.OpsUser)
+	if h := d.Hub; h != nil {
+		row("Hub", "%s: number %d, projects %s", h.URL, h.ID, strings.Join(h.Projects, ", "))
+	}
 }
 
 // addressWord is the endpoint's address on a network.

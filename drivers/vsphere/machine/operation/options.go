@@ -24,6 +24,7 @@ const (
 	groupNetwork = "Networks"
 	groupTLS     = "Certificates"
 	groupImages  = "Registries"
+	groupHub     = "Hub"
 	groupOps     = "Operations user"
 	groupOther   = "Other"
 )
@@ -53,7 +54,7 @@ func IDOptions() []option.Option {
 // vic-machine where it had them.
 func CreateOptions() []option.Option {
 	return joined(TargetOptions(), []option.Option{nameFlag()}, computeFlags(), endpointFlags(), storageFlags(), networkFlags(),
-		containerNetworkFlags(), imageFlags(), tlsFlags(), opsFlags(), createOtherFlags())
+		containerNetworkFlags(), imageFlags(), tlsFlags(), hubFlags(), opsFlags(), createOtherFlags())
 }
 
 // changeFlags are the options of create that configure has too.
@@ -72,8 +73,9 @@ func ConfigureOptions() []option.Option {
 
 // DeleteOptions are all options of delete.
 func DeleteOptions() []option.Option {
-	return joined(TargetOptions(), IDOptions(), []option.Option{option.Flag(groupOther, "force", "f",
-		"also delete running containers, and the volumes in its volume stores; trust any certificate of the target").ForRun()})
+	return joined(TargetOptions(), IDOptions(), option.Without(hubFlags(), "hub-project"), []option.Option{option.Flag(groupOther, "force", "f",
+		"also delete running containers, and the volumes in its volume stores; leave the VCH's entry in its hub if that cannot be reached; "+
+			"trust any certificate of the target").ForRun()})
 }
 
 // UpgradeOptions are all options of upgrade; rollback has them but for the images.
@@ -218,6 +220,20 @@ func tlsFlags() []option.Option {
 		option.Many(groupTLS, "organization", "", "`name` to put into certificates").WithDefaultText("the VCH's name"),
 		option.Num(groupTLS, "certificate-key-size", "ksz", 256, "256, 384 or 521 `bits` for ECDSA; 2048 or more for RSA, as VIC's default was, which costs "+
 			"an emulated endpoint far more time for each connection"),
+	}
+}
+
+// HubTokenEnv is the environment variable of --hub-token.
+const HubTokenEnv = "VIC_MACHINE_HUB_TOKEN"
+
+// hubFlags say which hub knows the VCH.
+func hubFlags() []option.Option {
+	return []option.Option{
+		option.Str(groupHub, "hub", "", "`URL` of the hub that the VCH trusts and is a resource of, such as https://hub.example.com:8443, by the name that the "+
+			"endpoint reaches it by"),
+		option.Str(groupHub, "hub-ca", "", "PEM `file` with the hub's authority, if the system does not trust it").AFile(),
+		option.Many(groupHub, "hub-project", "", "`project` of the hub whose resource the VCH is").WithDefaultText("default-project"),
+		option.Str(groupHub, "hub-token", "", "`name:secret` of a robot or user of the hub that may manage hosts").FromEnv(HubTokenEnv).Hidden(),
 	}
 }
 

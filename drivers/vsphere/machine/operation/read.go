@@ -59,6 +59,9 @@ func ReadCreate(c option.Values, l Local) (precheck.Input, error) {
 	if in.Spec.RegistryCAs, err = registryCAs(l.Files, c.Trimmed("registry-ca")); err != nil {
 		return in, err
 	}
+	if err := readHubSpec(c, l, &in.Spec); err != nil {
+		return in, err
+	}
 	if err := checkNames(c); err != nil {
 		return in, err
 	}

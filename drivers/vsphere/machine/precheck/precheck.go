@@ -49,6 +49,7 @@ func Run(ctx context.Context, in Input) *Output {
 	c.out.Resources.Session = in.Session
 	c.local()
 	c.checkRegistries(ctx)
+	c.checkHub(ctx)
 	if in.Session == nil {
 		c.fail("credentials", in.ConnectErr, "check --target, --user and --password")
 		for _, name := range []string{"datacenter", "compute resource", "DRS", "licence", "image store", "networks", "name is free"} {

@@ -34,11 +34,12 @@ type creator struct {
 	log  *progress.Log
 	hook func(step string) error // tests make steps fail with it
 
-	undoCerts func()
-	folder    bool
-	pool      *object.VirtualApp // on ESXi only its ResourcePool counts
-	vm        *object.VirtualMachine
-	ready     *Ready
+	undoCerts  func()
+	hubRequest []byte // for the hub's certificate, PEM
+	folder     bool
+	pool       *object.VirtualApp // on ESXi only its ResourcePool counts
+	vm         *object.VirtualMachine
+	ready      *Ready
 }
 
 func newCreator(p *Plan, log *progress.Log) *creator {
@@ -59,6 +60,7 @@ func (c *creator) steps() []step {
 	return []step{
 		{"what was left", "remove it with: vic-machine delete --name " + c.Spec.Name, c.removeUnfinished},
 		{"certificates", "check that the folder of --cert-path can be written", c.makeCerts},
+		{"hub", "check --hub, --hub-ca and --hub-token", c.registerAtHub},
 		{"datastore folder", "check the account's privileges on the datastore, and its space", c.makeFolder},
 		{poolWord(c.Record.PoolType), "check the account's privileges on the compute resource", c.makePool},
 		{"permissions", "check the account's privileges Authorization.ModifyRoles and Authorization.ModifyPermissions", c.grant},
@@ -70,6 +72,7 @@ func (c *creator) steps() []step {
 		{"configuration", "look at the task in vSphere: its description tells more", c.configure},
 		{"power on", "look at the task in vSphere: mostly the hosts lack memory, or DRS found no place", c.powerOn},
 		{stepEndpoint, "give a longer --timeout if this machine is slow, or run again with --debug 1 to keep the endpoint VM, and look at its console", c.waitReady},
+		{"hub connection", "check that the hub still runs", c.connectHub},
 	}
 }
 
@@ -130,6 +133,7 @@ func (c *creator) cleanup(ctx context.Context) error {
 		r.dir(ctx, c.Res.Files, c.Record.Folder)
 	}
 	c.undoCerts()
+	r.keep(c.forgetAtHub(ctx))
 	if err := r.err(); err != nil {
 		return advice.Wrap(fmt.Errorf("not all of it could be removed: %w", err),
 			"remove the rest with: vic-machine delete --name %s", c.Spec.Name)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
+	"github.com/openvic/vic/drivers/vsphere/machine/hub"
 	"github.com/openvic/vic/drivers/vsphere/machine/progress"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/sdk/errdef"
@@ -15,6 +16,8 @@ import (
 type DeleteOptions struct {
 	Query
 	Force bool // also if containers run, and with the volumes in its volume stores
+	// Hub is the hub that knows the VCH, which is told that it goes; nil: a VCH that a hub knows goes only with Force.
+	Hub *hub.Client
 }
 
 // Delete removes a VCH, or what is left of one: container VMs, endpoint VM, vApp and folder, in this
@@ -39,6 +42,9 @@ func (f *found) remove(ctx context.Context, s *session.Session, o DeleteOptions,
 	r := &remover{sess: s, log: log}
 	if f.record != nil {
 		r.datacenter = f.record.Datacenter
+	}
+	if err := f.leaveHub(ctx, o, r); err != nil {
+		return err
 	}
 	r.vms(ctx, f.vms, f.folder)
 	if f.record != nil {

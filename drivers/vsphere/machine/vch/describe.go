@@ -41,6 +41,9 @@ func (p *Plan) Outline() Outline {
 	for _, f := range p.Certs.NewFiles() {
 		add("local file", path.Join(p.Certs.Dir(), f), "")
 	}
+	if h := p.Spec.Hub; h != nil {
+		add("entry in the hub", h.Client.URL(), "as a resource of the projects %s", strings.Join(h.Projects, ", "))
+	}
 	add("folder", p.path(), "with the mark of the VCH, %s", MarkerFile)
 	add(poolWord(p.Record.PoolType), p.Spec.Name, "in %s; %s", p.Res.Pool.InventoryPath, p.Spec.limits())
 	if p.Spec.GrantOps {

@@ -42,6 +42,7 @@ type Details struct {
 	Addresses    map[string]string     `json:"addresses,omitempty"` // by interface, as the endpoint reports them
 	Settings     Settings              `json:"settings"`
 	OpsUser      string                `json:"operationsUser,omitempty"`
+	Hub          *HubRecord            `json:"hub,omitempty"`
 	Containers   int                   `json:"containers"`
 	Running      int                   `json:"running"`
 	Certificates map[string]certs.Info `json:"certificates,omitempty"` // by file name
@@ -67,7 +68,7 @@ func Inspect(ctx context.Context, s *session.Session, q Query) (*Details, error)
 	r := e.Record
 	d := &Details{
 		Entry: entry, UUID: r.ID, Created: r.Created, TLS: r.TLS, Pool: r.Pool, PoolType: r.PoolType,
-		Bridge: r.BridgeName, Public: r.PublicName, ImageStore: r.ImageStore, VolumeStores: r.VolumeStores, NICs: r.NICs, Settings: r.Settings,
+		Bridge: r.BridgeName, Public: r.PublicName, ImageStore: r.ImageStore, VolumeStores: r.VolumeStores, NICs: r.NICs, Settings: r.Settings, Hub: r.Hub,
 		Folder: (&object.DatastorePath{Datastore: r.Datastore, Path: r.Folder}).String(),
 	}
 	d.Settings.HTTPProxy, d.Settings.HTTPSProxy = redacted(r.Settings.HTTPProxy), redacted(r.Settings.HTTPSProxy)

@@ -60,6 +60,8 @@ type Record struct {
 	Settings  Settings `json:"settings,omitzero"`
 	// Grants are the permissions that were given to the operations user.
 	Grants []Grant `json:"grants,omitempty"`
+	// Hub is the hub that knows the VCH; nil: none.
+	Hub *HubRecord `json:"hub,omitempty"`
 	// Unfinished says, in the marker alone, that create has not ended: the next one takes away what it left.
 	Unfinished bool `json:"unfinished,omitempty"`
 	// Options are those of create and configure, as they were given.

@@ -35,6 +35,8 @@ type Spec struct {
 	GrantOps bool // give that account the privileges that it needs
 	// RegistryCAs are authorities of registries, PEM.
 	RegistryCAs [][]byte
+	// Hub is the hub whose projects' resource the VCH becomes; nil: none.
+	Hub *HubSpec
 	// Options are the options of create as they were given, for inspect config; no secrets.
 	Options map[string][]string
 }

@@ -53,5 +53,9 @@ func (c *creator) removeUnfinished(ctx context.Context) error {
 		return fmt.Errorf("there are containers on the VCH %s already: %w", left.Name, errdef.ErrConflict)
 	}
 	c.log.Printf("removing what an interrupted create left")
-	return f.remove(ctx, s, DeleteOptions{Query: Query{Name: left.Name}}, c.log)
+	o := DeleteOptions{Query: Query{Name: left.Name}}
+	if c.Spec.Hub != nil {
+		o.Hub = c.Spec.Hub.Client
+	}
+	return f.remove(ctx, s, o, c.log)
 }
