@@ -42,6 +42,7 @@ build: ## build all programs into build/bin
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-driver-vsphere ./drivers/vsphere
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-local ./plugins/auth-local
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-vsphere ./plugins/auth-vsphere
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-oidc ./plugins/auth-oidc
 
 .PHONY: iso
 iso: build ## build the ISO images that VMs boot, into build/iso (PLUGINS=folder: with your plugins, see sdk/README.md)

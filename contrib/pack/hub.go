@@ -18,7 +18,8 @@ import (
 const (
 	hubUser    = 10001 // who the hub is in its image; a volume that is made for it belongs to them
 	hubData    = "var/lib/vic-hub"
-	hubPlugin  = "usr/lib/vic/plugins/vic-auth-local"
+	hubPlugins = "usr/lib/vic/plugins/"
+	hubPlugin  = hubPlugins + "vic-auth-local"
 	caBundle   = "etc/ssl/certs/ca-certificates.crt"
 	hubPort    = "8443/tcp"
 	hubToml    = "# This image's own; mount another over it. conf/hub.toml explains every key.\ndata = \"/var/lib/vic-hub\"\n[roles]\nauth = [\"local\"]\n"
@@ -86,9 +87,11 @@ func hubFiles(bin string) ([]layer.File, error) {
 		return data
 	}
 	hub, plugin, authorities := read(filepath.Join(bin, "vic-hub")), read(filepath.Join(bin, "vic-auth-local")), read("/"+caBundle)
+	oidc := read(filepath.Join(bin, "vic-auth-oidc")) // for who mounts a configuration of it
 	files := []layer.File{
 		{Name: "usr/bin/vic-hub", Mode: 0o755, Data: hub},
 		{Name: hubPlugin, Mode: 0o755, Data: plugin},
+		{Name: hubPlugins + "vic-auth-oidc", Mode: 0o755, Data: oidc},
 		{Name: caBundle, Mode: 0o644, Data: authorities},
 		{Name: "etc/passwd", Mode: 0o644, Data: []byte(hubPasswd)},
 		{Name: "etc/group", Mode: 0o644, Data: []byte(hubGroup)},

@@ -207,3 +207,23 @@ func TestCLISecrets(t *testing.T) {
 	r.source.Capabilities = []string{auth.CapPassword, auth.CapLookup}
 	r.api("developer", "PUT", at, "{}", 412, nil)
 }
+
+// A group of a source that cannot be searched gets a role by its ID, before anybody of it has been here.
+func TestAGroupThatCannotBeLookedUp(t *testing.T) {
+	r := newRig(t, "sqlite:"+t.TempDir()+"/hub.db")
+	r.api("devops-admin", "POST", "/projects/private/members", `{"role_id":3,"member_group":{"group_name":"d/testers"}}`, 400, nil) // the source says no
+	r.source.Capabilities = []string{auth.CapPassword, auth.CapRedirect}
+	r.api("devops-admin", "POST", "/projects/private/members", `{"role_id":3,"member_group":{"group_name":"d/testers"}}`, 201, nil)
+	r.api("devops-admin", "POST", "/projects/private/members", `{"role_id":3,"member_user":{"username":"d/somebody"}}`, 400, nil)
+	r.api("devops-admin", "POST", "/projects/private/members", `{"role_id":3,"member_group":{"group_name":"elsewhere/testers"}}`, 400, nil)
+	r.api("devops-admin", "POST", "/projects/private/members", `{"role_id":3,"member_group":{"group_name":"d/a\u0007b"}}`, 400, nil)
+	b := r.signIn("none")
+	b.api("GET", "/projects/private", "", 404, nil)
+	_, err := r.people.Seen(t.Context(), "fake", auth.Identity{Principal: auth.Principal{ID: "d/none", Kind: auth.User, Name: "none"}, Groups: []string{"d/testers"}}, nil)
+	must(t, err)
+	var seen []project
+	b.api("GET", "/projects", "", 200, &seen)
+	if len(seen) != 2 {
+		t.Errorf("a user of the group sees %+v", seen)
+	}
+}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/hub/people"
@@ -273,11 +275,15 @@ func (s *Signer) Search(ctx context.Context, text string, kind auth.Kind, limit 
 }
 
 // Lookup finds a user or group by ID or by the name that people write, in the sources in their order, and keeps what it
-// found; errdef.ErrNotFound if no source that answers knows them.
+// found; errdef.ErrNotFound if no source that answers knows them. A source that cannot look anybody up, as an OpenID
+// provider, is taken at its word later: the ID of somebody in its domain who has not been here is that of a group.
 func (s *Signer) Lookup(ctx context.Context, text string) (auth.Principal, error) {
 	all, errs := s.described(ctx)
 	for _, d := range all {
 		if !d.can(auth.CapLookup) {
+			if domain, _, ok := auth.SplitID(text); ok && slices.Contains(d.domains, domain) && isLine(text) {
+				return auth.Principal{ID: text, Kind: auth.Group, Name: text}, nil
+			}
 			continue
 		}
 		req := auth.LookupRequest{Name: text}
@@ -299,6 +305,11 @@ func (s *Signer) Lookup(ctx context.Context, text string) (auth.Principal, error
 		return auth.Principal{}, errors.Join(errs...)
 	}
 	return auth.Principal{}, fmt.Errorf("no identity source knows %q: %w", text, errdef.ErrNotFound)
+}
+
+// isLine says whether a text may be an ID.
+func isLine(s string) bool {
+	return len(s) <= auth.MaxID && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // manager is the first source that keeps users of its own; errdef.ErrUnsupported if there is none.
