@@ -33,6 +33,7 @@ import (
 	"github.com/openvic/vic/core/hub/outbound"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/registries"
+	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/hub/session"
@@ -77,6 +78,8 @@ type Hub struct {
 	driver   storagedriver.StorageDriver
 	registry *registry.Registry
 	rules    *immutable.Rules
+	labels   *labels.Labels
+	policies *retention.Policies
 	tls      *tlsfiles.Server
 	listener net.Listener
 	handler  http.Handler
@@ -149,7 +152,7 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 		return err
 	}
 	h.people = people.New(h.db, nil, clisecret.Forget)
-	h.rules = immutable.New(h.db)
+	h.rules, h.labels, h.policies = immutable.New(h.db), labels.New(h.db, nil), retention.New(h.db, nil)
 	h.audit = audit.New(h.db, h.log, nil)
 	h.events = newEvents(h.audit, h.db, h.log)
 	return nil
@@ -167,6 +170,7 @@ func schemas() []store.Schema {
 		immutable.Schema(),
 		labels.Schema(),
 		registries.Schema(),
+		retention.Schema(),
 		session.Schema(),
 		clisecret.Schema(),
 		jobs.Schema(),
@@ -258,7 +262,8 @@ func (h *Hub) openServices(ctx context.Context) error {
 		VCHs: vchs.New(h.db, h.sealer, nil), Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
 		Jobs:      h.jobs,
 		Immutable: h.rules,
-		Labels:    labels.New(h.db, nil),
+		Labels:    h.labels,
+		Retention: h.policies,
 		Log:       h.log}))
 	mux.Handle("/c/", h.browsers.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })

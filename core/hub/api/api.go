@@ -25,6 +25,7 @@ import (
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/query"
 	"github.com/openvic/vic/core/hub/registries"
+	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/session"
@@ -82,6 +83,7 @@ type Options struct {
 	// Immutable are the rules by which tags stay; the registry's policy asks the same.
 	Immutable *immutable.Rules
 	Labels    *labels.Labels
+	Retention *retention.Policies
 	// Audit keeps what was asked that changes something, and answers searches.
 	Audit *audit.Log
 	Log   *slog.Logger
@@ -163,6 +165,7 @@ func routes() []route {
 		artifactRoutes(),
 		labelRoutes(),
 		immutableRoutes(),
+		retentionRoutes(),
 		searchRoutes(),
 		logRoutes(),
 		robotRoutes(),

@@ -11,6 +11,7 @@ import (
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/query"
 	"github.com/openvic/vic/core/hub/registries"
+	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/vchs"
@@ -73,6 +74,12 @@ func (a *api) project(c *call, p registry.Project) (project, error) {
 		Metadata: map[string]string{"public": strconv.FormatBool(p.Public)}}
 	var err error
 	if out.Registry, err = a.Registries.Proxy(c.r.Context(), p.Name); err != nil {
+		return out, err
+	}
+	switch policy, err := a.Retention.Of(c.r.Context(), p.ID); {
+	case err == nil:
+		out.Metadata["retention_id"] = strconv.FormatInt(policy.ID, 10)
+	case !errors.Is(err, errdef.ErrNotFound):
 		return out, err
 	}
 	if c.who.ID != "" {
@@ -298,6 +305,9 @@ func (a *api) updateProject(c *call) error {
 
 func (a *api) deleteProject(c *call) error {
 	err := a.DB.Tx(c.r.Context(), func(tx *store.Tx) error {
+		if err := retention.Forget(tx, a.Jobs, c.project.ID); err != nil {
+			return err
+		}
 		if err := a.Registry.RemoveProject(tx, c.project.ID); err != nil {
 			return err
 		}
