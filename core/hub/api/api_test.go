@@ -118,15 +118,15 @@ func newRig(t *testing.T, url string) *rig {
 	r.robots = robots.New(r.db, limiter, log, nil)
 	secrets, sessions := clisecret.New(r.db, sign, limiter, log, nil), session.New(r.db, session.Options{Log: log})
 	browsers := browser.New(browser.Options{Signer: sign, Sessions: sessions, Sealer: sealer, Log: log})
-	tags, policy := labels.New(r.db, nil), retention.New(r.db, nil)
+	tags, keeps := labels.New(r.db, nil), retention.New(r.db, nil)
 	reg := func() *registry.Registry { return r.registry }
 	r.jobs = jobs.New(r.db, jobs.Options{Log: log, Kinds: []jobs.Kind{gc.Jobs(reg),
-		retention.Parts{DB: r.db, Policies: policy, Labels: tags, Immutable: rules, Registry: reg}.Jobs()}})
+		retention.Parts{DB: r.db, Policies: keeps, Labels: tags, Immutable: rules, Registry: reg}.Jobs()}})
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots, Secrets: secrets}, People: r.people,
 		Identities: sign, Registry: r.registry, Registries: r.registries, Browsers: browsers, Sessions: sessions, Secrets: secrets,
-		Immutable: rules, Labels: tags, Retention: policy,
+		Immutable: rules, Labels: tags, Retention: keeps,
 		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Jobs: r.jobs, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)
