@@ -198,7 +198,8 @@ func (p Parts) remove(ctx context.Context, reg *registry.Registry, x registry.St
 }
 
 // artifacts are what there is to decide about in a repository, in the registry's form and in Evaluate's.
-func (p Parts) artifacts(ctx context.Context, reg *registry.Registry, repo registry.Repository, policy Policy) (seen []registry.Stored, all []Artifact, err error) {
+func (p Parts) artifacts(ctx context.Context, reg *registry.Registry, repo registry.Repository, policy Policy) (seen []registry.Stored, all []Artifact,
+	err error) {
 	held, err := p.Immutable.Held(ctx, p.DB, policy.Project)
 	if err != nil {
 		return nil, nil, err
