@@ -87,14 +87,15 @@ func TestGroups(t *testing.T) {
 		claims map[string]any
 		want   []string
 	}{
-		"a list":            {nil, map[string]any{"groups": []string{"b", "a", "b"}}, []string{"oidc/a", "oidc/b"}},
-		"one text":          {nil, map[string]any{"groups": "a"}, []string{"oidc/a"}},
-		"none":              {nil, map[string]any{}, nil},
-		"no list":           {nil, map[string]any{"groups": map[string]any{"a": 1}}, nil},
-		"with parts":        {nil, map[string]any{"groups": []string{"/a/b/c", "a/b"}}, []string{"oidc/a", "oidc/a/b", "oidc/a/b/c"}},
-		"without parts":     {func(c *Config) { c.GroupsSeparator = "" }, map[string]any{"groups": []string{"/a/b"}}, []string{"oidc//a/b"}},
-		"a path":            {func(c *Config) { c.GroupsClaim = "realm.roles" }, map[string]any{"realm": map[string]any{"roles": []string{"a"}}}, []string{"oidc/a"}},
-		"filtered":          {func(c *Config) { c.GroupsFilter = "hub-.*|x" }, map[string]any{"groups": []string{"hub-a", "my-hub-a", "x", "xy"}}, []string{"oidc/hub-a", "oidc/x"}},
+		"a list":        {nil, map[string]any{"groups": []string{"b", "a", "b"}}, []string{"oidc/a", "oidc/b"}},
+		"one text":      {nil, map[string]any{"groups": "a"}, []string{"oidc/a"}},
+		"none":          {nil, map[string]any{}, nil},
+		"no list":       {nil, map[string]any{"groups": map[string]any{"a": 1}}, nil},
+		"with parts":    {nil, map[string]any{"groups": []string{"/a/b/c", "a/b"}}, []string{"oidc/a", "oidc/a/b", "oidc/a/b/c"}},
+		"without parts": {func(c *Config) { c.GroupsSeparator = "" }, map[string]any{"groups": []string{"/a/b"}}, []string{"oidc//a/b"}},
+		"a path":        {func(c *Config) { c.GroupsClaim = "realm.roles" }, map[string]any{"realm": map[string]any{"roles": []string{"a"}}}, []string{"oidc/a"}},
+		"filtered": {func(c *Config) { c.GroupsFilter = "hub-.*|x" }, map[string]any{"groups": []string{"hub-a", "my-hub-a", "x", "xy"}},
+			[]string{"oidc/hub-a", "oidc/x"}},
 		"not wanted":        {func(c *Config) { c.GroupsClaim = "" }, map[string]any{"groups": []string{"a"}}, nil},
 		"what is no name":   {nil, map[string]any{"groups": []any{"a", 1, nil, "", "b\x00", strings.Repeat("x", 600)}}, []string{"oidc/a"}},
 		"in userinfo alone": {nil, map[string]any{"userinfo": []string{"a"}}, []string{"oidc/a"}},

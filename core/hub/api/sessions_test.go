@@ -143,14 +143,15 @@ func TestASessionHasWhatTheUserHas(t *testing.T) {
 	must(t, err)
 	_, err = r.people.AddMember(t.Context(), private, auth.Principal{ID: "d/testers", Kind: auth.Group}, role.Viewer)
 	must(t, err)
-	_, err = r.people.Seen(t.Context(), "fake", auth.Identity{Principal: auth.Principal{ID: "d/none", Kind: auth.User, Name: "none"}, Groups: []string{"d/testers"}}, nil)
+	none := auth.Principal{ID: "d/none", Kind: auth.User, Name: "none"}
+	_, err = r.people.Seen(t.Context(), "fake", auth.Identity{Principal: none, Groups: []string{"d/testers"}}, nil)
 	must(t, err)
 	var seen []project
 	b.api("GET", "/projects?name=p", "", 200, &seen)
 	if len(seen) != 2 {
 		t.Errorf("with the new group: %+v", seen)
 	}
-	_, err = r.people.Seen(t.Context(), "fake", auth.Identity{Principal: auth.Principal{ID: "d/none", Kind: auth.User, Name: "none"}}, nil)
+	_, err = r.people.Seen(t.Context(), "fake", auth.Identity{Principal: none}, nil)
 	must(t, err)
 	b.api("GET", "/projects", "", 200, &seen)
 	if len(seen) != 1 {
@@ -219,7 +220,8 @@ func TestAGroupThatCannotBeLookedUp(t *testing.T) {
 	r.api("devops-admin", "POST", "/projects/private/members", `{"role_id":3,"member_group":{"group_name":"d/a\u0007b"}}`, 400, nil)
 	b := r.signIn("none")
 	b.api("GET", "/projects/private", "", 404, nil)
-	_, err := r.people.Seen(t.Context(), "fake", auth.Identity{Principal: auth.Principal{ID: "d/none", Kind: auth.User, Name: "none"}, Groups: []string{"d/testers"}}, nil)
+	none := auth.Principal{ID: "d/none", Kind: auth.User, Name: "none"}
+	_, err := r.people.Seen(t.Context(), "fake", auth.Identity{Principal: none, Groups: []string{"d/testers"}}, nil)
 	must(t, err)
 	var seen []project
 	b.api("GET", "/projects", "", 200, &seen)
