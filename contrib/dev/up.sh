@@ -36,17 +36,15 @@ for p in "$port" "$admin"; do
 	fi
 done
 
-# The hub starts beside the lab.
-mkdir -p "$hub"
-(umask 077 && contrib/dev/hub.sh up >"$hub/up.txt") &
-starting=$!
 lab up >/dev/null || fail "the lab did not start"
 say "the lab is up"
-wait $starting || fail "the hub did not start; its log is $hub/hub.log"
-say "the hub is up"
-
 status=$(lab status --json) || fail "the lab does not answer"
 target=$(sed -n 's|.*"vcenter": "https://\([^/]*\)/sdk".*|\1|p' <<<"$status")
+mkdir -p "$hub"
+(umask 077 && LAB=$build/lab VCENTER=127.0.0.1:${target##*:} contrib/dev/hub.sh up >"$hub/up.txt") ||
+	fail "the hub did not start; its log is $hub/hub.log"
+say "the hub is up"
+
 thumbprint=$(sed -n 's/.*"thumbprint": "\([^"]*\)".*/\1/p' <<<"$status")
 [[ -n $target && -n $thumbprint ]] || fail "vic-lab status shows no vCenter: $status"
 getent hosts "${target%%:*}" >/dev/null || fail "${target%%:*} does not resolve; as root: echo '127.0.0.1 vcenter.vic-lab.test registry.vic-lab.test' >>/etc/hosts"

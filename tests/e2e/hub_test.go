@@ -21,29 +21,53 @@ import (
 	"github.com/openvic/vic/tests/harness"
 )
 
-// hub is a vic-hub of a story's own, with users in a file.
+// hub is a vic-hub of a story's own, with one identity source.
 type hub struct {
 	t        *testing.T
 	host     string // as VMs and this machine know it, with the port
 	ca       string // file
-	password string // of admin@local
+	admin    string // a cloud administrator
+	password string // and their password
 	client   *http.Client
 }
 
-// startHub starts one that ends with the story.
+// startHub starts one that ends with the story, with users in a file.
 func startHub(t *testing.T) *hub {
 	t.Helper()
-	dir, at := t.TempDir(), harness.NextAddress()
+	dir := t.TempDir()
+	h := serveHub(t, dir, "local", fmt.Sprintf("file = '%s/people/users.json'\n", dir))
+	text, err := os.ReadFile(filepath.Join(dir, "people", "first-password"))
+	must(t, err)
+	h.admin, h.password = "admin@local", strings.TrimSpace(string(text))
+	h.begun()
+	return h
+}
+
+// begun waits for the first administrator, who is named a moment after the start.
+func (h *hub) begun() {
+	h.t.Helper()
+	await(h.t, func() string {
+		status, body := h.api(h.admin, h.password, "GET", "/cloud-admins", "")
+		return map[bool]string{false: fmt.Sprint(status, body)}[status == http.StatusOK]
+	})
+}
+
+// serveHub starts a hub in a folder, with the plugin auth-NAME and its configuration, and waits until it is ready.
+func serveHub(t *testing.T, dir, name, config string) *hub {
+	t.Helper()
+	at := harness.NextAddress()
 	_, port, err := net.SplitHostPort(at)
 	must(t, err)
 	h := &hub{t: t, host: "hub.vic-lab.test:" + port, ca: filepath.Join(dir, "data", "tls", "ca.pem")}
-	plugin := theLab.Bin("vic-auth-local")
+	plugin := theLab.Bin("vic-auth-" + name)
 	binary, err := os.ReadFile(plugin)
 	must(t, err)
 	for name, text := range map[string]string{
-		"hub.toml":             fmt.Sprintf("listen = 'tcp://%s'\ndata = '%s/data'\n[tls]\nnames = ['hub.vic-lab.test', '127.0.0.1']\n[plugins]\ndir = '%s/plugins.d'\n[roles]\nauth = 'local'\n", at, dir, dir),
-		"plugins.d/local.toml": fmt.Sprintf("name = 'local'\npath = '%s'\nsha256 = '%x'\nconfig = '%s/local.toml'\n", plugin, sha256.Sum256(binary), dir),
-		"local.toml":           fmt.Sprintf("file = '%s/people/users.json'\n", dir),
+		"hub.toml": fmt.Sprintf("listen = 'tcp://%s'\ndata = '%s/data'\n[tls]\nnames = ['hub.vic-lab.test', '127.0.0.1']\n"+
+			"[plugins]\ndir = '%s/plugins.d'\n[roles]\nauth = '%s'\n", at, dir, dir, name),
+		"plugins.d/" + name + ".toml": fmt.Sprintf("name = '%s'\npath = '%s'\nsha256 = '%x'\nconfig = '%s/%s.toml'\n",
+			name, plugin, sha256.Sum256(binary), dir, name),
+		name + ".toml": config,
 	} {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
@@ -77,13 +101,6 @@ func startHub(t *testing.T) *hub {
 		_ = res.Body.Close()
 		return map[bool]string{false: res.Status}[res.StatusCode == http.StatusOK]
 	})
-	text, err := os.ReadFile(filepath.Join(dir, "people", "first-password"))
-	must(t, err)
-	h.password = strings.TrimSpace(string(text))
-	await(t, func() string { // the first administrator is named a moment after the start
-		status, body := h.api("admin@local", h.password, "GET", "/cloud-admins", "")
-		return map[bool]string{false: fmt.Sprint(status, body)}[status == http.StatusOK]
-	})
 	return h
 }
 
@@ -114,7 +131,7 @@ func (h *hub) api(user, password, method, path, body string) (int, string) {
 // do is api as the administrator, for what must succeed.
 func (h *hub) do(method, path, body string) string {
 	h.t.Helper()
-	status, text := h.api("admin@local", h.password, method, path, body)
+	status, text := h.api(h.admin, h.password, method, path, body)
 	if status/100 != 2 {
 		h.t.Fatalf("%s %s: %d %s", method, path, status, text)
 	}

@@ -202,7 +202,7 @@ func Status(err error) int {
 		return http.StatusUnauthorized
 	case errors.Is(err, errdef.ErrUnavailable), errors.Is(err, errdef.ErrPluginDown):
 		return http.StatusServiceUnavailable
-	case errors.Is(err, errdef.ErrNotFound):
+	case errors.Is(err, errdef.ErrNotFound), errors.Is(err, errdef.ErrUnsupported): // a source that no browser is sent to
 		return http.StatusNotFound
 	case errors.Is(err, errdef.ErrInvalid):
 		return http.StatusBadRequest
