@@ -26,6 +26,7 @@ Commands for administrators, also while the hub runs:
   vic-hub backup --to FOLDER|FILE.tar|-     copy database and content, also while the hub serves
   vic-hub restore --from FOLDER|FILE.tar|-  fill an empty hub from a backup; it must not run
   vic-hub move --to NEW.toml                copy the hub to another database and storage
+  vic-hub adopt [--from FOLDER]             take over the storage of a plain registry, or of a Harbor
   vic-hub audit verify                      look whether a line of the audit log was changed or removed
 
 They take --config FILE and --output text|json. Their exit codes: 0 all is well, 1 it is not, 2 it could not be found out.
@@ -44,6 +45,8 @@ func Main(version string, args []string, stdout, stderr io.Writer) int {
 		return fsck(args, stdout, stderr)
 	case "gc":
 		return collect(args, stdout, stderr)
+	case "adopt":
+		return takeOver(args, stdout, stderr)
 	case "backup":
 		return backup(version, args, stdout, stderr)
 	case "restore":
