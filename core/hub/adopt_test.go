@@ -182,7 +182,7 @@ func TestAHarborBecomesAHub(t *testing.T) {
 	as := basicAuth("admin@local", password)
 	for path, want := range map[string]string{
 		"/projects/shop":                   `"public":"true"`,
-		"/quotas":                "1073741824",
+		"/quotas":                          "1073741824",
 		"/projects/shop/members":           "local/devs",
 		"/projects/shop/immutabletagrules": `"pattern":"v*"`,
 		"/projects/shop/repositories/web%252Fapp/artifacts?with_label=true": "tested",
