@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"strings"
 
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/browser"
+	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
 )
@@ -20,6 +22,9 @@ type events struct {
 	db    *store.Store
 	log   *slog.Logger
 	pulls chan registry.Event
+
+	hooks *webhook.Hooks // nil: nobody else is told
+	host  string         // of resources in what they are told
 }
 
 // pullQueue is how many pulls may wait to be written. Beyond that they are counted, and not kept.
@@ -56,12 +61,60 @@ func (e *events) Changing(tx *store.Tx, x registry.Event) error {
 	if err != nil {
 		return err
 	}
-	return e.audit.Add(tx, l)
+	if err := e.audit.Add(tx, l); err != nil {
+		return err
+	}
+	return e.tell(tx, l.Project, x)
+}
+
+// tell tells the webhooks of a project.
+func (e *events) tell(tx *store.Tx, project int64, x registry.Event) error {
+	kind := map[registry.EventKind]string{registry.EventPush: webhook.Push, registry.EventPull: webhook.Pull, registry.EventDelete: webhook.Delete}[x.Kind]
+	if e.hooks == nil || kind == "" || project == 0 {
+		return nil
+	}
+	if x.Kind == registry.EventPush {
+		if err := e.hooks.Quota(tx, project, x.Caller, false); err != nil {
+			return err
+		}
+	}
+	if wanted, err := e.hooks.Wants(tx, project, kind); err != nil || !wanted {
+		return err
+	}
+	data, err := e.data(tx, x)
+	if err != nil {
+		return err
+	}
+	return e.hooks.Happened(tx, webhook.Event{Type: kind, Project: project, Time: x.Time, Operator: x.Caller, Data: data})
+}
+
+// data is what webhooks are told of an artifact.
+func (e *events) data(tx *store.Tx, x registry.Event) (webhook.Data, error) {
+	full := x.Artifact.Repository
+	name := strings.TrimPrefix(full, x.Artifact.Project+"/")
+	repo := webhook.Repository{Name: name, Namespace: x.Artifact.Project, FullName: full, Type: "private"}
+	var public bool
+	err := tx.Row(`SELECT p.public, r.created / 1000 FROM project p JOIN repo r ON r.project_id = p.id WHERE r.name = $1`, full).Scan(&public, &repo.Created)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return webhook.Data{}, err
+	}
+	if public {
+		repo.Type = "public"
+	}
+	d := webhook.Data{Repository: &repo}
+	at := x.Artifact.Digest.String()
+	for _, tag := range x.Tags {
+		d.Resources = append(d.Resources, webhook.Resource{Digest: at, Tag: tag, URL: e.host + "/" + full + ":" + tag})
+	}
+	if len(d.Resources) == 0 {
+		d.Resources = []webhook.Resource{{Digest: at, Tag: at, URL: e.host + "/" + full + "@" + at}}
+	}
+	return d, nil
 }
 
 // Happened implements registry.Observer.
 func (e *events) Happened(_ context.Context, x registry.Event) {
-	if x.Kind != registry.EventPull {
+	if x.Kind != registry.EventPull && x.Kind != registry.EventQuota {
 		return
 	}
 	select {
@@ -116,11 +169,7 @@ func (e *events) write(ctx context.Context, first registry.Event) {
 	}
 	err := e.db.Tx(ctx, func(tx *store.Tx) error {
 		for _, x := range batch {
-			l, err := e.line(tx, x)
-			if err != nil {
-				return err
-			}
-			if err := e.audit.Add(tx, l); err != nil {
+			if err := e.writeOne(tx, x); err != nil {
 				return err
 			}
 			if err := registry.MarkPulled(tx, x); err != nil {
@@ -132,4 +181,22 @@ func (e *events) write(ctx context.Context, first registry.Event) {
 	if err != nil {
 		e.log.Error("pulls are not in the audit log", "pulls", len(batch), "err", err)
 	}
+}
+
+// writeOne writes a pull, or tells of a push that was refused.
+func (e *events) writeOne(tx *store.Tx, x registry.Event) error {
+	l, err := e.line(tx, x)
+	if err != nil {
+		return err
+	}
+	if x.Kind == registry.EventQuota {
+		if e.hooks == nil || l.Project == 0 {
+			return nil
+		}
+		return e.hooks.Quota(tx, l.Project, x.Caller, true)
+	}
+	if err := e.audit.Add(tx, l); err != nil {
+		return err
+	}
+	return e.tell(tx, l.Project, x)
 }

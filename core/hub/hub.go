@@ -40,6 +40,7 @@ import (
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/token"
 	"github.com/openvic/vic/core/hub/vchs"
+	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/plugin"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/sdnotify"
@@ -75,6 +76,8 @@ type Hub struct {
 	sessions *session.Sessions
 	browsers *browser.Browsers
 	jobs     *jobs.Queue
+	hooks    *webhook.Hooks
+	outbound *outbound.Policy
 	driver   storagedriver.StorageDriver
 	registry *registry.Registry
 	rules    *immutable.Rules
@@ -155,7 +158,7 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 	h.rules, h.labels, h.policies = immutable.New(h.db), labels.New(h.db, nil), retention.New(h.db, nil)
 	h.audit = audit.New(h.db, h.log, nil)
 	h.events = newEvents(h.audit, h.db, h.log)
-	return nil
+	return h.openJobs()
 }
 
 // schemas are all tables of a hub.
@@ -174,6 +177,7 @@ func schemas() []store.Schema {
 		session.Schema(),
 		clisecret.Schema(),
 		jobs.Schema(),
+		webhook.Schema(),
 	}
 }
 
@@ -237,18 +241,13 @@ func (h *Hub) openServices(ctx context.Context) error {
 	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}})
 	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}, Robots: h.robots, Secrets: h.secrets}
 	docker := dockerauth.New(dockerauth.Options{Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL, Log: h.log})
-	policy, err := outbound.New(h.cfg.Outbound.Allow, h.cfg.Outbound.Deny)
-	if err != nil {
-		return fmt.Errorf("outbound: %w", err)
-	}
-	h.registries = registries.New(h.db, h.sealer, policy, nil)
+	h.registries = registries.New(h.db, h.sealer, h.outbound, nil)
 	if err := h.openRegistry(ctx, docker); err != nil {
 		return err
 	}
 	if err := h.makeDefaultProject(ctx); err != nil {
 		return err
 	}
-	h.jobs = jobs.New(h.db, jobs.Options{Kinds: h.kinds(), Log: h.log})
 	if err := gc.Prepare(ctx, h.db, h.jobs, h.cfg.GC.Hourly, h.cfg.GC.OnStart); err != nil {
 		return err
 	}
@@ -261,6 +260,7 @@ func (h *Hub) openServices(ctx context.Context) error {
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Robots: h.robots,
 		VCHs: vchs.New(h.db, h.sealer, nil), Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
 		Jobs:      h.jobs,
+		Webhooks:  h.hooks,
 		Immutable: h.rules,
 		Labels:    h.labels,
 		Retention: h.policies,

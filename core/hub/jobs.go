@@ -1,17 +1,53 @@
 package hub
 
 import (
+	"fmt"
+	"net"
+	"strings"
+
 	"github.com/openvic/vic/core/hub/gc"
 	"github.com/openvic/vic/core/hub/jobs"
+	"github.com/openvic/vic/core/hub/outbound"
 	"github.com/openvic/vic/core/hub/retention"
+	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/registry"
 )
 
-// kinds are all kinds of jobs of a hub. Whoever adds a kind adds it here: each hub of a database knows the same.
+// kinds are all kinds of jobs of a hub. Whoever adds a kind adds it here: each hub of a database knows the same. What a kind
+// needs is made later than the queue, and asked for when a job runs.
 func (h *Hub) kinds() []jobs.Kind {
 	reg := func() *registry.Registry { return h.registry }
 	return []jobs.Kind{
 		gc.Jobs(reg),
+		h.hooks.Jobs(),
 		retention.Parts{DB: h.db, Policies: h.policies, Labels: h.labels, Immutable: h.rules, Registry: reg}.Jobs(),
 	}
+}
+
+// openJobs makes the queue, and what is told by it. Commands beside a hub add jobs, and leave them to hubs.
+func (h *Hub) openJobs() error {
+	var err error
+	if h.outbound, err = outbound.New(h.cfg.Outbound.Allow, h.cfg.Outbound.Deny); err != nil {
+		return fmt.Errorf("outbound: %w", err)
+	}
+	h.hooks = webhook.New(webhook.Options{DB: h.db, Sealer: h.sealer, Queue: func() *jobs.Queue { return h.jobs }, Log: h.log,
+		Outbound: h.outbound})
+	h.jobs = jobs.New(h.db, jobs.Options{Kinds: h.kinds(), Log: h.log})
+	h.events.hooks, h.events.host = h.hooks, h.host()
+	return nil
+}
+
+// host is what clients write before the name of a repository, as far as the configuration tells.
+func (h *Hub) host() string {
+	if h.cfg.URL != "" {
+		return strings.TrimPrefix(strings.TrimPrefix(h.cfg.URL, "https://"), "http://")
+	}
+	if len(h.cfg.TLS.Names) == 0 {
+		return h.cfg.Name
+	}
+	_, port, err := net.SplitHostPort(h.cfg.Listen[strings.Index(h.cfg.Listen, "//")+2:])
+	if err != nil || port == "443" {
+		return h.cfg.TLS.Names[0]
+	}
+	return net.JoinHostPort(h.cfg.TLS.Names[0], port)
 }

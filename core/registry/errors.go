@@ -98,6 +98,10 @@ func (g *Registry) fail(w http.ResponseWriter, r *http.Request, err error) {
 		g.log.LogAttrs(r.Context(), slog.LevelError, "registry request failed", slog.String("method", r.Method),
 			slog.String("path", r.URL.Path), slog.Int("status", code), slog.Any("err", err))
 	}
+	var over quotaError
+	if q, ok := r.Context().Value(requestKey{}).(*request); ok && errors.As(err, &over) {
+		g.watch.Happened(r.Context(), g.event(q, EventQuota, Artifact{Project: projectOf(q.name), Repository: q.name}))
+	}
 	h := w.Header()
 	h.Del("ETag")
 	h.Del("Content-Length")

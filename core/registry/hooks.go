@@ -93,9 +93,11 @@ const (
 	EventPush   EventKind = "push"
 	EventDelete EventKind = "delete"
 	EventUntag  EventKind = "untag"
+	// EventQuota is a push that the project's quota of bytes refused; the Artifact has no more than its repository.
+	EventQuota EventKind = "quota"
 )
 
-// Event is a manifest that was pulled, pushed or deleted. Blobs have no events: clients move them only on behalf of
+// Event is a manifest that was pulled, pushed or deleted, or a push that was refused for a quota. Blobs have no events: clients move them only on behalf of
 // manifests.
 type Event struct {
 	Kind     EventKind

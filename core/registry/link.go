@@ -51,6 +51,14 @@ func (g *Registry) link(tx *store.Tx, p place, d digest.Digest, size int64) erro
 	return charge(tx, p, size)
 }
 
+// quotaError is a refusal for a quota; the client is told the error in it.
+type quotaError struct{ error }
+
+// Unwrap is for errors.As.
+func (e quotaError) Unwrap() error { return e.error }
+
+func overQuota(message string) error { return quotaError{codeDenied.WithMessage(message)} }
+
 // charge bills a project for n more bytes, if its quota has room for them.
 func charge(tx *store.Tx, p place, n int64) error {
 	changed, err := tx.Exec(`UPDATE project SET used = used + $1 WHERE id = $2 AND (quota < 0 OR used + $1 <= quota)`, n, p.project)
@@ -61,7 +69,7 @@ func charge(tx *store.Tx, p place, n int64) error {
 	if err := tx.Row(`SELECT used, quota FROM project WHERE id = $1`, p.project).Scan(&used, &quota); err != nil {
 		return err
 	}
-	return codeDenied.WithMessage(fmt.Sprintf("adding %d bytes of storage resource, which when updated to current usage of %d bytes "+
+	return overQuota(fmt.Sprintf("adding %d bytes of storage resource, which when updated to current usage of %d bytes "+
 		"will exceed the configured upper limit of %d bytes", n, used, quota))
 }
 

@@ -210,7 +210,7 @@ func (u *writer) Write(p []byte) (int, error) {
 
 func (u *writer) write(p []byte) (int, error) {
 	if u.quota >= 0 && u.size+int64(len(p)) > u.quota {
-		return 0, codeDenied.WithMessage(fmt.Sprintf("the blob alone is larger than the project's quota of %d bytes", u.quota))
+		return 0, overQuota(fmt.Sprintf("the blob alone is larger than the project's quota of %d bytes", u.quota))
 	}
 	if err := u.open(); err != nil {
 		return 0, err

@@ -31,6 +31,7 @@ import (
 	"github.com/openvic/vic/core/hub/session"
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/vchs"
+	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/sdk/auth"
@@ -84,6 +85,8 @@ type Options struct {
 	Immutable *immutable.Rules
 	Labels    *labels.Labels
 	Retention *retention.Policies
+	// Webhooks are the policies by which programs elsewhere are told of events.
+	Webhooks *webhook.Hooks
 	// Audit keeps what was asked that changes something, and answers searches.
 	Audit *audit.Log
 	Log   *slog.Logger
@@ -173,6 +176,7 @@ func routes() []route {
 		sessionRoutes(),
 		jobRoutes(), gcRoutes(),
 		registryRoutes(),
+		webhookRoutes(),
 	} {
 		all = append(all, part...)
 	}

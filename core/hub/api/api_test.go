@@ -36,6 +36,7 @@ import (
 	"github.com/openvic/vic/core/hub/session"
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/vchs"
+	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/core/store/storetest"
@@ -60,6 +61,7 @@ type rig struct {
 	registry *registry.Registry
 	robots   *robots.Robots
 	jobs     *jobs.Queue
+	hooks    *webhook.Hooks
 	source   *auth.Fake
 	health   map[string]error
 
@@ -98,7 +100,7 @@ func newRig(t *testing.T, url string) *rig {
 	t.Helper()
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
 	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), session.Schema(), clisecret.Schema(), vchs.Schema(),
-		jobs.Schema(), immutable.Schema(), labels.Schema(), registries.Schema(), retention.Schema())
+		jobs.Schema(), webhook.Schema(), immutable.Schema(), labels.Schema(), registries.Schema(), retention.Schema())
 	r.people = people.New(r.db, nil, clisecret.Forget)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
@@ -118,16 +120,17 @@ func newRig(t *testing.T, url string) *rig {
 	r.robots = robots.New(r.db, limiter, log, nil)
 	secrets, sessions := clisecret.New(r.db, sign, limiter, log, nil), session.New(r.db, session.Options{Log: log})
 	browsers := browser.New(browser.Options{Signer: sign, Sessions: sessions, Sealer: sealer, Log: log})
+	r.hooks = webhook.New(webhook.Options{DB: r.db, Sealer: sealer, Log: log, Queue: func() *jobs.Queue { return r.jobs }, Outbound: policy})
 	tags, keeps := labels.New(r.db, nil), retention.New(r.db, nil)
 	reg := func() *registry.Registry { return r.registry }
-	r.jobs = jobs.New(r.db, jobs.Options{Log: log, Kinds: []jobs.Kind{gc.Jobs(reg),
+	r.jobs = jobs.New(r.db, jobs.Options{Log: log, Kinds: []jobs.Kind{gc.Jobs(reg), r.hooks.Jobs(),
 		retention.Parts{DB: r.db, Policies: keeps, Labels: tags, Immutable: rules, Registry: reg}.Jobs()}})
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots, Secrets: secrets}, People: r.people,
 		Identities: sign, Registry: r.registry, Registries: r.registries, Browsers: browsers, Sessions: sessions, Secrets: secrets,
 		Immutable: rules, Labels: tags, Retention: keeps,
-		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Jobs: r.jobs, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
+		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Jobs: r.jobs, Webhooks: r.hooks, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -214,7 +217,7 @@ func TestEveryRoleOnEveryRoute(t *testing.T) {
 			}
 			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{robot}", "999", "{vch}", "999",
 				"{label}", "999", "{rule}", "999", "{addition}", "build_history", "{principal...}", "d/nobody", "{gc}", "999", "{registry}", "999",
-				"{retention}", "999", "{execution}", "999", "{task}", "999",
+				"{policy}", "999", "{retention}", "999", "{execution}", "999", "{task}", "999",
 				"{repository}", "nothing", "{reference}", "1", "{tag}", "1").Replace(rt.path)
 			for i, user := range users {
 				cases++
@@ -254,7 +257,8 @@ func TestPrivateProjectsAreNotTold(t *testing.T) {
 			continue
 		}
 		ask := func(project string) string {
-			path := strings.NewReplacer("{project}", project, "{member}", "1", "{repository}", "app", "{reference}", "1", "{tag}", "1").Replace(rt.path)
+			path := strings.NewReplacer("{project}", project, "{member}", "1", "{repository}", "app", "{reference}", "1", "{tag}", "1", "{policy}", "1",
+				"{execution}", "1", "{task}", "1").Replace(rt.path)
 			body := ""
 			if rt.method == "POST" || rt.method == "PUT" {
 				body = "{}"

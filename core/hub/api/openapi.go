@@ -164,6 +164,8 @@ var queryTexts = map[string]struct{ text, kind string }{
 	"username":       {"a part of the name", "string"},
 	"groupname":      {"a part of the name", "string"},
 	"others":         {"true keeps the session of the request itself", "boolean"},
+	"policy_id":      {"the number of a policy", "integer"},
+	"status":         {"Pending, Running, Success, Error or Stopped", "string"},
 }
 
 func (r route) parameters() []any {

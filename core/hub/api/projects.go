@@ -317,6 +317,9 @@ func (a *api) deleteProject(c *call) error {
 		if err := vchs.Forget(tx, c.project.ID); err != nil {
 			return err
 		}
+		if err := a.Webhooks.Forget(tx, c.project.ID); err != nil {
+			return err
+		}
 		if err := registries.Forget(tx, c.project.ID); err != nil {
 			return err
 		}

@@ -17,7 +17,10 @@ import (
 )
 
 // Policy says which addresses may be connected to. It never changes.
-type Policy struct{ allow, deny []netip.Prefix }
+type Policy struct {
+	allow, deny []netip.Prefix
+	public      bool // see PublicOnly
+}
 
 // local are addresses that only the hub's own machine and its cloud answer at: what listens there trusts who asks. They
 // are denied unless they are allowed by name.
@@ -75,6 +78,8 @@ func (p *Policy) Check(a netip.Addr) error {
 		return nil
 	case within(p.deny):
 		return fmt.Errorf("the hub must not connect to %s: [outbound] deny names it: %w", a, errdef.ErrDenied)
+	case p.public && !public(a):
+		return fmt.Errorf("the hub must not connect to %s, which is not a public address: [outbound] allow could name it: %w", a, errdef.ErrDenied)
 	case within(local):
 		return fmt.Errorf("the hub must not connect to %s, an address of its own machine or link: [outbound] allow could name it: %w", a, errdef.ErrDenied)
 	}
