@@ -131,7 +131,8 @@ func scanWanted(scan func(...any) error) (w wanted, err error) {
 
 func (h *Hooks) full(tx *store.Tx, policy int64) (bool, error) {
 	var n int
-	err := tx.Row(`SELECT COUNT(*) FROM (SELECT 1 FROM job_execution WHERE kind = $1 AND subject = $2 AND ended = 0 LIMIT $3) w`, Kind, policy, maxWaiting).Scan(&n)
+	err := tx.Row(`SELECT COUNT(*) FROM (SELECT 1 FROM job_execution WHERE kind = $1 AND subject = $2 AND ended = 0 LIMIT $3) w`,
+		Kind, policy, maxWaiting).Scan(&n)
 	return n >= maxWaiting, err
 }
 
