@@ -20,6 +20,7 @@ import (
 	"github.com/vmware/govmomi/vim25/soap"
 
 	"github.com/openvic/vic/contrib/lab/public"
+	"github.com/openvic/vic/contrib/lab/sso"
 )
 
 func needQEMU(t *testing.T) {
@@ -145,5 +146,49 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("want %q in %v", c.want, err)
 		}
+	}
+}
+
+// What vic-lab user, group and sso do, they do through the control socket; it is there after a restart.
+func TestUsersAndGroupsOfARunningLab(t *testing.T) {
+	needQEMU(t)
+	dir := t.TempDir()
+	l, served := up(t, Config{Dir: dir})
+	c, ctx := NewClient(dir), t.Context()
+	yes := true
+	for what, err := range map[string]error{
+		"add a user":    c.AddUser(ctx, NewUser{User: sso.User{Name: "dev", Groups: []string{"devs"}}, Password: "secret"}),
+		"add a group":   c.AddGroup(ctx, sso.Group{Name: "ops"}),
+		"join":          c.ChangeMembers(ctx, Members{Group: "ops", Members: []string{"devs"}}),
+		"add a client":  c.AddOpenIDClient(ctx, sso.Client{ID: "hub", Secret: "s", Redirects: []string{"https://hub/callback"}}),
+		"roll over":     c.RollOver(ctx),
+		"faults":        c.SetFaults(ctx, true, 0),
+		"change a user": c.ChangeUser(ctx, "dev", sso.UserChange{Disabled: &yes}),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if s, err := l.vc.SSO(); err != nil || !s.Faults().Away {
+		t.Errorf("the fault is not there: %v", err)
+	}
+	if err := c.RemovePrincipal(ctx, "nobody"); err == nil || !strings.Contains(err.Error(), "no such user") {
+		t.Errorf("remove nobody: %v", err)
+	}
+	if err := l.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	<-served
+	up(t, Config{Dir: dir})
+	users, err := c.Users(ctx)
+	if err != nil || len(users) != 2 || users[1].Name != "dev@vsphere.local" || !users[1].Disabled || users[1].Hash != nil {
+		t.Errorf("users %+v, %v", users, err)
+	}
+	groups, err := c.Groups(ctx)
+	if err != nil || len(groups) != 3 || groups[1].Name != "devs" || len(groups[1].Groups) != 1 {
+		t.Errorf("groups %+v, %v", groups, err)
+	}
+	if err := c.RemovePrincipal(ctx, "dev"); err != nil {
+		t.Error(err)
 	}
 }
