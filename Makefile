@@ -43,6 +43,7 @@ build: ## build all programs into build/bin
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-local ./plugins/auth-local
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-vsphere ./plugins/auth-vsphere
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-oidc ./plugins/auth-oidc
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-ldap ./plugins/auth-ldap
 
 .PHONY: iso
 iso: build ## build the ISO images that VMs boot, into build/iso (PLUGINS=folder: with your plugins, see sdk/README.md)

@@ -290,6 +290,9 @@ func (p *People) CountUsers(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
+// A role of a user and one of a group are told apart by the kind, not by the ID alone: a source may have a user of a group's
+// name, and must not make them what the group is.
+
 // Role is what a user is in a project: the highest role that they, or a group of theirs, were given there or everywhere.
 // Who is disabled, or has never been seen, is nothing. project 0 asks for roles that hold everywhere alone.
 func (p *People) Role(ctx context.Context, user string, project int64) (role.Role, error) {
@@ -305,7 +308,8 @@ func (p *People) highest(ctx context.Context, where string, user string, args ..
 	var r int64
 	err := p.db.QueryRow(ctx, `SELECT COALESCE(MAX(g.role), 0) FROM role_grant g
 		WHERE EXISTS (SELECT 1 FROM principal p WHERE p.id = $1 AND p.disabled = FALSE)
-		AND g.principal IN (SELECT $1 UNION ALL SELECT principal_group FROM principal_group WHERE member = $1) `+where,
+		AND (g.principal = $1 AND g.is_group = FALSE
+			OR g.is_group = TRUE AND g.principal IN (SELECT principal_group FROM principal_group WHERE member = $1)) `+where,
 		append([]any{user}, args...)...).Scan(&r)
 	return role.Role(r), err
 }
@@ -315,4 +319,5 @@ func (p *People) highest(ctx context.Context, where string, user string, args ..
 // is somebody who has not signed in.
 const Sees = `(project.public = TRUE OR EXISTS (SELECT 1 FROM role_grant g WHERE g.project IN (0, project.id)
 	AND EXISTS (SELECT 1 FROM principal p WHERE p.id = $1 AND p.disabled = FALSE)
-	AND g.principal IN (SELECT $1 UNION ALL SELECT principal_group FROM principal_group WHERE member = $1)))`
+	AND (g.principal = $1 AND g.is_group = FALSE
+		OR g.is_group = TRUE AND g.principal IN (SELECT principal_group FROM principal_group WHERE member = $1))))`

@@ -343,3 +343,24 @@ func TestADeletedUserLeavesNoRoles(t *testing.T) {
 		expectRole(t, p, "d/ann", 1, role.None)
 	})
 }
+
+// Who is called like a group is not what its members are, and the members are not what that user is.
+func TestAUserOfAGroupsNameIsNobodySpecial(t *testing.T) {
+	each(t, func(t *testing.T, p *people.People) {
+		ctx := t.Context()
+		_, err := p.AddCloudAdmin(ctx, group("d/admins"))
+		must(t, err)
+		_, err = p.AddMember(ctx, 1, group("d/devs"), role.Developer)
+		must(t, err)
+		_, err = p.AddMember(ctx, 2, user("d/testers"), role.DevOpsAdmin)
+		must(t, err)
+		seen(t, p, "d/admins")
+		seen(t, p, "d/devs")
+		seen(t, p, "d/ann", "d/testers")
+		expectRole(t, p, "d/admins", 0, role.None)
+		expectRole(t, p, "d/devs", 1, role.None)
+		expectRole(t, p, "d/ann", 2, role.None)
+		seen(t, p, "d/ann", "d/admins")
+		expectRole(t, p, "d/ann", 2, role.CloudAdmin)
+	})
+}
