@@ -37,6 +37,7 @@ import (
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/hub/session"
+	"github.com/openvic/vic/core/hub/settings"
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/token"
 	"github.com/openvic/vic/core/hub/vchs"
@@ -48,6 +49,7 @@ import (
 	"github.com/openvic/vic/core/tlsfiles"
 	"github.com/openvic/vic/sdk/auth"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/scan"
 )
 
 // Service is what Docker's clients name when they ask for a token.
@@ -88,6 +90,7 @@ type Hub struct {
 	handler  http.Handler
 
 	registries *registries.Registries // the others that the hub knows
+	settings   *settings.Settings
 }
 
 // New makes all parts. Nothing of it touches a plugin yet; the listener comes first, so that a port that is taken is
@@ -156,6 +159,7 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 	}
 	h.people = people.New(h.db, nil, clisecret.Forget)
 	h.rules, h.labels, h.policies = immutable.New(h.db), labels.New(h.db, nil), retention.New(h.db, nil)
+	h.settings = settings.New(h.db, nil)
 	h.audit = audit.New(h.db, h.log, nil)
 	h.events = newEvents(h.audit, h.db, h.log)
 	return h.openJobs()
@@ -174,6 +178,7 @@ func schemas() []store.Schema {
 		labels.Schema(),
 		registries.Schema(),
 		retention.Schema(),
+		settings.Schema(),
 		session.Schema(),
 		clisecret.Schema(),
 		jobs.Schema(),
@@ -233,12 +238,13 @@ func (h *Hub) openRegistry(ctx context.Context, who registry.Authorizer) error {
 	}
 	h.driver = driver
 	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: who, Policy: policy{h.rules}, Observer: h.events, Log: h.log,
-		Redirect: h.cfg.Storage.Redirect, Upstreams: upstreams})
+		Redirect: h.cfg.Storage.Redirect, Upstreams: upstreams,
+		ReadOnly: h.settings.ReadOnly})
 	return err
 }
 
 func (h *Hub) openServices(ctx context.Context) error {
-	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}})
+	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}, Setting: h.settings.TokenLife})
 	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}, Robots: h.robots, Secrets: h.secrets}
 	docker := dockerauth.New(dockerauth.Options{Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL, Log: h.log})
 	h.registries = registries.New(h.db, h.sealer, h.outbound, nil)
@@ -256,7 +262,7 @@ func (h *Hub) openServices(ctx context.Context) error {
 	mux.Handle("/v2", h.registry)
 	mux.Handle(dockerauth.TokenPath, docker)
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry,
-		Registries: h.registries, DB: h.db,
+		Registries: h.registries, Settings: h.settings, Scanners: h.cfg.Roles[scan.Plugin().Name], DB: h.db,
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Robots: h.robots,
 		VCHs: vchs.New(h.db, h.sealer, nil), Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
 		Jobs:      h.jobs,

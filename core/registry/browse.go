@@ -192,6 +192,9 @@ func (g *Registry) Payload(ctx context.Context, manifest int64) (payload []byte,
 // DELETE of the registry's own protocol does: the request is for the event. Errors are as clients of the registry know
 // them; Status is what they are sent with.
 func (g *Registry) Remove(r *http.Request, by Caller, repo, ref string) error {
+	if err := g.mayChange(r.Context(), repo, false); err != nil {
+		return answered(err)
+	}
 	q := &request{route: route{kind: manifests, name: repo, ref: ref}, caller: by, r: r}
 	if !strings.Contains(ref, ":") {
 		return answered(g.drop(r, q, "", ref))

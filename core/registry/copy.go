@@ -29,6 +29,9 @@ func (g *Registry) Copy(r *http.Request, by Caller, from, ref, to string) (diges
 	if from == to {
 		return "", fmt.Errorf("from: an artifact is not copied to its own repository: give it another tag instead: %w", errdef.ErrInvalid)
 	}
+	if err := g.mayChange(r.Context(), to, true); err != nil {
+		return "", answered(err)
+	}
 	c := &copying{g: g, ctx: r.Context(), by: by, from: from, to: to, seen: map[digest.Digest]*pushed{}}
 	root, err := c.plan(ref)
 	if err != nil {

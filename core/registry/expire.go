@@ -61,6 +61,9 @@ func (g *Registry) EachCandidate(ctx context.Context, repo Repository, f func(Ca
 // by is the name in the event. errdef.ErrConflict says why it stays: a change, an immutable tag, an index that names it.
 // errdef.ErrNotFound: somebody was quicker.
 func (g *Registry) Expire(ctx context.Context, by string, seen Stored) error {
+	if err := g.mayChange(ctx, seen.Repository, false); err != nil {
+		return fmt.Errorf("%w: %w", err, errdef.ErrConflict)
+	}
 	var e Event
 	err := g.store.Tx(ctx, func(tx *store.Tx) error {
 		p, err := lockRepo(tx, seen.Repository)

@@ -187,6 +187,9 @@ func (g *Registry) fill(ctx context.Context, repo string, up Upstream, d digest.
 			end()
 		}
 	}
+	if err := g.mayChange(ctx, repo, false); err != nil {
+		return err
+	}
 	if _, err := g.find(ctx, repo, d); err == nil {
 		return nil // another download ended between the look and this one's start
 	}

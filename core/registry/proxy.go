@@ -45,14 +45,23 @@ func (g *Registry) upstream(ctx context.Context, repo string) (Upstream, error) 
 	return g.o.Upstreams.Upstream(ctx, repo)
 }
 
-// takesPushes refuses a push to a proxy cache, with Harbor's status.
-func (g *Registry) takesPushes(r *http.Request, q *request) error {
-	if q.kind != uploads && q.kind != upload && (q.kind != manifests || r.Method != http.MethodPut) {
+// mayChange refuses a change while the registry is for reading alone, and a push to a proxy cache, with Harbor's status.
+func (g *Registry) mayChange(ctx context.Context, repo string, push bool) error {
+	if g.o.ReadOnly != nil {
+		only, err := g.o.ReadOnly(ctx)
+		if err == nil && only {
+			err = codeDenied.WithMessage("the registry is in read-only mode: its administrator allows no changes at the moment")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !push {
 		return nil
 	}
-	up, err := g.upstream(r.Context(), q.name)
+	up, err := g.upstream(ctx, repo)
 	if err == nil && up != nil {
-		err = errcode.ErrorCodeUnsupported.WithMessage(fmt.Sprintf("project %s is a proxy cache: it takes no pushes", projectOf(q.name)))
+		err = errcode.ErrorCodeUnsupported.WithMessage(fmt.Sprintf("project %s is a proxy cache: it takes no pushes", projectOf(repo)))
 	}
 	return err
 }
@@ -131,6 +140,9 @@ func unfetched(err error, unknown errcode.ErrorCode) error {
 // fetchManifest fetches a manifest and keeps it, with the tag by which it was asked for. now is the digest that it must
 // have; "": the upstream did not say.
 func (g *Registry) fetchManifest(r *http.Request, q *request, up Upstream, now digest.Digest) error {
+	if err := g.mayChange(r.Context(), q.name, false); err != nil {
+		return err
+	}
 	ref, tag := q.ref, q.ref
 	if want, err := digest.Parse(q.ref); err == nil {
 		now, tag = want, ""

@@ -52,6 +52,9 @@ type Options struct {
 	Observer   Observer  // nil: nobody
 	Upstreams  Upstreams // nil: no project is a proxy cache
 	Log        *slog.Logger
+	// ReadOnly says whether repositories must stay as they are at the moment; nil: never. The collector, which changes
+	// nothing that anybody sees, goes on.
+	ReadOnly func(ctx context.Context) (bool, error)
 
 	// Sparse takes manifests in that name blobs, or indexes that name manifests, which are not there.
 	Sparse bool

@@ -191,8 +191,10 @@ func (g *Registry) refuse(w http.ResponseWriter, r *http.Request, x route, err e
 }
 
 func (g *Registry) serve(w http.ResponseWriter, r *http.Request, q *request) error {
-	if err := g.takesPushes(r, q); err != nil {
-		return err
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if err := g.mayChange(r.Context(), q.name, r.Method != http.MethodDelete || q.kind == upload); err != nil {
+			return err
+		}
 	}
 	switch q.kind {
 	case catalog:

@@ -23,6 +23,9 @@ func (g *Registry) Tag(r *http.Request, by Caller, repo string, d digest.Digest,
 	if !tagPattern.MatchString(tag) {
 		return badTag
 	}
+	if err := g.mayChange(r.Context(), repo, true); err != nil {
+		return answered(err)
+	}
 	q := &request{route: route{kind: manifests, name: repo, ref: tag}, caller: by, r: r}
 	var e Event
 	err := g.store.Tx(r.Context(), func(tx *store.Tx) error {

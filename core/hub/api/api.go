@@ -29,6 +29,7 @@ import (
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/session"
+	"github.com/openvic/vic/core/hub/settings"
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/hub/webhook"
@@ -73,6 +74,9 @@ type Options struct {
 	Browsers *browser.Browsers
 	Sessions *session.Sessions
 	Secrets  *clisecret.Secrets
+	// Settings are what administrators set while the hub runs; Scanners the plugins that scan, the first one by default.
+	Settings *settings.Settings
+	Scanners []string
 	// Registries are the other registries that the hub knows.
 	Registries *registries.Registries
 	// Robots are the accounts of programs.
@@ -138,8 +142,19 @@ func New(o Options) http.Handler {
 		mux.Handle(r.method+" "+Prefix+r.path, a.serve(r))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { writeError(w, missing(mux, r)) })
-	return access.JSONBodies(mux, func(w http.ResponseWriter, _ *http.Request) {
+	return access.JSONBodies(trimSlash(mux), func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, &Error{Status: http.StatusUnsupportedMediaType, Code: "UNSUPPORTED", Message: access.NotJSONMessage})
+	})
+}
+
+// trimSlash takes the slash from the end of a path: Harbor's clients put it there in places.
+func trimSlash(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path := strings.TrimRight(r.URL.Path, "/"); path != r.URL.Path && len(path) > len(Prefix) {
+			r = r.Clone(r.Context())
+			r.URL.Path, r.URL.RawPath = path, strings.TrimRight(r.URL.RawPath, "/")
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -177,6 +192,8 @@ func routes() []route {
 		jobRoutes(), gcRoutes(),
 		registryRoutes(),
 		webhookRoutes(),
+		configurationRoutes(),
+		metadataRoutes(),
 	} {
 		all = append(all, part...)
 	}
@@ -228,7 +245,7 @@ func (a *api) audit(rt route, c *call, status int) {
 	a.Audit.Keep(context.WithoutCancel(c.r.Context()), audit.Line{
 		Caller: access.Caller{Name: c.who.Name, Method: c.method, Session: c.session, Address: access.Address(c.r)},
 		Agent:  c.r.UserAgent(), Operation: operation, Type: rt.about(), Resource: strings.TrimPrefix(c.r.URL.Path, Prefix+"/"), Project: c.project.ID,
-		Outcome: status})
+		Outcome: status, Detail: c.detail})
 }
 
 // Unwrap is for http.ResponseController.

@@ -34,6 +34,7 @@ import (
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/hub/session"
+	"github.com/openvic/vic/core/hub/settings"
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/hub/webhook"
@@ -100,7 +101,7 @@ func newRig(t *testing.T, url string) *rig {
 	t.Helper()
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
 	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), session.Schema(), clisecret.Schema(), vchs.Schema(),
-		jobs.Schema(), webhook.Schema(), immutable.Schema(), labels.Schema(), registries.Schema(), retention.Schema())
+		jobs.Schema(), webhook.Schema(), immutable.Schema(), labels.Schema(), registries.Schema(), retention.Schema(), settings.Schema())
 	r.people = people.New(r.db, nil, clisecret.Forget)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
@@ -113,8 +114,9 @@ func newRig(t *testing.T, url string) *rig {
 	policy, err := outbound.New([]string{"127.0.0.1"}, nil)
 	must(t, err)
 	r.registries = registries.New(r.db, sealer, policy, nil)
+	set := settings.New(r.db, nil)
 	r.registry, err = registry.New(t.Context(), r.db, inmemory.New(), registry.Options{Authorizer: open{}, Policy: policies{rules}, Log: log,
-		Upstreams: r.registries})
+		Upstreams: r.registries, ReadOnly: set.ReadOnly})
 	must(t, err)
 	limiter := access.NewLimiter(access.LimitOptions{})
 	r.robots = robots.New(r.db, limiter, log, nil)
@@ -128,7 +130,8 @@ func newRig(t *testing.T, url string) *rig {
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots, Secrets: secrets}, People: r.people,
-		Identities: sign, Registry: r.registry, Registries: r.registries, Browsers: browsers, Sessions: sessions, Secrets: secrets,
+		Identities: sign, Registry: r.registry, Registries: r.registries, Settings: set, Scanners: []string{"osv"},
+		Browsers: browsers, Sessions: sessions, Secrets: secrets,
 		Immutable: rules, Labels: tags, Retention: keeps,
 		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Jobs: r.jobs, Webhooks: r.hooks, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
@@ -217,7 +220,7 @@ func TestEveryRoleOnEveryRoute(t *testing.T) {
 			}
 			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{robot}", "999", "{vch}", "999",
 				"{label}", "999", "{rule}", "999", "{addition}", "build_history", "{principal...}", "d/nobody", "{gc}", "999", "{registry}", "999",
-				"{policy}", "999", "{retention}", "999", "{execution}", "999", "{task}", "999",
+				"{policy}", "999", "{retention}", "999", "{metadata}", "severity", "{execution}", "999", "{task}", "999",
 				"{repository}", "nothing", "{reference}", "1", "{tag}", "1").Replace(rt.path)
 			for i, user := range users {
 				cases++

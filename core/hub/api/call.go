@@ -22,9 +22,10 @@ import (
 
 // call is one request.
 type call struct {
-	w   http.ResponseWriter
-	r   *http.Request
-	who authz.Subject
+	detail string // of the line in the audit log: what was changed
+	w      http.ResponseWriter
+	r      *http.Request
+	who    authz.Subject
 	// method is how they have shown who they are; session is the ID of their session, if they came with one; secret says
 	// that they came with a CLI secret.
 	method  access.Method

@@ -242,6 +242,8 @@ type schemas struct{ named map[string]schema }
 // takes may leave out any, and have others, which are ignored.
 func (s *schemas) of(t reflect.Type, taken bool) schema {
 	switch t.Kind() {
+	case reflect.Interface:
+		return schema{} // anything
 	case reflect.Pointer:
 		return s.of(t.Elem(), taken)
 	case reflect.String:

@@ -14,6 +14,7 @@ import (
 	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/hub/settings"
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
@@ -70,9 +71,11 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // project makes Harbor's form, with what the caller is there.
 func (a *api) project(c *call, p registry.Project) (project, error) {
-	out := project{ID: p.ID, Name: p.Name, Created: stamp(p.Created), Updated: stamp(p.Created), Repos: p.Repos, Roles: []int{},
-		Metadata: map[string]string{"public": strconv.FormatBool(p.Public)}}
+	out := project{ID: p.ID, Name: p.Name, Created: stamp(p.Created), Updated: stamp(p.Created), Repos: p.Repos, Roles: []int{}}
 	var err error
+	if out.Metadata, err = a.metadata(c, p); err != nil {
+		return out, err
+	}
 	if out.Registry, err = a.Registries.Proxy(c.r.Context(), p.Name); err != nil {
 		return out, err
 	}
@@ -184,8 +187,14 @@ func (a *api) createProject(c *call) error {
 	if err := c.body(&q); err != nil {
 		return err
 	}
-	p := registry.Project{Name: q.Name, Quota: -1, RepoQuota: -1}
-	var err error
+	values, err := a.Settings.Now(c.r.Context())
+	if err != nil {
+		return err
+	}
+	p := registry.Project{Name: q.Name, Quota: values.ProjectBytes, RepoQuota: -1}
+	if err := checkMetadata(q.Metadata); err != nil {
+		return err
+	}
 	if p.Public, err = q.public(false); err != nil {
 		return err
 	}
@@ -201,6 +210,9 @@ func (a *api) createProject(c *call) error {
 	err = a.DB.Tx(c.r.Context(), func(tx *store.Tx) error {
 		var err error
 		if p, err = a.Registry.CreateProject(tx, p); err != nil {
+			return err
+		}
+		if err := a.keepMetadata(tx, p, q.Metadata); err != nil {
 			return err
 		}
 		if q.Registry != nil && *q.Registry != 0 {
@@ -273,6 +285,9 @@ func (a *api) updateProject(c *call) error {
 			return badRequest("registry_id: a project stays a proxy cache, or none, as it was made")
 		}
 	}
+	if err := checkMetadata(q.Metadata); err != nil {
+		return err
+	}
 	quotas := role.Forbidden
 	if q.Storage != nil {
 		var err error
@@ -294,6 +309,9 @@ func (a *api) updateProject(c *call) error {
 		}
 		if q.Storage != nil {
 			p.Quota = *q.Storage
+		}
+		if err := a.keepMetadata(tx, p, q.Metadata); err != nil {
+			return err
 		}
 		return a.Registry.UpdateProject(tx, p)
 	})
@@ -321,6 +339,9 @@ func (a *api) deleteProject(c *call) error {
 			return err
 		}
 		if err := registries.Forget(tx, c.project.ID); err != nil {
+			return err
+		}
+		if err := settings.Forget(tx, c.project.ID); err != nil {
 			return err
 		}
 		return people.Forget(tx, c.project.ID)

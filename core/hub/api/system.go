@@ -74,6 +74,7 @@ type systemInfoForm struct {
 	External         string `json:"external_url"`
 	HasCA            bool   `json:"has_ca_root"`
 	ReadOnly         bool   `json:"read_only"`
+	Banner           string `json:"banner_message,omitempty"`
 	Version          string `json:"harbor_version,omitempty"`
 }
 
@@ -86,7 +87,12 @@ func (a *api) systemInfo(c *call) error {
 	if err != nil {
 		return err
 	}
-	info := systemInfoForm{AuthMode: authMode, Creation: "adminonly", Registry: host, External: "https://" + host, HasCA: ca != nil}
+	v, err := a.Settings.Now(c.r.Context())
+	if err != nil {
+		return err
+	}
+	info := systemInfoForm{AuthMode: authMode, Creation: creation, Registry: host, External: "https://" + host, HasCA: ca != nil,
+		ReadOnly: v.ReadOnly, Banner: v.Banner}
 	if c.who.Known() { // strangers need not know what to look up faults for
 		info.Version = a.Version
 	}

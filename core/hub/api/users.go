@@ -29,6 +29,8 @@ func userRoutes() []route {
 			says: "Delete a user of the hub's own"},
 		{method: "PUT", path: "/users/{user}/password", id: "updateUserPassword", signed: true, run: (*api).setPassword,
 			says: "Change a password: one's own, or as a cloud administrator that of anybody", takes: passwordRequest{}},
+		{method: "PUT", path: "/users/{user}/sysadmin", id: "setUserSysAdmin", needs: role.CloudAdminManage, run: (*api).setSysAdmin,
+			says: "Make a user cloud administrator, or take the role away", takes: sysAdminRequest{}},
 		{method: "GET", path: "/usergroups/search", id: "searchUserGroups", needs: role.UserSearch, run: (*api).searchGroups,
 			says: "Search groups in the identity sources", query: []string{"groupname"}, gives: []groupForm{}},
 	}
@@ -208,6 +210,35 @@ func (a *api) deleteUser(c *call) error {
 		return &Error{http.StatusForbidden, "FORBIDDEN", "nobody deletes their own account"}
 	}
 	if err := a.Identities.Delete(c.r.Context(), p.ID); err != nil {
+		return err
+	}
+	return c.empty(http.StatusOK)
+}
+
+type sysAdminRequest struct {
+	Flag bool `json:"sysadmin_flag"`
+}
+
+// setSysAdmin gives and takes the role of cloud administrator as Harbor's clients do it. What is so already stays so.
+func (a *api) setSysAdmin(c *call) error {
+	n, err := c.number("user")
+	if err != nil {
+		return err
+	}
+	var q sysAdminRequest
+	if err := c.body(&q); err != nil {
+		return err
+	}
+	p, err := a.People.ByNumber(c.r.Context(), n)
+	if err != nil {
+		return err
+	}
+	if q.Flag {
+		_, err = a.People.AddCloudAdmin(c.r.Context(), p.Principal)
+	} else {
+		err = a.People.RemoveCloudAdmin(c.r.Context(), p.ID)
+	}
+	if err != nil && (!q.Flag || !errors.Is(err, errdef.ErrExists)) && (q.Flag || !errors.Is(err, errdef.ErrNotFound)) {
 		return err
 	}
 	return c.empty(http.StatusOK)

@@ -47,8 +47,10 @@ type Options struct {
 	// Lifetime is how long a token is good for; 0: 5 min. A client that comes without one gets what it needs in one
 	// round trip, so that a short life costs little.
 	Lifetime time.Duration
-	Keys     Keys
-	Now      func() time.Time // nil: time.Now
+	// Setting, if not nil, is asked at each token for its lifetime; 0: Lifetime.
+	Setting func(context.Context) time.Duration
+	Keys    Keys
+	Now     func() time.Time // nil: time.Now
 }
 
 // Issuer makes and checks tokens. It may be used by several goroutines.
@@ -86,6 +88,9 @@ func (i *Issuer) Issue(ctx context.Context, c Claims, lifetime time.Duration) (s
 	k, err := i.ring.signing(ctx)
 	if err != nil {
 		return "", Claims{}, err
+	}
+	if lifetime == 0 && i.o.Setting != nil {
+		lifetime = i.o.Setting(ctx)
 	}
 	now := i.o.Now().Truncate(time.Second)
 	c.ID, c.Issued, c.Expires = rand.Text(), now, now.Add(cmp.Or(lifetime, i.o.Lifetime))
