@@ -53,6 +53,13 @@ func (fakeImages) Resolve(_ context.Context, ref string) (dockerapi.Image, error
 	return i, errdefs.NotFound(errors.New("No such image: " + ref))
 }
 
+func (fakeImages) Fetch(_ context.Context, url string) (io.ReadCloser, error) {
+	if url != "http://files.example.com/a.tar" {
+		return nil, errdefs.Forbidden(errors.New("not from there"))
+	}
+	return io.NopCloser(strings.NewReader("a file")), nil
+}
+
 func (fakeImages) Commit(ctx context.Context, r dockerapi.CommitRequest) (string, error) {
 	return imageID, r.Diff(ctx, io.Discard)
 }
@@ -88,8 +95,9 @@ func (fakeImages) ImagesPrune(context.Context, filters.Args) (*imagetypes.PruneR
 func (fakeImages) LoadImage(context.Context, io.ReadCloser, *ocispec.Platform, io.Writer, bool) error {
 	return nil
 }
-func (fakeImages) ImportImage(context.Context, reference.Named, *ocispec.Platform, string, io.Reader, []string) (dockerimage.ID, error) {
-	return "", nil
+func (fakeImages) ImportImage(_ context.Context, _ reference.Named, _ *ocispec.Platform, msg string, layer io.Reader, _ []string) (dockerimage.ID, error) {
+	b, err := io.ReadAll(layer)
+	return dockerimage.ID("sha256:" + msg + ": " + string(b)), err
 }
 func (fakeImages) ExportImage(context.Context, []string, *ocispec.Platform, io.Writer) error {
 	return nil
@@ -322,6 +330,16 @@ func TestExecAndAttach(t *testing.T) {
 	}
 	h.want(0, "0\n", "wait", "c1")
 	h.refused("is not running", "exec", "c1", "echo")
+}
+
+// A URL is fetched by the image service, which knows where the endpoint may be sent, and not by Docker's router.
+func TestImportOfAURL(t *testing.T) {
+	h := serve(t)
+	r := h.docker("import", "http://files.example.com/a.tar", "imported:1")
+	if !strings.Contains(r.out, "sha256:Imported from http://files.example.com/a.tar: a file") {
+		t.Errorf("import: %+v", r)
+	}
+	h.refused("not from there", "import", "http://127.0.0.1:2378/", "imported:1")
 }
 
 func TestAttachSurvivesABrokenLink(t *testing.T) {

@@ -69,7 +69,8 @@ func imageNotes() []routeNote {
 		{"GET /images/{name:.*}/history", "1.24", "docker history", ""},
 		{"GET /images/{name:.*}/json", "1.24", "docker image inspect", store},
 		{"POST /images/load", "1.24", "docker load", ""},
-		{"POST /images/create", "1.24", "docker pull, docker import", "images for other platforms than linux/amd64 can be pulled, but not run"},
+		{"POST /images/create", "1.24", "docker pull, docker import", "images for other platforms than linux/amd64 can be pulled, but not run; " +
+			"a URL is not imported from the endpoint's own networks"},
 		{"POST /images/{name:.*}/push", "1.24", "docker push", ""},
 		{"POST /images/{name:.*}/tag", "1.24", "docker tag", ""},
 		{"POST /images/prune", "1.25", "docker image prune", ""},

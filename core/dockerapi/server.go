@@ -5,6 +5,7 @@ package dockerapi
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -55,6 +56,8 @@ type Images interface {
 	Resolve(ctx context.Context, ref string) (Image, error)
 	// Commit makes an image of a container's changes and returns its ID.
 	Commit(ctx context.Context, req CommitRequest) (string, error)
+	// Fetch opens what a URL names, for docker import; the caller closes it.
+	Fetch(ctx context.Context, url string) (io.ReadCloser, error)
 	// AuthenticateToRegistry checks credentials.
 	AuthenticateToRegistry(ctx context.Context, auth *registry.AuthConfig) (status, token string, err error)
 }
@@ -87,7 +90,7 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 	s.UseMiddleware(middleware.NewExperimentalMiddleware(false))
 	s.UseMiddleware(*versions)
 	s.UseMiddleware(statusMiddleware{})
-	s.UseMiddleware(guard{})
+	s.UseMiddleware(guard{o.Images})
 	s.UseMiddleware(plainArchives{})
 	cs := newContainers(o)
 	forward(ctx, o.Hub, o.Events, cs)

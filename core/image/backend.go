@@ -129,7 +129,7 @@ func (b Backend) AuthenticateToRegistry(ctx context.Context, auth *registrytypes
 	if err := trust.policy.check(ctx, host); err != nil {
 		return "", "", err
 	}
-	if trust.roots != nil && host != hubName {
+	if trust.roots != nil && host != hubName || !trust.policy.empty() {
 		status, err := b.s.hosts.login(ctx, host, auth)
 		return status, "", explainHost(host, err)
 	}

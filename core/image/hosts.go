@@ -62,7 +62,7 @@ func (h *hosts) find(name string) ([]docker.RegistryHost, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := h.host("https", server, apiPath)
+	own := h.host("https", server, apiPath, false)
 	own.Capabilities = docker.HostCapabilityPull | docker.HostCapabilityResolve | docker.HostCapabilityPush
 	if name != hubName {
 		return []docker.RegistryHost{own}, nil
@@ -73,7 +73,7 @@ func (h *hosts) find(name string) ([]docker.RegistryHost, error) {
 		if err != nil {
 			return nil, err // cannot be: registry.NewService checked it
 		}
-		mirror := h.host(u.Scheme, u.Host, path.Join("/", u.Path, apiPath))
+		mirror := h.host(u.Scheme, u.Host, path.Join("/", u.Path, apiPath), true)
 		mirror.Capabilities = docker.HostCapabilityPull | docker.HostCapabilityResolve
 		all = append(all, mirror)
 	}
@@ -81,8 +81,8 @@ func (h *hosts) find(name string) ([]docker.RegistryHost, error) {
 }
 
 // host is one server, asked with the credentials of the pull or push that asks.
-func (h *hosts) host(scheme, server, apiPath string) docker.RegistryHost {
-	client := h.client(scheme, server)
+func (h *hosts) host(scheme, server, apiPath string, mirror bool) docker.RegistryHost {
+	client := h.client(scheme, server, mirror)
 	return docker.RegistryHost{
 		Client: client, Host: server, Scheme: scheme, Path: apiPath,
 		Authorizer: newAuthorizer(client),
@@ -90,8 +90,11 @@ func (h *hosts) host(scheme, server, apiPath string) docker.RegistryHost {
 }
 
 // client returns the one that is kept for the server.
-func (h *hosts) client(scheme, server string) *http.Client {
+func (h *hosts) client(scheme, server string, mirror bool) *http.Client {
 	key := scheme + "://" + server
+	if mirror {
+		key = "mirror " + key
+	}
 	h.mu.Lock()
 	c, ok := h.clients[key]
 	now := h.now
@@ -99,13 +102,15 @@ func (h *hosts) client(scheme, server string) *http.Client {
 	if ok {
 		return c
 	}
-	t, rt := h.transport(scheme, server, now.roots)
+	g := h.guard(now, server, mirror)
+	t, rt := h.transport(scheme, server, now.roots, g)
+	g.next = rt
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if c, ok := h.clients[key]; ok && h.now == now {
 		return c // another pull was quicker
 	}
-	c = &http.Client{Transport: &downloads{next: rt, slots: h.slots, idle: responseTimeout}}
+	c = &http.Client{Transport: &downloads{next: g, slots: h.slots, idle: responseTimeout}}
 	if h.now != now {
 		return c // made by rules that are past: for this one use
 	}
@@ -114,10 +119,21 @@ func (h *hosts) client(scheme, server string) *http.Client {
 	return c
 }
 
-func (h *hosts) transport(scheme, server string, roots *x509.CertPool) (*http.Transport, http.RoundTripper) {
+// guard is that of one server's requests; its next is yet to be set.
+func (h *hosts) guard(t *trust, server string, mirror bool) *guard {
+	at, err := parsePlace(server)
+	if err != nil {
+		at = place{host: server} // its first request will say so
+	}
+	return &guard{policy: t.policy, server: at, mirror: mirror, dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return h.dial(ctx, network, addr)
+	}}
+}
+
+func (h *hosts) transport(scheme, server string, roots *x509.CertPool, g *guard) (*http.Transport, http.RoundTripper) {
 	t := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           h.dial,
+		Proxy:                 g.proxy,
+		DialContext:           g.dialContext,
 		TLSHandshakeTimeout:   dialTimeout,
 		ResponseHeaderTimeout: responseTimeout,
 		ForceAttemptHTTP2:     true,

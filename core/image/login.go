@@ -63,9 +63,13 @@ func registryOf(address string) string {
 	return host
 }
 
-// login checks credentials with the authorities of registry_ca, which Docker's own way knows nothing of.
+// login checks credentials with the authorities of registry_ca and within the policy, which Docker's own way knows
+// nothing of.
 func (h *hosts) login(ctx context.Context, host string, auth *registrytypes.AuthConfig) (string, error) {
-	server := h.host("https", host, apiPath)
+	if host == hubName {
+		host = hubServer
+	}
+	server := h.host("https", host, apiPath, false)
 	authorizer := docker.NewDockerAuthorizer(docker.WithAuthClient(server.Client), docker.WithAuthCreds(func(string) (string, string, error) {
 		if auth.IdentityToken != "" {
 			return "", auth.IdentityToken, nil

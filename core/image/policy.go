@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,8 +26,8 @@ type policy struct {
 // rule is "host", "host:port", "*.domain" or a range of addresses.
 type rule struct {
 	text string
-	host string // without a port; "*.domain" as it is
-	port string // empty: any
+	at   place
+	sub  bool // all below at.host
 	cidr netip.Prefix
 }
 
@@ -51,16 +52,15 @@ func newPolicy(allow, deny []string) (*policy, error) {
 }
 
 func parseRule(text string) (rule, error) {
-	r := rule{text: text, host: strings.ToLower(strings.TrimSpace(text))}
-	if cidr, err := netip.ParsePrefix(r.host); err == nil {
+	r := rule{text: text}
+	trimmed := strings.TrimSpace(text)
+	if cidr, err := netip.ParsePrefix(trimmed); err == nil {
 		r.cidr = cidr.Masked()
 		return r, nil
 	}
-	if host, port, err := net.SplitHostPort(r.host); err == nil {
-		r.host, r.port = host, port
-	}
-	bad := strings.ContainsAny(text, "/ ") || strings.Contains(strings.TrimPrefix(r.host, "*."), "*")
-	if r.host == "" || bad {
+	trimmed, r.sub = strings.CutPrefix(trimmed, "*.")
+	var err error
+	if r.at, err = parsePlace(trimmed); err != nil {
 		return r, fmt.Errorf("%q is none of host, host:port, *.domain and a range of addresses like 10.0.0.0/8: %w", text, errdef.ErrInvalid)
 	}
 	return r, nil
@@ -69,34 +69,56 @@ func parseRule(text string) (rule, error) {
 // check says whether a registry, "host" or "host:port", may be used. A registry that both lists name
 // is denied.
 func (p *policy) check(ctx context.Context, registry string) error {
-	if p == nil || len(p.allow)+len(p.deny) == 0 {
+	if p.empty() {
 		return nil
 	}
-	host, port := strings.ToLower(registry), ""
-	if h, q, err := net.SplitHostPort(host); err == nil {
-		host, port = h, q
+	at, err := parsePlace(registry)
+	if err != nil {
+		return errdefs.InvalidParameter(err)
 	}
-	var addrs []netip.Addr
-	for _, r := range append(p.deny[:len(p.deny):len(p.deny)], p.allow...) {
-		if r.cidr.IsValid() {
-			addrs = p.resolve(ctx, host)
-			break
-		}
+	if why := p.refuses(at, p.addresses(ctx, at.host)); why != "" {
+		return forbidden(registry, why)
 	}
+	return nil
+}
+
+func (p *policy) empty() bool { return p == nil || len(p.allow)+len(p.deny) == 0 }
+
+// refuses says why a place at some addresses may not be used; empty if it may.
+func (p *policy) refuses(at place, addrs []netip.Addr) string {
 	for _, r := range p.deny {
-		if r.matches(host, port) || r.any(addrs) {
-			return forbidden(registry, fmt.Sprintf("it matches %q of deny_registries", r.text))
+		if r.matches(at, true) || r.any(addrs) {
+			return fmt.Sprintf("it matches %q of deny_registries", r.text)
 		}
 	}
-	if len(p.allow) == 0 {
-		return nil
+	if len(p.allow) == 0 || p.names(at) {
+		return ""
 	}
 	for _, r := range p.allow {
-		if r.matches(host, port) || r.all(addrs) {
-			return nil
+		if r.all(addrs) {
+			return ""
 		}
 	}
-	return forbidden(registry, "it matches nothing of allow_registries")
+	return "it matches nothing of allow_registries"
+}
+
+// names says whether a rule of the allow list names a place itself, not its addresses.
+func (p *policy) names(at place) bool {
+	return slices.ContainsFunc(p.allow, func(r rule) bool { return r.matches(at, false) })
+}
+
+// ranges says whether there are rules of addresses.
+func (p *policy) ranges() bool {
+	is := func(r rule) bool { return r.cidr.IsValid() }
+	return p != nil && (slices.ContainsFunc(p.deny, is) || slices.ContainsFunc(p.allow, is))
+}
+
+// addresses looks a host up if that changes an answer.
+func (p *policy) addresses(ctx context.Context, host string) []netip.Addr {
+	if !p.ranges() {
+		return nil
+	}
+	return p.resolve(ctx, host)
 }
 
 func forbidden(registry, why string) error {
@@ -105,7 +127,7 @@ func forbidden(registry, why string) error {
 
 // resolve returns the addresses of a host; none if it has none, which then matches no range.
 func (p *policy) resolve(ctx context.Context, host string) []netip.Addr {
-	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a.Unmap()}
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
@@ -120,14 +142,22 @@ func (p *policy) resolve(ctx context.Context, host string) []netip.Addr {
 	return all
 }
 
-func (r rule) matches(host, port string) bool {
-	if r.cidr.IsValid() || r.port != "" && r.port != port {
+// matches compares the names. A place without a port has that of its protocol: https, or http if it is an insecure
+// registry, which for a deny list is enough.
+func (r rule) matches(at place, deny bool) bool {
+	if r.cidr.IsValid() {
 		return false
 	}
-	if domain, ok := strings.CutPrefix(r.host, "*"); ok {
-		return strings.HasSuffix(host, domain) && len(host) > len(domain)
+	switch {
+	case r.at.port == "", r.at.port == at.port:
+	case at.port == "" && (r.at.port == "443" || deny && r.at.port == "80"):
+	default:
+		return false
 	}
-	return r.host == host
+	if r.sub {
+		return strings.HasSuffix(at.host, "."+r.at.host)
+	}
+	return r.at.host == at.host
 }
 
 func (r rule) any(addrs []netip.Addr) bool {

@@ -44,6 +44,24 @@ func TestPolicy(t *testing.T) {
 		{"", "quay.io", "docker.io", true},
 		{"*.corp", "bad.corp", "bad.corp", false},
 		{"", "192.0.2.0/24", "outside.example", false},
+		// One registry has one form, whatever it is called.
+		{"", "docker.io", "registry-1.docker.io", false},
+		{"", "docker.io", "index.docker.io", false},
+		{"docker.io", "", "registry-1.docker.io:443", true},
+		{"", "reg:443", "reg", false},
+		{"", "reg:0443", "reg:443", false},
+		{"reg:443", "", "reg", true},
+		{"reg:80", "", "reg", false},
+		{"", "reg:80", "reg", false},
+		{"", "quay.io", "QUAY.io.", false},
+		{"*.example.com", "", "evil.com#.example.com", false},
+		{"*.example.com", "", "evil.com/.example.com", false},
+		{"*.example.com", "", "evil.com?.example.com", false},
+		{"*.example.com", "", "user@evil.com:443", false},
+		{"*.example.com", "", "evil.com%2f.example.com", false},
+		{"*.example.com", "", "evil.com:99999.example.com", false},
+		{"", "10.0.0.0/8", "[::ffff:10.1.1.1]:5000", false},
+		{"", "10.0.0.0/8", "[::ffff:10.1.1.1]", false},
 	} {
 		p, err := newPolicy(strings.Fields(c.allow), strings.Fields(c.deny))
 		if err != nil {
@@ -56,7 +74,7 @@ func TestPolicy(t *testing.T) {
 			return nil, errors.New("no such host")
 		}
 		err = p.check(t.Context(), c.registry)
-		if (err == nil) != c.ok || err != nil && !errdefs.IsForbidden(err) {
+		if (err == nil) != c.ok || err != nil && !errdefs.IsForbidden(err) && !errdefs.IsInvalidParameter(err) {
 			t.Errorf("allow %q, deny %q: %s: %v", c.allow, c.deny, c.registry, err)
 		}
 	}
