@@ -241,7 +241,10 @@ func TestFromAnEmptyFolderToAPush(t *testing.T) {
 			}
 			status, _, body := w.do("POST", "/api/v2.0/robots", basicAuth("admin@local", password), "application/json", `{"name":"ci","level":"project","duration":1,
 				"permissions":[{"kind":"project","namespace":"default-project","access":[{"resource":"repository","action":"push"},{"resource":"repository","action":"pull"}]}]}`)
-			var robot struct{ Name, Secret string }
+			var robot struct {
+				ID           int64
+				Name, Secret string
+			}
 			must(t, json.Unmarshal([]byte(body), &robot))
 			_, wrong := w.bearer(robot.Name, robot.Secret+"x", scope)
 			if status != 201 || wrong != 401 {
@@ -250,6 +253,11 @@ func TestFromAnEmptyFolderToAPush(t *testing.T) {
 			byRobot, _ := w.bearer(robot.Name, robot.Secret, scope)
 			if status, _, body := w.do("PUT", "/v2/default-project/app/manifests/2", byRobot, indexType, manifest); status != 201 {
 				t.Errorf("a robot pushes: %d %s", status, body)
+			}
+			status, _, body = w.do("PATCH", fmt.Sprint("/api/v2.0/robots/", robot.ID), basicAuth("admin@local", password), "application/json", "{}")
+			after, _, _ := w.do("PUT", "/v2/default-project/app/manifests/2", byRobot, indexType, manifest)
+			if status != 200 || after != 401 {
+				t.Errorf("another secret: %d %s; with a token of the old one: %d", status, body, after)
 			}
 			// A browser's session is known to the API of the same port, and comes through a restart.
 			status, head, _ := w.do("POST", "/api/v2.0/sign-in", "", "application/json", fmt.Sprintf(`{"username":"admin","domain":"local","password":%q}`, password))

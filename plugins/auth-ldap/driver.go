@@ -296,17 +296,17 @@ func (d *driver) matching(c *ldap.Conn, kind auth.Kind, text string) ([]auth.Pri
 		return nil, nil
 	}
 	if text != "" {
-		any := ""
+		either := ""
 		// The domain is no part of the attribute: "ev@lda" is the end of a name, and the begin of the domain.
 		if i := strings.LastIndexByte(text, '@'); i >= 0 && strings.HasPrefix(d.config.Domain, text[i+1:]) {
-			any = "(" + in[0] + "=*" + ldap.EscapeFilter(text[:i]) + ")"
+			either = "(" + in[0] + "=*" + ldap.EscapeFilter(text[:i]) + ")"
 		}
 		for _, a := range in {
 			if a != "" {
-				any += "(" + a + "=*" + ldap.EscapeFilter(text) + "*)"
+				either += "(" + a + "=*" + ldap.EscapeFilter(text) + "*)"
 			}
 		}
-		filter = "(&" + filter + "(|" + any + "))"
+		filter = "(&" + filter + "(|" + either + "))"
 	}
 	list, err := d.search(c, base, ldap.ScopeWholeSubtree, filter, attributes...)
 	var out []auth.Principal

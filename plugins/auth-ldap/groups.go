@@ -72,9 +72,9 @@ func (d *driver) holding(members []string) string {
 	if d.config.ActiveDirectory {
 		rule = inChain
 	}
-	var any strings.Builder
+	var either strings.Builder
 	for _, m := range members {
-		any.WriteString("(" + d.config.GroupMemberAttribute + rule + "=" + ldap.EscapeFilter(m) + ")")
+		either.WriteString("(" + d.config.GroupMemberAttribute + rule + "=" + ldap.EscapeFilter(m) + ")")
 	}
-	return "(&" + d.config.GroupFilter + "(|" + any.String() + "))"
+	return "(&" + d.config.GroupFilter + "(|" + either.String() + "))"
 }

@@ -37,6 +37,8 @@ type Projects interface {
 // Robot is an account of a program.
 type Robot struct {
 	Name string
+	// Stamp tells the robot's secret from those before and after, and from another robot's of the name.
+	Stamp int64
 	// Grants says what it may in a project, and what in the whole hub if project is "".
 	Grants func(project string) map[role.Permission]bool
 }
@@ -80,7 +82,7 @@ type Subject struct {
 	Name string
 	// Epoch is a user's of now: a token of an earlier one opens nothing (people.Person).
 	Epoch int64
-	// Secret is the stamp of the secret that a user came with; 0: they came in another way.
+	// Secret is the stamp of the secret that a user came with, or of a robot's; 0: they came in another way.
 	Secret int64
 	robot  Robot
 }
@@ -98,7 +100,7 @@ func (a *Authority) SignIn(ctx context.Context, name string, password secret.Tex
 		if err != nil {
 			return Nobody, err
 		}
-		return Subject{Kind: token.Robot, ID: r.Name, Name: r.Name, robot: r}, nil
+		return Subject{Kind: token.Robot, ID: r.Name, Name: r.Name, Secret: r.Stamp, robot: r}, nil
 	}
 	var p people.Person
 	var stamp int64
@@ -121,8 +123,8 @@ func (a *Authority) Bearer(ctx context.Context, c token.Claims) (Subject, error)
 	if err != nil {
 		return Nobody, err
 	}
-	ended := s.Epoch != c.Epoch
-	if !ended && c.Secret != 0 {
+	ended := s.Epoch != c.Epoch || s.Kind == token.Robot && s.Secret != c.Secret
+	if !ended && c.Secret != 0 && s.Kind == token.User {
 		if a.Secrets == nil {
 			return Nobody, errEnded
 		}
@@ -154,7 +156,7 @@ func (a *Authority) Find(ctx context.Context, kind token.Kind, id string) (Subje
 			break
 		}
 		r, err := a.Robots.Find(ctx, id)
-		return Subject{Kind: kind, ID: r.Name, Name: r.Name, robot: r}, err
+		return Subject{Kind: kind, ID: r.Name, Name: r.Name, Secret: r.Stamp, robot: r}, err
 	}
 	return Nobody, fmt.Errorf("a token of kind %q opens nothing here: %w", kind, errdef.ErrDenied)
 }

@@ -84,12 +84,12 @@ type Current struct {
 // Find returns the session of a request's cookie; ok is false if it has none that counts any more. errdef.ErrUnavailable:
 // the user's identity source has not answered for too long.
 func (b *Browsers) Find(r *http.Request) (c Current, ok bool, err error) {
-	given, ok := given(r)
+	brought, ok := given(r)
 	if !ok {
 		return Current{}, false, nil
 	}
 	ctx := r.Context()
-	x, err := b.o.Sessions.Find(ctx, given)
+	x, err := b.o.Sessions.Find(ctx, brought)
 	if errors.Is(err, errdef.ErrDenied) {
 		return Current{}, false, nil
 	}
@@ -99,7 +99,7 @@ func (b *Browsers) Find(r *http.Request) (c Current, ok bool, err error) {
 	p, err := b.o.Signer.Check(ctx, x.Principal)
 	switch {
 	case errors.Is(err, errdef.ErrDenied), err == nil && p.Epoch != x.Epoch:
-		return Current{}, false, b.o.Sessions.Close(ctx, given)
+		return Current{}, false, b.o.Sessions.Close(ctx, brought)
 	case err != nil:
 		return Current{}, false, err
 	}
@@ -165,19 +165,19 @@ func (b *Browsers) Password(w http.ResponseWriter, r *http.Request, name, domain
 // SignOut ends the session that a browser brings, and removes the cookie. It returns where the browser signs out of the
 // identity source too; "" if nowhere.
 func (b *Browsers) SignOut(w http.ResponseWriter, r *http.Request) (logout string, err error) {
-	secret, ok := given(r)
+	brought, ok := given(r)
 	if !ok {
 		return "", nil
 	}
 	http.SetCookie(w, cookie(Cookie, "", 0))
-	x, err := b.o.Sessions.Find(r.Context(), secret)
+	x, err := b.o.Sessions.Find(r.Context(), brought)
 	if errors.Is(err, errdef.ErrDenied) {
 		return "", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	if err := b.o.Sessions.Close(r.Context(), secret); err != nil {
+	if err := b.o.Sessions.Close(r.Context(), brought); err != nil {
 		return "", err
 	}
 	b.tell(r, Event{Operation: "sign-out", Name: x.Principal, Known: true, Outcome: http.StatusOK})

@@ -103,6 +103,7 @@ type Robot struct {
 	Made, Changed time.Time
 	// Expires is zero for one that does not; Used is zero for one that has not been used. Used is exact to a minute.
 	Expires, Used time.Time
+	stamp         int64 // of the secret
 }
 
 // Expired says whether its time is over.
