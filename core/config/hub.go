@@ -23,6 +23,7 @@ type Hub struct {
 	URL      string      `toml:"url"`
 	Data     string      `toml:"data"`
 	TLS      HubTLS      `toml:"tls"`
+	Limits   HubLimits   `toml:"limits"`
 	Database HubDatabase `toml:"database"`
 	Storage  HubStorage  `toml:"storage"`
 	Access   HubAccess   `toml:"access"`
@@ -38,6 +39,13 @@ type HubTLS struct {
 	Key  string `toml:"key"`
 	// Names are the host names and addresses in the certificate that the hub makes itself when Cert is empty.
 	Names []string `toml:"names"`
+}
+
+// HubLimits bound what comes in at the port.
+type HubLimits struct {
+	// Connections are all that are open at once; PerAddress those from one IPv4 address or IPv6 /64. 0: no bound.
+	Connections int `toml:"connections"`
+	PerAddress  int `toml:"connections_per_address"`
 }
 
 // HubDatabase is where the hub remembers.
@@ -97,6 +105,7 @@ func DefaultHub() Hub {
 	return Hub{
 		Name: "hub", Listen: "tcp://0.0.0.0:8443", Data: "/var/lib/vic-hub",
 		TLS:     HubTLS{Names: []string{"localhost", "127.0.0.1"}},
+		Limits:  HubLimits{Connections: 10000, PerAddress: 1000},
 		Storage: HubStorage{S3: HubS3{Region: "us-east-1"}},
 		Access:  HubAccess{SessionIdle: time.Hour, SessionLongest: 12 * time.Hour, CheckEvery: 10 * time.Minute, Outage: 12 * time.Hour},
 		GC:      HubGC{Hourly: true},
@@ -139,6 +148,11 @@ func (h Hub) validate() error {
 		h.validateURL(), h.Database.validate(), h.Storage.validate(),
 		required("plugins.dir", h.Plugins.Dir, "the directory with one TOML file for each plugin"),
 		h.Roles.validate(), h.Outbound.validate(), h.Access.validate(),
+	}
+	for name, n := range map[string]int{"limits.connections": h.Limits.Connections, "limits.connections_per_address": h.Limits.PerAddress} {
+		if n < 0 {
+			errs = append(errs, invalid(name, "%d is no number of connections: 0 is no bound", n))
+		}
 	}
 	if !filepath.IsAbs(h.Data) {
 		errs = append(errs, invalid("data", "%q is not an absolute path", h.Data))

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
@@ -42,6 +43,7 @@ import (
 	"github.com/openvic/vic/core/hub/token"
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/hub/webhook"
+	"github.com/openvic/vic/core/listen"
 	"github.com/openvic/vic/core/plugin"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/sdnotify"
@@ -144,8 +146,24 @@ func (h *Hub) openListener(context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	h.listener = tls.NewListener(l, h.tls.Config())
+	limits := listen.Limits{Total: h.cfg.Limits.Connections, Each: h.cfg.Limits.PerAddress}
+	h.listener = tls.NewListener(listen.Limit(l, limits, h.refused()), h.tls.Config())
 	return nil
+}
+
+// refused tells the log of connections that are refused: a line a minute, since there may be many.
+func (h *Hub) refused() func(string) {
+	var mu sync.Mutex
+	var last time.Time
+	n := 0
+	return func(source string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if n++; time.Since(last) >= time.Minute {
+			h.log.Warn("connections are refused: see [limits] of hub.toml", "source", source, "refused", n)
+			last, n = time.Now(), 0
+		}
+	}
 }
 
 func (h *Hub) openSealer(context.Context) (err error) {
@@ -258,8 +276,9 @@ func (h *Hub) openServices(ctx context.Context) error {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/v2/", h.registry)
-	mux.Handle("/v2", h.registry)
+	images := access.SteadyBody(h.registry, access.StallPatience)
+	mux.Handle("/v2/", images)
+	mux.Handle("/v2", images)
 	mux.Handle(dockerauth.TokenPath, docker)
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry,
 		Registries: h.registries, Settings: h.settings, Scanners: h.cfg.Roles[scan.Plugin().Name], DB: h.db,
@@ -275,7 +294,7 @@ func (h *Hub) openServices(ctx context.Context) error {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", h.metrics.handler(authority))
-	h.handler = access.Hurry(h.metrics.count(access.SameSite(mux, nil)), access.BodyPatience)
+	h.handler = access.Hurry(access.Steady(h.metrics.count(access.SameSite(mux, nil)), access.StallPatience), access.BodyPatience)
 	return nil
 }
 

@@ -86,8 +86,9 @@ func (s *sqlite) dialect() dialect { return sqliteDialect }
 // snapshot begins where a reader first reads, and nothing was read before it.
 func (s *sqlite) snapshot(ctx context.Context) (*sql.Tx, error) { return s.r.BeginTx(ctx, nil) }
 
+// close ends the statements first: SQLite keeps a file open that one of them belongs to.
 func (s *sqlite) close() error {
-	return errors.Join(s.r.Close(), s.conn.Close(), s.w.Close())
+	return errors.Join(s.read.close(), s.write.close(), s.r.Close(), s.conn.Close(), s.w.Close())
 }
 
 func (s *sqlite) tx(ctx context.Context, f func(*Tx) error) error {

@@ -283,3 +283,14 @@ func (s *statements) QueryRowContext(ctx context.Context, query string, args ...
 	}
 	return s.db.QueryRowContext(ctx, query, args...)
 }
+
+// close ends all of them.
+func (s *statements) close() (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for query, st := range s.kept {
+		err = errors.Join(err, st.Close())
+		delete(s.kept, query)
+	}
+	return err
+}

@@ -450,3 +450,29 @@ func TestASnapshotSeesOneState(t *testing.T) {
 		}
 	})
 }
+
+func TestAClosedDatabaseHasNoOpenFile(t *testing.T) {
+	dir := t.TempDir()
+	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(dir, "hub.db"), accounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if err := s.Tx(t.Context(), insert(fmt.Sprint(i), 1)); err != nil {
+			t.Fatal(err)
+		}
+		balance(t, s, fmt.Sprint(i))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, e := range open {
+		if to, err := os.Readlink(filepath.Join("/proc/self/fd", e.Name())); err == nil && strings.HasPrefix(to, dir) {
+			t.Errorf("%s is open", to)
+		}
+	}
+}

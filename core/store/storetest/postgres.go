@@ -109,6 +109,14 @@ func start() (*server, error) {
 	return s, s.serve()
 }
 
+// halt ends the server and its connections as an administrator does.
+func (s *server) halt() error {
+	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		return err
+	}
+	return <-s.exited
+}
+
 // crash ends the server at once, without writing what it has in memory, and starts it again.
 func (s *server) crash() error {
 	if err := s.cmd.Process.Signal(syscall.SIGQUIT); err != nil {

@@ -93,6 +93,24 @@ func Crash(t testing.TB) {
 	}
 }
 
+// Away stops PostgreSQL, runs f, and starts it again.
+func Away(t testing.TB, f func()) {
+	t.Helper()
+	c, err := cluster()
+	if err == nil {
+		err = c.halt()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.serve(); err != nil {
+			t.Error(err)
+		}
+	}()
+	f()
+}
+
 // Main runs the tests and stops the cluster if one of them started it.
 func Main(m *testing.M) int {
 	code := m.Run()
