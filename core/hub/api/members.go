@@ -6,6 +6,7 @@ import (
 
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/sdk/auth"
 	"github.com/openvic/vic/sdk/errdef"
 )
@@ -118,7 +119,10 @@ func (a *api) addMember(c *call) error {
 	if err != nil {
 		return err
 	}
-	g, err := a.People.AddMember(c.r.Context(), c.project.ID, who, r)
+	g, err := a.People.AddMember(c.r.Context(), c.project.ID, who, r, func(tx *store.Tx) error {
+		_, err := a.Registry.LockProject(tx, c.project.ID)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -102,8 +102,8 @@ func robotOf(x robots.Robot) robotForm {
 		if p.Namespace == robots.WholeHub {
 			out.Kind = levelSystem
 		}
-		for _, y := range p.Access {
-			resource, action, _ := strings.Cut(y.String(), ":")
+		for _, y := range p.Said {
+			resource, action, _ := strings.Cut(y, ":")
 			out.Access = append(out.Access, robotAccess{Resource: resource, Action: action, Effect: "allow"})
 		}
 		f.Permissions = append(f.Permissions, out)
@@ -142,7 +142,7 @@ func (q robotRequest) spec() (robots.Spec, error) {
 			if err != nil {
 				return s, fmt.Errorf("permissions: %w", err)
 			}
-			x.Access = append(x.Access, z)
+			x.Access, x.Said = append(x.Access, z), append(x.Said, y.Resource+":"+y.Action)
 		}
 		s.Permissions = append(s.Permissions, x)
 	}

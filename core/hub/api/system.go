@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
 )
 
@@ -176,13 +177,11 @@ type permissionsForm struct {
 // permissions are those that a robot can be given.
 func (a *api) permissions(c *call) error {
 	out := permissionsForm{System: []permissionForm{}, Project: []permissionForm{}}
-	for _, p := range role.All() {
-		resource, action, _ := strings.Cut(p.String(), ":")
-		to := &out.Project
-		if p.Row().Scope == role.Global {
-			to = &out.System
+	for scope, to := range map[role.Scope]*[]permissionForm{role.Global: &out.System, role.Project: &out.Project} {
+		for _, pair := range robots.Pairs(scope) {
+			resource, action, _ := strings.Cut(pair, ":")
+			*to = append(*to, permissionForm{resource, action})
 		}
-		*to = append(*to, permissionForm{resource, action})
 	}
 	return c.answer(http.StatusOK, out)
 }

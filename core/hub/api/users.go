@@ -20,7 +20,7 @@ func userRoutes() []route {
 		{method: "GET", path: "/users/search", id: "searchUsers", needs: role.UserSearch, run: (*api).searchUsers,
 			says: "Search users in the identity sources", query: []string{"username"}, gives: []user{}},
 		{method: "GET", path: "/users", id: "listUsers", needs: role.CloudAdminManage, run: (*api).listUsers,
-			says: "List the users that the hub has seen", gives: []user{}},
+			says: "List the users that the hub has seen", cols: people.Columns, gives: []user{}},
 		{method: "GET", path: "/users/{user}", id: "getUser", needs: role.CloudAdminManage, run: (*api).getUser,
 			says: "Get a user", gives: user{}},
 		{method: "POST", path: "/users", id: "createUser", needs: role.CloudAdminManage, run: (*api).createUser,
@@ -75,27 +75,21 @@ func (a *api) currentUser(c *call) error {
 }
 
 func (a *api) listUsers(c *call) error {
-	p, err := c.page()
+	s, err := c.selection(people.Columns, "num")
 	if err != nil {
 		return err
 	}
-	list, _, err := a.People.Users(c.r.Context(), 0, p.offset()+p.size+1)
+	list, total, err := a.People.SelectUsers(c.r.Context(), s.size, s.offset(), s.condition, s.order, s.args...)
 	if err != nil {
 		return err
 	}
-	out := []user{}
-	for i := p.offset(); i < len(list) && i < p.offset()+p.size; i++ {
-		u, err := a.user(c, list[i])
-		if err != nil {
+	out := make([]user, len(list))
+	for i, x := range list {
+		if out[i], err = a.user(c, x); err != nil {
 			return err
 		}
-		out = append(out, u)
 	}
-	total, err := a.People.CountUsers(c.r.Context())
-	if err != nil {
-		return err
-	}
-	return c.list(p, total, out)
+	return c.list(s.page, total, out)
 }
 
 func (a *api) getUser(c *call) error {

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,16 +51,17 @@ const (
 
 // rig is a registry with its token service, over one identity source with one user a role.
 type rig struct {
-	t        *testing.T
-	url      string
-	source   *auth.Fake
-	people   *people.People
-	db       *store.Store
-	registry *registry.Registry
-	mu       sync.Mutex
-	robots   map[string]map[string]map[role.Permission]bool // name, project, grants
-	now      time.Time
-	secrets  *clisecret.Secrets
+	questions atomic.Int64 // about projects
+	t         *testing.T
+	url       string
+	source    *auth.Fake
+	people    *people.People
+	db        *store.Store
+	registry  *registry.Registry
+	mu        sync.Mutex
+	robots    map[string]map[string]map[role.Permission]bool // name, project, grants
+	now       time.Time
+	secrets   *clisecret.Secrets
 }
 
 func must(t *testing.T, err error) {
@@ -89,6 +91,7 @@ func (k *keys) Add(_ context.Context, n token.Key, _ time.Time) error {
 }
 
 func (r *rig) Project(ctx context.Context, name string) (int64, bool, error) {
+	r.questions.Add(1)
 	p, err := r.registry.FindProject(ctx, r.db, name)
 	return p.ID, p.Public, err
 }

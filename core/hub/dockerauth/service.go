@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -122,6 +123,10 @@ func (a *Auth) issue(w http.ResponseWriter, r *http.Request, who authz.Subject, 
 		return
 	}
 	granted, err := a.narrow(r.Context(), who, asked)
+	if errors.Is(err, errTooManyProjects) {
+		writeError(w, http.StatusBadRequest, "UNSUPPORTED", err.Error())
+		return
+	}
 	if err != nil {
 		a.refuse(w, r, err)
 		return
@@ -162,14 +167,52 @@ func joined(actions []string) (s string) {
 	return s
 }
 
+// maxProjects bounds the projects that one request may ask about, and with them the questions to the database: three for each.
+const maxProjects = 20
+
+// errTooManyProjects is a request for more.
+var errTooManyProjects = fmt.Errorf("a token is for repositories of at most %d projects: ask for several tokens", maxProjects)
+
+// asking remembers the answers of one request: the repositories of one project have the same.
+type asking struct {
+	a       *Auth
+	who     authz.Subject
+	answers map[question]role.Answer
+	places  map[string]bool
+}
+
+type question struct {
+	place string // a project, or "" for the hub
+	what  role.Permission
+}
+
+func (q *asking) ask(ctx context.Context, kind, name, action string) (role.Answer, error) {
+	about := question{what: permission(kind, action)}
+	if kind == token.TypeRepository {
+		about.place = projectOf(name)
+	}
+	if answer, ok := q.answers[about]; ok {
+		return answer, nil
+	}
+	if q.places[about.place] = true; len(q.places) > maxProjects {
+		return role.Forbidden, errTooManyProjects
+	}
+	answer, err := q.a.ask(ctx, q.who, kind, name, action)
+	if err == nil {
+		q.answers[about] = answer
+	}
+	return answer, err
+}
+
 // narrow leaves what a subject may.
 func (a *Auth) narrow(ctx context.Context, who authz.Subject, asked []token.Access) ([]token.Access, error) {
+	q := &asking{a: a, who: who, answers: map[question]role.Answer{}, places: map[string]bool{}}
 	granted := []token.Access{}
 	for _, s := range asked {
 		allowed := token.Access{Type: s.Type, Name: s.Name, Actions: []string{}}
 		for _, action := range s.Actions {
 			for _, one := range spread(s.Type, action) {
-				answer, err := a.ask(ctx, who, s.Type, s.Name, one)
+				answer, err := q.ask(ctx, s.Type, s.Name, one)
 				if err != nil {
 					return nil, err
 				}

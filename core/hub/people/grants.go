@@ -63,13 +63,19 @@ func noMember(number int64) error {
 }
 
 // AddMember gives somebody a role in a project; errdef.ErrExists if they have one there, errdef.ErrInvalid for a role
-// that is not one of a project.
-func (p *People) AddMember(ctx context.Context, project int64, who auth.Principal, r role.Role) (Grant, error) {
+// that is not one of a project. guard, if there is any, runs first in the same transaction, and an error of it ends that: it
+// keeps the project from being removed meanwhile.
+func (p *People) AddMember(ctx context.Context, project int64, who auth.Principal, r role.Role, guard ...func(*store.Tx) error) (Grant, error) {
 	if err := ofProject(r); err != nil {
 		return Grant{}, err
 	}
 	var g Grant
 	err := p.db.Tx(ctx, func(tx *store.Tx) (err error) {
+		for _, f := range guard {
+			if err := f(tx); err != nil {
+				return err
+			}
+		}
 		g, err = p.grant(tx, project, who, r)
 		return err
 	})

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/openvic/vic/core/hub/query"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/sdk/auth"
@@ -278,16 +279,20 @@ func (p *People) one(ctx context.Context, what, query string, args ...any) (Pers
 	return x, err
 }
 
-// Users returns a page of the users that have been seen, by number, after one.
-func (p *People) Users(ctx context.Context, after int64, limit int) (list []Person, more bool, err error) {
-	return store.List(ctx, p.db, limit, func(r *sql.Rows) (Person, error) { return scanPerson(r) },
-		`SELECT `+personColumns+` FROM principal WHERE num > $1 AND is_group = FALSE ORDER BY num LIMIT $2`, after)
-}
+// Columns are what lists of users are filtered and sorted by.
+var Columns = query.Columns{"user_id": {SQL: "num", Type: query.Number}, "username": {SQL: "name"}, "email": {SQL: "email"}, "realname": {SQL: "full_name"}}
 
-// CountUsers counts the users that have been seen.
-func (p *People) CountUsers(ctx context.Context) (n int, err error) {
-	err = p.db.QueryRow(ctx, `SELECT COUNT(*) FROM principal WHERE is_group = FALSE`).Scan(&n)
-	return n, err
+// SelectUsers lists the users that have been seen for whom a condition over Columns holds, with parameters from $1 on, in an
+// order over the same: at most limit, after offset of them. It also counts all.
+func (p *People) SelectUsers(ctx context.Context, limit, offset int, condition, order string, args ...any) (list []Person, total int, err error) {
+	from := ` FROM principal WHERE is_group = FALSE AND ` + condition
+	if err := p.db.QueryRow(ctx, store.Once+`SELECT COUNT(*)`+from, args...).Scan(&total); err != nil {
+		return nil, 0, err
+	}
+	n := len(args)
+	list, _, err = store.List(ctx, p.db, limit, func(r *sql.Rows) (Person, error) { return scanPerson(r) },
+		fmt.Sprintf(store.Once+`SELECT %s%s ORDER BY %s LIMIT $%d OFFSET $%d`, personColumns, from, order, n+2, n+1), append(args[:n:n], offset)...)
+	return list, total, err
 }
 
 // A role of a user and one of a group are told apart by the kind, not by the ID alone: a source may have a user of a group's

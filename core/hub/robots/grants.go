@@ -19,20 +19,14 @@ const (
 	everyProject = -1
 )
 
-// ParsePermission finds the permission of a resource and an action; errdef.ErrInvalid lists those that there are in that
+// ParsePermission finds the permission of a resource and an action, in the words of the table or Harbor's; errdef.ErrInvalid lists those that there are in that
 // scope.
 func ParsePermission(resource, action string, scope role.Scope) (role.Permission, error) {
-	p, ok := role.Find(resource + ":" + action)
-	if ok && p.Row().Scope == scope {
+	p, ok := lookup(resource+":"+action, scope)
+	if ok {
 		return p, nil
 	}
-	var known []string
-	for _, x := range role.All() {
-		if x.Row().Scope == scope {
-			known = append(known, x.String())
-		}
-	}
-	return p, fmt.Errorf("%.100q is no permission that a robot can have there; it is one of %s: %w", resource+":"+action, strings.Join(known, ", "),
+	return p, fmt.Errorf("%.100q is no permission that a robot can have there; it is one of %s: %w", resource+":"+action, strings.Join(Pairs(scope), ", "),
 		errdef.ErrInvalid)
 }
 
@@ -90,11 +84,11 @@ func give(tx *store.Tx, id int64, s Spec) error {
 		if s.Project != 0 && number != s.Project {
 			return fmt.Errorf("permissions: a robot of a project has none in %.100q: make one of the whole hub: %w", x.Namespace, errdef.ErrInvalid)
 		}
-		for _, p := range x.Access {
-			if p.Row().Scope != scope || p.String() == "" {
-				return fmt.Errorf("permissions: %q does not apply in %.100q: %w", p, x.Namespace, errdef.ErrInvalid)
+		for _, pair := range x.said() {
+			if p, ok := lookup(pair, scope); !ok || !slices.Contains(x.Access, p) {
+				return fmt.Errorf("permissions: %.100q does not apply in %.100q: %w", pair, x.Namespace, errdef.ErrInvalid)
 			}
-			_, err := tx.Exec(`INSERT INTO robot_grant (robot, project, permission) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, id, number, p.String())
+			_, err := tx.Exec(`INSERT INTO robot_grant (robot, project, permission) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, id, number, pair)
 			if err != nil {
 				return err
 			}
@@ -132,20 +126,24 @@ func permissions(ctx context.Context, q store.Querier, id int64) ([]Permission, 
 		if err := rows.Scan(&project, &name, &text); err != nil {
 			return nil, err
 		}
+		scope := role.Project
 		switch project {
 		case wholeHub:
-			name = WholeHub
+			name, scope = WholeHub, role.Global
 		case everyProject:
 			name = EveryProject
 		}
-		p, ok := role.Find(text)
+		p, ok := lookup(text, scope)
 		if !ok || name == "" {
 			continue // a permission that the table has no more, or a project that has just gone
 		}
 		if n := len(all); n == 0 || all[n-1].Namespace != name {
 			all = append(all, Permission{Namespace: name})
 		}
-		all[len(all)-1].Access = append(all[len(all)-1].Access, p)
+		last := &all[len(all)-1]
+		if last.Said = append(last.Said, text); !slices.Contains(last.Access, p) {
+			last.Access = append(last.Access, p)
+		}
 	}
 	return all, rows.Err()
 }

@@ -71,12 +71,27 @@ const (
 	maxDescription = 1024
 	maxDuration    = 36500 // days
 	maxGrants      = 2000
+	maxRobots      = 1000 // of one project, or of the whole hub
 )
 
 // Permission is what a robot may do in one namespace.
 type Permission struct {
 	Namespace string // the name of a project, EveryProject or WholeHub
 	Access    []role.Permission
+	// Said is how each was given, "resource:action": the table's name or a pair of Harbor's. Nil: by the names of Access.
+	Said []string
+}
+
+// said is Said, also where that is nil.
+func (p Permission) said() []string {
+	if p.Said != nil {
+		return p.Said
+	}
+	all := make([]string, len(p.Access))
+	for i, x := range p.Access {
+		all[i] = x.String()
+	}
+	return all
 }
 
 // Spec is what is chosen when a robot is made or changed.
@@ -142,7 +157,7 @@ var namePattern = regexp.MustCompile(`^[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
 func (s Spec) check() error {
 	total := 0
 	for _, x := range s.Permissions {
-		total += len(x.Access)
+		total += len(x.said())
 	}
 	switch {
 	case total == 0 || total > maxGrants:
@@ -171,7 +186,7 @@ func hash(s secret.Text) []byte {
 }
 
 // Make makes a robot and its secret, which nobody can read later. errdef.ErrInvalid, errdef.ErrExists for a name that is
-// taken, errdef.ErrNotFound for a project that is not there, errdef.ErrDenied for what the maker may not give.
+// taken, errdef.ErrNotFound for a project that is not there, errdef.ErrExhausted for one too many, errdef.ErrDenied for what the maker may not give.
 func (r *Robots) Make(ctx context.Context, by Maker, s Spec) (Robot, secret.Text, error) {
 	if err := s.check(); err != nil {
 		return Robot{}, "", err
@@ -185,6 +200,13 @@ func (r *Robots) Make(ctx context.Context, by Maker, s Spec) (Robot, secret.Text
 		full, err := fullName(tx, s)
 		if err != nil {
 			return err
+		}
+		var n int // exact for a project, whose row is locked; nearly so for the hub
+		if err := tx.Row(`SELECT COUNT(*) FROM robot WHERE project = $1`, s.Project).Scan(&n); err != nil {
+			return err
+		}
+		if n >= maxRobots {
+			return fmt.Errorf("there are %d robots already: remove some first: %w", n, errdef.ErrExhausted)
 		}
 		now := r.now()
 		var id int64

@@ -71,7 +71,9 @@ func newRig(t *testing.T, open func(...store.Schema) *store.Store) *rig {
 	return r
 }
 
-func in(namespace string, all ...role.Permission) []Permission { return []Permission{{namespace, all}} }
+func in(namespace string, all ...role.Permission) []Permission {
+	return []Permission{{Namespace: namespace, Access: all}}
+}
 
 func (r *rig) make(by Maker, s Spec) (Robot, secret.Text) {
 	r.t.Helper()
@@ -191,7 +193,7 @@ func TestNobodyGivesARobotMoreThanTheyHave(t *testing.T) {
 			"every project, by whomever":       {admin, r.shop, in("*", role.ArtifactPull), errdef.ErrInvalid},
 			"the hub, by whomever":             {admin, r.shop, []Permission{all}, errdef.ErrInvalid},
 			"the hub and projects": {admin, 0,
-				[]Permission{all, {"*", []role.Permission{role.ArtifactPull}}, {"shop", []role.Permission{role.ArtifactPush}}}, nil},
+				[]Permission{all, {Namespace: "*", Access: []role.Permission{role.ArtifactPull}}, {Namespace: "shop", Access: []role.Permission{role.ArtifactPush}}}, nil},
 			"the hub's in a project":             {admin, 0, in("shop", role.SystemLog), errdef.ErrInvalid},
 			"a project's in the hub":             {admin, 0, in("/", role.ArtifactPull), errdef.ErrInvalid},
 			"a project that is not there":        {admin, 0, in("nothing", role.ArtifactPull), errdef.ErrInvalid},
@@ -265,7 +267,7 @@ func TestRobotsAreListedByTheirProject(t *testing.T) {
 			r.make(devops, Spec{Project: r.shop, Name: fmt.Sprintf("ci%d", i), Duration: Never, Permissions: in("shop", role.ArtifactPull)})
 		}
 		hub, text := r.make(admin, Spec{Name: "hub", Duration: Never, Permissions: []Permission{
-			{"shop", []role.Permission{role.ArtifactPull}}, {"warehouse", []role.Permission{role.ArtifactPull}}}})
+			{Namespace: "shop", Access: []role.Permission{role.ArtifactPull}}, {Namespace: "warehouse", Access: []role.Permission{role.ArtifactPull}}}})
 		for _, c := range []struct {
 			project              int64
 			name                 string
@@ -317,5 +319,81 @@ func TestWhoGuessesSecretsIsSlowedDown(t *testing.T) {
 		if !r.opens(x.FullName, text) { // from elsewhere
 			t.Error("a guesser keeps the robot out")
 		}
+	})
+}
+
+func TestARobotHasHarborsPairs(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(...store.Schema) *store.Store) {
+		r := newRig(t, open)
+		said := []string{"artifact:list", "repository:pull", "tag:list"}
+		var access []role.Permission
+		for _, pair := range said {
+			resource, action, _ := strings.Cut(pair, ":")
+			p, err := ParsePermission(resource, action, role.Project)
+			must(t, err)
+			access = append(access, p)
+		}
+		x, _ := r.make(devops, Spec{Project: r.shop, Name: "ci", Duration: Never, Permissions: []Permission{{Namespace: "shop", Access: access, Said: said}}})
+		if p := x.Permissions[0]; !slices.Equal(p.Said, said) || len(p.Access) != 2 {
+			t.Errorf("%+v", p)
+		}
+		found, err := r.Find(t.Context(), x.FullName)
+		must(t, err)
+		if g := found.Grants("shop"); len(g) != 2 || !g[role.RepositoryList] || !g[role.ArtifactPull] {
+			t.Errorf("%v", g)
+		}
+		// What is said must be what is checked: nobody gets more by a text than its permission was checked for.
+		_, _, err = r.Make(t.Context(), devops, Spec{Project: r.shop, Name: "cd", Duration: Never,
+			Permissions: []Permission{{Namespace: "shop", Access: []role.Permission{role.ArtifactPull}, Said: []string{"member:create"}}}})
+		if !errors.Is(err, errdef.ErrInvalid) {
+			t.Errorf("a text of another permission: %v", err)
+		}
+		// The mighty ones stay a cloud administrator's, also by another name.
+		p, err := ParsePermission("robot", "create", role.Project)
+		must(t, err)
+		_, _, err = r.Make(t.Context(), devops, Spec{Project: r.shop, Name: "cd", Duration: Never,
+			Permissions: []Permission{{Namespace: "shop", Access: []role.Permission{p}, Said: []string{"robot:create"}}}})
+		if !errors.Is(err, errdef.ErrDenied) {
+			t.Errorf("robot:create from a DevOps administrator: %v", err)
+		}
+	})
+}
+
+func TestPairsOfBothScopes(t *testing.T) {
+	for _, scope := range []role.Scope{role.Project, role.Global} {
+		for _, pair := range Pairs(scope) {
+			resource, action, _ := strings.Cut(pair, ":")
+			p, err := ParsePermission(resource, action, scope)
+			if err != nil || p.Row().Scope != scope || !slices.Contains(names(p), pair) {
+				t.Errorf("%s: %v %v", pair, p, err)
+			}
+		}
+	}
+	for _, bad := range [][2]string{{"artifact", "fly"}, {"", ""}, {"garbage-collection", "create"}} {
+		if p, err := ParsePermission(bad[0], bad[1], role.Project); !errors.Is(err, errdef.ErrInvalid) {
+			t.Errorf("%v: %v %v", bad, p, err)
+		}
+	}
+}
+
+func TestRobotsHaveANumber(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(...store.Schema) *store.Store) {
+		r := newRig(t, open)
+		must(t, r.db.Tx(t.Context(), func(tx *store.Tx) error {
+			for i := range maxRobots {
+				_, err := tx.Exec(`INSERT INTO robot (project, name, description, secret, disabled, duration, expires, creator, made, changed, used)
+					VALUES ($1, $2, '', $3, FALSE, -1, 0, '', 0, 0, 0)`, r.shop, fmt.Sprintf("robot$shop+x%d", i), []byte{})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		spec := Spec{Project: r.shop, Name: "more", Duration: Never, Permissions: in("shop", role.ArtifactPull)}
+		if _, _, err := r.Make(t.Context(), devops, spec); !errors.Is(err, errdef.ErrExhausted) {
+			t.Errorf("robot %d: %v", maxRobots+1, err)
+		}
+		spec = Spec{Project: r.warehouse, Name: "more", Duration: Never, Permissions: in("warehouse", role.ArtifactPull)}
+		r.make(admin, spec)
 	})
 }
