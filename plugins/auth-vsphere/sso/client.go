@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
@@ -82,7 +83,7 @@ func New(o Options) (*Client, error) {
 	c := &Client{o: o, base: soap.NewClient(u, false), turn: make(chan struct{}, 1)}
 	c.base.Transport = bounded{transport}
 	s := c.service("/sts/STSService/"+o.Domain, sts.Namespace, "")
-	c.sts = &sts.Client{Client: s, RoundTripper: s}
+	c.sts = &sts.Client{Client: s, RoundTripper: answered{s}}
 	c.keys.every = time.Minute
 	return c, nil
 }
@@ -95,6 +96,20 @@ func (c *Client) service(path, namespace, version string) *soap.Client {
 		return errors.New("it answered with a redirect, which is not followed")
 	}
 	return s
+}
+
+// answered demands an answer to the request that was made: govmomi takes what is well-formed and holds no fault for one.
+type answered struct{ next soap.RoundTripper }
+
+// RoundTrip implements soap.RoundTripper.
+func (a answered) RoundTrip(ctx context.Context, req, res soap.HasFault) error {
+	if err := a.next.RoundTrip(ctx, req, res); err != nil {
+		return err
+	}
+	if r := reflect.Indirect(reflect.ValueOf(res)).FieldByName("Res"); !r.IsValid() || r.IsNil() {
+		return errors.New("the answer is none to this request")
+	}
+	return nil
 }
 
 // bounded lets no answer be longer than maxAnswer.
@@ -243,7 +258,7 @@ func (c *Client) beginAs(ctx context.Context, req sts.TokenRequest) (*ssoadmin.C
 	}
 	s := c.service("/sso-adminserver/sdk/"+c.o.Domain, ssoadmin.Namespace, ssoadmin.Version)
 	s.Jar = newJar()
-	admin := &ssoadmin.Client{Client: s, RoundTripper: s, Domain: c.o.Domain, Limit: maxFound}
+	admin := &ssoadmin.Client{Client: s, RoundTripper: answered{s}, Domain: c.o.Domain, Limit: maxFound}
 	if err := serviceContent(ctx, admin); err != nil {
 		return nil, err
 	}
