@@ -1,5 +1,5 @@
 // Boot builds the ISO images that VMs boot from: bootstrap.iso for container VMs, appliance.iso for
-// the endpoint VM. It fetches Debian's cloud kernel once and keeps it unpacked in a cache.
+// the endpoint VM, hub.iso for a hub's. It fetches Debian's cloud kernel once and keeps it unpacked in a cache.
 package main
 
 import (
@@ -38,11 +38,13 @@ func parse() options {
 	flag.StringVar(&o.cache, "cache", "build/cache/kernel", "folder for the unpacked kernel package")
 	flag.StringVar(&o.version, "version", "dev", "version in the images' names")
 	flag.BoolVar(&o.fetch, "fetch", false, "fetch and unpack the kernel package if the cache has none, and build nothing")
-	flag.StringVar(&o.only, "only", "", "build this image alone: bootstrap or appliance")
-	flag.StringVar(&o.programs.Tether, "tether", "build/bin/tether", "the tether, PID 1 of both images")
+	flag.StringVar(&o.only, "only", "", "build this image alone: bootstrap, appliance or hub")
+	flag.StringVar(&o.programs.Tether, "tether", "build/bin/tether", "the tether, PID 1 of all images")
 	flag.StringVar(&o.programs.Vicd, "vicd", "build/bin/vicd", "the core host")
 	flag.StringVar(&o.programs.Vic, "vic", "build/bin/vic", "the command line of the core host")
 	flag.StringVar(&o.programs.Driver, "driver", "build/bin/vic-driver-vsphere", "the vSphere driver")
+	flag.StringVar(&o.programs.Hub, "hub", "build/bin/vic-hub", "the hub")
+	flag.StringVar(&o.programs.AuthLocal, "auth-local", "build/bin/vic-auth-local", "the plugin that keeps the hub's users")
 	flag.StringVar(&o.programs.Plugins, "plugins", "",
 		"`folder` with plugins for the appliance, laid out as its root: etc/vic/plugins.d and so on (sdk/README.md)")
 	flag.Parse()
@@ -58,15 +60,29 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if o.only != "appliance" {
-		if err := bootstrap(ctx, kernel, o); err != nil {
+	for _, image := range []struct {
+		name  string
+		build func(context.Context, *media.Kernel, options) error
+	}{{"bootstrap", bootstrap}, {"appliance", appliance}, {"hub", hub}} {
+		if o.only != "" && o.only != image.name {
+			continue
+		}
+		if err := image.build(ctx, kernel, o); err != nil {
 			return err
 		}
 	}
-	if o.only != "bootstrap" {
-		return appliance(ctx, kernel, o)
-	}
 	return nil
+}
+
+func hub(ctx context.Context, kernel *media.Kernel, o options) error {
+	if err := o.programs.Missing("tether", "hub", "auth-local"); err != nil {
+		return err
+	}
+	tree, err := media.Hub(ctx, kernel, o.programs)
+	if err != nil {
+		return err
+	}
+	return build(ctx, kernel, o, "hub", tree, true)
 }
 
 func bootstrap(ctx context.Context, kernel *media.Kernel, o options) error {

@@ -24,7 +24,7 @@ build/bin/vic-machine generate bash >"$out/completion/vic-machine.bash"
 build/bin/vic-machine generate zsh >"$out/completion/_vic-machine"
 build/bin/vic-machine generate fish >"$out/completion/vic-machine.fish"
 build/bin/vic-machine generate powershell >"$out/completion/vic-machine.ps1"
-cp -L build/iso/appliance.iso build/iso/bootstrap.iso "$out/"
+cp -L build/iso/appliance.iso build/iso/bootstrap.iso build/iso/hub.iso "$out/"
 version=$(build/bin/vic-machine version | awk '{ print $NF }')
 mkdir -p "$out/hub"
 cp build/bin/vic-hub build/bin/vic-auth-local build/bin/vic-auth-ldap build/bin/vic-auth-oidc build/bin/vic-auth-vsphere "$out/hub/"

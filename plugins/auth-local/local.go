@@ -25,6 +25,8 @@ type Config struct {
 	Domain        string `toml:"domain"`
 	LeastPassword int    `toml:"least_password"`
 	FirstAdmin    string `toml:"first_admin"`
+	// FirstPassword is a file with the first administrator's password; empty: the plugin makes one.
+	FirstPassword string `toml:"first_password_file"`
 }
 
 func defaults() Config {
@@ -87,9 +89,8 @@ func (d *driver) first(ctx context.Context) error {
 	name := d.config.FirstAdmin
 	users := slices.ContainsFunc(slices.Collect(maps.Values(next)), func(e *entry) bool { return !e.Group })
 	if name != "" && !users && next[name] == nil {
-		path := filepath.Join(filepath.Dir(d.config.File), "first-password")
-		password := rand.Text()
-		if err := replace(path, []byte(password+"\n")); err != nil {
+		password, path, err := d.firstPassword(name)
+		if err != nil {
 			return fmt.Errorf("password of the first administrator: %w", err)
 		}
 		hash, err := d.hasher.hash(ctx, password)
@@ -103,6 +104,21 @@ func (d *driver) first(ctx context.Context) error {
 		return nil
 	}
 	return d.store(next)
+}
+
+// firstPassword reads the first administrator's password, or makes one and writes it down; path is where it is.
+func (d *driver) firstPassword(name string) (password, path string, err error) {
+	if path = d.config.FirstPassword; path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return "", path, err
+		}
+		password = strings.TrimRight(string(text), "\r\n")
+		return password, path, rules(name, password, d.config.LeastPassword)
+	}
+	path = filepath.Join(filepath.Dir(d.config.File), "first-password")
+	password = rand.Text()
+	return password, path, replace(path, []byte(password+"\n"))
 }
 
 // store writes entries and puts them in effect.

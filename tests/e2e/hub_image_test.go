@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,7 @@ func TestTheHubRunsAsAContainer(t *testing.T) {
 	if out := docker(t, "load", "-i", file); !strings.Contains(out, "vic-hub:e2e") {
 		t.Errorf("%q", out)
 	}
-	t.Cleanup(func() { docker(t, "rmi", "-f", "vic-hub:e2e") })
+	t.Cleanup(func() { dockerRun(context.Background(), nil, "rmi", "-f", "vic-hub:e2e") })
 	hub := container(t, "-m", "512m", "-v", "/var/lib/vic-hub", "vic-hub:e2e")
 	await(t, func() string { // the plugin writes it when it is configured, after the hub began to serve
 		if r := dockerRun(t.Context(), nil, "cp", hub+":/var/lib/vic-hub/users/first-password", t.TempDir()); r.Code != 0 {

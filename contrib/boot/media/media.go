@@ -1,6 +1,6 @@
-// Package media builds the two ISO images that the product's VMs boot: the bootstrap image of
-// container VMs and the appliance image of the endpoint VM. Both are a Debian kernel and an
-// initramfs, started by isolinux.
+// Package media builds the ISO images that the product's VMs boot: the bootstrap image of
+// container VMs, the appliance image of the endpoint VM and the image of a hub's VM. All are a Debian
+// kernel and an initramfs, started by isolinux.
 package media
 
 import (

@@ -45,6 +45,7 @@ type Options struct {
 	KeySize       int  // 256, 384 or 521: ECDSA; 2048 and more: RSA
 	NoTLS         bool // only the link CA
 	NoVerify      bool // clients need no certificate of their own
+	ServerOnly    bool // a server's certificate and its authority, for what is no VCH
 	Force         bool // replace what is there and cannot be used
 	// ServerCert and ServerKey are files of the administrator's own certificate; ClientCAs the
 	// authorities of the clients' certificates, instead of one that is made.
@@ -125,13 +126,17 @@ func (m *maker) all() error {
 	} else if server.pair, err = m.suppliedServer(); err != nil {
 		return err
 	}
-	if !m.o.NoVerify && len(m.o.ClientCAs) == 0 {
+	if !m.o.NoVerify && !m.o.ServerOnly && len(m.o.ClientCAs) == 0 {
 		leaves = append(leaves, &client)
 	}
 	if len(leaves) > 0 {
 		if m.set.CA, err = m.family("VCH "+m.o.Name+" CA", CAFile, CAKeyFile, leaves); err != nil {
 			return err
 		}
+	}
+	if m.o.ServerOnly {
+		m.set.Server = server.pair
+		return nil
 	}
 	if m.set.ClientCA, err = m.clientCA(); err != nil {
 		return err

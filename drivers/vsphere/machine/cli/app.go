@@ -73,7 +73,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 		ExitErrHandler: func(*cli.Context, error) {}, // the exit code is ours to choose
 		OnUsageError:   usageError,
 		Commands: []*cli.Command{a.createCommand(), a.lsCommand(), a.inspectCommand(), a.deleteCommand(), a.configureCommand(),
-			a.upgradeCommand(), a.rollbackCommand(), a.certificateCommand(),
+			a.upgradeCommand(), a.rollbackCommand(), a.certificateCommand(), a.hubCommand(),
 			a.debugCommand(), a.updateCommand(), a.serveCommand(), a.versionCommand(), a.generateCommand()},
 		CommandNotFound: func(c *cli.Context, name string) {
 			fmt.Fprintf(c.App.ErrWriter, "vic-machine: there is no command %q\n", name)

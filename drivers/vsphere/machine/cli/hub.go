@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/openvic/vic/drivers/vsphere/machine/certs"
+	"github.com/openvic/vic/drivers/vsphere/machine/hubvm"
+	"github.com/openvic/vic/drivers/vsphere/machine/operation"
+	"github.com/openvic/vic/drivers/vsphere/machine/precheck"
+	"github.com/openvic/vic/drivers/vsphere/machine/progress"
+	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+func (a *app) hubCommand() *cli.Command {
+	return &cli.Command{Name: "hub", Usage: "make, list, describe and remove hubs: the registry beside VCHs, as a VM", Subcommands: []*cli.Command{
+		{Name: "create", Usage: "make a hub and wait until it serves", Flags: flags(operation.HubCreateOptions()), Action: a.hubCreate},
+		{Name: "ls", Usage: "list the hubs", Flags: append(targetFlags(), formatFlags()...), Action: a.hubLs},
+		{Name: "inspect", Usage: "describe a hub", Flags: append(append(targetFlags(), flags(operation.HubIDOptions())...), formatFlags()...), Action: a.hubInspect},
+		{Name: "delete", Usage: "remove a hub; its data disk stays unless --force is given; may be repeated", Flags: flags(operation.HubDeleteOptions()),
+			Action: a.hubDelete},
+	}}
+}
+
+func (a *app) hubCreate(c *cli.Context) error {
+	v := given(c, operation.HubCreateOptions())
+	h, err := operation.ReadHubCreate(v, operation.Local{Version: a.version})
+	if err != nil {
+		return err
+	}
+	t, err := a.target(v)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := operation.WithTimeout(c.Context, v.Duration("timeout"))
+	defer cancel()
+	if h.Input.Session, h.Input.ConnectErr = session.Connect(ctx, t); h.Input.Session != nil {
+		defer h.Input.Session.Close(ctx)
+		a.tellForced(t, h.Input.Session)
+	}
+	made, err := operation.CreateHub(ctx, h, func(r precheck.Report) { r.Print(a.out) }, progress.New(a.out))
+	if err != nil {
+		return operation.EndOf(ctx, err)
+	}
+	host := made.Address
+	if len(h.Input.Certs.Names) > 0 {
+		host = h.Input.Certs.Names[0]
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
+	fmt.Fprintf(w, "\nThe hub serves at https://%s (address %s).\n", host, made.Address)
+	if h.Input.Certs.ServerCert == "" {
+		fmt.Fprintf(w, "Its authority, for clients and VCHs:\t%s\n", filepath.Join(h.Input.Certs.Dir, certs.CAFile))
+	}
+	switch {
+	case made.Kept:
+		fmt.Fprintf(w, "Users and images are those of the data disk that was there.\n")
+	case made.Password != "":
+		fmt.Fprintf(w, "The password of its first user, admin@local:\t%s\n", made.Password)
+	}
+	return w.Flush()
+}
+
+func (a *app) hubLs(c *cli.Context) error {
+	js, err := asJSON(c)
+	if err != nil {
+		return err
+	}
+	return a.connected(c, func(ctx context.Context, s *session.Session) error {
+		all, err := hubvm.List(ctx, s)
+		if err != nil {
+			return err
+		}
+		if js {
+			return a.printJSON(append([]hubvm.Hub{}, all...))
+		}
+		w := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
+		fmt.Fprintln(w, "ID\tNAME\tVERSION\tSTATE\tADDRESS")
+		for _, h := range all {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", h.ID, h.Record.Name, h.Record.Version, h.State, orDash(h.Address))
+		}
+		return w.Flush()
+	})
+}
+
+func hubQuery(c *cli.Context) hubvm.Query {
+	if id := c.String("id"); id != "" {
+		return hubvm.Query{ID: id}
+	}
+	return hubvm.Query{Name: c.String("name")}
+}
+
+func (a *app) hubInspect(c *cli.Context) error {
+	js, err := asJSON(c)
+	if err != nil {
+		return err
+	}
+	return a.connected(c, func(ctx context.Context, s *session.Session) error {
+		d, err := hubvm.Inspect(ctx, s, hubQuery(c))
+		if err != nil {
+			return err
+		}
+		if js {
+			return a.printJSON(d)
+		}
+		return a.printHub(d)
+	})
+}
+
+func (a *app) printHub(d *hubvm.Details) error {
+	w := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
+	row := func(k, format string, args ...any) { fmt.Fprintf(w, k+"\t"+format+"\n", args...) }
+	r := d.Record
+	row("Name", "%s", r.Name)
+	row("ID", "%s (UUID %s)", d.ID, r.ID)
+	row("Version", "%s, created %s", r.Version, r.Created.Local().Format(time.DateTime))
+	state := d.State
+	if d.Message != "" {
+		state += " (" + d.Message + ")"
+	}
+	row("State", "%s", state)
+	row("Address", "%s", orDash(d.URL))
+	how := "by DHCP"
+	if r.Static.Address.IsValid() {
+		how = r.Static.Address.String() + ", static"
+	}
+	row("Network", "%s: %s", r.Network, how)
+	row("Size", "%d CPU, %d MiB, %d GiB data disk", r.CPUs, r.MemoryMB, r.DataGB)
+	row("Folder", "[%s] %s", r.Datastore, r.Folder)
+	if !d.Certificate.NotAfter.IsZero() {
+		row("Certificate", "for %s, expires %s", strings.Join(d.Certificate.Names, ", "), operation.Expiry(d.Certificate.NotAfter))
+	}
+	return w.Flush()
+}
+
+func (a *app) hubDelete(c *cli.Context) error {
+	return a.connected(c, func(ctx context.Context, s *session.Session) error {
+		kept, err := hubvm.Delete(ctx, s, hubvm.DeleteOptions{Query: hubQuery(c), Force: c.Bool("force")}, progress.New(a.out))
+		switch {
+		case errors.Is(err, errdef.ErrNotFound):
+			fmt.Fprintf(a.out, "Nothing to delete: %v\n", err)
+			return nil
+		case err == nil && kept != "":
+			fmt.Fprintf(a.out, "The hub's data stays: %s. The next hub of this name takes it over; hub delete --force removes it.\n", kept)
+		case err == nil:
+			fmt.Fprintf(a.out, "The hub %s is gone.\n", hubQuery(c))
+		}
+		return err
+	})
+}

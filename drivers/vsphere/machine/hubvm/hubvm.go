@@ -1,0 +1,161 @@
+// Package hubvm makes, lists, describes and removes hubs as VMs on vSphere.
+//
+// A hub's VM boots hub.iso and runs from memory; what the hub keeps is on its data disk. VM, ISO and data disk lie in one datastore
+// folder that has the hub's name. A hub is known by the Record in the extraConfig of its VM, and by the same Record in a
+// file of the folder: the folder with the data disk stays when the hub is deleted, unless that is forced, and the next hub of the
+// name takes it over.
+package hubvm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/openvic/vic/drivers/vsphere/machine/certs"
+	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	"github.com/openvic/vic/drivers/vsphere/machine/vch"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
+)
+
+// RecordKey is the extraConfig key of a hub's VM that holds its Record; MarkerFile the file in the folder.
+const (
+	RecordKey  = "vic.hub"
+	MarkerFile = "vic-hub.json"
+)
+
+// Port is where a hub serves.
+const Port = 443
+
+// iface is the VM's one NIC.
+const iface = "public"
+
+// The files of the VM.
+const (
+	etc           = "/etc/vic-hub/"
+	fileHub       = etc + "hub.toml"
+	fileLocal     = etc + "local.toml"
+	fileCert      = etc + "tls/server-cert.pem"
+	fileKey       = etc + "tls/server-key.pem"
+	filePassword  = etc + "first-password"
+	dataDir       = "/var/lib/vic-hub"
+	modePublic    = 0o644
+	modePrivate   = 0o600
+	keyConfig     = guest.Prefix + guest.KeyConfig
+	diskLabel     = "vic-hub"
+	markerBytes   = 1 << 20
+	adminPassword = "admin-password" // the file beside the certificates
+)
+
+// Spec is what the administrator wants, checked but for what vSphere knows.
+type Spec struct {
+	Name, Version string
+	ISO           string // local file
+	CPUs          int32
+	MemoryMB      int64
+	DataGB        int64
+	Static        vch.Static // the zero value: DHCP
+	DNS           []netip.Addr
+	Password      string // of the first administrator; empty: one is made
+	Options       map[string][]string
+}
+
+// Record says what a hub is made of. It holds no secrets.
+type Record struct {
+	Version    string              `json:"version"`
+	Name       string              `json:"name"`
+	ID         string              `json:"id"` // a UUID
+	Created    time.Time           `json:"created"`
+	Datacenter string              `json:"datacenter"` // managed object id
+	Datastore  string              `json:"datastore"`  // by name
+	Folder     string              `json:"folder"`
+	ISO        string              `json:"iso"` // file in Folder
+	Network    string              `json:"network"`
+	Static     vch.Static          `json:"static,omitzero"`
+	DNS        []netip.Addr        `json:"dns,omitempty"`
+	CPUs       int32               `json:"cpus"`
+	MemoryMB   int64               `json:"memoryMB"`
+	DataGB     int64               `json:"dataGB"`
+	Options    map[string][]string `json:"options,omitempty"`
+}
+
+// parseRecord reads a Record; errdef.ErrInvalid if it is none.
+func parseRecord(s string) (*Record, error) {
+	var r Record
+	if err := json.Unmarshal([]byte(s), &r); err != nil {
+		return nil, fmt.Errorf("hub record: %w: %w", errdef.ErrInvalid, err)
+	}
+	if r.ID == "" || r.Name == "" || r.Folder == "" || strings.ContainsAny(r.Folder, `/\`) || strings.Trim(r.Folder, ".") == "" {
+		return nil, fmt.Errorf("hub record: %w: it is not complete", errdef.ErrInvalid)
+	}
+	return &r, nil
+}
+
+func (r *Record) json() (string, error) {
+	b, err := json.Marshal(r)
+	return string(b), err
+}
+
+// dataDisk is the file of the data disk, relative to the datastore.
+func (r *Record) dataDisk() string { return path.Join(r.Folder, r.Name+"-data.vmdk") }
+
+func (r *Record) writeMarker(ctx context.Context, f session.Files) error {
+	s, err := r.json()
+	if err != nil {
+		return err
+	}
+	return f.Put(ctx, []byte(s), path.Join(r.Folder, MarkerFile))
+}
+
+// readMarker returns nil if the folder has none.
+func readMarker(ctx context.Context, f session.Files, folder string) (*Record, error) {
+	b, err := f.Get(ctx, path.Join(folder, MarkerFile), markerBytes)
+	if errors.Is(err, errdef.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseRecord(string(b))
+}
+
+// guestConfig is what the tether of the VM finds in guestinfo.
+func (r *Record) guestConfig(mac string, c *certs.Set, password string) (string, error) {
+	n := guest.Network{Name: r.Network, MAC: mac, Interface: iface, DHCP: true}
+	if r.Static.Address.IsValid() {
+		n.DHCP, n.Addresses, n.Gateway = false, []netip.Prefix{r.Static.Address}, r.Static.Gateway
+	}
+	hub := fmt.Sprintf("name = %q\nlisten = \"tcp://0.0.0.0:%d\"\ndata = %q\n[tls]\ncert = %q\nkey = %q\n[plugins]\ndir = %q\n[roles]\nauth = [\"local\"]\n",
+		r.Name, Port, dataDir, fileCert, fileKey, etc+"plugins.d")
+	local := fmt.Sprintf("file = %q\nfirst_password_file = %q\n", dataDir+"/users/users.json", filePassword)
+	config := guest.Config{
+		Version: 1, ID: r.ID, Name: r.Name, Hostname: r.Name,
+		Mounts:   []guest.Mount{{Disk: 0, Target: dataDir, Format: diskLabel}},
+		Networks: []guest.Network{n},
+		DNS:      guest.DNS{Servers: r.DNS},
+		Appliance: &guest.Appliance{
+			Files: []guest.File{
+				{Path: fileHub, Mode: modePublic, Data: []byte(hub)},
+				{Path: fileLocal, Mode: modePublic, Data: []byte(local)},
+				{Path: filePassword, Mode: modePrivate, Data: []byte(password)},
+				{Path: fileCert, Mode: modePublic, Data: c.Server.Cert},
+				{Path: fileKey, Mode: modePrivate, Data: c.Server.Key},
+			},
+			Services: []guest.Service{{Name: "vic-hub", Args: []string{"/usr/bin/vic-hub", "serve", "--config", fileHub}}},
+		},
+	}
+	b, err := json.Marshal(config)
+	return string(b), err
+}
+
+// option makes one value of extraConfig.
+func option(key, value string) types.BaseOptionValue {
+	return &types.OptionValue{Key: key, Value: value}
+}

@@ -1,0 +1,119 @@
+package operation
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/openvic/vic/drivers/vsphere/machine/hubvm"
+	"github.com/openvic/vic/drivers/vsphere/machine/option"
+	"github.com/openvic/vic/drivers/vsphere/machine/precheck"
+	"github.com/openvic/vic/drivers/vsphere/machine/progress"
+	"github.com/openvic/vic/drivers/vsphere/machine/vch"
+)
+
+const (
+	defaultHub = "vic-hub"
+	hubMemory  = 2048 // MiB
+	hubCPUs    = 2
+	hubData    = 200 // GiB
+)
+
+// AdminPasswordEnv is the environment variable of --admin-password.
+const AdminPasswordEnv = "VIC_MACHINE_HUB_ADMIN_PASSWORD"
+
+func hubName() option.Option {
+	return option.Str("", "name", "n", "`name` of the hub: its VM and datastore folder").WithDefault(defaultHub)
+}
+
+// HubIDOptions say which hub is meant.
+func HubIDOptions() []option.Option {
+	return []option.Option{hubName(), option.Str("", "id", "", "managed object `id` of the hub's VM, as hub ls shows it; instead of --name")}
+}
+
+// HubCreateOptions are all options of hub create. Those that create has too mean the same there.
+func HubCreateOptions() []option.Option {
+	return joined(TargetOptions(), []option.Option{hubName()}, []option.Option{
+		option.Str(groupCompute, "compute-resource", "r", "`cluster`, host or resource pool; may be left out if there is only one"),
+		option.Num(groupCompute, "memory", "mem", hubMemory, "memory of the VM in `MiB`"),
+		option.Num(groupCompute, "cpu", "", hubCPUs, "`CPUs` of the VM"),
+		option.Str(groupStorage, "image-store", "i", "`datastore` of the hub's folder, with its data disk"),
+		option.Num(groupStorage, "data-size", "", hubData, "size in `GiB` of the data disk; it is thin. One that an earlier hub of the name left keeps its size"),
+	}, option.Pick(networkFlags(), "public-network", "public-network-ip", "public-network-gateway", "dns-server"),
+		option.Pick(tlsFlags(), "tls-cname", "cert-path", "tls-server-cert", "tls-server-key", "organization", "certificate-key-size"), []option.Option{
+			option.Str(groupOther, "hub-iso", "", "`file` that the VM boots").AFile().WithDefaultText("hub.iso beside vic-machine, in iso there, or in ./iso"),
+			option.Str(groupOther, "admin-password", "", "`password` of the hub's first user, admin@local, of ten characters or more").FromEnv(AdminPasswordEnv).
+				WithDefaultText("random, in the file admin-password beside the certificates").Hidden(),
+			option.Flag(groupOther, "force", "f", "trust any certificate of the target, replace certificates that cannot be used").ForRun(),
+		})
+}
+
+// HubDeleteOptions are all options of hub delete.
+func HubDeleteOptions() []option.Option {
+	return joined(TargetOptions(), HubIDOptions(), []option.Option{option.Flag(groupOther, "force", "f",
+		"also delete the data disk, with all images and users; trust any certificate of the target").ForRun()})
+}
+
+// HubCreation is what hub create is about to do.
+type HubCreation struct {
+	Input precheck.Input
+	Spec  hubvm.Spec
+}
+
+// ReadHubCreate reads the options of hub create.
+func ReadHubCreate(c option.Values, l Local) (HubCreation, error) {
+	var h HubCreation
+	var err error
+	h.Spec = hubvm.Spec{Name: c.String("name"), Version: l.Version, ISO: isoFile(c.String("hub-iso"), "hub.iso"), CPUs: int32Of(c.Int64("cpu")),
+		MemoryMB: c.Int64("memory"), DataGB: c.Int64("data-size"), Password: c.String("admin-password"), Options: recorded(c)}
+	const least = 10
+	if p := h.Spec.Password; p != "" && len([]rune(p)) < least {
+		return h, wrongOption("admin-password", "...", "too short", fmt.Sprintf("give it %d characters or more", least))
+	}
+	if h.Spec.Static, err = readStatic(c, vch.RolePublic); err != nil {
+		return h, err
+	}
+	for _, v := range c.Trimmed("dns-server") {
+		a, err := netip.ParseAddr(v)
+		if err != nil {
+			return h, wrongOption("dns-server", v, "not an address", "give it the address of a name server, such as 10.0.0.53")
+		}
+		h.Spec.DNS = append(h.Spec.DNS, a)
+	}
+	if err := checkNames(c); err != nil {
+		return h, err
+	}
+	h.Input = precheck.Input{ComputeResource: c.String("compute-resource"), ImageStore: c.String("image-store"), PublicNetwork: c.String("public-network"),
+		Force: c.Bool("force")}
+	h.Input.Spec = vch.Spec{Name: h.Spec.Name, Version: l.Version, ApplianceISO: h.Spec.ISO, StateGB: h.Spec.DataGB}
+	h.Input.Spec.EndpointCPU, h.Input.Spec.EndpointMemoryMB = h.Spec.CPUs, h.Spec.MemoryMB
+	if h.Input.Certs, err = certOptions(c, l.Files); err != nil {
+		return h, err
+	}
+	h.Input.Certs.ServerOnly = true
+	if a := h.Spec.Static.Address; a.IsValid() && len(h.Input.Certs.Names) == 0 {
+		h.Input.Certs.Names = []string{a.Addr().String()}
+	}
+	return h, nil
+}
+
+// CreateHub checks what the hub needs and makes it; checked is told the findings before anything is made.
+func CreateHub(ctx context.Context, h HubCreation, checked func(precheck.Report), log *progress.Log) (*hubvm.Made, error) {
+	log.Step("checks")
+	log.Printf("checking what the hub %s needs", h.Spec.Name)
+	out := precheck.RunHub(ctx, h.Input)
+	checked(out.Report)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if !out.OK() {
+		return nil, ChecksError{Report: out.Report, Undone: "made"}
+	}
+	log.Printf("making the hub %s", h.Spec.Name)
+	made, err := hubvm.Create(ctx, hubvm.Plan{Spec: h.Spec, Res: out.Resources, Certs: out.Certs}, log)
+	if err != nil {
+		return nil, fmt.Errorf("the hub %s could not be made: %w", h.Spec.Name, err)
+	}
+	log.Printf("the hub %s serves, %.1f s after the start (ID %s)", h.Spec.Name, made.Took.Seconds(), made.VM)
+	return made, nil
+}

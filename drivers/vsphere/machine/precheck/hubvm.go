@@ -1,0 +1,82 @@
+package precheck
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/openvic/vic/drivers/vsphere/machine/certs"
+	"github.com/openvic/vic/drivers/vsphere/machine/hubvm"
+	"github.com/openvic/vic/sdk/errdef"
+)
+
+// RunHub checks what a new hub needs, which is less than a VCH does: of in, Spec (Name, ApplianceISO as the hub's, Static, sizes),
+// Session, ComputeResource, ImageStore, PublicNetwork and Certs are looked at.
+func RunHub(ctx context.Context, in Input) *Output {
+	c := &checker{Input: in, out: &Output{}}
+	c.out.Resources.Session = in.Session
+	c.localHub()
+	if in.Session == nil {
+		c.fail("credentials", in.ConnectErr, "check --target, --user and --password")
+		return c.out
+	}
+	c.ok("credentials", "%s on %s", in.Session.Target.User, in.Session.Client().ServiceContent.About.FullName)
+	if !c.checkDatacenter(ctx) {
+		return c.out
+	}
+	c.findOthers(ctx)
+	c.checkCompute(ctx)
+	c.checkStore(ctx)
+	public, err := c.findNetwork(ctx, "--public-network", c.PublicNetwork)
+	if err != nil {
+		c.fail(checkPublicName, err, "name the network on which clients reach the hub with --public-network")
+	} else if c.checkPublic(ctx, checkPublicName, public) {
+		c.out.Resources.Public, c.out.Resources.PublicName = public, nameOf(public)
+	}
+	c.checkHubName(ctx)
+	c.checkClocks(ctx)
+	return c.out
+}
+
+// localHub checks what needs no vSphere.
+func (c *checker) localHub() {
+	if err := checkName(c.Spec.Name); err != nil {
+		c.fail("name", err, "give another --name")
+	} else {
+		c.ok("name", "%s", c.Spec.Name)
+	}
+	c.checkISO("hub ISO", c.Spec.ApplianceISO, "--hub-iso")
+	c.checkSize("--memory", c.Spec.EndpointMemoryMB, 512, 1<<20)
+	c.checkSize("--cpu", int64(c.Spec.EndpointCPU), 1, 64)
+	c.checkSize("--data-size", c.Spec.StateGB, 1, 62<<10)
+	if m := c.Spec.EndpointMemoryMB; m%4 != 0 {
+		c.fail("sizes", fmt.Errorf("--memory is %d: %w", m, errdef.ErrInvalid), "give it a multiple of 4")
+	}
+	set, err := certs.Prepare(c.Certs, time.Now())
+	if err == nil {
+		err = set.Writable()
+	}
+	if err != nil {
+		c.fail("certificates", err, "check --cert-path and --tls-cname")
+		return
+	}
+	c.out.Certs = set
+	c.ok("certificates", "%s", certSummary(c.Certs, set))
+}
+
+// checkHubName looks for a hub of the name.
+func (c *checker) checkHubName(ctx context.Context) {
+	const check = "name is free"
+	all, err := hubvm.List(ctx, c.Session)
+	if err != nil {
+		c.fail(check, err, "check the account's privileges on VMs")
+		return
+	}
+	for _, h := range all {
+		if h.Record.Name == c.Spec.Name {
+			c.fail(check, fmt.Errorf("there is a hub %s already, the VM %s: %w", h.Record.Name, h.ID, errdef.ErrExists), "give another --name, or delete it first")
+			return
+		}
+	}
+	c.ok(check, "%s", c.Spec.Name)
+}
