@@ -100,6 +100,26 @@ func TestTheFirstAdministrator(t *testing.T) {
 	}
 }
 
+// Who installs a hub may choose the first password; one that the rules refuse makes nobody.
+func TestTheFirstPasswordIsGiven(t *testing.T) {
+	c := configured(t)
+	c.FirstPassword = filepath.Join(t.TempDir(), "given")
+	if _, err := open(t.Context(), c); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without the file: %v", err)
+	}
+	must(t, os.WriteFile(c.FirstPassword, []byte("short\n"), 0o600))
+	if _, err := open(t.Context(), c); !errors.Is(err, errdef.ErrInvalid) {
+		t.Errorf("a short one: %v", err)
+	}
+	must(t, os.WriteFile(c.FirstPassword, []byte("chosen by the installer\n"), 0o600))
+	d := opened(t, c)
+	if _, err := d.Password(t.Context(), auth.PasswordRequest{Name: "admin", Password: "chosen by the installer"}); err != nil {
+		t.Error(err)
+	}
+	must(t, os.Remove(c.FirstPassword))
+	opened(t, c) // it is of no use any more
+}
+
 func TestASessionEndsWithItsPassword(t *testing.T) {
 	d := opened(t, configured(t))
 	user := auth.Principal{ID: "local/dev", Kind: auth.User}

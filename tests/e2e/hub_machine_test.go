@@ -27,7 +27,7 @@ func hubMachine(t *testing.T, verb string, more ...string) (string, error) {
 	return harness.Command(theLab.Bin("vic-machine"), append(args, more...)...)
 }
 
-// TestAHubIsAnApplianceOnVSphere makes a hub as a VM, pushes to it, deletes it, makes it anew over the data disk that stayed,
+// TestAHubIsAnApplianceOnVSphere makes a hub as a VM, pushes to it, upgrades it and rolls it back, deletes it, makes it anew over the data disk that stayed,
 // pulls what was pushed before, and deletes it with its data: nothing is left.
 func TestAHubIsAnApplianceOnVSphere(t *testing.T) {
 	beside(t)
@@ -88,6 +88,7 @@ func TestAHubIsAnApplianceOnVSphere(t *testing.T) {
 		t.Errorf("made twice: %v %s", err, out)
 	}
 
+	upgradeWhilePushing(t, h)
 	if out, err := hubMachine(t, "delete"); err != nil || !strings.Contains(out, "hub1-data.vmdk") {
 		t.Fatalf("%v %s", err, out)
 	}
@@ -120,29 +121,88 @@ func TestAHubIsAnApplianceOnVSphere(t *testing.T) {
 // registry sends a request to the registry as the administrator.
 func (h *hub) registry(method, path string, body []byte) (int, string) {
 	h.t.Helper()
-	do := func(url, authorization string) (int, string) {
+	status, text, err := h.tryRegistry(method, path, body)
+	must(h.t, err)
+	return status, text
+}
+
+// tryRegistry is registry for a hub that may be away.
+func (h *hub) tryRegistry(method, path string, body []byte) (int, string, error) {
+	do := func(method, url, bearer string, body []byte) (int, string, error) {
 		req, err := http.NewRequestWithContext(h.t.Context(), method, url, bytes.NewReader(body))
-		must(h.t, err)
-		if authorization == "" {
-			req.Method, req.Body = http.MethodGet, nil
-			req.SetBasicAuth("admin@local", h.password)
-		} else {
-			req.Header.Set("Authorization", authorization)
+		if err != nil {
+			return 0, "", err
+		}
+		if req.SetBasicAuth("admin@local", h.password); bearer != "" {
+			req.Header.Set("Authorization", "Bearer "+bearer)
 			req.Header.Set("Content-Type", "application/vnd.oci.image.index.v1+json")
 		}
 		res, err := h.client.Do(req)
-		must(h.t, err)
+		if err != nil {
+			return 0, "", err
+		}
 		defer res.Body.Close()
 		b, err := io.ReadAll(res.Body)
-		must(h.t, err)
-		return res.StatusCode, string(b)
+		return res.StatusCode, string(b), err
 	}
-	status, text := do("https://"+h.host+"/service/token?service=vic-hub&scope=repository:default-project/kept:pull,push", "")
+	status, text, err := do(http.MethodGet, "https://"+h.host+"/service/token?service=vic-hub&scope=repository:default-project/kept:pull,push", "", nil)
+	if err != nil || status != http.StatusOK {
+		return status, text, err
+	}
 	var token struct{ Token string }
-	if status != http.StatusOK || json.Unmarshal([]byte(text), &token) != nil {
-		h.t.Fatalf("%d %s", status, text)
+	if err := json.Unmarshal([]byte(text), &token); err != nil {
+		return status, text, err
 	}
-	return do("https://"+h.host+path, "Bearer "+token.Token)
+	return do(method, "https://"+h.host+path, token.Token, body)
+}
+
+// upgradeWhilePushing upgrades the hub and rolls it back while a client pushes and tries again what failed; what was acknowledged
+// is there afterwards.
+func upgradeWhilePushing(t *testing.T, h *hub) {
+	t.Helper()
+	iso, err := os.ReadFile(filepath.Join(theLab.Build, "iso", "hub.iso"))
+	must(t, err)
+	other := filepath.Join(t.TempDir(), "hub.iso")
+	must(t, os.WriteFile(other, append(iso, make([]byte, 2048)...), 0o600)) // another image of the same version
+	if out, err := hubMachine(t, "upgrade", "--hub-iso", filepath.Join(theLab.Build, "iso", "hub.iso")); err != nil || !strings.Contains(out, "Nothing to do") {
+		t.Errorf("to the image that it has: %v %s", err, out)
+	}
+	stop, pushed := make(chan struct{}), make(chan int)
+	go func() {
+		n, failed := 0, 0
+		defer func() { pushed <- n; t.Logf("%d manifests were pushed, %d tries failed", n, failed) }()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-t.Context().Done():
+				return
+			default:
+			}
+			body := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"n":"%d"}}`, n)
+			if status, _, err := h.tryRegistry("PUT", fmt.Sprintf("/v2/default-project/kept/manifests/n%d", n), []byte(body)); err == nil && status == http.StatusCreated {
+				n++
+			} else {
+				failed++
+			}
+		}
+	}()
+	if out, err := hubMachine(t, "upgrade", "--hub-iso", other, "--serve-timeout", harness.Patience.String()); err != nil || !strings.Contains(out, "serves with version") {
+		t.Errorf("%v %s", err, out)
+	}
+	if out, err := hubMachine(t, "rollback", "--serve-timeout", harness.Patience.String()); err != nil || !strings.Contains(out, "serves with version") {
+		t.Errorf("%v %s", err, out)
+	}
+	close(stop)
+	n := <-pushed
+	if n == 0 {
+		t.Error("nothing was pushed")
+	}
+	for i := range n {
+		if status, body := h.registry("GET", fmt.Sprintf("/v2/default-project/kept/manifests/n%d", i), nil); status != http.StatusOK {
+			t.Errorf("manifest %d of %d: %d %s", i, n, status, body)
+		}
+	}
 }
 
 // pushSmall pushes an index without images under the tag 1, and returns it.

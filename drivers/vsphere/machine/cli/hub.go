@@ -21,10 +21,14 @@ import (
 )
 
 func (a *app) hubCommand() *cli.Command {
-	return &cli.Command{Name: "hub", Usage: "make, list, describe and remove hubs: the registry beside VCHs, as a VM", Subcommands: []*cli.Command{
+	return &cli.Command{Name: "hub", Usage: "make, list, describe, upgrade and remove hubs: the registry beside VCHs, as a VM", Subcommands: []*cli.Command{
 		{Name: "create", Usage: "make a hub and wait until it serves", Flags: flags(operation.HubCreateOptions()), Action: a.hubCreate},
 		{Name: "ls", Usage: "list the hubs", Flags: append(targetFlags(), formatFlags()...), Action: a.hubLs},
 		{Name: "inspect", Usage: "describe a hub", Flags: append(append(targetFlags(), flags(operation.HubIDOptions())...), formatFlags()...), Action: a.hubInspect},
+		{Name: "upgrade", Usage: "make a hub boot the version of vic-machine; the old one comes back if that does not serve",
+			Flags: flags(operation.HubUpgradeOptions()), Action: a.hubUpgrade},
+		{Name: "rollback", Usage: "make a hub boot the version from before its last upgrade, over the data of now", Flags: flags(operation.HubRollbackOptions()),
+			Action: a.hubRollback},
 		{Name: "delete", Usage: "remove a hub; its data disk stays unless --force is given; may be repeated", Flags: flags(operation.HubDeleteOptions()),
 			Action: a.hubDelete},
 	}}
@@ -138,6 +142,41 @@ func (a *app) printHub(d *hubvm.Details) error {
 		row("Certificate", "for %s, expires %s", strings.Join(d.Certificate.Names, ", "), operation.Expiry(d.Certificate.NotAfter))
 	}
 	return w.Flush()
+}
+
+func (a *app) hubUpgrade(c *cli.Context) error {
+	u, err := operation.ReadHubUpgrade(given(c, operation.HubUpgradeOptions()), operation.Local{Version: a.version})
+	var checks operation.ChecksError
+	if errors.As(err, &checks) {
+		checks.Report.Print(a.out)
+	}
+	if err != nil {
+		return err
+	}
+	return a.connected(c, func(ctx context.Context, s *session.Session) error {
+		err := u.Run(ctx, s, hubQuery(c), progress.New(a.out))
+		if errors.Is(err, errdef.ErrExists) {
+			fmt.Fprintf(a.out, "Nothing to do: %v\n", err)
+			return nil
+		}
+		if err == nil {
+			fmt.Fprintf(a.out, "The hub %s serves with version %s.\n", hubQuery(c), u.Version)
+		}
+		return err
+	})
+}
+
+func (a *app) hubRollback(c *cli.Context) error {
+	return a.connected(c, func(ctx context.Context, s *session.Session) error {
+		if err := hubvm.Rollback(ctx, s, hubQuery(c), c.Duration("serve-timeout"), progress.New(a.out)); err != nil {
+			return err
+		}
+		d, err := hubvm.Inspect(ctx, s, hubQuery(c))
+		if err == nil {
+			fmt.Fprintf(a.out, "The hub %s serves with version %s.\n", hubQuery(c), d.Record.Version)
+		}
+		return err
+	})
 }
 
 func (a *app) hubDelete(c *cli.Context) error {

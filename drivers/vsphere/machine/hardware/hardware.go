@@ -5,10 +5,13 @@ package hardware
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/openvic/vic/drivers/vsphere/machine/session"
+	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -118,6 +121,50 @@ func nic(ctx context.Context, key int32, n object.NetworkReference) (types.BaseV
 	d.AddressType = string(types.VirtualEthernetCardMacTypeGenerated)
 	d.Connectable = &types.VirtualDeviceConnectInfo{StartConnected: true, Connected: true, AllowGuestControl: true}
 	return d, nil
+}
+
+// Boot is the change of a VM's hardware by which it boots another image.
+func Boot(ctx context.Context, vm *object.VirtualMachine, iso string) (types.BaseVirtualDeviceConfigSpec, error) {
+	devices, err := vm.Device(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the devices of the VM: %w", vsphere.Classify(err))
+	}
+	all := devices.SelectByType((*types.VirtualCdrom)(nil))
+	if len(all) == 0 {
+		return nil, fmt.Errorf("the VM has no CD drive: %w", errdef.ErrNotFound)
+	}
+	cd := all[0].(*types.VirtualCdrom)
+	b := &types.VirtualCdromIsoBackingInfo{}
+	b.FileName = iso
+	cd.Backing = b
+	cd.Connectable = &types.VirtualDeviceConnectInfo{StartConnected: true, Connected: true, AllowGuestControl: true}
+	return &types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationEdit, Device: cd}, nil
+}
+
+// shutdownPatience is how long a guest may take to end its services before it is switched off.
+const shutdownPatience = 30 * time.Second
+
+// Shutdown asks the guest to end, and switches the VM off if it does not. One that is off is well.
+func Shutdown(ctx context.Context, vm *object.VirtualMachine) error {
+	state, err := vm.PowerState(ctx)
+	if err != nil {
+		return fmt.Errorf("read the VM: %w", vsphere.Classify(err))
+	}
+	if state == types.VirtualMachinePowerStatePoweredOff {
+		return nil
+	}
+	if err := vm.ShutdownGuest(ctx); err == nil {
+		wait, cancel := context.WithTimeout(ctx, shutdownPatience)
+		defer cancel()
+		if vm.WaitForPowerState(wait, types.VirtualMachinePowerStatePoweredOff) == nil {
+			return nil
+		}
+	}
+	task, err := vm.PowerOff(ctx)
+	if err := session.Wait(ctx, task, err); err != nil && !vsphere.Is(err, &types.InvalidPowerState{}) {
+		return fmt.Errorf("power off the VM: %w", err)
+	}
+	return nil
 }
 
 // MACs reads the addresses that vSphere gave to the NICs of a VM, in the order of their networks.

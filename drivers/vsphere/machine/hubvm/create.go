@@ -150,10 +150,15 @@ func (c *creator) takeOver(ctx context.Context) error {
 		c.log.Printf("the data disk of the hub of %s is taken over", old.Created.Format(time.DateOnly))
 		c.record.DataGB = old.DataGB
 	}
+	c.folder = !c.kept // what a killed create left is worth nothing
 	return nil
 }
 
 func (c *creator) upload(ctx context.Context) error {
+	var err error
+	if c.record.Sum, err = sumOf(c.Spec.ISO); err != nil {
+		return err
+	}
 	file, err := os.Open(c.Spec.ISO)
 	if err != nil {
 		return err

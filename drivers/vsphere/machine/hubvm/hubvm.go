@@ -8,10 +8,14 @@ package hubvm
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
+	"os"
 	"path"
 	"strings"
 	"time"
@@ -69,21 +73,46 @@ type Spec struct {
 
 // Record says what a hub is made of. It holds no secrets.
 type Record struct {
-	Version    string              `json:"version"`
-	Name       string              `json:"name"`
-	ID         string              `json:"id"` // a UUID
-	Created    time.Time           `json:"created"`
-	Datacenter string              `json:"datacenter"` // managed object id
-	Datastore  string              `json:"datastore"`  // by name
-	Folder     string              `json:"folder"`
-	ISO        string              `json:"iso"` // file in Folder
-	Network    string              `json:"network"`
-	Static     vch.Static          `json:"static,omitzero"`
-	DNS        []netip.Addr        `json:"dns,omitempty"`
-	CPUs       int32               `json:"cpus"`
-	MemoryMB   int64               `json:"memoryMB"`
-	DataGB     int64               `json:"dataGB"`
-	Options    map[string][]string `json:"options,omitempty"`
+	Version    string    `json:"version"`
+	Name       string    `json:"name"`
+	ID         string    `json:"id"` // a UUID
+	Created    time.Time `json:"created"`
+	Datacenter string    `json:"datacenter"` // managed object id
+	Datastore  string    `json:"datastore"`  // by name
+	Folder     string    `json:"folder"`
+	ISO        string    `json:"iso"` // file in Folder
+	Sum        string    `json:"sum"` // sha256 of the ISO
+	// Previous is what an upgrade came from; nil: there was none.
+	Previous *Image              `json:"previous,omitempty"`
+	Network  string              `json:"network"`
+	Static   vch.Static          `json:"static,omitzero"`
+	DNS      []netip.Addr        `json:"dns,omitempty"`
+	CPUs     int32               `json:"cpus"`
+	MemoryMB int64               `json:"memoryMB"`
+	DataGB   int64               `json:"dataGB"`
+	Options  map[string][]string `json:"options,omitempty"`
+}
+
+// Image is a version that the VM boots, or booted before.
+type Image struct {
+	Version string `json:"version"`
+	ISO     string `json:"iso"` // file in Folder
+	Sum     string `json:"sum"` // sha256
+}
+
+// image is what the VM boots now.
+func (r *Record) image() Image { return Image{r.Version, r.ISO, r.Sum} }
+
+// sumOf is the sha256 of a local file.
+func sumOf(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	_, err = io.Copy(sum, f)
+	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
 // parseRecord reads a Record; errdef.ErrInvalid if it is none.

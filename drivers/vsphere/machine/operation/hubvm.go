@@ -41,7 +41,7 @@ func HubCreateOptions() []option.Option {
 		option.Num(groupStorage, "data-size", "", hubData, "size in `GiB` of the data disk; it is thin. One that an earlier hub of the name left keeps its size"),
 	}, option.Pick(networkFlags(), "public-network", "public-network-ip", "public-network-gateway", "dns-server"),
 		option.Pick(tlsFlags(), "tls-cname", "cert-path", "tls-server-cert", "tls-server-key", "organization", "certificate-key-size"), []option.Option{
-			option.Str(groupOther, "hub-iso", "", "`file` that the VM boots").AFile().WithDefaultText("hub.iso beside vic-machine, in iso there, or in ./iso"),
+			hubISO(),
 			option.Str(groupOther, "admin-password", "", "`password` of the hub's first user, admin@local, of ten characters or more").FromEnv(AdminPasswordEnv).
 				WithDefaultText("random, in the file admin-password beside the certificates").Hidden(),
 			option.Flag(groupOther, "force", "f", "trust any certificate of the target, replace certificates that cannot be used").ForRun(),
@@ -52,6 +52,27 @@ func HubCreateOptions() []option.Option {
 func HubDeleteOptions() []option.Option {
 	return joined(TargetOptions(), HubIDOptions(), []option.Option{option.Flag(groupOther, "force", "f",
 		"also delete the data disk, with all images and users; trust any certificate of the target").ForRun()})
+}
+
+func hubISO() option.Option {
+	return option.Str(groupOther, "hub-iso", "", "`file` that the VM boots").AFile().WithDefaultText("hub.iso beside vic-machine, in iso there, or in ./iso")
+}
+
+// HubUpgradeOptions are all options of hub upgrade; HubRollbackOptions those of hub rollback, without the image.
+func HubUpgradeOptions() []option.Option { return append(HubRollbackOptions(), hubISO()) }
+
+// HubRollbackOptions are all options of hub rollback.
+func HubRollbackOptions() []option.Option {
+	return joined(patient(), HubIDOptions(), []option.Option{patienceFlag(), TrustOption()})
+}
+
+// ReadHubUpgrade reads the options of hub upgrade, and looks at the image.
+func ReadHubUpgrade(c option.Values, l Local) (hubvm.Upgrade, error) {
+	u := hubvm.Upgrade{Version: l.Version, ISO: isoFile(c.String("hub-iso"), "hub.iso"), Patience: c.Duration("serve-timeout")}
+	if r := precheck.HubImage(u.ISO); r.Count(precheck.Error) > 0 {
+		return u, ChecksError{Report: r, Undone: "changed"}
+	}
+	return u, nil
 }
 
 // HubCreation is what hub create is about to do.

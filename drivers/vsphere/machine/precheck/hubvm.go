@@ -38,6 +38,13 @@ func RunHub(ctx context.Context, in Input) *Output {
 	return c.out
 }
 
+// HubImage checks the ISO image that an upgrade brings.
+func HubImage(iso string) Report {
+	c := &checker{out: &Output{}}
+	c.checkISO("hub ISO", iso, "--hub-iso")
+	return c.out.Report
+}
+
 // localHub checks what needs no vSphere.
 func (c *checker) localHub() {
 	if err := checkName(c.Spec.Name); err != nil {

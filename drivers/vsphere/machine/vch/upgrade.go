@@ -15,6 +15,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
+	"github.com/openvic/vic/drivers/vsphere/machine/hardware"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
@@ -23,9 +24,6 @@ import (
 // keyPrevious is the extraConfig key that holds what the endpoint was before its last upgrade. The
 // guest cannot read it.
 const keyPrevious = "vic.vch.previous"
-
-// shutdownPatience is how long the endpoint may take to end its services before it is switched off.
-const shutdownPatience = 30 * time.Second
 
 // previous is what a rollback puts back.
 type previous struct {
@@ -183,15 +181,16 @@ func (e *Editor) bootWith(ctx context.Context, config, remember string, patience
 	if err != nil {
 		return nil, err
 	}
-	if err := e.shutdown(ctx); err != nil {
+	e.log.Printf("shutting the endpoint VM down; the containers go on")
+	if err := hardware.Shutdown(ctx, e.vm); err != nil {
 		return nil, err
 	}
-	cd, err := e.cdrom(ctx)
+	cd, err := hardware.Boot(ctx, e.vm, e.ep.inFolder(e.ep.ApplianceISO))
 	if err != nil {
 		return nil, err
 	}
 	task, err := e.vm.Reconfigure(ctx, types.VirtualMachineConfigSpec{
-		DeviceChange: []types.BaseVirtualDeviceConfigSpec{&types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationEdit, Device: cd}},
+		DeviceChange: []types.BaseVirtualDeviceConfigSpec{cd},
 		ExtraConfig: []types.BaseOptionValue{
 			&types.OptionValue{Key: keyConfig, Value: config}, &types.OptionValue{Key: RecordKey, Value: record},
 			&types.OptionValue{Key: keyPrevious, Value: remember},
@@ -225,48 +224,6 @@ func (e *Editor) powerOn(ctx context.Context, patience time.Duration) (*Ready, e
 		ready.Took = time.Since(begun)
 	}
 	return ready, err
-}
-
-// shutdown asks the guest to end, and switches the VM off if it does not.
-func (e *Editor) shutdown(ctx context.Context) error {
-	state, err := e.vm.PowerState(ctx)
-	if err != nil {
-		return fmt.Errorf("read the endpoint VM: %w", vsphere.Classify(err))
-	}
-	if state == types.VirtualMachinePowerStatePoweredOff {
-		return nil
-	}
-	e.log.Printf("shutting the endpoint VM down; the containers go on")
-	if err := e.vm.ShutdownGuest(ctx); err == nil {
-		wait, cancel := context.WithTimeout(ctx, shutdownPatience)
-		defer cancel()
-		if e.vm.WaitForPowerState(wait, types.VirtualMachinePowerStatePoweredOff) == nil {
-			return nil
-		}
-	}
-	task, err := e.vm.PowerOff(ctx)
-	if err := session.Wait(ctx, task, err); err != nil && !vsphere.Is(err, &types.InvalidPowerState{}) {
-		return fmt.Errorf("power off the endpoint VM: %w", err)
-	}
-	return nil
-}
-
-// cdrom is the endpoint's drive with its image.
-func (e *Editor) cdrom(ctx context.Context) (types.BaseVirtualDevice, error) {
-	devices, err := e.vm.Device(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the devices of the endpoint VM: %w", vsphere.Classify(err))
-	}
-	all := devices.SelectByType((*types.VirtualCdrom)(nil))
-	if len(all) == 0 {
-		return nil, fmt.Errorf("the endpoint VM has no CD drive: %w", errdef.ErrNotFound)
-	}
-	cd := all[0].(*types.VirtualCdrom)
-	b := &types.VirtualCdromIsoBackingInfo{}
-	b.FileName = e.ep.inFolder(e.ep.ApplianceISO)
-	cd.Backing = b
-	cd.Connectable = &types.VirtualDeviceConnectInfo{StartConnected: true, Connected: true, AllowGuestControl: true}
-	return cd, nil
 }
 
 func (e *Editor) upload(ctx context.Context, local, name string) error {
