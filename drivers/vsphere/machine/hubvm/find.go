@@ -114,7 +114,8 @@ func find(ctx context.Context, s *session.Session, q Query) (*Hub, []Hub, error)
 	for _, h := range hits {
 		ids = append(ids, h.ID)
 	}
-	return nil, all, advice.Wrap(fmt.Errorf("%d hubs are named %s: %w", len(hits), q.Name, errdef.ErrConflict), "choose one with --id: %s", strings.Join(ids, ", "))
+	return nil, all, advice.Wrap(fmt.Errorf("%d hubs are named %s: %w", len(hits), q.Name, errdef.ErrConflict),
+		"choose one with --id: %s", strings.Join(ids, ", "))
 }
 
 // Inspect describes one hub; errdef.ErrNotFound names those that there are.
