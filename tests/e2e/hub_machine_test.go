@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/openvic/vic/tests/harness"
@@ -164,40 +166,43 @@ func upgradeWhilePushing(t *testing.T, h *hub) {
 	must(t, err)
 	other := filepath.Join(t.TempDir(), "hub.iso")
 	must(t, os.WriteFile(other, append(iso, make([]byte, 2048)...), 0o600)) // another image of the same version
-	if out, err := hubMachine(t, "upgrade", "--hub-iso", filepath.Join(theLab.Build, "iso", "hub.iso")); err != nil || !strings.Contains(out, "Nothing to do") {
+	same := filepath.Join(theLab.Build, "iso", "hub.iso")
+	if out, err := hubMachine(t, "upgrade", "--hub-iso", same); err != nil || !strings.Contains(out, "Nothing to do") {
 		t.Errorf("to the image that it has: %v %s", err, out)
 	}
-	stop, pushed := make(chan struct{}), make(chan int)
+	var pushed atomic.Int64 // numbers below it were acknowledged
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
 	go func() {
-		n, failed := 0, 0
-		defer func() { pushed <- n; t.Logf("%d manifests were pushed, %d tries failed", n, failed) }()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-t.Context().Done():
-				return
-			default:
-			}
+		defer close(ended)
+		for ctx.Err() == nil {
+			n := pushed.Load()
 			body := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"n":"%d"}}`, n)
-			if status, _, err := h.tryRegistry("PUT", fmt.Sprintf("/v2/default-project/kept/manifests/n%d", n), []byte(body)); err == nil && status == http.StatusCreated {
-				n++
-			} else {
-				failed++
+			status, _, err := h.tryRegistry("PUT", fmt.Sprintf("/v2/default-project/kept/manifests/n%d", n), []byte(body))
+			if err == nil && status == http.StatusCreated {
+				pushed.Add(1)
 			}
 		}
 	}()
-	if out, err := hubMachine(t, "upgrade", "--hub-iso", other, "--serve-timeout", harness.Patience.String()); err != nil || !strings.Contains(out, "serves with version") {
+	another := func() { // waits for a push of now
+		t.Helper()
+		before := pushed.Load()
+		await(t, func() string { return map[bool]string{false: "nothing more is pushed"}[pushed.Load() > before] })
+	}
+	another()
+	args := []string{"--serve-timeout", harness.Patience.String(), "--timeout", harness.Patience.String()}
+	if out, err := hubMachine(t, "upgrade", append(args, "--hub-iso", other)...); err != nil || !strings.Contains(out, "serves with version") {
 		t.Errorf("%v %s", err, out)
 	}
-	if out, err := hubMachine(t, "rollback", "--serve-timeout", harness.Patience.String()); err != nil || !strings.Contains(out, "serves with version") {
+	another()
+	if out, err := hubMachine(t, "rollback", args...); err != nil || !strings.Contains(out, "serves with version") {
 		t.Errorf("%v %s", err, out)
 	}
-	close(stop)
-	n := <-pushed
-	if n == 0 {
-		t.Error("nothing was pushed")
-	}
+	another()
+	stop()
+	<-ended
+	n := pushed.Load()
+	t.Logf("%d manifests were pushed meanwhile", n)
 	for i := range n {
 		if status, body := h.registry("GET", fmt.Sprintf("/v2/default-project/kept/manifests/n%d", i), nil); status != http.StatusOK {
 			t.Errorf("manifest %d of %d: %d %s", i, n, status, body)

@@ -21,10 +21,14 @@ import (
 )
 
 func (a *app) hubCommand() *cli.Command {
-	return &cli.Command{Name: "hub", Usage: "make, list, describe, upgrade and remove hubs: the registry beside VCHs, as a VM", Subcommands: []*cli.Command{
+	usage := "make, list, describe, change, upgrade and remove hubs: the registry beside VCHs, as a VM"
+	return &cli.Command{Name: "hub", Usage: usage, Subcommands: []*cli.Command{
 		{Name: "create", Usage: "make a hub and wait until it serves", Flags: flags(operation.HubCreateOptions()), Action: a.hubCreate},
 		{Name: "ls", Usage: "list the hubs", Flags: append(targetFlags(), formatFlags()...), Action: a.hubLs},
-		{Name: "inspect", Usage: "describe a hub", Flags: append(append(targetFlags(), flags(operation.HubIDOptions())...), formatFlags()...), Action: a.hubInspect},
+		{Name: "inspect", Usage: "describe a hub", Flags: append(append(targetFlags(), flags(operation.HubIDOptions())...), formatFlags()...),
+			Action: a.hubInspect},
+		{Name: "configure", Usage: "change a hub's size, address, name servers or certificate; its VM boots anew", Flags: flags(operation.HubConfigureOptions()),
+			Action: a.hubConfigure},
 		{Name: "upgrade", Usage: "make a hub boot the version of vic-machine; the old one comes back if that does not serve",
 			Flags: flags(operation.HubUpgradeOptions()), Action: a.hubUpgrade},
 		{Name: "rollback", Usage: "make a hub boot the version from before its last upgrade, over the data of now", Flags: flags(operation.HubRollbackOptions()),
@@ -144,14 +148,38 @@ func (a *app) printHub(d *hubvm.Details) error {
 	return w.Flush()
 }
 
-func (a *app) hubUpgrade(c *cli.Context) error {
-	u, err := operation.ReadHubUpgrade(given(c, operation.HubUpgradeOptions()), operation.Local{Version: a.version})
+// showChecks prints what checks found, if it is they that failed.
+func (a *app) showChecks(err error) error {
 	var checks operation.ChecksError
 	if errors.As(err, &checks) {
 		checks.Report.Print(a.out)
 	}
+	return err
+}
+
+func (a *app) hubConfigure(c *cli.Context) error {
+	ch, err := operation.ReadHubConfigure(given(c, operation.HubConfigureOptions()), operation.Local{Version: a.version})
 	if err != nil {
-		return err
+		return a.showChecks(err)
+	}
+	return a.connected(c, func(ctx context.Context, s *session.Session) error {
+		changed, err := hubvm.Configure(ctx, s, hubQuery(c), ch, progress.New(a.out))
+		switch {
+		case err != nil:
+			return err
+		case len(changed) == 0:
+			fmt.Fprintln(a.out, "Nothing to change.")
+		default:
+			fmt.Fprintf(a.out, "The hub %s serves; changed: %s.\n", hubQuery(c), strings.Join(changed, ", "))
+		}
+		return nil
+	})
+}
+
+func (a *app) hubUpgrade(c *cli.Context) error {
+	u, err := operation.ReadHubUpgrade(given(c, operation.HubUpgradeOptions()), operation.Local{Version: a.version})
+	if err != nil {
+		return a.showChecks(err)
 	}
 	return a.connected(c, func(ctx context.Context, s *session.Session) error {
 		err := u.Run(ctx, s, hubQuery(c), progress.New(a.out))

@@ -3,9 +3,11 @@ package hubvm
 import (
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -172,6 +174,66 @@ func TestAnUpgradeComesBackIfItDoesNotServe(t *testing.T) {
 	must(t, Rollback(t.Context(), s.Session, q, time.Minute, nil)) // there and back
 	if v := version(); v != "2" {
 		t.Errorf("version %s", v)
+	}
+}
+
+// TestConfigureChangesWhatIsNamed changes a hub, and takes back a change with which it does not serve.
+func TestConfigureChangesWhatIsNamed(t *testing.T) {
+	s := simtest.New(t)
+	var bad atomic.Bool // the next boot does not serve
+	s.Follow("hub1", func(string, string) string {
+		if bad.CompareAndSwap(true, false) {
+			return "starting"
+		}
+		return "ready"
+	})
+	p := plan(t, s)
+	_, err := Create(t.Context(), p, nil)
+	must(t, err)
+	q := Query{Name: "hub1"}
+	config := func() (guest.Config, *mo.VirtualMachine) {
+		t.Helper()
+		vm, err := s.Find("hub1")
+		must(t, err)
+		var m mo.VirtualMachine
+		must(t, vm.Properties(t.Context(), vm.Reference(), []string{"config"}, &m))
+		text, _ := object.OptionValueList(m.Config.ExtraConfig).GetString(keyConfig)
+		var c guest.Config
+		must(t, json.Unmarshal([]byte(text), &c))
+		return c, &m
+	}
+	other, err := certs.Prepare(certs.Options{Dir: filepath.Join(t.TempDir(), "other"), Name: "hub1", Names: []string{"other.test"}, ServerOnly: true}, time.Now())
+	must(t, err)
+	ch := Change{CPUs: 2, MemoryMB: 1024, DNS: []netip.Addr{netip.MustParseAddr("10.0.0.53")}, Server: other.Server, Patience: time.Minute,
+		Static: vch.Static{Address: netip.MustParsePrefix("10.0.0.5/24"), Gateway: netip.MustParseAddr("10.0.0.1")}}
+	changed, err := Configure(t.Context(), s.Session, q, ch, nil)
+	must(t, err)
+	if got := strings.Join(changed, " "); got != "cpu memory public-network-ip dns-server tls-server-cert" {
+		t.Errorf("changed %s", got)
+	}
+	c, m := config()
+	if n := c.Networks[0]; n.DHCP || n.Addresses[0] != ch.Static.Address || n.Gateway != ch.Static.Gateway || c.DNS.Servers[0] != ch.DNS[0] ||
+		m.Config.Hardware.NumCPU != 2 || m.Config.Hardware.MemoryMB != 1024 {
+		t.Errorf("%+v %+v", c, m.Config.Hardware)
+	}
+	d, err := Inspect(t.Context(), s.Session, q)
+	must(t, err)
+	if d.Certificate.Names[0] != "other.test" || d.Record.CPUs != 2 || d.Record.Static.Address != ch.Static.Address || d.State != "ready" {
+		t.Errorf("%+v", d)
+	}
+	if changed, err := Configure(t.Context(), s.Session, q, ch, nil); err != nil || len(changed) != 0 {
+		t.Errorf("the same again: %v %v", changed, err)
+	}
+	bad.Store(true)
+	_, err = Configure(t.Context(), s.Session, q, Change{MemoryMB: 2048, Patience: time.Second}, nil)
+	if err == nil || !strings.Contains(err.Error(), "the old ones are back") {
+		t.Errorf("%v", err)
+	}
+	if _, m := config(); m.Config.Hardware.MemoryMB != 1024 {
+		t.Errorf("%d MiB after a change that was taken back", m.Config.Hardware.MemoryMB)
+	}
+	if d, err := Inspect(t.Context(), s.Session, q); err != nil || d.Record.MemoryMB != 1024 || d.State != "ready" {
+		t.Errorf("%+v %v", d, err)
 	}
 }
 

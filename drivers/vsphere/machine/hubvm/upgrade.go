@@ -125,27 +125,33 @@ func (e *editor) change(ctx context.Context, to, was Image, patience time.Durati
 		e.path(e.record.Name, config.ConsoleLog))
 }
 
-// boot switches the VM off, gives it its image in one step, switches it on and waits until it serves.
+// boot boots an image.
 func (e *editor) boot(ctx context.Context, image Image, previous *Image, patience time.Duration) error {
+	e.record.Version, e.record.ISO, e.record.Sum, e.record.Previous = image.Version, image.ISO, image.Sum, previous
+	return e.bootWith(ctx, patience, types.VirtualMachineConfigSpec{})
+}
+
+// bootWith switches the VM off, gives it the image of its record and what spec changes in one step, switches it on and waits until it
+// serves.
+func (e *editor) bootWith(ctx context.Context, patience time.Duration, spec types.VirtualMachineConfigSpec) error {
 	e.log.Printf("shutting the hub down")
 	if err := hardware.Shutdown(ctx, e.vm); err != nil {
 		return err
 	}
-	cd, err := hardware.Boot(ctx, e.vm, e.path(image.ISO))
+	cd, err := hardware.Boot(ctx, e.vm, e.path(e.record.ISO))
 	if err != nil {
 		return err
 	}
-	e.record.Version, e.record.ISO, e.record.Sum, e.record.Previous = image.Version, image.ISO, image.Sum, previous
 	record, err := e.record.json()
 	if err != nil {
 		return err
 	}
-	task, err := e.vm.Reconfigure(ctx, types.VirtualMachineConfigSpec{DeviceChange: []types.BaseVirtualDeviceConfigSpec{cd},
-		ExtraConfig: []types.BaseOptionValue{option(RecordKey, record),
-			// What the guest of before reported must not be taken for the new one's word.
-			option(guest.Prefix+guest.KeyStatus, ""), option(guest.Prefix+guest.KeyAddresses, "")}})
+	spec.DeviceChange = append(spec.DeviceChange, cd)
+	// What the guest of before reported must not be taken for the new one's word.
+	spec.ExtraConfig = append(spec.ExtraConfig, option(RecordKey, record), option(guest.Prefix+guest.KeyStatus, ""), option(guest.Prefix+guest.KeyAddresses, ""))
+	task, err := e.vm.Reconfigure(ctx, spec)
 	if err := session.Wait(ctx, task, err); err != nil {
-		return fmt.Errorf("give the VM its image: %w", err)
+		return fmt.Errorf("change the VM: %w", err)
 	}
 	if err := e.record.writeMarker(ctx, e.files); err != nil {
 		return err
@@ -154,7 +160,7 @@ func (e *editor) boot(ctx context.Context, image Image, previous *Image, patienc
 	if err := session.Wait(ctx, task, err); err != nil {
 		return fmt.Errorf("power on the VM: %w", err)
 	}
-	e.log.Printf("the VM is powered on, with version %s", image.Version)
+	e.log.Printf("the VM is powered on, with version %s", e.record.Version)
 	wait, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no success within %s: %w", patience, errdef.ErrUnavailable))
 	defer cancel()
 	_, err = vch.WaitServing(wait, e.sess, vch.Appliance{VM: e.vm, Port: Port, Iface: iface, DHCP: !e.record.Static.Address.IsValid(),

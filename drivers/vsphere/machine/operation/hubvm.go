@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
+	"github.com/openvic/vic/drivers/vsphere/machine/certs"
 	"github.com/openvic/vic/drivers/vsphere/machine/hubvm"
 	"github.com/openvic/vic/drivers/vsphere/machine/option"
 	"github.com/openvic/vic/drivers/vsphere/machine/precheck"
@@ -75,6 +77,50 @@ func ReadHubUpgrade(c option.Values, l Local) (hubvm.Upgrade, error) {
 	return u, nil
 }
 
+// HubConfigureOptions are all options of hub configure.
+func HubConfigureOptions() []option.Option {
+	return joined(patient(), HubIDOptions(), []option.Option{
+		option.Num(groupCompute, "memory", "mem", 0, "memory of the VM in `MiB`"),
+		option.Num(groupCompute, "cpu", "", 0, "`CPUs` of the VM"),
+	}, option.Pick(networkFlags(), "public-network-ip", "public-network-gateway", "dns-server"), option.Pick(tlsFlags(), "tls-server-cert", "tls-server-key"),
+		[]option.Option{patienceFlag(), TrustOption()})
+}
+
+// ReadHubConfigure reads the options of hub configure.
+func ReadHubConfigure(c option.Values, l Local) (hubvm.Change, error) {
+	ch := hubvm.Change{CPUs: int32Of(c.Int64("cpu")), MemoryMB: c.Int64("memory"), Patience: c.Duration("serve-timeout")}
+	var err error
+	if r := precheck.HubSizes(ch.CPUs, ch.MemoryMB); r.Count(precheck.Error) > 0 {
+		return ch, ChecksError{Report: r, Undone: "changed"}
+	}
+	if ch.Static, ch.DNS, err = hubAddresses(c); err != nil {
+		return ch, err
+	}
+	if (c.String("tls-server-cert") == "") != (c.String("tls-server-key") == "") {
+		return ch, wrongOption("tls-server-cert", c.String("tls-server-cert"), "certificate and key belong together", "give --tls-server-cert and --tls-server-key")
+	}
+	if c.String("tls-server-cert") != "" {
+		o := certsOf(c, c.String("name"), l.Files)
+		ch.Server, err = certs.SuppliedServer(o, time.Now())
+	}
+	return ch, err
+}
+
+// hubAddresses reads where the hub's VM is on its network.
+func hubAddresses(c option.Values) (static vch.Static, dns []netip.Addr, err error) {
+	if static, err = readStatic(c, vch.RolePublic); err != nil {
+		return static, nil, err
+	}
+	for _, v := range c.Trimmed("dns-server") {
+		a, err := netip.ParseAddr(v)
+		if err != nil {
+			return static, nil, wrongOption("dns-server", v, "not an address", "give it the address of a name server, such as 10.0.0.53")
+		}
+		dns = append(dns, a)
+	}
+	return static, dns, nil
+}
+
 // HubCreation is what hub create is about to do.
 type HubCreation struct {
 	Input precheck.Input
@@ -91,15 +137,8 @@ func ReadHubCreate(c option.Values, l Local) (HubCreation, error) {
 	if p := h.Spec.Password; p != "" && len([]rune(p)) < least {
 		return h, wrongOption("admin-password", "...", "too short", fmt.Sprintf("give it %d characters or more", least))
 	}
-	if h.Spec.Static, err = readStatic(c, vch.RolePublic); err != nil {
+	if h.Spec.Static, h.Spec.DNS, err = hubAddresses(c); err != nil {
 		return h, err
-	}
-	for _, v := range c.Trimmed("dns-server") {
-		a, err := netip.ParseAddr(v)
-		if err != nil {
-			return h, wrongOption("dns-server", v, "not an address", "give it the address of a name server, such as 10.0.0.53")
-		}
-		h.Spec.DNS = append(h.Spec.DNS, a)
 	}
 	if err := checkNames(c); err != nil {
 		return h, err

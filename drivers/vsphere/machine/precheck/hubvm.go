@@ -45,6 +45,30 @@ func HubImage(iso string) Report {
 	return c.out.Report
 }
 
+// HubSizes checks the sizes that configure gives a hub; 0 is none.
+func HubSizes(cpus int32, memoryMB int64) Report {
+	c := &checker{out: &Output{}}
+	if cpus == 0 {
+		cpus = 1
+	}
+	if memoryMB == 0 {
+		memoryMB = leastHubMemory
+	}
+	c.checkHubSizes(cpus, memoryMB)
+	return c.out.Report
+}
+
+// leastHubMemory is the least that a hub works with, in MiB.
+const leastHubMemory = 512
+
+func (c *checker) checkHubSizes(cpus int32, memoryMB int64) {
+	c.checkSize("--memory", memoryMB, leastHubMemory, 1<<20)
+	c.checkSize("--cpu", int64(cpus), 1, 64)
+	if memoryMB%4 != 0 {
+		c.fail("sizes", fmt.Errorf("--memory is %d: %w", memoryMB, errdef.ErrInvalid), "give it a multiple of 4")
+	}
+}
+
 // localHub checks what needs no vSphere.
 func (c *checker) localHub() {
 	if err := checkName(c.Spec.Name); err != nil {
@@ -53,12 +77,8 @@ func (c *checker) localHub() {
 		c.ok("name", "%s", c.Spec.Name)
 	}
 	c.checkISO("hub ISO", c.Spec.ApplianceISO, "--hub-iso")
-	c.checkSize("--memory", c.Spec.EndpointMemoryMB, 512, 1<<20)
-	c.checkSize("--cpu", int64(c.Spec.EndpointCPU), 1, 64)
+	c.checkHubSizes(c.Spec.EndpointCPU, c.Spec.EndpointMemoryMB)
 	c.checkSize("--data-size", c.Spec.StateGB, 1, 62<<10)
-	if m := c.Spec.EndpointMemoryMB; m%4 != 0 {
-		c.fail("sizes", fmt.Errorf("--memory is %d: %w", m, errdef.ErrInvalid), "give it a multiple of 4")
-	}
 	set, err := certs.Prepare(c.Certs, time.Now())
 	if err == nil {
 		err = set.Writable()
