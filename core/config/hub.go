@@ -29,6 +29,7 @@ type Hub struct {
 	Access   HubAccess   `toml:"access"`
 	GC       HubGC       `toml:"gc"`
 	Outbound HubOutbound `toml:"outbound"`
+	Audit    HubAudit    `toml:"audit"`
 	Plugins  Plugins     `toml:"plugins"`
 	Roles    Roles       `toml:"roles"`
 }
@@ -75,6 +76,19 @@ type HubS3 struct {
 type HubGC struct {
 	Hourly  bool `toml:"hourly"`
 	OnStart bool `toml:"on_start"`
+}
+
+// HubAudit says for how long the audit log is kept; 0: for ever.
+type HubAudit struct {
+	KeepDays int `toml:"keep_days"`
+}
+
+func (a HubAudit) validate() error {
+	const most = 36500
+	if a.KeepDays < 0 || a.KeepDays > most {
+		return invalid("audit.keep_days", "%d: want 1 to %d days, or 0 for ever", a.KeepDays, most)
+	}
+	return nil
 }
 
 // HubAccess says who begins with what.
@@ -147,7 +161,7 @@ func (h Hub) validate() error {
 		TLS{Cert: h.TLS.Cert, Key: h.TLS.Key}.validate(),
 		h.validateURL(), h.Database.validate(), h.Storage.validate(),
 		required("plugins.dir", h.Plugins.Dir, "the directory with one TOML file for each plugin"),
-		h.Roles.validate(), h.Outbound.validate(), h.Access.validate(),
+		h.Roles.validate(), h.Audit.validate(), h.Outbound.validate(), h.Access.validate(),
 	}
 	for name, n := range map[string]int{"limits.connections": h.Limits.Connections, "limits.connections_per_address": h.Limits.PerAddress} {
 		if n < 0 {

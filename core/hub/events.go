@@ -5,14 +5,17 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"net/http"
 	"strings"
 
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/hub/audit"
+	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
+	"github.com/openvic/vic/sdk/auth"
 )
 
 // events keeps what happens to artifacts in the audit log: pushes and deletes within their own transaction, pulls a
@@ -124,13 +127,38 @@ func (e *events) Happened(_ context.Context, x registry.Event) {
 	}
 }
 
-// signedIn keeps a line of who signs in and out at a browser. Strangers leave none: they could fill the log.
+// signedIn keeps a line of who signs in and out at a browser.
 func (h *Hub) signedIn(ctx context.Context, e browser.Event) {
-	if !e.Known {
+	if e.Operation == "sign-in" {
+		h.signIns.Keep(ctx, audit.SignIn{Name: e.Name, Method: access.BySession, Address: e.Address, Agent: e.Agent, Outcome: e.Outcome, Detail: e.Detail})
 		return
 	}
-	h.audit.Keep(ctx, audit.Line{Caller: access.Caller{Name: e.Name, Method: access.BySession, Address: e.Address}, Agent: e.Agent, Operation: e.Operation,
-		Type: "session", Outcome: e.Outcome, Detail: e.Detail})
+	if e.Known {
+		h.audit.Keep(ctx, audit.Line{Caller: access.Caller{Name: e.Name, Method: access.BySession, Address: e.Address}, Agent: e.Agent, Operation: e.Operation,
+			Type: "session", Outcome: e.Outcome, Detail: e.Detail})
+	}
+}
+
+// triedToSignIn keeps a line of who comes with a name and a password, a secret or a robot's.
+func (h *Hub) triedToSignIn(ctx context.Context, name, way, address string, err error) {
+	x := audit.SignIn{Name: name, Method: access.ByPassword, Address: address, Outcome: http.StatusOK, Detail: way}
+	if way != "password" {
+		x.Method = access.ByToken
+	}
+	if err != nil {
+		x.Outcome = browser.Status(err)
+	}
+	h.signIns.Keep(context.WithoutCancel(ctx), x)
+}
+
+// account says whether somebody of a name is known to the hub: a user or a robot.
+func (h *Hub) account(ctx context.Context, name string) bool {
+	if strings.HasPrefix(name, authz.RobotPrefix) {
+		_, err := h.robots.Find(ctx, name)
+		return err == nil
+	}
+	_, err := h.people.ByName(ctx, name, auth.User)
+	return err == nil
 }
 
 // pullsAtOnce bounds one transaction.

@@ -73,6 +73,7 @@ type Hub struct {
 	metrics  *metrics
 	people   *people.People
 	audit    *audit.Log
+	signIns  *audit.SignIns
 	events   *events
 	signer   *signin.Signer
 	robots   *robots.Robots
@@ -179,6 +180,7 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 	h.rules, h.labels, h.policies = immutable.New(h.db), labels.New(h.db, nil), retention.New(h.db, nil)
 	h.settings = settings.New(h.db, nil)
 	h.audit = audit.New(h.db, h.log, nil)
+	h.signIns = audit.NewSignIns(h.audit, h.account)
 	h.events = newEvents(h.audit, h.db, h.log)
 	return h.openJobs()
 }
@@ -263,7 +265,8 @@ func (h *Hub) openRegistry(ctx context.Context, who registry.Authorizer) error {
 
 func (h *Hub) openServices(ctx context.Context) error {
 	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}, Setting: h.settings.TokenLife})
-	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}, Robots: h.robots, Secrets: h.secrets}
+	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}, Robots: h.robots, Secrets: h.secrets,
+		Observe: h.triedToSignIn}
 	docker := dockerauth.New(dockerauth.Options{Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL, Log: h.log})
 	h.registries = registries.New(h.db, h.sealer, h.outbound, nil)
 	if err := h.openRegistry(ctx, docker); err != nil {
@@ -273,6 +276,9 @@ func (h *Hub) openServices(ctx context.Context) error {
 		return err
 	}
 	if err := gc.Prepare(ctx, h.db, h.jobs, h.cfg.GC.Hourly, h.cfg.GC.OnStart); err != nil {
+		return err
+	}
+	if err := audit.Prepare(ctx, h.db, h.jobs, h.cfg.Audit.KeepDays); err != nil {
 		return err
 	}
 	mux := http.NewServeMux()

@@ -20,6 +20,7 @@ func (h *Hub) kinds() []jobs.Kind {
 	return []jobs.Kind{
 		gc.Jobs(reg),
 		h.hooks.Jobs(),
+		h.audit.Jobs(),
 		retention.Parts{DB: h.db, Policies: h.policies, Labels: h.labels, Immutable: h.rules, Registry: reg}.Jobs(),
 	}
 }

@@ -220,7 +220,7 @@ func TestEveryRoleOnEveryRoute(t *testing.T) {
 			}
 			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{robot}", "999", "{vch}", "999",
 				"{label}", "999", "{rule}", "999", "{addition}", "build_history", "{principal...}", "d/nobody", "{gc}", "999", "{registry}", "999",
-				"{policy}", "999", "{retention}", "999", "{metadata}", "severity", "{execution}", "999", "{task}", "999",
+				"{policy}", "999", "{retention}", "999", "{metadata}", "severity", "{execution}", "999", "{task}", "999", "{format}", "csv",
 				"{repository}", "nothing", "{reference}", "1", "{tag}", "1").Replace(rt.path)
 			for i, user := range users {
 				cases++
@@ -261,7 +261,7 @@ func TestPrivateProjectsAreNotTold(t *testing.T) {
 		}
 		ask := func(project string) string {
 			path := strings.NewReplacer("{project}", project, "{member}", "1", "{repository}", "app", "{reference}", "1", "{tag}", "1", "{policy}", "1",
-				"{execution}", "1", "{task}", "1").Replace(rt.path)
+				"{execution}", "1", "{task}", "1", "{format}", "csv").Replace(rt.path)
 			body := ""
 			if rt.method == "POST" || rt.method == "PUT" {
 				body = "{}"

@@ -15,6 +15,12 @@ func logRoutes() []route {
 			says: "Search the log of the hub, the latest first", query: []string{"q:operation,resource_type,username,resource,op_time"}, gives: []line{}},
 		{method: "GET", path: "/projects/{project}/logs", id: "getLogs", needs: role.ProjectLog, run: (*api).listLogs,
 			says: "Search the log of a project, the latest first", query: []string{"q:operation,resource_type,username,resource,op_time"}, gives: []line{}},
+		{method: "GET", path: "/audit-logs/export/{format}", id: "exportAuditLogs", needs: role.SystemLog, run: (*api).exportLogs,
+			says:  "Export the log of the hub, or what q finds of it, the oldest line first, as jsonl (a JSON object a line) or csv",
+			query: []string{"q:operation,resource_type,username,resource,op_time"}, media: "application/octet-stream"},
+		{method: "GET", path: "/projects/{project}/logs/export/{format}", id: "exportLogs", needs: role.ProjectLog, run: (*api).exportLogs,
+			says:  "Export the log of a project, or what q finds of it, the oldest line first, as jsonl (a JSON object a line) or csv",
+			query: []string{"q:operation,resource_type,username,resource,op_time"}, media: "application/octet-stream"},
 	}
 }
 
@@ -33,21 +39,32 @@ type line struct {
 	Detail    string `json:"detail,omitempty"`
 }
 
+func lineOf(x audit.Line) line {
+	return line{x.ID, x.Caller.Name, x.Resource, x.Type, x.Operation, stamp(x.Time), string(x.Caller.Method), x.Caller.Address, x.Agent, x.Outcome, x.Detail}
+}
+
+// logQuery reads the parameter q of a search.
+func (c *call) logQuery() (audit.Query, error) {
+	q, err := c.query("operation", "resource_type", "username", "resource", "op_time")
+	if err != nil {
+		return audit.Query{}, err
+	}
+	want := audit.Query{Project: c.project.ID, Operation: q["operation"], Type: q["resource_type"], Caller: q["username"], Resource: q["resource"]}
+	if v := q["op_time"]; v != "" {
+		want.From, want.To, err = span(v)
+	}
+	return want, err
+}
+
 // listLogs searches the log of the hub or of one project, the latest first.
 func (a *api) listLogs(c *call) error {
 	p, err := c.page()
 	if err != nil {
 		return err
 	}
-	q, err := c.query("operation", "resource_type", "username", "resource", "op_time")
+	want, err := c.logQuery()
 	if err != nil {
 		return err
-	}
-	want := audit.Query{Project: c.project.ID, Operation: q["operation"], Type: q["resource_type"], Caller: q["username"], Resource: q["resource"]}
-	if v := q["op_time"]; v != "" {
-		if want.From, want.To, err = span(v); err != nil {
-			return err
-		}
 	}
 	list, total, err := a.Audit.Search(c.r.Context(), want, p.size, p.offset())
 	if err != nil {
@@ -55,8 +72,7 @@ func (a *api) listLogs(c *call) error {
 	}
 	out := []line{}
 	for _, x := range list {
-		out = append(out, line{x.ID, x.Caller.Name, x.Resource, x.Type, x.Operation, stamp(x.Time), string(x.Caller.Method), x.Caller.Address, x.Agent,
-			x.Outcome, x.Detail})
+		out = append(out, lineOf(x))
 	}
 	return c.list(p, total, out)
 }

@@ -270,61 +270,6 @@ type Verified struct {
 	Head string
 }
 
-// Verify walks the chain from its begin. ErrBroken tells the first line that is wrong or missing.
-func (l *Log) Verify(ctx context.Context) (v Verified, err error) {
-	var first, last end
-	err = l.db.Tx(ctx, func(tx *store.Tx) (err error) {
-		first, last, err = chain(tx)
-		return err
-	})
-	if err != nil {
-		return v, err
-	}
-	at := first
-	const batch = 1000
-	for at.seq < last.seq {
-		type sealed struct {
-			Line
-			end
-		}
-		list, _, err := store.List(ctx, l.db, batch, func(r *sql.Rows) (s sealed, err error) {
-			s.Line, err = scan(r, &s.seq, &s.hash)
-			return s, err
-		}, `SELECT `+columns+`, seq, hash FROM audit_line WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3`, at.seq, last.seq)
-		if err != nil {
-			return v, err
-		}
-		for _, s := range list {
-			if s.seq != at.seq+1 {
-				return v, fmt.Errorf("%w: line %d is missing", ErrBroken, at.seq+1)
-			}
-			if want := sum(s.seq, at.hash, s.Line); string(want) != string(s.hash) {
-				return v, fmt.Errorf("%w: line %d of %s is not what was written", ErrBroken, s.seq, s.Time.UTC().Format(time.RFC3339))
-			}
-			at = s.end
-			v.Lines++
-		}
-		if len(list) == 0 {
-			return v, fmt.Errorf("%w: line %d is missing", ErrBroken, at.seq+1)
-		}
-	}
-	if string(at.hash) != string(last.hash) {
-		return v, fmt.Errorf("%w: the last line, %d, is not the one that was last", ErrBroken, at.seq)
-	}
-	var extra int64
-	if err := l.db.QueryRow(ctx, `SELECT COUNT(*) FROM audit_line WHERE seq > $1`, last.seq).Scan(&extra); err != nil {
-		return v, err
-	}
-	if extra > 0 {
-		// Another process may have sealed meanwhile: then the chain's end has moved too.
-		if now, err := l.head(ctx); err != nil || now.seq == last.seq {
-			return v, errors.Join(err, fmt.Errorf("%w: %d lines were added behind its end", ErrBroken, extra))
-		}
-	}
-	v.Head = fmt.Sprintf("%d:%s", last.seq, hex.EncodeToString(last.hash))
-	return v, l.db.QueryRow(ctx, `SELECT COUNT(*) FROM audit_line WHERE seq IS NULL`).Scan(&v.Unsealed)
-}
-
 // Holds says whether a head that Verify returned earlier is still the hash of its line: ErrBroken if the chain was made
 // anew or is shorter. errdef.ErrInvalid for a text that is no head, errdef.ErrNotFound for a line that was forgotten by
 // its age.
@@ -364,31 +309,4 @@ func (l *Log) Holds(ctx context.Context, head string) error {
 func (l *Log) head(ctx context.Context) (e end, err error) {
 	err = l.db.QueryRow(ctx, `SELECT last_seq, last_hash FROM audit_chain WHERE id = 1`).Scan(&e.seq, &e.hash)
 	return e, err
-}
-
-// Forget removes sealed lines that are older than a time; the chain begins after them from then on. It returns how many.
-func (l *Log) Forget(ctx context.Context, before time.Time) (n int64, err error) {
-	err = l.db.Tx(ctx, func(tx *store.Tx) error {
-		if _, _, err := chain(tx); err != nil {
-			return err
-		}
-		var e end
-		// Up to the line before the first that is to stay: lines are sealed almost in the order of their times.
-		err := tx.Row(`SELECT seq, hash FROM audit_line WHERE seq IS NOT NULL AND at < $1
-			AND seq < COALESCE((SELECT MIN(seq) FROM audit_line WHERE seq IS NOT NULL AND at >= $1), 9223372036854775807) ORDER BY seq DESC LIMIT 1`,
-			before.UnixMilli()).Scan(&e.seq, &e.hash)
-		if errors.Is(err, sql.ErrNoRows) {
-			n = 0
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if n, err = tx.Exec(`DELETE FROM audit_line WHERE seq <= $1`, e.seq); err != nil {
-			return err
-		}
-		_, err = tx.Exec(`UPDATE audit_chain SET first_seq = $1, first_hash = $2 WHERE id = 1`, e.seq, e.hash)
-		return err
-	})
-	return n, err
 }

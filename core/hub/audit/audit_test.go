@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/access"
+	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/core/store/storetest"
 )
@@ -250,6 +251,144 @@ func TestNamesAreFoundAsTheyAreWritten(t *testing.T) {
 		list, total, err := r.Search(r.t.Context(), Query{Caller: "\u00c9MILE", Resource: "P/A"}, 10, 0)
 		if err != nil || total != 1 || len(list) != 1 {
 			r.t.Errorf("%+v, %d, %v", list, total, err)
+		}
+	})
+}
+
+// Lines that Forget removes while Verify walks are not missed: no interleaving makes a false alarm.
+func TestVerifyWhileOldLinesAreForgotten(t *testing.T) {
+	each(t, func(r *rig) {
+		begin := r.now
+		const lines = 300
+		r.write(lines)
+		done := make(chan error, 1)
+		go func() {
+			for i := range lines {
+				if _, err := r.Forget(t.Context(), begin.Add(time.Duration(i+1)*time.Minute)); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+		for walks := 0; ; walks++ {
+			if v, err := r.Verify(t.Context()); err != nil {
+				r.t.Fatalf("walk %d: %+v %v", walks, v, err)
+			}
+			select {
+			case err := <-done:
+				must(t, err)
+				return
+			default:
+			}
+		}
+	})
+}
+
+func TestSignInsDoNotFillTheLog(t *testing.T) {
+	each(t, func(r *rig) {
+		s := NewSignIns(r.Log, func(_ context.Context, name string) bool { return name == "alice" })
+		count := func(q Query) int {
+			t.Helper()
+			_, n, err := r.Search(t.Context(), q, 1, 0)
+			must(t, err)
+			return n
+		}
+		good := SignIn{Name: "alice", Method: access.ByPassword, Address: "192.0.2.1", Outcome: 200}
+		for range 100 {
+			s.Keep(t.Context(), good)
+		}
+		if n := count(Query{Caller: "alice"}); n != 1 {
+			r.t.Errorf("%d lines of one who signs in with each request", n)
+		}
+		r.now = r.now.Add(2 * time.Hour)
+		s.Keep(t.Context(), good)
+		if n := count(Query{Caller: "alice", Operation: "sign-in"}); n != 2 {
+			r.t.Errorf("%d lines after two hours", n)
+		}
+		for i := range 1000 {
+			bad := SignIn{Name: []string{"alice", "hunter2"}[i%2], Method: access.ByPassword, Address: fmt.Sprint("192.0.2.", i%50), Outcome: 401}
+			s.Keep(t.Context(), bad)
+		}
+		before := count(Query{})
+		if before > 2+failuresAll {
+			r.t.Errorf("%d lines of a guesser", before)
+		}
+		if n := count(Query{Resource: "alice"}); n == 0 {
+			r.t.Error("nothing tells whose password was guessed")
+		}
+		if count(Query{Resource: "hunter2"})+count(Query{Caller: "hunter2"}) > 0 {
+			r.t.Error("what was typed as a name is in the log")
+		}
+		r.now = r.now.Add(2 * time.Minute)
+		s.Keep(t.Context(), SignIn{Name: "alice", Outcome: 401, Address: "192.0.2.1"})
+		list, _, err := r.Search(t.Context(), Query{}, 2, 0)
+		must(t, err)
+		if !strings.Contains(list[1].Detail, fmt.Sprint(1000-(before-2), " more failed sign-ins")) {
+			r.t.Errorf("%+v", list)
+		}
+	})
+}
+
+func TestEachTellsAllLinesInOrder(t *testing.T) {
+	each(t, func(r *rig) {
+		const lines = 1203 // more than a page
+		r.write(lines)
+		n, last := 0, int64(0)
+		must(t, r.Each(t.Context(), Query{Operation: "push"}, func(x Line) error {
+			if n++; x.ID <= last || x.Operation != "push" {
+				return fmt.Errorf("%+v after %d", x, last)
+			}
+			last = x.ID
+			return nil
+		}))
+		if n != (lines+1)/2 {
+			r.t.Errorf("%d lines", n)
+		}
+		enough := errors.New("enough")
+		if err := r.Each(t.Context(), Query{}, func(Line) error { return enough }); !errors.Is(err, enough) {
+			r.t.Error(err)
+		}
+	})
+}
+
+func TestOldLinesGoEachNight(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(...store.Schema) *store.Store) {
+		r := &rig{t: t, now: time.Now().AddDate(0, 0, -10)}
+		r.Log = New(open(Schema(), jobs.Schema()), slog.New(slog.DiscardHandler), func() time.Time { return r.now })
+		r.write(5)
+		r.now = time.Now()
+		r.write(3)
+		clock := time.Now()
+		q := jobs.New(r.db, jobs.Options{Kinds: []jobs.Kind{r.Jobs()}, Log: r.log, Now: func() time.Time { return clock }})
+		must(t, Prepare(t.Context(), r.db, q, 0))
+		must(t, Prepare(t.Context(), r.db, q, 7))
+		must(t, Prepare(t.Context(), r.db, q, 7))
+		s, err := q.Schedule(t.Context(), r.db, Purge, 0)
+		must(t, err)
+		clock = s.Next.Add(time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { q.Run(ctx); close(done) }()
+		for {
+			list, _, err := q.Executions(t.Context(), jobs.Filter{Kind: Purge}, 1, 0)
+			must(t, err)
+			if len(list) == 1 {
+				e, err := q.Wait(t.Context(), list[0].ID)
+				if err != nil || e.Status != jobs.Success {
+					t.Fatalf("%+v %v", e, err)
+				}
+				break
+			}
+		}
+		cancel()
+		<-done
+		if v, err := r.Verify(t.Context()); err != nil || v.Lines != 3 {
+			t.Errorf("%+v %v", v, err)
+		}
+		must(t, Prepare(t.Context(), r.db, q, 0))
+		if _, err := q.Schedule(t.Context(), r.db, Purge, 0); err == nil {
+			t.Error("the schedule stays")
 		}
 	})
 }

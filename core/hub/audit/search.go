@@ -63,3 +63,28 @@ func (l *Log) Search(ctx context.Context, q Query, limit, offset int) (list []Li
 		fmt.Sprintf(`SELECT %s FROM audit_line WHERE %s ORDER BY id DESC LIMIT $%d OFFSET $%d`, columns, where, n+2, n+1), append(args[:n:n], offset)...)
 	return list, total, err
 }
+
+// Each calls f with each line of a query, the oldest first, and ends with the first error of f. Lines that are written
+// meanwhile may come too.
+func (l *Log) Each(ctx context.Context, q Query, f func(Line) error) error {
+	where, args := q.condition()
+	n := len(args)
+	const batch = 500
+	var last int64
+	for more := true; more; {
+		var list []Line
+		var err error
+		list, more, err = store.List(ctx, l.db, batch, func(r *sql.Rows) (Line, error) { return scan(r) },
+			fmt.Sprintf(`SELECT %s FROM audit_line WHERE %s AND id > $%d ORDER BY id LIMIT $%d`, columns, where, n+1, n+2), append(args[:n:n], last)...)
+		if err != nil {
+			return err
+		}
+		for _, x := range list {
+			if err := f(x); err != nil {
+				return err
+			}
+			last = x.ID
+		}
+	}
+	return nil
+}

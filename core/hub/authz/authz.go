@@ -71,6 +71,8 @@ type Authority struct {
 	Projects Projects
 	Robots   Robots
 	Secrets  Secrets
+	// Observe, if not nil, is told of each SignIn: how it was tried ("password", "secret" or "robot"), and its error.
+	Observe func(ctx context.Context, name, way, address string, err error)
 }
 
 // Subject is somebody who has shown who they are, or nobody.
@@ -95,25 +97,38 @@ func (s Subject) Known() bool { return s.Kind != token.Nobody && s.Kind != "" }
 
 // SignIn checks a name and a password, a robot's or a user's. Errors are those of package signin.
 func (a *Authority) SignIn(ctx context.Context, name string, password secret.Text, address string) (Subject, error) {
+	s, way, err := a.signIn(ctx, name, password, address)
+	if a.Observe != nil {
+		known := name
+		if err == nil {
+			known = s.Name
+		}
+		a.Observe(ctx, known, way, address, err)
+	}
+	return s, err
+}
+
+func (a *Authority) signIn(ctx context.Context, name string, password secret.Text, address string) (s Subject, way string, err error) {
 	if strings.HasPrefix(name, RobotPrefix) && a.Robots != nil {
 		r, err := a.Robots.Password(ctx, name, password, address)
 		if err != nil {
-			return Nobody, err
+			return Nobody, "robot", err
 		}
-		return Subject{Kind: token.Robot, ID: r.Name, Name: r.Name, Secret: r.Stamp, robot: r}, nil
+		return Subject{Kind: token.Robot, ID: r.Name, Name: r.Name, Secret: r.Stamp, robot: r}, "robot", nil
 	}
 	var p people.Person
 	var stamp int64
-	var err error
+	way = "password"
 	if a.Secrets != nil && a.Secrets.Is(password) {
+		way = "secret"
 		p, stamp, err = a.Secrets.Password(ctx, name, password, address)
 	} else {
 		p, err = a.Signer.Password(ctx, name, password, address)
 	}
 	if err != nil {
-		return Nobody, err
+		return Nobody, way, err
 	}
-	return Subject{Kind: token.User, ID: p.ID, Name: p.Name, Epoch: p.Epoch, Secret: stamp}, nil
+	return Subject{Kind: token.User, ID: p.ID, Name: p.Name, Epoch: p.Epoch, Secret: stamp}, way, nil
 }
 
 // Bearer returns whose token it is; errdef.ErrDenied if they may not come in any more, or if what it was given for has
