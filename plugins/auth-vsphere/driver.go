@@ -92,13 +92,13 @@ func (d *driver) ofID(id string) (who, bool) {
 	return who{name, domain}, ok && slices.Contains(d.config.domains(), domain) && !strings.ContainsAny(name, `@\/`)
 }
 
-func (d *driver) user(p sso.Person) auth.Principal {
+func userOf(p sso.Person) auth.Principal {
 	w := who{p.Name, p.Domain}
 	return auth.Principal{ID: w.id(), Kind: auth.User, Name: p.Name + "@" + strings.ToLower(p.Domain), FullName: clipped(p.FullName),
 		Email: clipped(p.Email), Disabled: p.Disabled}
 }
 
-func (d *driver) group(g sso.Group) auth.Principal {
+func groupOf(g sso.Group) auth.Principal {
 	w := who{g.Name, g.Domain}
 	return auth.Principal{ID: w.id(), Kind: auth.Group, Name: g.Name + "@" + strings.ToLower(g.Domain), FullName: clipped(g.Description)}
 }
@@ -146,7 +146,7 @@ func (d *driver) identity(ctx context.Context, w who) (auth.Identity, error) {
 		return auth.Identity{}, err
 	}
 	ids, err := d.ids(groups)
-	return auth.Identity{Principal: d.user(p), Groups: ids}, err
+	return auth.Identity{Principal: userOf(p), Groups: ids}, err
 }
 
 // mayCome turns an identity away that may not sign in.
@@ -233,7 +233,7 @@ func (d *driver) Lookup(ctx context.Context, req auth.LookupRequest) (auth.Entry
 	if err != nil {
 		return auth.Entry{}, err
 	}
-	p := d.group(g)
+	p := groupOf(g)
 	if req.ID != "" && p.ID != req.ID {
 		return auth.Entry{}, fmt.Errorf("%s: %w", req.ID, errdef.ErrNotFound)
 	}

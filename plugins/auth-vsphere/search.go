@@ -41,7 +41,7 @@ func (d *driver) Search(ctx context.Context, req auth.SearchRequest) (auth.Searc
 				return auth.SearchResult{}, err
 			}
 			for _, p := range l {
-				keep(d.user(p))
+				keep(userOf(p))
 			}
 		}
 		if req.Kind != auth.User {
@@ -50,7 +50,7 @@ func (d *driver) Search(ctx context.Context, req auth.SearchRequest) (auth.Searc
 				return auth.SearchResult{}, err
 			}
 			for _, g := range l {
-				keep(d.group(g))
+				keep(groupOf(g))
 			}
 		}
 	}
