@@ -194,6 +194,7 @@ func routes() []route {
 		webhookRoutes(),
 		configurationRoutes(),
 		metadataRoutes(),
+		groupRoutes(),
 	} {
 		all = append(all, part...)
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -10,7 +11,12 @@ import (
 )
 
 func logRoutes() []route {
+	const newer = "/auditlog-exts" // as Harbor calls them from 2.13 on
 	return []route{
+		{method: "GET", path: newer, id: "listAuditLogExts", needs: role.SystemLog, run: (*api).listLogs,
+			says: "Search the log of the hub, the latest first", query: []string{"q:operation,resource_type,username,resource,op_time"}, gives: []line{}},
+		{method: "GET", path: "/projects/{project}" + newer, id: "getLogExts", needs: role.ProjectLog, run: (*api).listLogs,
+			says: "Search the log of a project, the latest first", query: []string{"q:operation,resource_type,username,resource,op_time"}, gives: []line{}},
 		{method: "GET", path: "/audit-logs", id: "listAuditLogs", needs: role.SystemLog, run: (*api).listLogs,
 			says: "Search the log of the hub, the latest first", query: []string{"q:operation,resource_type,username,resource,op_time"}, gives: []line{}},
 		{method: "GET", path: "/projects/{project}/logs", id: "getLogs", needs: role.ProjectLog, run: (*api).listLogs,
@@ -32,6 +38,8 @@ type line struct {
 	Type      string `json:"resource_type"`
 	Operation string `json:"operation"`
 	Time      string `json:"op_time"`
+	Done      bool   `json:"operation_result"`
+	Says      string `json:"operation_description"`
 	By        string `json:"authentication"`
 	Address   string `json:"address"`
 	Agent     string `json:"agent"`
@@ -40,7 +48,8 @@ type line struct {
 }
 
 func lineOf(x audit.Line) line {
-	return line{x.ID, x.Caller.Name, x.Resource, x.Type, x.Operation, stamp(x.Time), string(x.Caller.Method), x.Caller.Address, x.Agent, x.Outcome, x.Detail}
+	return line{x.ID, x.Caller.Name, x.Resource, x.Type, x.Operation, stamp(x.Time), x.Outcome < http.StatusBadRequest,
+		x.Operation + " " + x.Type + " " + x.Resource, string(x.Caller.Method), x.Caller.Address, x.Agent, x.Outcome, x.Detail}
 }
 
 // logQuery reads the parameter q of a search.

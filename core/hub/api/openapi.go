@@ -163,6 +163,7 @@ var queryTexts = map[string]struct{ text, kind string }{
 	"project_name":   {"the name", "string"},
 	"username":       {"a part of the name", "string"},
 	"groupname":      {"a part of the name", "string"},
+	"group_name":     {"a part of the name", "string"},
 	"others":         {"true keeps the session of the request itself", "boolean"},
 	"policy_id":      {"the number of a policy", "integer"},
 	"status":         {"Pending, Running, Success, Error or Stopped", "string"},

@@ -29,6 +29,8 @@ func registryRoutes() []route {
 			says: "Tell what can be done with a registry", gives: registryInfoForm{}},
 		{method: "GET", path: "/replication/adapters", id: "listRegistryProviderTypes", needs: role.RegistryManage, run: (*api).listAdapters,
 			says: "List the kinds of registries", gives: []string{}, whole: true},
+		{method: "GET", path: "/replication/adapterinfos", id: "listRegistryProviderInfos", needs: role.RegistryManage, run: (*api).adapterInfos,
+			says: "Tell of each kind of registries which addresses it has", gives: map[string]adapterForm{}},
 	}
 }
 
@@ -263,3 +265,30 @@ func (a *api) registryInfo(c *call) error {
 }
 
 func (a *api) listAdapters(c *call) error { return c.answer(http.StatusOK, upstream.Kinds()) }
+
+// adapterForm is Harbor's form of a kind of registries: the addresses that all of the kind have, if they have.
+type adapterForm struct {
+	Endpoints adapterEndpoints `json:"endpoint_pattern"`
+}
+
+type adapterEndpoints struct {
+	Type      string            `json:"endpoint_type"`
+	Endpoints []adapterEndpoint `json:"endpoints"`
+}
+
+type adapterEndpoint struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+func (a *api) adapterInfos(c *call) error {
+	out := map[string]adapterForm{}
+	for _, kind := range upstream.Kinds() {
+		f := adapterForm{adapterEndpoints{Type: "EndpointPatternTypeStandard", Endpoints: []adapterEndpoint{}}}
+		if url := upstream.Address(kind); url != "" {
+			f.Endpoints = adapterEndpoints{"EndpointPatternTypeFix", []adapterEndpoint{{url[len("https://"):], url}}}
+		}
+		out[kind] = f
+	}
+	return c.answer(http.StatusOK, out)
+}

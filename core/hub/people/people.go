@@ -282,6 +282,18 @@ func (p *People) one(ctx context.Context, what, query string, args ...any) (Pers
 // Columns are what lists of users are filtered and sorted by.
 var Columns = query.Columns{"user_id": {SQL: "num", Type: query.Number}, "username": {SQL: "name"}, "email": {SQL: "email"}, "realname": {SQL: "full_name"}}
 
+// Groups lists the groups that have been seen whose name contains part, by number: at most limit, after offset of them. It
+// also counts all.
+func (p *People) Groups(ctx context.Context, part string, limit, offset int) (list []Person, total int, err error) {
+	const where = ` FROM principal WHERE is_group = TRUE AND lower(name) LIKE lower($1) ESCAPE '\'`
+	if err := p.db.QueryRow(ctx, `SELECT COUNT(*)`+where, store.Containing(part)).Scan(&total); err != nil {
+		return nil, 0, err
+	}
+	list, _, err = store.List(ctx, p.db, limit, func(r *sql.Rows) (Person, error) { return scanPerson(r) },
+		`SELECT `+personColumns+where+` ORDER BY num LIMIT $3 OFFSET $2`, store.Containing(part), offset)
+	return list, total, err
+}
+
 // SelectUsers lists the users that have been seen for whom a condition over Columns holds, with parameters from $1 on, in an
 // order over the same: at most limit, after offset of them. It also counts all.
 func (p *People) SelectUsers(ctx context.Context, limit, offset int, condition, order string, args ...any) (list []Person, total int, err error) {

@@ -33,6 +33,11 @@ const (
 // Kinds lists them.
 func Kinds() []string { return []string{DockerHub, Registry, GitHub, Harbor, Quay} }
 
+// Address is that of all registries of a kind; "" if they have not one.
+func Address(kind string) string {
+	return map[string]string{DockerHub: "https://" + hubSite, GitHub: "https://ghcr.io", Quay: "https://quay.io"}[kind]
+}
+
 // Endpoint is a registry, and who the hub is there.
 type Endpoint struct {
 	URL  string // https://HOST, or http://HOST
