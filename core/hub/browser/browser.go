@@ -114,12 +114,6 @@ func given(r *http.Request) (secret.Text, bool) {
 	return secret.Text(c.Value), true
 }
 
-// Has says whether a request brings the cookie of a session, one that counts or not.
-func Has(r *http.Request) bool {
-	_, ok := given(r)
-	return ok
-}
-
 func cookie(name, value string, life time.Duration) *http.Cookie {
 	c := &http.Cookie{Name: name, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	if c.MaxAge = int(life / time.Second); life <= 0 {

@@ -240,7 +240,7 @@ func (b *Browsers) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		b.o.Log.Error("sign-in failed", "path", r.URL.Path, "address", access.Address(r), "err", err)
 	case errors.Is(err, errNotBegun):
 		text = "This browser has not begun a sign-in here, or took too long. Go back to the hub and sign in again."
-	default:
+	case r.URL.Path != LoginPath: // of passwords the observer is told
 		b.o.Log.Info("sign-in was refused", "path", r.URL.Path, "address", access.Address(r), "err", err)
 	}
 	say(w, status, text)

@@ -307,11 +307,11 @@ func (p *People) SelectUsers(ctx context.Context, limit, offset int, condition, 
 	return list, total, err
 }
 
-// A role of a user and one of a group are told apart by the kind, not by the ID alone: a source may have a user of a group's
-// name, and must not make them what the group is.
-
 // Role is what a user is in a project: the highest role that they, or a group of theirs, were given there or everywhere.
 // Who is disabled, or has never been seen, is nothing. project 0 asks for roles that hold everywhere alone.
+//
+// A role of a user and one of a group are told apart by the kind, not by the ID alone: a source may have a user of a group's
+// name, and must not make them what the group is.
 func (p *People) Role(ctx context.Context, user string, project int64) (role.Role, error) {
 	return p.highest(ctx, `AND g.project IN (0, $2)`, user, project)
 }

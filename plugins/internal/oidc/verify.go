@@ -164,7 +164,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// userInfo asks the endpoint. A signed answer is checked like a token.
+// userInfo asks the endpoint.
 func (c *Client) userInfo(ctx context.Context, e *endpoints, access secret.Text) (map[string]any, error) {
 	if e.meta.UserInfo == "" {
 		return nil, fault("it has no userinfo")
