@@ -3,6 +3,7 @@ package browser_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -300,5 +301,12 @@ func TestWhatEndsASession(t *testing.T) {
 		if a.who(1) != "" || a.who(0) != "" {
 			t.Errorf("%s: the session goes on", name)
 		}
+	}
+}
+
+// A source may say only when it is asked that no browser is sent to it.
+func TestASourceThatTakesNoBrowsersIsNone(t *testing.T) {
+	if got := browser.Status(fmt.Errorf("no client is registered: %w", errdef.ErrUnsupported)); got != http.StatusNotFound {
+		t.Errorf("status %d", got)
 	}
 }
