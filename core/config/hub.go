@@ -40,6 +40,34 @@ type HubTLS struct {
 	Key  string `toml:"key"`
 	// Names are the host names and addresses in the certificate that the hub makes itself when Cert is empty.
 	Names []string `toml:"names"`
+	// ACME gets a certificate for further names.
+	ACME HubACME `toml:"acme"`
+}
+
+// HubACME is an authority that gives the hub a certificate by ACME; without Names there is none.
+type HubACME struct {
+	Names     []string `toml:"names"`
+	Directory string   `toml:"directory"` // empty: Let's Encrypt
+	Email     string   `toml:"email"`
+	CA        string   `toml:"ca"` // file of who signed the directory's certificate; empty: the system's authorities
+}
+
+// acmeHost is a host name with a dot in it: no authority issues for others.
+var acmeHost = regexp.MustCompile(`^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z][a-zA-Z0-9-]*$`)
+
+func (a HubACME) validate() error {
+	for _, n := range a.Names {
+		if !acmeHost.MatchString(n) || len(n) > 253 {
+			return invalid("tls.acme.names", "%q is no full host name, such as hub.example.com", n)
+		}
+	}
+	if len(a.Names) == 0 && (a.Directory != "" || a.CA != "" || a.Email != "") {
+		return invalid("tls.acme.names", "is empty: name the hosts that the certificate is for")
+	}
+	if a.Directory != "" && !strings.HasPrefix(a.Directory, "https://") {
+		return invalid("tls.acme.directory", "%q does not begin with https://", a.Directory)
+	}
+	return nil
 }
 
 // HubLimits bound what comes in at the port.
@@ -158,7 +186,7 @@ func (h Hub) validate() error {
 	errs := []error{
 		required("name", h.Name, "the hub's name"),
 		address("listen", h.Listen),
-		TLS{Cert: h.TLS.Cert, Key: h.TLS.Key}.validate(),
+		TLS{Cert: h.TLS.Cert, Key: h.TLS.Key}.validate(), h.TLS.ACME.validate(),
 		h.validateURL(), h.Database.validate(), h.Storage.validate(),
 		required("plugins.dir", h.Plugins.Dir, "the directory with one TOML file for each plugin"),
 		h.Roles.validate(), h.Audit.validate(), h.Outbound.validate(), h.Access.validate(),

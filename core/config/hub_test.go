@@ -20,7 +20,7 @@ func TestTheHubsAnnotatedFileShowsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got.Access.CloudAdmins, got.Outbound = nil, config.HubOutbound{}                               // empty in the file
+	got.Access.CloudAdmins, got.TLS.ACME.Names, got.Outbound = nil, nil, config.HubOutbound{}      // empty in the file
 	if want.Roles = (config.Roles{"auth": {"local"}}); !reflect.DeepEqual(got.Roles, want.Roles) { // an example
 		t.Errorf("roles %v", got.Roles)
 	}
@@ -34,13 +34,16 @@ func TestTheHubsAnnotatedFileShowsTheDefaults(t *testing.T) {
 
 func TestWrongHubConfigurations(t *testing.T) {
 	for text, want := range map[string]string{
-		"listen = '0.0.0.0:1'":                                 "listen",
-		"data = 'x'":                                           "data",
-		"name = ''":                                            "name",
-		"url = 'hub.example.com'":                              "url",
-		"url = 'https://a/b'":                                  "url",
-		"[tls]\ncert = '/a'":                                   "tls.cert and tls.key",
-		"[tls]\nnames = []":                                    "tls.names",
+		"listen = '0.0.0.0:1'":              "listen",
+		"data = 'x'":                        "data",
+		"name = ''":                         "name",
+		"url = 'hub.example.com'":           "url",
+		"url = 'https://a/b'":               "url",
+		"[tls]\ncert = '/a'":                "tls.cert and tls.key",
+		"[tls]\nnames = []":                 "tls.names",
+		"[tls.acme]\nnames = ['localhost']": "tls.acme.names",
+		"[tls.acme]\nemail = 'a@b'":         "tls.acme.names",
+		"[tls.acme]\nnames = ['a.b']\ndirectory = 'http://c'":  "tls.acme.directory",
 		"[database]\nurl = 'mysql://u:secret@h/d'":             "database.url",
 		"[database]\nurl = 'sqlite:hub.db'":                    "database.url",
 		"[storage]\nfolder = 'x'":                              "storage.folder",

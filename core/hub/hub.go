@@ -21,6 +21,7 @@ import (
 
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/core/hub/acme"
 	"github.com/openvic/vic/core/hub/api"
 	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
@@ -89,6 +90,7 @@ type Hub struct {
 	labels   *labels.Labels
 	policies *retention.Policies
 	tls      *tlsfiles.Server
+	acme     *acme.Manager
 	listener net.Listener
 	handler  http.Handler
 
@@ -111,7 +113,7 @@ func New(ctx context.Context, cfg config.Hub, version string, log *slog.Logger) 
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	for _, step := range []func(context.Context) error{h.openLock, h.openListener, h.openSealer, h.openStore, h.openPlugins, h.openServices} {
+	for _, step := range []func(context.Context) error{h.openLock, h.openListener, h.openSealer, h.openStore, h.openACME, h.openPlugins, h.openServices} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -148,8 +150,38 @@ func (h *Hub) openListener(context.Context) (err error) {
 		return fmt.Errorf("listen: %w", err)
 	}
 	limits := listen.Limits{Total: h.cfg.Limits.Connections, Each: h.cfg.Limits.PerAddress}
-	h.listener = tls.NewListener(listen.Limit(l, limits, h.refused()), h.tls.Config())
+	h.listener = tls.NewListener(listen.Limit(l, limits, h.refused()), h.tlsConfig())
 	return nil
+}
+
+// tlsConfig shows each client the certificate for the name that it asks for: one of an ACME authority's, or the one in the files.
+func (h *Hub) tlsConfig() *tls.Config {
+	c := h.tls.Config()
+	if len(h.cfg.TLS.ACME.Names) == 0 {
+		return c
+	}
+	files := c.GetConfigForClient
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if h.acme.Serves(hello.ServerName) { // openACME comes before anything is served
+			return h.acme.Config(), nil
+		}
+		if files == nil {
+			return nil, nil
+		}
+		return files(hello)
+	}
+	return c
+}
+
+func (h *Hub) openACME(context.Context) (err error) {
+	o := acme.Options{Names: h.cfg.TLS.ACME.Names, Directory: h.cfg.TLS.ACME.Directory, Email: h.cfg.TLS.ACME.Email, DB: h.db, Sealer: h.sealer}
+	if f := h.cfg.TLS.ACME.CA; f != "" {
+		if o.CA, err = os.ReadFile(f); err != nil {
+			return fmt.Errorf("tls.acme.ca: %w", err)
+		}
+	}
+	h.acme, err = acme.New(o)
+	return err
 }
 
 // refused tells the log of connections that are refused: a line a minute, since there may be many.
@@ -194,6 +226,7 @@ func schemas() []store.Schema {
 		audit.Schema(),
 		robots.Schema(),
 		vchs.Schema(),
+		acme.Schema(),
 		immutable.Schema(),
 		labels.Schema(),
 		registries.Schema(),
