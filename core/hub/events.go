@@ -200,9 +200,6 @@ func (e *events) write(ctx context.Context, first registry.Event) {
 			if err := e.writeOne(tx, x); err != nil {
 				return err
 			}
-			if err := registry.MarkPulled(tx, x); err != nil {
-				return err
-			}
 		}
 		return nil
 	})
@@ -222,6 +219,9 @@ func (e *events) writeOne(tx *store.Tx, x registry.Event) error {
 			return nil
 		}
 		return e.hooks.Quota(tx, l.Project, x.Caller, true)
+	}
+	if err := registry.MarkPulled(tx, x); err != nil {
+		return err
 	}
 	if err := e.audit.Add(tx, l); err != nil {
 		return err

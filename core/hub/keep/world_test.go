@@ -23,7 +23,10 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/openvic/vic/core/hub/audit"
+	"github.com/openvic/vic/core/hub/immutable"
+	"github.com/openvic/vic/core/hub/labels"
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/registry"
@@ -41,7 +44,7 @@ func must(t *testing.T, err error) {
 }
 
 func schemas() []store.Schema {
-	return []store.Schema{registry.Schema(), people.Schema(), audit.Schema(), robots.Schema()}
+	return []store.Schema{registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), immutable.Schema(), labels.Schema(), retention.Schema()}
 }
 
 // everybody may do everything.
