@@ -4,7 +4,6 @@ package hub
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,8 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"time"
 
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
@@ -44,7 +41,6 @@ import (
 	"github.com/openvic/vic/core/hub/token"
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/hub/webhook"
-	"github.com/openvic/vic/core/listen"
 	"github.com/openvic/vic/core/plugin"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/sdnotify"
@@ -132,71 +128,6 @@ func (h *Hub) validate() error {
 		}
 	}
 	return nil
-}
-
-func (h *Hub) openListener(context.Context) (err error) {
-	files := tlsfiles.Files{Cert: h.cfg.TLS.Cert, Key: h.cfg.TLS.Key}
-	if files.Cert == "" {
-		if files, err = ownCertificate(filepath.Join(h.cfg.Data, "tls"), h.cfg.TLS.Names, time.Now()); err != nil {
-			return err
-		}
-	}
-	if h.tls, err = tlsfiles.Open(files); err != nil {
-		return err
-	}
-	network, addr, _ := strings.Cut(h.cfg.Listen, "://")
-	l, err := net.Listen(network, addr)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	limits := listen.Limits{Total: h.cfg.Limits.Connections, Each: h.cfg.Limits.PerAddress}
-	h.listener = tls.NewListener(listen.Limit(l, limits, h.refused()), h.tlsConfig())
-	return nil
-}
-
-// tlsConfig shows each client the certificate for the name that it asks for: one of an ACME authority's, or the one in the files.
-func (h *Hub) tlsConfig() *tls.Config {
-	c := h.tls.Config()
-	if len(h.cfg.TLS.ACME.Names) == 0 {
-		return c
-	}
-	files := c.GetConfigForClient
-	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if h.acme.Serves(hello.ServerName) { // openACME comes before anything is served
-			return h.acme.Config(), nil
-		}
-		if files == nil {
-			return nil, nil
-		}
-		return files(hello)
-	}
-	return c
-}
-
-func (h *Hub) openACME(context.Context) (err error) {
-	o := acme.Options{Names: h.cfg.TLS.ACME.Names, Directory: h.cfg.TLS.ACME.Directory, Email: h.cfg.TLS.ACME.Email, DB: h.db, Sealer: h.sealer}
-	if f := h.cfg.TLS.ACME.CA; f != "" {
-		if o.CA, err = os.ReadFile(f); err != nil {
-			return fmt.Errorf("tls.acme.ca: %w", err)
-		}
-	}
-	h.acme, err = acme.New(o)
-	return err
-}
-
-// refused tells the log of connections that are refused: a line a minute, since there may be many.
-func (h *Hub) refused() func(string) {
-	var mu sync.Mutex
-	var last time.Time
-	n := 0
-	return func(source string) {
-		mu.Lock()
-		defer mu.Unlock()
-		if n++; time.Since(last) >= time.Minute {
-			h.log.Warn("connections are refused: see [limits] of hub.toml", "source", source, "refused", n)
-			last, n = time.Now(), 0
-		}
-	}
 }
 
 func (h *Hub) openSealer(context.Context) (err error) {
@@ -335,46 +266,6 @@ func (h *Hub) openServices(ctx context.Context) error {
 	mux.Handle("GET /metrics", h.metrics.handler(authority))
 	h.handler = access.Hurry(access.Steady(h.metrics.count(access.SameSite(mux, nil)), access.StallPatience), access.BodyPatience)
 	return nil
-}
-
-// storage is the place of images' content.
-func (h *Hub) storage(ctx context.Context) (storagedriver.StorageDriver, error) {
-	s := h.cfg.Storage
-	if s.S3.Bucket == "" {
-		return registry.Filesystem(s.Folder)
-	}
-	p := map[string]any{"bucket": s.S3.Bucket, "region": s.S3.Region, "rootdirectory": s.S3.Prefix}
-	if s.S3.Endpoint != "" {
-		p["regionendpoint"], p["forcepathstyle"] = s.S3.Endpoint, true
-	}
-	if s.S3.Credentials != "" {
-		access, secret, err := readCredentials(s.S3.Credentials)
-		if err != nil {
-			return nil, err
-		}
-		p["accesskey"], p["secretkey"] = access, secret
-	}
-	return registry.S3(ctx, p)
-}
-
-// readCredentials reads a file of two lines, for the owner alone.
-func readCredentials(path string) (access, secret string, err error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", "", fmt.Errorf("storage.s3.credentials: %w", err)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return "", "", fmt.Errorf("storage.s3.credentials: %s can be read by others: chmod 600 it", path)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "", "", fmt.Errorf("storage.s3.credentials: %w", err)
-	}
-	lines := strings.Fields(string(text))
-	if len(lines) != 2 {
-		return "", "", fmt.Errorf("storage.s3.credentials: %s does not hold two lines, the access key and the secret key", path)
-	}
-	return lines[0], lines[1], nil
 }
 
 // makeDefaultProject makes the first project of an empty hub. Who removes it later does not get it back.

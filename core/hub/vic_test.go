@@ -121,6 +121,14 @@ func TestVicHubDoesWhatAnAdministratorDoes(t *testing.T) {
 	run("project", "rm", "shop")
 	has(run("api", "GET", "/ping"), "Pong")
 
+	has(run("gc", "run", "--dry-run"), "has begun")
+	within(t, "the run ends", func() bool { return strings.Contains(run("gc", "ls"), "Success") })
+	has(run("gc", "schedule", "daily"), "daily")
+	has(run("gc", "schedule"), "Daily")
+	run("gc", "schedule", "none")
+	_, errs = w.vic(1, "", "gc", "inspect", "x")
+	has(errs, "is no number of a run")
+
 	within(t, "the audit log has the push", func() bool {
 		return strings.Contains(run("audit", "search", "--operation", "push"), "default-project/app")
 	})

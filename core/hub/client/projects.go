@@ -134,21 +134,40 @@ func (c *Client) DeleteRepository(ctx context.Context, project, name string) err
 
 // Artifact is an image or another artifact.
 type Artifact struct {
-	ID           int64      `json:"id"`
-	ProjectID    int64      `json:"project_id"`
-	RepositoryID int64      `json:"repository_id"`
-	Repository   string     `json:"repository_name"`
-	Digest       string     `json:"digest"`
-	MediaType    string     `json:"manifest_media_type"`
-	ArtifactType string     `json:"artifact_type"`
-	Type         string     `json:"type"`
-	Size         int64      `json:"size"`
-	Pushed       string     `json:"push_time"`
-	PushedBy     string     `json:"pushed_by"`
-	Tags         []Tag      `json:"tags"`
-	Labels       []any      `json:"labels"`
-	References   []any      `json:"references"`
-	Accessories  []Artifact `json:"accessories,omitempty"`
+	ID           int64       `json:"id"`
+	ProjectID    int64       `json:"project_id"`
+	RepositoryID int64       `json:"repository_id"`
+	Repository   string      `json:"repository_name"`
+	Digest       string      `json:"digest"`
+	MediaType    string      `json:"manifest_media_type"`
+	ArtifactType string      `json:"artifact_type"`
+	Type         string      `json:"type"`
+	Size         int64       `json:"size"`
+	Pushed       string      `json:"push_time"`
+	Pulled       string      `json:"pull_time,omitempty"`
+	PushedBy     string      `json:"pushed_by"`
+	Tags         []Tag       `json:"tags"`
+	Labels       []Label     `json:"labels"`
+	Accessories  []Accessory `json:"accessories,omitempty"`
+}
+
+// Label is a word that artifacts are marked with.
+type Label struct {
+	ID        int64  `json:"id"`
+	Name      string `json:"name"`
+	Color     string `json:"color"`
+	Scope     string `json:"scope"` // "g": of the whole hub, "p": of a project
+	ProjectID int64  `json:"project_id"`
+}
+
+// Accessory is an artifact about another one: a signature, an SBOM.
+type Accessory struct {
+	ID           int64  `json:"id"`
+	Digest       string `json:"digest"`
+	Type         string `json:"type"`
+	ArtifactType string `json:"artifact_type"`
+	Size         int64  `json:"size"`
+	Created      string `json:"creation_time"`
 }
 
 // Tag is a name of an artifact.
