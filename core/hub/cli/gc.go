@@ -29,17 +29,18 @@ func (a *app) gcCommand() *cli.Command {
 					return []any{x.ID, x.Kind, x.Status, x.Created, x.Updated}
 				})
 			})},
-		{Name: "inspect", Usage: "show one, with what it has done so far", ArgsUsage: "RUN", Flags: output(), Action: a.with(func(c *cli.Context, h *client.Client) error {
-			id, err := run(c)
-			if err != nil {
-				return err
-			}
-			x, err := h.Collection(c.Context, id)
-			if err != nil {
-				return err
-			}
-			return a.one(c, x, "Run", x.ID, "Kind", x.Kind, "Status", x.Status, "Message", x.Message, "Begun", x.Created, "Updated", x.Updated, "Did", x.Parameters)
-		})},
+		{Name: "inspect", Usage: "show one, with what it has done so far", ArgsUsage: "RUN", Flags: output(),
+			Action: a.with(func(c *cli.Context, h *client.Client) error {
+				id, err := run(c)
+				if err != nil {
+					return err
+				}
+				x, err := h.Collection(c.Context, id)
+				if err != nil {
+					return err
+				}
+				return a.one(c, x, "Run", x.ID, "Kind", x.Kind, "Status", x.Status, "Message", x.Message, "Begun", x.Created, "Updated", x.Updated, "Did", x.Parameters)
+			})},
 		{Name: "log", Usage: "show the log of one", ArgsUsage: "RUN", Action: a.with(func(c *cli.Context, h *client.Client) error {
 			id, err := run(c)
 			if err != nil {
@@ -58,8 +59,8 @@ func (a *app) gcCommand() *cli.Command {
 			}
 			return a.did(h.StopCollection(c.Context, id), "run %d is to stop", id)
 		})},
-		{Name: "schedule", Usage: "show when garbage is collected, or set it: hourly, daily, weekly, none, or six fields of cron", ArgsUsage: "[WHEN]", Flags: output(),
-			Action: a.with(a.schedule)},
+		{Name: "schedule", Usage: "show when garbage is collected, or set it: hourly, daily, weekly, none, or six fields of cron",
+			ArgsUsage: "[WHEN]", Flags: output(), Action: a.with(a.schedule)},
 	}}
 }
 
