@@ -106,9 +106,13 @@ type HubGC struct {
 	OnStart bool `toml:"on_start"`
 }
 
-// HubAudit says for how long the audit log is kept; 0: for ever.
+// HubAudit says for how long the audit log is kept, 0: for ever; and where its lines go as well.
 type HubAudit struct {
 	KeepDays int `toml:"keep_days"`
+	// Syslog is udp://HOST:PORT, tcp://HOST:PORT or tls://HOST:PORT; empty: nowhere. SyslogCA is a file with the authority
+	// of a TLS server; empty: the system's.
+	Syslog   string `toml:"syslog"`
+	SyslogCA string `toml:"syslog_ca"`
 }
 
 func (a HubAudit) validate() error {

@@ -25,7 +25,6 @@ import (
 	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/hub/clisecret"
 	"github.com/openvic/vic/core/hub/dockerauth"
-	"github.com/openvic/vic/core/hub/gc"
 	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/labels"
@@ -89,6 +88,8 @@ type Hub struct {
 	acme     *acme.Manager
 	listener net.Listener
 	handler  http.Handler
+
+	forwarder *audit.Forwarder // nil: the audit log goes nowhere else
 
 	registries *registries.Registries // the others that the hub knows
 	settings   *settings.Settings
@@ -239,10 +240,7 @@ func (h *Hub) openServices(ctx context.Context) error {
 	if err := h.makeDefaultProject(ctx); err != nil {
 		return err
 	}
-	if err := gc.Prepare(ctx, h.db, h.jobs, h.cfg.GC.Hourly, h.cfg.GC.OnStart); err != nil {
-		return err
-	}
-	if err := audit.Prepare(ctx, h.db, h.jobs, h.cfg.Audit.KeepDays); err != nil {
+	if err := h.prepareJobs(ctx); err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
@@ -311,6 +309,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.renew(gctx) })
 	g.Go(func() error { h.jobs.Run(gctx); return nil })
 	g.Go(func() error { h.audit.Seal(gctx); return nil })
+	if h.forwarder != nil {
+		g.Go(func() error { h.forwarder.Run(gctx); return nil })
+	}
 	g.Go(func() error { h.events.run(gctx); return nil })
 	g.Go(func() error {
 		<-gctx.Done()

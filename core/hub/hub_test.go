@@ -70,6 +70,26 @@ type world struct {
 	hub    *Hub
 	client *http.Client
 	stop   func()
+	logs   logs
+}
+
+// logs is what the hub has written to its log, whatever the level.
+type logs struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (l *logs) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // newWorld has users in a file.
@@ -113,7 +133,7 @@ func (w *world) start() {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var err error
-	w.hub, err = New(ctx, w.cfg, "test", slog.New(slog.NewTextHandler(w.t.Output(), nil)))
+	w.hub, err = New(ctx, w.cfg, "test", slog.New(slog.NewTextHandler(io.MultiWriter(w.t.Output(), &w.logs), &slog.HandlerOptions{Level: slog.LevelDebug})))
 	must(w.t, err)
 	done := make(chan error, 1)
 	go func() { done <- w.hub.Run(ctx) }()

@@ -1,10 +1,12 @@
 package hub
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"strings"
 
+	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/gc"
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/outbound"
@@ -36,6 +38,19 @@ func (h *Hub) openJobs() error {
 	h.jobs = jobs.New(h.db, jobs.Options{Kinds: h.kinds(), Log: h.log})
 	h.events.hooks, h.events.host = h.hooks, h.host()
 	return nil
+}
+
+// prepareJobs sets what begins by itself, and opens where the audit log goes too.
+func (h *Hub) prepareJobs(ctx context.Context) (err error) {
+	if err := gc.Prepare(ctx, h.db, h.jobs, h.cfg.GC.Hourly, h.cfg.GC.OnStart); err != nil {
+		return err
+	}
+	if to := (audit.Syslog{Address: h.cfg.Audit.Syslog, CA: h.cfg.Audit.SyslogCA, Host: h.cfg.Name}); to.Address != "" {
+		if h.forwarder, err = audit.NewForwarder(h.audit, to); err != nil {
+			return fmt.Errorf("audit.syslog: %w", err)
+		}
+	}
+	return audit.Prepare(ctx, h.db, h.jobs, h.cfg.Audit.KeepDays)
 }
 
 // host is what clients write before the name of a repository, as far as the configuration tells.

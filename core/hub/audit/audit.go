@@ -52,7 +52,9 @@ CREATE TABLE audit_chain (
 	first_hash @bytes NOT NULL,
 	last_seq BIGINT NOT NULL,
 	last_hash @bytes NOT NULL
-)`}}
+)`, `
+-- How far the log was forwarded, and which process does so until when.
+CREATE TABLE audit_forward (id BIGINT PRIMARY KEY, last BIGINT NOT NULL, worker TEXT NOT NULL, until BIGINT NOT NULL)`}}
 }
 
 // Line is one line of the log.
