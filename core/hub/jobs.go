@@ -10,7 +10,6 @@ import (
 	"github.com/openvic/vic/core/hub/gc"
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/outbound"
-	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/registry"
 )
@@ -23,7 +22,7 @@ func (h *Hub) kinds() []jobs.Kind {
 		gc.Jobs(reg),
 		h.hooks.Jobs(),
 		h.audit.Jobs(),
-		retention.Parts{DB: h.db, Policies: h.policies, Labels: h.labels, Immutable: h.rules, Registry: reg}.Jobs(),
+		h.keeping(reg),
 	}
 }
 

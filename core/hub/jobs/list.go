@@ -155,6 +155,33 @@ func (q *Queue) Tasks(ctx context.Context, execution int64, limit, offset int) (
 	return list, total, err
 }
 
+// Reports calls f with what each task of an execution told of itself, as a transaction sees it: also that of the task that
+// ends with it.
+func (q *Queue) Reports(tx *store.Tx, execution int64, f func(json.RawMessage) error) error {
+	var last int64
+	const batch = 500
+	for more := true; more; {
+		var list []Task
+		var err error
+		list, more, err = store.List(tx.Context(), tx, batch, func(r *sql.Rows) (t Task, err error) {
+			var report string
+			err = r.Scan(&t.ID, &report)
+			t.Report = json.RawMessage(report)
+			return t, err
+		}, `SELECT id, report FROM job_task WHERE execution = $1 AND id > $2 AND report <> '' ORDER BY id LIMIT $3`, execution, last)
+		if err != nil {
+			return err
+		}
+		for _, t := range list {
+			last = t.ID
+			if err := f(t.Report); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Task finds one; errdef.ErrNotFound.
 func (q *Queue) Task(ctx context.Context, id int64) (Task, error) {
 	t, err := task1(q.db.QueryRow(ctx, `SELECT `+taskColumns+` FROM job_task WHERE id = $1`, id).Scan)
