@@ -20,6 +20,7 @@ const (
 	additionReadme       = "readme.md"
 	additionValues       = "values.yaml"
 	additionDependencies = "dependencies"
+	additionSBOM         = "sbom"
 )
 
 // additionsOf are those of an artifact.
@@ -51,7 +52,8 @@ func (a *api) getAddition(c *call) error {
 		return err
 	}
 	name := strings.ToLower(c.r.PathValue("addition"))
-	if !slices.Contains(additionsOf(kindOf(m), m.MediaType), name) {
+	isSBOM := name == additionSBOM && accessoryKind(m) == accessorySBOM
+	if !isSBOM && !slices.Contains(additionsOf(kindOf(m), m.MediaType), name) {
 		return badRequest("addition %.40q is not there for an artifact of type %s", name, kindOf(m))
 	}
 	payload, err := a.Registry.Payload(c.r.Context(), m.ID)
@@ -61,6 +63,9 @@ func (a *api) getAddition(c *call) error {
 	var doc v1.Manifest
 	if err := json.Unmarshal(payload, &doc); err != nil {
 		return err
+	}
+	if isSBOM {
+		return a.sbom(c, x, doc)
 	}
 	if name == additionReadme || name == additionValues {
 		return a.chartFile(c, x, doc, name)
@@ -83,6 +88,29 @@ func (a *api) getAddition(c *call) error {
 	}
 	return c.answer(http.StatusOK, out)
 }
+
+// sbom answers with an SBOM that was pushed as an artifact of its own: its first layer, which is JSON.
+func (a *api) sbom(c *call, x registry.Repository, doc v1.Manifest) error {
+	if len(doc.Layers) == 0 {
+		return notFound("the SBOM has no content")
+	}
+	text, err := a.Registry.ReadBlob(c.r.Context(), x.Name, doc.Layers[0].Digest, maxSBOM)
+	if errors.Is(err, errdef.ErrExhausted) {
+		return badRequest("the SBOM has more than %d bytes: pull it instead", maxSBOM)
+	}
+	if err != nil {
+		return err
+	}
+	if !json.Valid(text) {
+		return badRequest("the SBOM is no JSON: pull it instead")
+	}
+	c.w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = c.w.Write(text) // the client has gone
+	return nil
+}
+
+// maxSBOM is how many bytes of an SBOM are shown.
+const maxSBOM = 16 << 20
 
 // chartFile answers with a text out of a chart's archive. A browser shows it as text, whatever it says.
 func (a *api) chartFile(c *call, x registry.Repository, doc v1.Manifest, name string) error {

@@ -311,6 +311,9 @@ func accessoryOf(x, subject registry.Stored, repo registry.Repository) accessory
 		Digest: x.Digest.String(), Type: accessoryKind(x), Created: stamp(x.Pushed), ArtifactType: x.ArtifactType}
 }
 
+// accessorySBOM is Harbor's word for an SBOM.
+const accessorySBOM = "sbom.harbor"
+
 // accessoryKind is Harbor's word for what is about an artifact.
 func accessoryKind(x registry.Stored) string {
 	tag := ""
@@ -324,7 +327,7 @@ func accessoryKind(x registry.Stored) string {
 	case strings.Contains(t, "notary.signature"):
 		return "signature.notation"
 	case strings.Contains(t, "spdx"), strings.Contains(t, "cyclonedx"), strings.Contains(t, "sbom"), strings.HasSuffix(tag, ".sbom"):
-		return "sbom.harbor"
+		return accessorySBOM
 	}
 	return "subject.accessory"
 }

@@ -337,6 +337,19 @@ func chartOf(t *testing.T, name, text string) string {
 	return b.String()
 }
 
+// sbom pushes one that is about the manifest of a tag.
+func (r *rig) sbom(repo, tag, text string) {
+	r.t.Helper()
+	const mediaType = "application/vnd.oci.image.manifest.v1+json"
+	_, header, _ := r.do("", "HEAD", "/v2/"+repo+"/manifests/"+tag, "", "")
+	m := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"artifactType":"application/spdx+json","config":{"mediaType":"application/vnd.oci.empty.v1+json",
+		"digest":%q,"size":2},"layers":[{"mediaType":"application/spdx+json","digest":%q,"size":%d}],"subject":{"mediaType":%q,"digest":%q,"size":1}}`,
+		mediaType, r.blob(repo, "{}"), r.blob(repo, text), len(text), mediaType, header.Get("Docker-Content-Digest"))
+	if status, _, body := r.do("", "PUT", "/v2/"+repo+"/manifests/"+digest.FromString(m).String(), mediaType, m); status != 201 {
+		r.t.Fatalf("%d %s", status, body)
+	}
+}
+
 func TestAdditions(t *testing.T) {
 	r := newRig(t, storetest.URL(t, "sqlite"))
 	r.plain("private/web", "v1", "RUN make")
@@ -364,6 +377,22 @@ func TestAdditions(t *testing.T) {
 	r.api("viewer", "GET", at+"chart/additions/build_history", "", 400, nil)
 	r.image("private/web", "odd", imageConfig, "no json", imageLayer, "x")
 	r.api("viewer", "GET", at+"odd/additions/build_history", "", 400, nil)
+	// An SBOM is found by what it is about, and read by its own digest.
+	r.sbom("private/web", "v1", `{"spdxVersion":"SPDX-2.3"}`)
+	var about []accessoryForm
+	r.api("viewer", "GET", at+"v1/accessories?q=type=sbom.harbor", "", 200, &about)
+	if len(about) != 1 || about[0].SubjectRepo != "private/web" {
+		t.Fatalf("%+v", about)
+	}
+	var text struct{ SPDXVersion string }
+	r.api("viewer", "GET", at+about[0].Digest+"/additions/sbom", "", 200, &text)
+	if text.SPDXVersion != "SPDX-2.3" {
+		t.Errorf("%+v", text)
+	}
+	r.api("viewer", "GET", at+"v1/additions/sbom", "", 400, nil)
+	r.sbom("private/web", "odd", `<script>`)
+	r.api("viewer", "GET", at+"odd/accessories", "", 200, &about)
+	r.api("viewer", "GET", at+about[0].Digest+"/additions/sbom", "", 400, nil)
 	var one artifactForm
 	r.api("viewer", "GET", at+"chart", "", 200, &one)
 	link := one.Additions["readme.md"].Href

@@ -20,7 +20,7 @@ func artifactRoutes() []route {
 		{method: "DELETE", path: one + "/labels/{label}", id: "removeLabel", needs: role.ArtifactPush, run: (*api).removeLabel,
 			says: "Take a label from an artifact"},
 		{method: "GET", path: one + "/additions/{addition}", id: "getAddition", needs: role.RepositoryList, run: (*api).getAddition, media: "*/*",
-			says: "Get what an artifact tells of itself: build_history of an image; readme.md, values.yaml and dependencies of a helm chart"},
+			says: "Get what an artifact tells of itself: build_history of an image; readme.md, values.yaml and dependencies of a helm chart; sbom of an SBOM"},
 	}
 }
 
