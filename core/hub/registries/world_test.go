@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 	"github.com/opencontainers/go-digest"
@@ -110,7 +111,7 @@ func newWorld(t *testing.T, kind, database string) *world {
 	policy, err := outbound.New([]string{"127.0.0.1"}, nil)
 	must(t, err)
 	w.known = registries.New(w.db, sealer, policy, nil)
-	w.registry = newRegistry(t, w.db, registry.Options{Upstreams: w.known}, "own")
+	w.registry = newRegistry(t, w.db, registry.Options{Upstreams: w.known, Grace: time.Nanosecond, TrashGrace: time.Nanosecond}, "own")
 	w.hub = httptest.NewServer(w.registry)
 	t.Cleanup(w.hub.Close)
 	w.endpoint, err = w.known.Add(t.Context(), registries.Endpoint{Name: "up", Endpoint: upstream.Endpoint{URL: w.up.URL, Kind: kind, Username: "hub",
