@@ -194,6 +194,18 @@ func TestImmutableTags(t *testing.T) {
 		r.api(devops, "DELETE", "/projects/public/immutabletagrules/"+at[strings.LastIndex(at, "/")+1:], "", 404, nil)
 		r.api(devops, "DELETE", at, "", 200, nil)
 		r.api(devops, "DELETE", at, "", 404, nil)
+		// As long as it may be, of letters that do not repeat, and longer.
+		long := func(n int) string {
+			s := ""
+			for i := 0; len(s) < n; i++ {
+				s += digest.FromString(fmt.Sprint(i)).Encoded()
+			}
+			return s[:n]
+		}
+		one := func(n int) string { return `{"kind":"doublestar","decoration":"matches","pattern":"` + long(n) + `"}` }
+		header = r.api(devops, "POST", rules, `{"tag_selectors":[`+one(1000)+`,`+one(1001)+`,`+one(120)+`]}`, 201, nil)
+		r.api(devops, "DELETE", strings.TrimPrefix(header.Get("Location"), Prefix), "", 200, nil)
+		r.api(devops, "POST", rules, `{"tag_selectors":[`+one(1000)+`,`+one(1001)+`,`+one(500)+`]}`, 400, nil)
 		// No more than there may be.
 		for i := range 15 {
 			r.api(devops, "POST", rules, strings.Replace(holdReleases, `"v*"`, fmt.Sprintf(`"v%d"`, i), 1), 201, nil)

@@ -29,7 +29,8 @@ CREATE TABLE immutable_rule (
 // Bounds of a project's rules.
 const (
 	maxRules     = 15
-	maxSelectors = 5 // of each sort in one rule
+	maxSelectors = 5    // of each sort in one rule
+	maxSpec      = 2400 // bytes of all of a rule as JSON: PostgreSQL's index has no more room
 )
 
 // Rule holds the tags that all its selectors choose, in the repositories that all its selectors choose.
@@ -167,6 +168,9 @@ func (s Spec) encode() (string, error) {
 		return "", err
 	}
 	b, err := json.Marshal(s)
+	if err == nil && len(b) > maxSpec {
+		err = fmt.Errorf("the rule's patterns are too long together: as JSON it has %d bytes, and may have %d: %w", len(b), maxSpec, errdef.ErrInvalid)
+	}
 	return string(b), err
 }
 
