@@ -35,6 +35,18 @@ type Job struct {
 	committed bool
 }
 
+// resume finds out where the log of earlier attempts ends.
+func (j *Job) resume(ctx context.Context) error {
+	var n int
+	if err := j.q.db.QueryRow(ctx, `SELECT COUNT(*) FROM job_log WHERE task = $1`, j.ID).Scan(&n); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.written = n
+	return nil
+}
+
 // Last says whether a failure of this attempt is the task's.
 func (j *Job) Last() bool { return j.Failures+1 >= j.kind.Attempts }
 

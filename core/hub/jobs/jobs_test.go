@@ -567,3 +567,24 @@ func FuzzCron(f *testing.F) {
 		}
 	})
 }
+
+func TestATaskThatCannotBeginLeavesItsRoom(t *testing.T) {
+	each(t, func(*rig) []Kind {
+		return []Kind{{Name: "K", Parallel: 1, Run: func(context.Context, *Job) error { return nil }}}
+	}, func(r *rig) {
+		id := r.enqueue(Request{Kind: "K"})
+		_, tasks := r.list(id)
+		x, ok, err := r.q.claim(t.Context(), tasks[0].ID)
+		if err != nil || !ok {
+			r.t.Fatal(ok, err)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(ErrShutdown) // the database is not asked any more
+		r.q.busy["K"]++
+		r.q.do(ctx, &Job{Task: x, q: r.q, kind: r.q.kind("K"), cancel: cancel})
+		r.run(r.q)
+		if e, tasks := r.ended(id); e.Status != Success || tasks[0].Run != 2 || tasks[0].Failures != 0 {
+			r.t.Errorf("%+v %+v", e, tasks)
+		}
+	})
+}

@@ -138,7 +138,8 @@ func (q *Queue) do(ctx context.Context, j *Job) {
 		}
 		q.poke()
 	}()
-	if err := q.db.QueryRow(ctx, `SELECT COUNT(*) FROM job_log WHERE task = $1`, j.ID).Scan(&j.written); err != nil {
+	if err := j.resume(ctx); err != nil {
+		q.release(j)
 		q.end(ctx, j, err)
 		return
 	}
@@ -146,12 +147,7 @@ func (q *Queue) do(ctx context.Context, j *Job) {
 	defer cancel()
 	result := make(chan error, 1)
 	go func() {
-		defer func() { // also when it comes back after its time
-			q.mu.Lock()
-			q.busy[j.kind.Name]--
-			q.mu.Unlock()
-			q.poke()
-		}()
+		defer q.release(j) // also when it comes back after its time
 		result <- q.call(timed, j)
 	}()
 	var err error
@@ -168,6 +164,14 @@ func (q *Queue) do(ctx context.Context, j *Job) {
 		}
 	}
 	q.end(timed, j, err)
+}
+
+// release makes room for another task of a job's kind.
+func (q *Queue) release(j *Job) {
+	q.mu.Lock()
+	q.busy[j.kind.Name]--
+	q.mu.Unlock()
+	q.poke()
 }
 
 // call runs the kind's code. A panic is the task's failure, not the hub's end.
