@@ -110,6 +110,10 @@ conformance: deps-tests ## run OCI's conformance tests against the hub's registr
 soak: deps-tests build iso images e2e-tools ## run the soaks and storms, which make test skips: hours
 	@contrib/dev/test.sh soak
 
+.PHONY: fuzz
+fuzz: ## run each fuzz target for a minute (FUZZTIME=10s for less); the unit tests run their seeds
+	@contrib/dev/fuzz.sh
+
 .PHONY: bench
 bench: deps build iso images $(TOOLS)/govc ## measure, as ratios to what the machine itself can do
 	VIC_E2E_BUILD=$(CURDIR)/build go run ./tests/bench

@@ -39,7 +39,7 @@ func parsePlace(text string) (place, error) {
 	if inner, ok := strings.CutPrefix(p.host, "["); ok {
 		inner, closed := strings.CutSuffix(inner, "]")
 		a, err := netip.ParseAddr(inner)
-		if err != nil || !closed || a.Zone() != "" {
+		if err != nil || !closed || !a.Is6() || a.Zone() != "" {
 			return bad("what is in the brackets is no address")
 		}
 		p.host = a.Unmap().String()
