@@ -72,6 +72,9 @@ func openSocket(path string) (net.Listener, error) {
 	return l, nil
 }
 
+// connections bounds those of one interface: an administrator needs a few.
+var connections = listen.Limits{Total: 1024, Each: 256}
+
 // openTLS returns what it could open, also with an error.
 func (l Listeners) openTLS() (all []net.Listener, err error) {
 	addr, ok := strings.CutPrefix(l.Listen, "tcp://")
@@ -88,7 +91,7 @@ func (l Listeners) openTLS() (all []net.Listener, err error) {
 		if err != nil {
 			return all, err
 		}
-		all = append(all, l.TLS.Listener(t))
+		all = append(all, l.TLS.Listener(listen.Limit(t, connections, nil)))
 	}
 	return all, nil
 }

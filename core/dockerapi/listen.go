@@ -16,6 +16,10 @@ import (
 	"github.com/openvic/vic/sdk/guest/cork"
 )
 
+// connections bounds those of TCP: each attached client, followed log and idle keep-alive is one. A client that opens more
+// is refused, and keeps no other from coming in.
+var connections = listen.Limits{Total: 8192, Each: 2048}
+
 // Listen opens a listener for each address: "tcp://host:port" or "unix:///path". Those of tcp speak
 // TLS if files is not nil, and take only what comes in on the network interface dev, if that
 // is not empty.
@@ -48,6 +52,7 @@ func listenOn(address, dev string, files *tlsfiles.Server) (net.Listener, error)
 		if err != nil {
 			return nil, fmt.Errorf("docker.listen: %s: %w", address, err)
 		}
+		l = listen.Limit(l, connections, nil)
 		if files == nil {
 			return l, nil
 		}
