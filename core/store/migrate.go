@@ -18,6 +18,8 @@ import (
 type Schema struct {
 	Name  string
 	Steps []string // each one or more statements, run in one transaction
+	// Watched are tables, or "table(column, column)", whose changes show in the stamp: what Remember keeps is read of them.
+	Watched []string
 }
 
 // migrationLock is the number under which processes that start together wait for one another on PostgreSQL.
@@ -47,7 +49,11 @@ func (s *Store) migrate(ctx context.Context, schemas []Schema) error {
 				return err
 			}
 		}
-		return nil
+		var watched []string
+		for _, sc := range schemas {
+			watched = append(watched, sc.Watched...)
+		}
+		return s.watch(tx, watched)
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,22 +24,13 @@ const (
 // postgres is a pool of connections to a server. pgx prepares and keeps the statements itself.
 //
 // A transaction holds its locks until its commit is on the disk, and those who push into one project would wait for one
-// another's flush. So commits do not wait (synchronous_commit is off), and tx returns after a flush that began later:
-// one for all who wait. The log is written in order, so what a crash takes are only transactions that nobody was told
+// another's flush. So commits do not wait (synchronous_commit is off), and who must wait does so after a flush that began
+// later: one for all. The log is written in order, so what a crash takes are only transactions that nobody was told
 // of, and whatever was built on them goes with them.
 type postgres struct {
 	db   *sql.DB
 	sync *sql.DB // one connection, with the server's own synchronous_commit
-
-	mu       sync.Mutex
-	next     *flush // those who wait for a flush that has not begun; nil: nobody
-	flushing bool
-}
-
-// flush is one flush of the log for all who wait for it.
-type flush struct {
-	done chan struct{} // closed when err is final
-	err  error
+	log  turns
 }
 
 var postgresDialect = dialect{name: "postgres", lock: " FOR UPDATE", words: strings.NewReplacer(
@@ -61,6 +51,7 @@ func openPostgres(ctx context.Context, url string) (*postgres, error) {
 	}
 	p := &postgres{sync: stdlib.OpenDB(*c)}
 	p.sync.SetMaxOpenConns(1)
+	p.log.do = p.flush
 	lazy := c.Copy()
 	lazy.RuntimeParams["synchronous_commit"] = "off"
 	p.db = stdlib.OpenDB(*lazy)
@@ -75,6 +66,7 @@ func openPostgres(ctx context.Context, url string) (*postgres, error) {
 
 func (p *postgres) reader() runner   { return p.db }
 func (p *postgres) dialect() dialect { return postgresDialect }
+func (p *postgres) durable() error   { return p.log.wait() }
 func (p *postgres) close() error     { return errors.Join(p.db.Close(), p.sync.Close()) }
 
 func (p *postgres) snapshot(ctx context.Context) (*sql.Tx, error) {
@@ -90,8 +82,21 @@ func (p *postgres) snapshot(ctx context.Context) (*sql.Tx, error) {
 }
 
 func (p *postgres) tx(ctx context.Context, f func(*Tx) error) error {
+	return p.tries(ctx, func() error { return p.once(ctx, f) })
+}
+
+// alone is tx for a function that runs one statement, which is a transaction by itself.
+func (p *postgres) alone(ctx context.Context, f func(*Tx) error) error {
+	return p.tries(ctx, func() error {
+		var broken error
+		return f(&Tx{ctx: ctx, run: p.db, d: postgresDialect, broken: &broken})
+	})
+}
+
+// tries runs once again while it meets others.
+func (p *postgres) tries(ctx context.Context, once func() error) error {
 	for try := 1; ; try++ {
-		err := p.once(ctx, f)
+		err := once()
 		if err == nil || try == maxTries || !again(err) {
 			return err
 		}
@@ -119,46 +124,15 @@ func (p *postgres) once(ctx context.Context, f func(*Tx) error) error {
 	if broken != nil {
 		return broken
 	}
-	if err := tx.Commit(); err != nil {
-		return err
-	}
-	return p.durable()
+	return tx.Commit()
 }
 
-// durable returns when everything that was committed before the call is on the disk.
-func (p *postgres) durable() error {
-	p.mu.Lock()
-	f := p.next
-	if f == nil {
-		f = &flush{done: make(chan struct{})}
-		p.next = f
-	}
-	if !p.flushing {
-		p.flushing = true
-		go p.flush()
-	}
-	p.mu.Unlock()
-	<-f.done
-	return f.err
-}
-
-// flush flushes until nobody waits.
-func (p *postgres) flush() {
-	for {
-		p.mu.Lock()
-		f := p.next
-		p.next = nil
-		p.flushing = f != nil
-		p.mu.Unlock()
-		if f == nil {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		// A commit that wrote something waits until the log is on the disk up to itself.
-		_, f.err = p.sync.ExecContext(ctx, `SELECT pg_logical_emit_message(true, 'vic-hub', '')`)
-		cancel()
-		close(f.done)
-	}
+// flush has the log on the disk up to a commit that waits for it.
+func (p *postgres) flush() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_, err := p.sync.ExecContext(ctx, `SELECT pg_logical_emit_message(true, 'vic-hub', '')`)
+	return err
 }
 
 // again says whether the same transaction may succeed if it is run once more.

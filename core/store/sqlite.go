@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
 	_ "modernc.org/sqlite" // the driver
 )
 
@@ -24,9 +25,13 @@ type sqlite struct {
 	w, r *sql.DB
 	conn *sql.Conn // the only one of w
 	read *statements
+	// Commits do not wait for the disk (synchronous is NORMAL, which flushes at checkpoints alone): who must wait does so for a
+	// flush of the log behind the file that began later, one for all, while the next transactions run.
+	log  turns
+	lost error // of a flush that failed; guarded by log, which calls flush one at a time
 
-	// Transactions that wait for one another share a commit, and with it the disk's flush: each runs in the turn that
-	// mu gives, inside a savepoint; who finds nobody waiting behind commits for all.
+	// Transactions that wait for one another share a commit: each runs in the turn that mu gives, inside a savepoint; who finds
+	// nobody waiting behind commits for all.
 	waiting atomic.Int64
 	mu      sync.Mutex
 	write   *statements // guarded by mu
@@ -57,9 +62,10 @@ func openSQLite(ctx context.Context, path string) (*sqlite, error) {
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	q := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(1)", "cache_size(-32768)"}}
+	q := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(NORMAL)", "busy_timeout(10000)", "foreign_keys(1)", "cache_size(-16384)"}}
 	name := url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}
 	s := &sqlite{}
+	s.log.do = func() error { return s.flush(abs + "-wal") }
 	if s.w, err = sql.Open("sqlite", name.String()); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
@@ -68,6 +74,7 @@ func openSQLite(ctx context.Context, path string) (*sqlite, error) {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", path, err), s.w.Close())
 	}
 	q.Add("_pragma", "query_only(1)")
+	q.Add("_pragma", "cache_size(-4096)") // each; the kernel has the rest
 	name.RawQuery = q.Encode()
 	if s.r, err = sql.Open("sqlite", name.String()); err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", path, err), s.conn.Close(), s.w.Close())
@@ -85,6 +92,24 @@ func (s *sqlite) dialect() dialect { return sqliteDialect }
 
 // snapshot begins where a reader first reads, and nothing was read before it.
 func (s *sqlite) snapshot(ctx context.Context) (*sql.Tx, error) { return s.r.BeginTx(ctx, nil) }
+
+func (s *sqlite) durable() error { return s.log.wait() }
+
+// flush has the log on the disk. When that fails nobody knows what of it is there, and a later flush that succeeds says
+// nothing of it: no transaction succeeds any more until the process starts again and SQLite reads what there is.
+func (s *sqlite) flush(path string) error {
+	if s.lost != nil {
+		return s.lost
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err == nil {
+		err = errors.Join(unix.Fdatasync(int(f.Fd())), f.Close())
+	}
+	if err != nil {
+		s.lost = fmt.Errorf("the disk did not take the database's log, and what was written since may be lost; see to the disk and start the hub again: %w", err)
+	}
+	return s.lost
+}
 
 // close ends the statements first: SQLite keeps a file open that one of them belongs to.
 func (s *sqlite) close() error {

@@ -43,10 +43,12 @@ type runner interface {
 // backend is one kind of database.
 type backend interface {
 	reader() runner
-	// tx runs f in a transaction that is durable when tx returns nil.
+	// tx runs f in a transaction that is committed when tx returns nil.
 	tx(ctx context.Context, f func(*Tx) error) error
 	// snapshot begins a transaction that only reads, all of it from one state. The caller ends it.
 	snapshot(ctx context.Context) (*sql.Tx, error)
+	// durable returns when everything that was committed before the call is on the disk.
+	durable() error
 	dialect() dialect
 	close() error
 }
@@ -60,8 +62,9 @@ type dialect struct {
 
 // Store is an open database. It may be used by several goroutines.
 type Store struct {
-	b   backend
-	txs atomic.Int64
+	b      backend
+	txs    atomic.Int64
+	memory memory
 }
 
 // Open opens the database that url names, makes it if it is a file that is not there, and brings it to the version of
@@ -82,6 +85,7 @@ func Open(ctx context.Context, url string, schemas ...Schema) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{b: b}
+	s.memory.look.do = s.looked
 	if err := s.migrate(ctx, schemas); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -104,11 +108,30 @@ func (s *Store) QueryRow(ctx context.Context, query string, args ...any) *sql.Ro
 	return s.b.reader().QueryRowContext(ctx, query, args...)
 }
 
+// Point is QueryRow for one row by its key, of which there are many in a second: on SQLite it is done before a caller could go
+// away, and what it costs to watch for that is more than it costs.
+func (s *Store) Point(ctx context.Context, query string, args ...any) *sql.Row {
+	if s.Kind() == "sqlite" {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return s.QueryRow(ctx, query, args...)
+}
+
 // Tx runs f in a transaction and commits it if f returns nil. What f does may be done again from the start when the
 // transaction met another one, so f changes nothing outside of the database before it knows that Tx returned nil.
 // f must not call Tx of the same Store, and must not keep the Tx. ctx is looked at before f runs; once it runs it is
 // carried through, since the end of one client's connection must not undo what shares its commit.
 func (s *Store) Tx(ctx context.Context, f func(*Tx) error) error {
+	s.txs.Add(1)
+	if err := s.b.tx(ctx, f); err != nil {
+		return err
+	}
+	return s.b.durable()
+}
+
+// Lazy is Tx for what need not be on the disk when it returns: a crash of the machine, or of PostgreSQL, soon after it may take
+// it away, and with it all that was committed later and nobody was told of. The end of this process takes nothing away.
+func (s *Store) Lazy(ctx context.Context, f func(*Tx) error) error {
 	s.txs.Add(1)
 	return s.b.tx(ctx, f)
 }
@@ -137,6 +160,32 @@ func (s snapshot) Query(ctx context.Context, query string, args ...any) (*sql.Ro
 func (s snapshot) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
 	return s.tx.QueryRowContext(ctx, query, args...)
 }
+
+// LazyExec is Lazy for one statement, which PostgreSQL does in one round trip. It says how many rows it changed.
+func (s *Store) LazyExec(ctx context.Context, query string, args ...any) (n int64, err error) {
+	err = s.alone(ctx, func(tx *Tx) (err error) {
+		n, err = tx.Exec(query, args...)
+		return err
+	})
+	return n, err
+}
+
+// LazyRow is Lazy for one statement that returns a row: its columns are scanned into dest. sql.ErrNoRows if there is none.
+func (s *Store) LazyRow(ctx context.Context, dest []any, query string, args ...any) error {
+	return s.alone(ctx, func(tx *Tx) error { return tx.Row(query, args...).Scan(dest...) })
+}
+
+// alone runs a transaction of one statement.
+func (s *Store) alone(ctx context.Context, f func(*Tx) error) error {
+	s.txs.Add(1)
+	if p, ok := s.b.(*postgres); ok {
+		return p.alone(ctx, f)
+	}
+	return s.b.tx(ctx, f)
+}
+
+// Durable returns when everything that was committed before the call is on the disk.
+func (s *Store) Durable() error { return s.b.durable() }
 
 // Transactions is how many have begun in this process: by it work that can wait sees whether others have any.
 func (s *Store) Transactions() int64 { return s.txs.Load() }
@@ -188,6 +237,30 @@ func (t *Tx) Query(_ context.Context, query string, args ...any) (*sql.Rows, err
 // QueryRow reads one row, also of what this transaction wrote. ctx is not looked at.
 func (t *Tx) QueryRow(_ context.Context, query string, args ...any) *sql.Row {
 	return t.run.QueryRowContext(t.ctx, query, args...)
+}
+
+// Numbers takes n numbers of a table's column id, which is an @id, for rows that the transaction writes with them before it
+// writes other rows of the table.
+func (t *Tx) Numbers(table string, n int) ([]int64, error) {
+	query := `WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < $2)
+		SELECT i + COALESCE((SELECT seq FROM sqlite_sequence WHERE name = $1), 0) FROM r`
+	if t.d.name == "postgres" {
+		query = `SELECT nextval(pg_get_serial_sequence($1, 'id')) FROM generate_series(1, $2)`
+	}
+	rows, err := t.Query(t.ctx, query, table, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := make([]int64, 0, n)
+	for rows.Next() {
+		var number int64
+		if err := rows.Scan(&number); err != nil {
+			return nil, err
+		}
+		list = append(list, number)
+	}
+	return list, rows.Err()
 }
 
 // Row is one row that a transaction reads, or writes and reads (RETURNING).
