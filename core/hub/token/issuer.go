@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -57,6 +59,7 @@ type Options struct {
 type Issuer struct {
 	o    Options
 	ring *keyring
+	seen verified
 }
 
 // New makes an Issuer.
@@ -119,27 +122,82 @@ func (i *Issuer) Verify(ctx context.Context, raw string) (Claims, error) {
 	if len(raw) > maxToken {
 		return Claims{}, fmt.Errorf("%w: it is too long", ErrInvalid)
 	}
-	t, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})
-	if err != nil || len(t.Headers) != 1 {
-		return Claims{}, fmt.Errorf("%w: it is no token of this hub", ErrInvalid)
-	}
-	k, err := i.ring.find(ctx, t.Headers[0].KeyID)
-	if errors.Is(err, errUnknownKey) {
-		return Claims{}, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	if err != nil {
+	sum := sha256.Sum256([]byte(raw))
+	k, ok := i.seen.find(sum)
+	if !ok {
+		var err error
+		if k, err = i.signed(ctx, raw); err != nil {
+			return Claims{}, err
+		}
+		i.seen.keep(sum, k)
+	} else if _, err := i.key(ctx, k.key); err != nil { // it signs no more
 		return Claims{}, err
 	}
-	var w wire
-	if err := t.Claims(&k.Private.PublicKey, &w); err != nil {
-		return Claims{}, fmt.Errorf("%w: its signature is wrong", ErrInvalid)
-	}
-	err = w.ValidateWithLeeway(jwt.Expected{Issuer: i.o.Issuer, AnyAudience: jwt.Audience{i.o.Service}, Time: i.o.Now()}, leeway)
+	w := k.wire
+	err := w.ValidateWithLeeway(jwt.Expected{Issuer: i.o.Issuer, AnyAudience: jwt.Audience{i.o.Service}, Time: i.o.Now()}, leeway)
 	if err != nil || w.Expiry == nil || w.IssuedAt == nil {
 		return Claims{}, fmt.Errorf("%w: it is of another time or for another service", ErrInvalid)
 	}
 	return Claims{Subject: w.Subject, Kind: w.Kind, Epoch: w.Epoch, Secret: w.Secret, Access: w.Access, ID: w.ID,
 		Issued: w.IssuedAt.Time(), Expires: w.Expiry.Time()}, nil
+}
+
+// signed reads a token that a key of this hub signed. When it is for, and for what, is not looked at.
+func (i *Issuer) signed(ctx context.Context, raw string) (signed, error) {
+	t, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil || len(t.Headers) != 1 {
+		return signed{}, fmt.Errorf("%w: it is no token of this hub", ErrInvalid)
+	}
+	out := signed{key: t.Headers[0].KeyID}
+	k, err := i.key(ctx, out.key)
+	if err != nil {
+		return signed{}, err
+	}
+	if err := t.Claims(&k.Private.PublicKey, &out.wire); err != nil {
+		return signed{}, fmt.Errorf("%w: its signature is wrong", ErrInvalid)
+	}
+	return out, nil
+}
+
+// key finds one of this hub's keys.
+func (i *Issuer) key(ctx context.Context, id string) (Key, error) {
+	k, err := i.ring.find(ctx, id)
+	if errors.Is(err, errUnknownKey) {
+		err = fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return k, err
+}
+
+// signed is a token whose signature was right.
+type signed struct {
+	key  string
+	wire wire
+}
+
+// verified remembers tokens whose signature was right, by the hashes of all their bytes: clients show one with each request for
+// minutes, and the signature is most of what looking at it costs.
+type verified struct {
+	mu   sync.Mutex
+	kept map[[sha256.Size]byte]signed
+}
+
+// maxVerified bounds what is remembered: beyond that it begins anew.
+const maxVerified = 4096
+
+func (v *verified) find(sum [sha256.Size]byte) (signed, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s, ok := v.kept[sum]
+	return s, ok
+}
+
+func (v *verified) keep(sum [sha256.Size]byte, s signed) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.kept == nil || len(v.kept) >= maxVerified {
+		v.kept = map[[sha256.Size]byte]signed{}
+	}
+	v.kept[sum] = s
 }
 
 // PublicKeys is the JWK set (RFC 7517) with which others check tokens.

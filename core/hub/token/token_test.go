@@ -214,6 +214,37 @@ func TestUnknownKeysAreAskedForSeldom(t *testing.T) {
 	}
 }
 
+// A token that was looked at before is refused all the same when its time is over or its key is gone.
+func TestATokenThatWasAcceptedIsNotForEver(t *testing.T) {
+	m, c := &memory{}, &clock{time.Now()}
+	i := newIssuer(m, c)
+	raw, _, err := i.Issue(t.Context(), Claims{Subject: "vsphere.local/dev", Kind: User}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if x, err := i.Verify(t.Context(), raw); err != nil || x.Subject != "vsphere.local/dev" {
+			t.Fatalf("%+v %v", x, err)
+		}
+	}
+	dot := strings.LastIndex(raw, ".")
+	if _, err := i.Verify(t.Context(), raw[:dot+1]+"A"+raw[dot+2:]+"A"); !errors.Is(err, ErrInvalid) {
+		t.Errorf("another signature: %v", err)
+	}
+	c.t = c.t.Add(5*time.Minute + leeway + time.Second)
+	if _, err := i.Verify(t.Context(), raw); !errors.Is(err, ErrInvalid) {
+		t.Errorf("after its time: %v", err)
+	}
+	c.t = c.t.Add(-5 * time.Minute)
+	m.keys = nil
+	if _, err := i.PublicKeys(t.Context()); err != nil { // the keys are read again
+		t.Fatal(err)
+	}
+	if _, err := i.Verify(t.Context(), raw); !errors.Is(err, ErrInvalid) {
+		t.Errorf("without its key: %v", err)
+	}
+}
+
 func TestScopes(t *testing.T) {
 	for _, c := range []struct {
 		params []string
