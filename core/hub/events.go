@@ -5,8 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/hub/audit"
@@ -39,35 +42,22 @@ func newEvents(a *audit.Log, db *store.Store, log *slog.Logger) *events {
 
 var _ registry.Observer = (*events)(nil)
 
-func (e *events) line(tx *store.Tx, x registry.Event) (audit.Line, error) {
+func line(x registry.Event) audit.Line {
 	l := audit.Line{Time: x.Time, Caller: access.Caller{Name: x.Caller, Method: access.ByToken, Address: x.Address}, Agent: x.Agent, Operation: string(x.Kind),
-		Type: "artifact", Resource: x.Artifact.Repository + "@" + x.Artifact.Digest.String(), Outcome: 200}
+		Type: "artifact", Resource: x.Artifact.Repository + "@" + x.Artifact.Digest.String(), Project: x.ProjectID, Outcome: 200,
+		Detail: strings.Join(x.Tags, " ")}
 	if x.Caller == "" {
 		l.Caller.Method = access.Anonymous
 	}
-	for i, t := range x.Tags {
-		if i > 0 {
-			l.Detail += " "
-		}
-		l.Detail += t
-	}
-	err := tx.Row(`SELECT id FROM project WHERE name = $1`, x.Artifact.Project).Scan(&l.Project)
-	if errors.Is(err, sql.ErrNoRows) { // removed since the pull, whose line is the whole hub's then
-		err = nil
-	}
-	return l, err
+	return l
 }
 
 // Changing implements registry.Observer.
 func (e *events) Changing(tx *store.Tx, x registry.Event) error {
-	l, err := e.line(tx, x)
-	if err != nil {
+	if err := e.audit.Add(tx, line(x)); err != nil {
 		return err
 	}
-	if err := e.audit.Add(tx, l); err != nil {
-		return err
-	}
-	return e.tell(tx, l.Project, x)
+	return e.tell(tx, x.ProjectID, x)
 }
 
 // tell tells the webhooks of a project.
@@ -169,12 +159,12 @@ func (e *events) run(ctx context.Context) {
 	for {
 		select {
 		case x := <-e.pulls:
-			e.write(context.WithoutCancel(ctx), x)
+			e.write(ctx, x, time.After(gather))
 		case <-ctx.Done():
 			for {
 				select {
 				case x := <-e.pulls:
-					e.write(context.WithoutCancel(ctx), x)
+					e.write(ctx, x, nil)
 				default:
 					return
 				}
@@ -183,48 +173,94 @@ func (e *events) run(ctx context.Context) {
 	}
 }
 
-// write writes one pull and those that wait behind it.
-func (e *events) write(ctx context.Context, first registry.Event) {
+// gather is how long a pull waits for others to be written with it.
+const gather = 100 * time.Millisecond
+
+// write writes one pull and those that come soon behind it. When the hub stops it writes what is there.
+func (e *events) write(ctx context.Context, first registry.Event, soon <-chan time.Time) {
 	batch := []registry.Event{first}
-	for len(batch) < pullsAtOnce {
+	for full := false; !full && len(batch) < pullsAtOnce; {
 		select {
 		case x := <-e.pulls:
 			batch = append(batch, x)
 			continue
 		default:
 		}
-		break
-	}
-	err := e.db.Tx(ctx, func(tx *store.Tx) error {
-		for _, x := range batch {
-			if err := e.writeOne(tx, x); err != nil {
-				return err
-			}
+		select {
+		case x := <-e.pulls:
+			batch = append(batch, x)
+		case <-soon:
+			full = true
+		case <-ctx.Done():
+			full = true
 		}
-		return nil
-	})
+	}
+	err := e.db.Lazy(context.WithoutCancel(ctx), func(tx *store.Tx) error { return e.writeAll(tx, batch) })
 	if err != nil {
 		e.log.Error("pulls are not in the audit log", "pulls", len(batch), "err", err)
 	}
 }
 
-// writeOne writes a pull, or tells of a push that was refused.
-func (e *events) writeOne(tx *store.Tx, x registry.Event) error {
-	l, err := e.line(tx, x)
-	if err != nil {
-		return err
-	}
-	if x.Kind == registry.EventQuota {
-		if e.hooks == nil || l.Project == 0 {
-			return nil
+// writeAll writes pulls, and tells of pushes that were refused.
+func (e *events) writeAll(tx *store.Tx, batch []registry.Event) error {
+	var pulls []registry.Event
+	var lines []audit.Line
+	for _, x := range batch {
+		if x.Kind == registry.EventQuota {
+			if e.hooks != nil && x.ProjectID != 0 {
+				if err := e.hooks.Quota(tx, x.ProjectID, x.Caller, true); err != nil {
+					return err
+				}
+			}
+			continue
 		}
-		return e.hooks.Quota(tx, l.Project, x.Caller, true)
+		pulls, lines = append(pulls, x), append(lines, line(x))
 	}
-	if err := registry.MarkPulled(tx, x); err != nil {
+	if len(lines) == 0 {
+		return nil
+	}
+	if err := e.audit.AddSealed(tx, lines); err != nil {
 		return err
 	}
-	if err := e.audit.Add(tx, l); err != nil {
-		return err
+	for _, x := range lastPulls(pulls) {
+		if err := registry.MarkPulled(tx, x); err != nil {
+			return err
+		}
 	}
-	return e.tell(tx, l.Project, x)
+	return e.tellPulls(tx, pulls)
+}
+
+// tellPulls tells the webhooks of the projects that have any for pulls.
+func (e *events) tellPulls(tx *store.Tx, pulls []registry.Event) error {
+	if e.hooks == nil {
+		return nil
+	}
+	wanted := map[int64]bool{}
+	for _, x := range pulls {
+		wants, known := wanted[x.ProjectID]
+		if !known {
+			var err error
+			if wants, err = e.hooks.Wants(tx, x.ProjectID, webhook.Pull); err != nil {
+				return err
+			}
+			wanted[x.ProjectID] = wants
+		}
+		if !wants {
+			continue
+		}
+		if err := e.tell(tx, x.ProjectID, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lastPulls leaves the last pull of each name, in an order that is the same for all hubs.
+func lastPulls(batch []registry.Event) []registry.Event {
+	name := func(x registry.Event) string { return line(x).Resource + " " + line(x).Detail }
+	latest := map[string]registry.Event{}
+	for _, x := range batch {
+		latest[name(x)] = x
+	}
+	return slices.SortedFunc(maps.Values(latest), func(a, b registry.Event) int { return strings.Compare(name(a), name(b)) })
 }

@@ -232,7 +232,8 @@ func (h *Hub) openServices(ctx context.Context) error {
 	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}, Setting: h.settings.TokenLife})
 	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}, Robots: h.robots, Secrets: h.secrets,
 		Observe: h.triedToSignIn}
-	docker := dockerauth.New(dockerauth.Options{Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL, Log: h.log})
+	docker := dockerauth.New(dockerauth.Options{Moment: h.db.Moment, Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL,
+		Log: h.log})
 	h.registries = registries.New(h.db, h.sealer, h.outbound, nil)
 	if err := h.openRegistry(ctx, docker); err != nil {
 		return err
@@ -287,9 +288,21 @@ type projects struct{ h *Hub }
 
 // Project implements authz.Projects.
 func (p projects) Project(ctx context.Context, name string) (int64, bool, error) {
-	x, err := p.h.registry.FindProject(ctx, p.h.db, name)
-	return x.ID, x.Public, err
+	x, err := store.Remember(ctx, projectKey(name), func() (found, error) {
+		x, err := p.h.registry.FindProject(ctx, p.h.db, name)
+		return found{x.ID, x.Public}, err
+	})
+	return x.id, x.public, err
 }
+
+// found is what is remembered of the project of a name. All else of its row changes with each push.
+type (
+	found struct {
+		id     int64
+		public bool
+	}
+	projectKey string
+)
 
 // Run serves until ctx ends.
 func (h *Hub) Run(ctx context.Context) error {
@@ -379,6 +392,11 @@ func (h *Hub) firstAdmins(ctx context.Context) (bool, error) {
 	return len(all) > 0, err
 }
 
+// Collect runs the collector once beside the jobs, until it is done or ctx ends.
+func (h *Hub) Collect(ctx context.Context) (registry.Collected, error) {
+	return h.registry.Collect(ctx, registry.CollectOptions{})
+}
+
 // renewEvery is how often the hub's own certificate is looked at.
 const renewEvery = 12 * time.Hour
 
@@ -395,6 +413,9 @@ func (h *Hub) renew(ctx context.Context) error {
 		}
 	}
 }
+
+// Handler is everything that the hub serves, for one who brings a listener of their own beside the hub's.
+func (h *Hub) Handler() http.Handler { return h.handler }
 
 // Reload reads the certificate again, and renews the hub's own if it is time. What is under way goes on.
 func (h *Hub) Reload() error {

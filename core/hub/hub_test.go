@@ -493,7 +493,7 @@ func TestPullsOfARemovedProjectAreKept(t *testing.T) {
 		e := newEvents(audit.New(db, log, nil), db, log)
 		pull := registry.Event{Kind: registry.EventPull, Time: time.Now(), Artifact: registry.Artifact{Project: "gone", Repository: "gone/app"}}
 		e.Happened(t.Context(), pull)
-		e.write(t.Context(), pull)
+		e.write(t.Context(), pull, time.After(0))
 		var lines int
 		must(t, db.QueryRow(t.Context(), `SELECT COUNT(*) FROM audit_line WHERE operation = 'pull'`).Scan(&lines))
 		if lines != 2 {

@@ -392,7 +392,7 @@ func (a *adopter) keep(tx *store.Tx, p *pushed, m *found) (fresh bool, tagged in
 	if !fresh && len(p.tags) == 0 {
 		return false, 0, nil
 	}
-	if err := a.g.keepManifest(tx, p); err != nil {
+	if _, err := a.g.keepManifest(tx, p); err != nil {
 		return false, 0, err
 	}
 	now = m.pushed.UnixMilli()

@@ -28,7 +28,7 @@ type content struct {
 
 // find finds a blob that a repository has; distribution.ErrBlobUnknown.
 func (g *Registry) find(ctx context.Context, repo string, d digest.Digest) (c content, err error) {
-	err = g.store.QueryRow(ctx, `SELECT r.id, b.size, b.location, v.due FROM repo r JOIN repo_blob l ON l.repo_id = r.id JOIN blob b ON b.digest = l.digest
+	err = g.store.Point(ctx, `SELECT r.id, b.size, b.location, v.due FROM repo r JOIN repo_blob l ON l.repo_id = r.id JOIN blob b ON b.digest = l.digest
 		LEFT JOIN review v ON v.repo_id = r.id AND v.kind = 'blob' AND v.digest = l.digest WHERE r.name = $1 AND l.digest = $2`, repo, d.String()).
 		Scan(&c.repo, &c.size, &c.location, &c.review)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -69,11 +69,12 @@ const (
 	duty = 10
 )
 
-// tx runs a transaction, and then lets others go first if there are any.
+// tx runs a transaction, and then lets others go first if there are any. What a crash of the machine takes of it the next run
+// does again; only objects may not go before the rows that say so, which trash sees to.
 func (c *collector) tx(f func(*store.Tx) error) error {
 	var took time.Duration // its turn alone, not the wait for it
 	c.own++
-	err := c.g.store.Tx(c.ctx, func(tx *store.Tx) error {
+	err := c.g.store.Lazy(c.ctx, func(tx *store.Tx) error {
 		began := time.Now()
 		defer func() { took = time.Since(began) }()
 		return f(tx)
@@ -347,7 +348,7 @@ func (c *collector) settle(tx *store.Tx, d due, keep time.Duration, did *Collect
 		return err
 	}
 	did.Manifests++
-	e := Event{Kind: EventDelete, Time: c.g.o.Now(), Caller: Collector, Artifact: m.Artifact, Tags: m.tags}
+	e := Event{Kind: EventDelete, ProjectID: d.project, Time: c.g.o.Now(), Caller: Collector, Artifact: m.Artifact, Tags: m.tags}
 	*events = append(*events, e)
 	return c.g.watch.Changing(tx, e)
 }
@@ -381,6 +382,9 @@ func (c *collector) orphan(tx *store.Tx, d due, m *stored) (bool, error) {
 		if _, err := tx.Exec(`DELETE FROM tag WHERE repo_id = $1 AND name = $2`, d.place.repo, t); err != nil {
 			return false, err
 		}
+		if _, err := tx.Exec(`UPDATE repo SET version = version + 1 WHERE id = $1`, d.place.repo); err != nil {
+			return false, err
+		}
 	}
 	by, err := needed(tx, d.place, m.Digest)
 	return own == 0 && by == "", err
@@ -409,6 +413,9 @@ func (c *collector) trash() (int, error) {
 	list, _, err := store.List(c.ctx, c.g.store, c.o.Batch, func(r *sql.Rows) (o object, err error) { return o, r.Scan(&o.location, &o.size, &o.partial) },
 		`SELECT location, size, partial FROM trash WHERE due <= $1 ORDER BY due LIMIT $2`, c.until)
 	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	if err := c.g.store.Durable(); err != nil {
 		return 0, err
 	}
 	failed := map[string]bool{}

@@ -48,10 +48,11 @@ func (g *Registry) Copy(r *http.Request, by Caller, from, ref, to string) (diges
 			}
 		}
 		for _, m := range c.manifests {
-			if err := g.keepManifest(tx, m); err != nil {
+			p, err := g.keepManifest(tx, m)
+			if err != nil {
 				return err
 			}
-			e, err := g.changing(tx, g.event(q, EventPush, m.Artifact, m.tags...))
+			e, err := g.changing(tx, g.event(q, p.project, EventPush, m.Artifact, m.tags...))
 			if err != nil {
 				return err
 			}

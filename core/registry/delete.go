@@ -54,7 +54,7 @@ func (g *Registry) drop(r *http.Request, q *request, d digest.Digest, tag string
 		if err != nil {
 			return err
 		}
-		e, err = g.changing(tx, g.event(q, kind, m.Artifact, m.tags...))
+		e, err = g.changing(tx, g.event(q, p.project, kind, m.Artifact, m.tags...))
 		return err
 	})
 	if err != nil {
@@ -103,7 +103,7 @@ func (g *Registry) untag(tx *store.Tx, p place, repo, tag string) (*stored, erro
 	if err := g.review(tx, p, reviewUntagged, a.Digest, "", g.now()); err != nil {
 		return nil, err
 	}
-	_, err = tx.Exec(`UPDATE repo SET updated = $1 WHERE id = $2`, g.now(), p.repo)
+	_, err = tx.Exec(`UPDATE repo SET updated = $1, version = version + 1 WHERE id = $2`, g.now(), p.repo)
 	return &stored{Artifact: a, tags: []string{tag}}, err
 }
 
@@ -147,7 +147,7 @@ func (g *Registry) dropManifest(tx *store.Tx, p place, m *stored) error {
 	if _, err := tx.Exec(`DELETE FROM manifest WHERE id = $1`, m.id); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`UPDATE repo SET manifests = manifests - 1, updated = $1 WHERE id = $2`, g.now(), p.repo); err != nil {
+	if _, err := tx.Exec(`UPDATE repo SET manifests = manifests - 1, updated = $1, version = version + 1 WHERE id = $2`, g.now(), p.repo); err != nil {
 		return err
 	}
 	return refund(tx, p, m.Size)

@@ -100,7 +100,10 @@ func (g *Registry) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	var over quotaError
 	if q, ok := r.Context().Value(requestKey{}).(*request); ok && errors.As(err, &over) {
-		g.watch.Happened(r.Context(), g.event(q, EventQuota, Artifact{Project: projectOf(q.name), Repository: q.name}))
+		name := projectOf(q.name)
+		if p, err := g.FindProject(r.Context(), g.store, name); err == nil { // else it was removed meanwhile
+			g.watch.Happened(r.Context(), g.event(q, p.ID, EventQuota, Artifact{Project: name, Repository: q.name}))
+		}
 	}
 	h := w.Header()
 	h.Del("ETag")

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"net/http"
@@ -61,16 +62,7 @@ func scanArtifact(scan func(...any) error, repo string, more ...any) (Artifact, 
 }
 
 func (g *Registry) getManifest(w http.ResponseWriter, r *http.Request, q *request, d digest.Digest, tag string) error {
-	var row *sql.Row
-	if tag != "" {
-		row = g.store.QueryRow(r.Context(), `SELECT `+artifactColumns+`, b.payload FROM repo r JOIN tag t ON t.repo_id = r.id JOIN manifest m ON m.id = t.manifest_id
-			JOIN manifest_payload b ON b.manifest_id = m.id WHERE r.name = $1 AND t.name = $2`, q.name, tag)
-	} else {
-		row = g.store.QueryRow(r.Context(), `SELECT `+artifactColumns+`, b.payload FROM repo r JOIN manifest m ON m.repo_id = r.id
-			JOIN manifest_payload b ON b.manifest_id = m.id WHERE r.name = $1 AND m.digest = $2`, q.name, d.String())
-	}
-	var payload []byte
-	a, err := scanArtifact(row.Scan, q.name, &payload)
+	a, project, payload, err := g.lookUp(r.Context(), q, d, tag)
 	if errors.Is(err, sql.ErrNoRows) {
 		return g.unknownManifest(r, q)
 	}
@@ -94,9 +86,30 @@ func (g *Registry) getManifest(w http.ResponseWriter, r *http.Request, q *reques
 	h.Set("Content-Length", strconv.Itoa(len(payload)))
 	if r.Method == http.MethodGet {
 		_, _ = w.Write(payload)
-		g.watch.Happened(r.Context(), g.event(q, EventPull, a, tag))
+		g.watch.Happened(r.Context(), g.event(q, project, EventPull, a, tag))
 	}
 	return nil
+}
+
+// lookUp finds a manifest by its digest or tag, and the number of its project; sql.ErrNoRows.
+func (g *Registry) lookUp(ctx context.Context, q *request, d digest.Digest, tag string) (a Artifact, project int64, payload []byte, err error) {
+	var repo, version int64
+	if err := g.store.Point(ctx, `SELECT id, project_id, version FROM repo WHERE name = $1`, q.name).Scan(&repo, &project, &version); err != nil {
+		return a, 0, nil, err
+	}
+	if m, ok := g.pulled.find(repo, q.ref, version); ok {
+		return m.Artifact, project, m.payload, nil
+	}
+	const from = `SELECT ` + artifactColumns + `, b.payload FROM manifest m JOIN manifest_payload b ON b.manifest_id = m.id `
+	query, ref := from+`WHERE m.repo_id = $1 AND m.digest = $2`, d.String()
+	if tag != "" {
+		query, ref = from+`JOIN tag t ON t.manifest_id = m.id WHERE t.repo_id = $1 AND t.name = $2`, tag
+	}
+	m := recentManifest{version: version}
+	if m.Artifact, err = scanArtifact(g.store.Point(ctx, query, repo, ref).Scan, q.name, &m.payload); err == nil {
+		g.pulled.keep(repo, q.ref, m)
+	}
+	return m.Artifact, project, m.payload, err
 }
 
 // unknownManifest tells a repository that is not there from a manifest that is not.
@@ -112,8 +125,8 @@ func (g *Registry) unknownManifest(r *http.Request, q *request) error {
 	return errcode.ErrorCodeManifestUnknown.WithDetail(q.ref)
 }
 
-func (g *Registry) event(q *request, kind EventKind, a Artifact, tags ...string) Event {
-	e := Event{Kind: kind, Time: g.o.Now(), Caller: q.caller.Name(), Address: address(q.r), Agent: q.r.UserAgent(), Artifact: a}
+func (g *Registry) event(q *request, project int64, kind EventKind, a Artifact, tags ...string) Event {
+	e := Event{Kind: kind, ProjectID: project, Time: g.o.Now(), Caller: q.caller.Name(), Address: address(q.r), Agent: q.r.UserAgent(), Artifact: a}
 	for _, t := range tags {
 		if t != "" {
 			e.Tags = append(e.Tags, t)

@@ -106,7 +106,9 @@ type Event struct {
 	Address  string // of the client
 	Agent    string // the client's User-Agent
 	Artifact Artifact
-	Tags     []string
+	// ProjectID is the number of the artifact's project.
+	ProjectID int64
+	Tags      []string
 }
 
 // Observer is told what happens.

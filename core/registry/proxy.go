@@ -177,10 +177,11 @@ func (g *Registry) fetchManifest(r *http.Request, q *request, up Upstream, now d
 	asked.caller = fetcher{}
 	var e Event
 	err = g.store.Tx(r.Context(), func(tx *store.Tx) (err error) {
-		if err := g.keepManifest(tx, m); err != nil {
+		p, err := g.keepManifest(tx, m)
+		if err != nil {
 			return err
 		}
-		e, err = g.changing(tx, g.event(&asked, EventPush, m.Artifact, m.tags...))
+		e, err = g.changing(tx, g.event(&asked, p.project, EventPush, m.Artifact, m.tags...))
 		return err
 	})
 	if err == nil {

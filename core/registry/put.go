@@ -31,10 +31,11 @@ func (g *Registry) putManifest(w http.ResponseWriter, r *http.Request, q *reques
 	}
 	var e Event
 	err = g.store.Tx(r.Context(), func(tx *store.Tx) (err error) {
-		if err := g.keepManifest(tx, m); err != nil {
+		p, err := g.keepManifest(tx, m)
+		if err != nil {
 			return err
 		}
-		e, err = g.changing(tx, g.event(q, EventPush, m.Artifact, m.tags...))
+		e, err = g.changing(tx, g.event(q, p.project, EventPush, m.Artifact, m.tags...))
 		return err
 	})
 	if err != nil {
@@ -87,27 +88,27 @@ func readPush(w http.ResponseWriter, r *http.Request, q *request, d digest.Diges
 }
 
 // keepManifest writes a manifest and its tags.
-func (g *Registry) keepManifest(tx *store.Tx, m *pushed) error {
+func (g *Registry) keepManifest(tx *store.Tx, m *pushed) (place, error) {
 	p, err := g.ensureRepo(tx, m.Repository)
 	if err != nil {
-		return err
+		return p, err
 	}
 	if !g.o.Sparse && !m.sparse {
 		if err := complete(tx, p, m.doc); err != nil {
-			return err
+			return p, err
 		}
 	}
 	id, err := g.writeManifest(tx, p, m)
 	if err != nil {
-		return err
+		return p, err
 	}
 	for _, t := range m.tags {
 		if err := g.setTag(tx, p, id, m, t); err != nil {
-			return err
+			return p, err
 		}
 	}
-	_, err = tx.Exec(`UPDATE repo SET updated = $1 WHERE id = $2`, g.now(), p.repo)
-	return err
+	_, err = tx.Exec(`UPDATE repo SET updated = $1, version = version + 1 WHERE id = $2`, g.now(), p.repo)
+	return p, err
 }
 
 // complete refuses a manifest whose content is not all in the repository.

@@ -38,11 +38,16 @@ import (
 //go:embed schema.sql
 var schema string
 
+// schemaVersion numbers the states of a repository's manifests and tags: who changes any adds 1, and what was read at one number
+// holds until then.
+const schemaVersion = `ALTER TABLE repo ADD COLUMN version BIGINT NOT NULL DEFAULT 0`
+
 // Schema is the registry's tables, projects among them.
 func Schema() store.Schema {
-	return store.Schema{Name: "registry", Steps: []string{schema,
+	return store.Schema{Name: "registry", Watched: []string{"project(name, public)"}, Steps: []string{schema,
 		// When a manifest was last pulled, by whatever name, and when by this tag; 0: never.
-		`ALTER TABLE manifest ADD COLUMN pulled BIGINT NOT NULL DEFAULT 0; ALTER TABLE tag ADD COLUMN pulled BIGINT NOT NULL DEFAULT 0`}}
+		`ALTER TABLE manifest ADD COLUMN pulled BIGINT NOT NULL DEFAULT 0; ALTER TABLE tag ADD COLUMN pulled BIGINT NOT NULL DEFAULT 0`,
+		schemaVersion}}
 }
 
 // Options of a registry. Authorizer and Log must be set.
@@ -97,6 +102,7 @@ type Registry struct {
 	fills  fills
 	// fetches are the manifests that proxy caches fetch at the moment.
 	fetches singleflight.Group
+	pulled  recent
 }
 
 // New makes a registry on a store, opened with Schema, and a storage driver. ctx ends with the registry.

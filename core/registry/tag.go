@@ -51,10 +51,10 @@ func (g *Registry) Tag(r *http.Request, by Caller, repo string, d digest.Digest,
 		if err := g.setTag(tx, p, m.id, &pushed{Artifact: m.Artifact}, tag); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`UPDATE repo SET updated = $1 WHERE id = $2`, g.now(), p.repo); err != nil {
+		if _, err := tx.Exec(`UPDATE repo SET updated = $1, version = version + 1 WHERE id = $2`, g.now(), p.repo); err != nil {
 			return err
 		}
-		e, err = g.changing(tx, g.event(q, EventPush, m.Artifact, tag))
+		e, err = g.changing(tx, g.event(q, p.project, EventPush, m.Artifact, tag))
 		return err
 	})
 	if errors.Is(err, errdef.ErrExists) {

@@ -86,19 +86,13 @@ var _ distribution.BlobWriter = (*writer)(nil)
 func (g *Registry) newUpload(ctx context.Context, q *request) (*writer, error) {
 	id := uuid.NewString()
 	u := &writer{g: g, ctx: context.WithoutCancel(ctx), q: q, id: id, location: root + id[:2] + "/" + id, started: g.o.Now(), hash: sha256.New()}
-	err := g.store.Tx(ctx, func(tx *store.Tx) error {
-		var project int64
-		err := tx.Row(`SELECT id, quota FROM project WHERE name = $1`, projectOf(q.name)).Scan(&project, &u.quota)
-		if errors.Is(err, sql.ErrNoRows) {
-			return codeNameUnknown.WithMessage(fmt.Sprintf("there is no project %q", projectOf(q.name)))
-		}
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(`INSERT INTO upload (id, project_id, repo, location, size, started, touched) VALUES ($1, $2, $3, $4, 0, $5, $5)`,
-			id, project, q.name, u.location, u.started.UnixMilli())
-		return err
-	})
+	// The row is on the disk before the object is made: open sees to that.
+	err := g.store.LazyRow(ctx, []any{&u.quota}, `INSERT INTO upload (id, project_id, repo, location, size, started, touched)
+		SELECT CAST($1 AS TEXT), id, CAST($2 AS TEXT), CAST($3 AS TEXT), 0, CAST($4 AS BIGINT), CAST($4 AS BIGINT) FROM project WHERE name = $5
+		RETURNING (SELECT quota FROM project WHERE name = $5)`, id, q.name, u.location, u.started.UnixMilli(), projectOf(q.name))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = codeNameUnknown.WithMessage(fmt.Sprintf("there is no project %q", projectOf(q.name)))
+	}
 	return u, err
 }
 
@@ -107,7 +101,7 @@ func (g *Registry) findUpload(ctx context.Context, q *request, id string) (*writ
 	u := &writer{g: g, ctx: context.WithoutCancel(ctx), q: q, id: id, hash: sha256.New()}
 	var state []byte
 	var started int64
-	err := g.store.QueryRow(ctx, `SELECT u.location, u.size, u.hash, u.started, p.quota FROM upload u JOIN project p ON p.id = u.project_id
+	err := g.store.Point(ctx, `SELECT u.location, u.size, u.hash, u.started, p.quota FROM upload u JOIN project p ON p.id = u.project_id
 		WHERE u.id = $1 AND u.repo = $2`,
 		id, q.name).Scan(&u.location, &u.size, &state, &started, &u.quota)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -150,17 +144,14 @@ func (u *writer) hold() error {
 func (u *writer) take() error {
 	if u.g.store.Kind() == "sqlite" {
 		var one int
-		return u.g.store.QueryRow(u.ctx, `SELECT 1 FROM upload WHERE id = $1 AND size = $2`, u.id, u.saved).Scan(&one)
+		return u.g.store.Point(u.ctx, `SELECT 1 FROM upload WHERE id = $1 AND size = $2`, u.id, u.saved).Scan(&one)
 	}
 	claim := uuid.NewString()
-	err := u.g.store.Tx(u.ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`UPDATE upload SET claim = $1, claimed_until = $2, touched = $5 WHERE id = $3 AND size = $4 AND (claim = '' OR claimed_until < $5)`,
-			claim, u.g.after(claimLife), u.id, u.saved, u.g.now())
-		if err == nil && n == 0 {
-			err = sql.ErrNoRows
-		}
-		return err
-	})
+	n, err := u.g.store.LazyExec(u.ctx, `UPDATE upload SET claim = $1, claimed_until = $2, touched = $5
+		WHERE id = $3 AND size = $4 AND (claim = '' OR claimed_until < $5)`, claim, u.g.after(claimLife), u.id, u.saved, u.g.now())
+	if err == nil && n == 0 {
+		err = sql.ErrNoRows
+	}
 	u.claim, u.renew = claim, u.g.o.Now().Add(claimLife/3)
 	return err
 }
@@ -171,18 +162,22 @@ func (u *writer) keep() error {
 		return nil
 	}
 	u.renew = u.g.o.Now().Add(claimLife / 3)
-	return u.g.store.Tx(u.ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`UPDATE upload SET claimed_until = $1, touched = $2 WHERE id = $3 AND claim = $4`, u.g.after(claimLife), u.g.now(), u.id, u.claim)
-		if err == nil && n == 0 {
-			err = distribution.ErrBlobUploadUnknown
-		}
-		return err
-	})
+	n, err := u.g.store.LazyExec(u.ctx, `UPDATE upload SET claimed_until = $1, touched = $2 WHERE id = $3 AND claim = $4`,
+		u.g.after(claimLife), u.g.now(), u.id, u.claim)
+	if err == nil && n == 0 {
+		err = distribution.ErrBlobUploadUnknown
+	}
+	return err
 }
 
 func (u *writer) open() error {
 	if err := u.hold(); err != nil || u.file != nil {
 		return err
+	}
+	if u.size == 0 {
+		if err := u.g.store.Durable(); err != nil {
+			return err
+		}
 	}
 	file, err := u.g.driver.Writer(u.ctx, u.location, u.size > 0)
 	if errors.As(err, &storagedriver.PathNotFoundError{}) || (err == nil && file.Size() != u.size) {
@@ -269,14 +264,12 @@ func (u *writer) Close() error {
 	if err != nil {
 		return err
 	}
-	err = u.g.store.Tx(u.ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`UPDATE upload SET size = $1, hash = $2, touched = $3, claim = '', claimed_until = 0 WHERE id = $4 AND claim = $5`,
-			u.size, state, u.g.now(), u.id, u.claim)
-		if err == nil && n == 0 {
-			err = distribution.ErrBlobUploadUnknown
-		}
-		return err
-	})
+	// If a crash takes this away the object is longer than the row says, and open gives the upload up.
+	n, err := u.g.store.LazyExec(u.ctx, `UPDATE upload SET size = $1, hash = $2, touched = $3, claim = '', claimed_until = 0 WHERE id = $4 AND claim = $5`,
+		u.size, state, u.g.now(), u.id, u.claim)
+	if err == nil && n == 0 {
+		err = distribution.ErrBlobUploadUnknown
+	}
 	u.saved = u.size
 	if errors.Is(err, distribution.ErrBlobUploadUnknown) {
 		err = errors.Join(err, u.abandon())

@@ -101,6 +101,14 @@ func (s *Store) Moment(ctx context.Context) (context.Context, error) {
 	return context.WithValue(ctx, momentKey{}, at), nil
 }
 
+// Forget has Remember ask the database anew, also in moments that have begun: for one who has changed something and goes on within
+// the same request.
+func (s *Store) Forget() {
+	s.memory.mu.Lock()
+	defer s.memory.mu.Unlock()
+	s.memory.stamp, s.memory.kept = -1, nil
+}
+
 // Anew is a context in which Remember asks the database.
 func Anew(ctx context.Context) context.Context {
 	return context.WithValue(ctx, momentKey{}, (*moment)(nil))

@@ -101,6 +101,13 @@ func TestWhatIsReadLateIsNotRemembered(t *testing.T) {
 	if v, err := store.Remember(late, key{}, func() (string, error) { return "new", nil }); err != nil || v != "new" {
 		t.Errorf("%q %v", v, err)
 	}
+	s.Forget()
+	if v, err := store.Remember(late, key{}, func() (string, error) { return "newest", nil }); err != nil || v != "newest" {
+		t.Errorf("%q %v", v, err)
+	}
+	if _, err := s.Moment(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	boom := errors.New("boom")
 	type other struct{}
 	for range 2 {

@@ -104,13 +104,8 @@ func New(db *store.Store, log *slog.Logger, now func() time.Time) *Log {
 
 // Add writes a line within a transaction: it is there if and only if what it is about is.
 func (l *Log) Add(tx *store.Tx, x Line) error {
-	if x.Time.IsZero() {
-		x.Time = l.now()
-	}
-	_, err := tx.Exec(`INSERT INTO audit_line (at, caller, caller_kind, address, agent, operation, resource_type, resource, project, outcome, detail)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		x.Time.UnixMilli(), cut(x.Caller.Name, maxText), string(x.Caller.Method), cut(x.Caller.Address, maxText), cut(x.Agent, maxText),
-		x.Operation, x.Type, cut(x.Resource, maxText), x.Project, x.Outcome, cut(x.Detail, maxDetail))
+	x.tidy(l.now)
+	_, err := tx.Exec(insertOne, x.values()...)
 	if err == nil {
 		l.poke()
 	}
@@ -164,7 +159,7 @@ func (l *Log) Seal(ctx context.Context) {
 func (l *Log) SealNow(ctx context.Context) (total int, err error) {
 	for {
 		n := 0
-		err := l.db.Tx(ctx, func(tx *store.Tx) (err error) {
+		err := l.db.Lazy(ctx, func(tx *store.Tx) (err error) { // a crash may unseal lines, which are sealed again
 			n, err = sealSome(tx)
 			return err
 		})
@@ -211,30 +206,35 @@ func sealSome(tx *store.Tx) (int, error) {
 			return 0, err
 		}
 	}
-	_, err = tx.Exec(`UPDATE audit_chain SET last_seq = $1, last_hash = $2 WHERE id = 1`, last.seq, last.hash)
-	return len(lines), err
+	return len(lines), setEnd(tx, last)
+}
+
+func setEnd(tx *store.Tx, last end) error {
+	_, err := tx.Exec(`UPDATE audit_chain SET last_seq = $1, last_hash = $2 WHERE id = 1`, last.seq, last.hash)
+	return err
 }
 
 // sum is the hash of a line at its place in the chain. Each text goes in with its length before it, so that no two lines
 // have the same bytes.
 func sum(seq int64, before []byte, x Line) []byte {
-	h := sha256.New()
-	number := func(n int64) { _ = binary.Write(h, binary.BigEndian, n) } // a hash takes everything
-	text := func(s string) {
-		number(int64(len(s)))
-		h.Write([]byte(s))
-	}
+	b := make([]byte, 0, 1024)
+	number := func(n int64) { b = binary.BigEndian.AppendUint64(b, uint64(n)) }
 	number(seq)
-	h.Write(before)
+	b = append(b, before...)
 	number(x.ID)
 	number(x.Time.UnixMilli())
+	text := func(s string) {
+		number(int64(len(s)))
+		b = append(b, s...)
+	}
 	for _, s := range []string{x.Caller.Name, string(x.Caller.Method), x.Caller.Address, x.Agent, x.Operation, x.Type, x.Resource} {
 		text(s)
 	}
 	number(x.Project)
 	number(int64(x.Outcome))
 	text(x.Detail)
-	return h.Sum(nil)
+	h := sha256.Sum256(b)
+	return h[:]
 }
 
 const columns = `id, at, caller, caller_kind, address, agent, operation, resource_type, resource, project, outcome, detail`

@@ -64,6 +64,32 @@ func (r *rig) exec(query string, args ...any) {
 	}))
 }
 
+// Lines that are sealed at once and lines that are sealed later make one chain.
+func TestLinesThatAreSealedAtOnce(t *testing.T) {
+	each(t, func(r *rig) {
+		r.write(3)
+		r.Keep(r.t.Context(), Line{Caller: access.Caller{Name: "late"}, Operation: "pull", Type: "artifact"})
+		for _, n := range []int{1, 19, 20, 45} {
+			lines := make([]Line, n)
+			for i := range lines {
+				lines[i] = Line{Caller: access.Caller{Name: "x\x00y"}, Operation: "pull", Type: "artifact", Resource: fmt.Sprint(n, i), Outcome: 200}
+			}
+			must(t, r.db.Tx(r.t.Context(), func(tx *store.Tx) error { return r.AddSealed(tx, lines) }))
+		}
+		if n, err := r.SealNow(r.t.Context()); err != nil || n != 1 {
+			t.Errorf("%d sealed later, %v", n, err)
+		}
+		v, err := r.Verify(r.t.Context())
+		if err != nil || v.Lines != 3+1+85 || v.Unsealed != 0 {
+			t.Errorf("%+v %v", v, err)
+		}
+		list, total, err := r.Search(r.t.Context(), Query{Caller: "xy"}, 100, 0)
+		if err != nil || total != 85 || list[0].Resource != "45 44" || list[84].Resource != "1 0" {
+			t.Errorf("%d %v", total, err)
+		}
+	})
+}
+
 func TestAChangedLogShows(t *testing.T) {
 	for name, c := range map[string]struct {
 		change string

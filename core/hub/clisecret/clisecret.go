@@ -28,7 +28,7 @@ import (
 
 // Schema is the table.
 func Schema() store.Schema {
-	return store.Schema{Name: "clisecret", Steps: []string{`
+	return store.Schema{Name: "clisecret", Watched: []string{"cli_secret(sum, made)"}, Steps: []string{`
 CREATE TABLE cli_secret (
 	principal @ascii PRIMARY KEY,
 	sum @ascii NOT NULL UNIQUE,
@@ -163,12 +163,17 @@ func (s *Secrets) Password(ctx context.Context, name string, given secret.Text, 
 
 // Current says whether a user's secret is still the one of a stamp: what was given to who had it ends with it.
 func (s *Secrets) Current(ctx context.Context, user string, stamp int64) (bool, error) {
-	x, err := s.Get(ctx, user)
+	made, err := store.Remember(ctx, madeKey(user), func() (int64, error) {
+		x, err := s.Get(ctx, user)
+		return x.Made.UnixMilli(), err
+	})
 	if errors.Is(err, errdef.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil && x.Made.UnixMilli() == stamp, err
+	return err == nil && made == stamp, err
 }
+
+type madeKey string // a user, of whom it is remembered when their secret was made
 
 // usedEvery is how exact the time of last use is: not each request is worth a write.
 const usedEvery = time.Minute

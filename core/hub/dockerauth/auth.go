@@ -32,6 +32,9 @@ type Options struct {
 	Service string // that clients ask for, and tokens are for
 	// Authority says who asks and what they may.
 	Authority *authz.Authority
+	// Moment makes the context in which one request's questions are answered, as of then (store.Store.Moment); nil: each asks
+	// the database.
+	Moment func(context.Context) (context.Context, error)
 	// URL is the hub's address for clients, "https://hub.example.com"; empty: the one that each request names.
 	URL string
 	Log *slog.Logger
@@ -46,6 +49,9 @@ var _ registry.Authorizer = (*Auth)(nil)
 func New(o Options) *Auth {
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Moment == nil {
+		o.Moment = func(ctx context.Context) (context.Context, error) { return ctx, nil }
 	}
 	return &Auth{o: o}
 }
@@ -81,10 +87,13 @@ func projectOf(repository string) string {
 // Authenticate implements registry.Authorizer: a bearer token, or name and password with the request itself.
 func (a *Auth) Authenticate(r *http.Request) (registry.Caller, error) {
 	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	ctx := r.Context()
+	ctx, err := a.o.Moment(r.Context())
+	if err != nil {
+		return nil, err
+	}
 	switch {
 	case scheme == "":
-		return &caller{a: a, subject: authz.Nobody}, nil
+		return &caller{a: a, at: ctx, subject: authz.Nobody}, nil
 	case strings.EqualFold(scheme, "Bearer"):
 		claims, err := a.o.Issuer.Verify(ctx, strings.TrimSpace(value))
 		if errors.Is(err, token.ErrInvalid) {
@@ -97,7 +106,7 @@ func (a *Auth) Authenticate(r *http.Request) (registry.Caller, error) {
 		if err != nil {
 			return nil, unauthenticated(err)
 		}
-		return &caller{a: a, subject: s, token: true, access: claims.Access}, nil
+		return &caller{a: a, at: ctx, subject: s, token: true, access: claims.Access}, nil
 	case strings.EqualFold(scheme, "Basic"):
 		name, password, ok := r.BasicAuth()
 		if !ok {
@@ -107,7 +116,7 @@ func (a *Auth) Authenticate(r *http.Request) (registry.Caller, error) {
 		if err != nil {
 			return nil, unauthenticated(err)
 		}
-		return &caller{a: a, subject: s}, nil
+		return &caller{a: a, at: ctx, subject: s}, nil
 	}
 	return nil, registry.ErrUnauthenticated
 }
@@ -166,6 +175,7 @@ func (a *Auth) url(r *http.Request) string {
 // caller is who sent one request to the registry.
 type caller struct {
 	a       *Auth
+	at      context.Context // of the request, with the moment that all its questions are answered by
 	subject authz.Subject
 	token   bool // what it may is limited to access
 	access  []token.Access
@@ -175,14 +185,14 @@ type caller struct {
 func (c *caller) Name() string { return c.subject.Name }
 
 // May implements registry.Caller.
-func (c *caller) May(ctx context.Context, w registry.Access) error {
+func (c *caller) May(_ context.Context, w registry.Access) error {
 	if w.Type == "" { // to talk to the registry at all
 		if !c.subject.Known() && !c.token {
 			return registry.ErrUnauthenticated // so that docker login learns where to sign in
 		}
 		return nil
 	}
-	answer, err := c.a.ask(ctx, c.subject, w.Type, w.Name, string(w.Action))
+	answer, err := c.a.ask(c.at, c.subject, w.Type, w.Name, string(w.Action))
 	switch {
 	case err != nil:
 		return err

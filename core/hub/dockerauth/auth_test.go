@@ -133,7 +133,7 @@ func newRigOn(t *testing.T, database string, o registry.Options) *rig {
 			return []signin.Source{{Name: "fake", Driver: r.source, Capabilities: r.source.Capabilities}}
 		}})
 	r.secrets = clisecret.New(r.db, sign, access.NewLimiter(access.LimitOptions{}), log, clock)
-	a := dockerauth.New(dockerauth.Options{Issuer: token.New(token.Options{Issuer: "vic-hub", Service: service, Keys: &keys{}, Now: clock}), Service: service,
+	a := dockerauth.New(dockerauth.Options{Moment: r.db.Moment, Issuer: token.New(token.Options{Issuer: "vic-hub", Service: service, Keys: &keys{}, Now: clock}), Service: service,
 		Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r, Secrets: r.secrets}, Log: log})
 	o.Authorizer, o.Log = a, log
 	r.registry, err = registry.New(t.Context(), r.db, inmemory.New(), o)

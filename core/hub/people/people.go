@@ -56,7 +56,8 @@ CREATE INDEX role_grant_principal ON role_grant (principal, project);
 CREATE TABLE people_guard (id BIGINT PRIMARY KEY);
 INSERT INTO people_guard (id) VALUES (1)`,
 		`ALTER TABLE principal ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0`,
-		`ALTER TABLE principal ADD COLUMN checking BIGINT NOT NULL DEFAULT 0`}}
+		`ALTER TABLE principal ADD COLUMN checking BIGINT NOT NULL DEFAULT 0`},
+		Watched: []string{"principal", "principal_group", "role_grant"}}
 }
 
 // People keeps them. It may be used by several goroutines.
@@ -141,6 +142,7 @@ func (p *People) Seen(ctx context.Context, source string, id auth.Identity, seal
 		out, err = scanPerson(tx.Row(`SELECT `+personColumns+` FROM principal WHERE id = $1`, id.Principal.ID))
 		return err
 	})
+	p.db.Forget() // the groups count in this request already
 	return out, err
 }
 
@@ -241,9 +243,20 @@ func (p *People) Remove(ctx context.Context, id string) error {
 	})
 }
 
+// What is remembered: a person by ID, and the role of one in a project.
+type (
+	personKey string
+	roleKey   struct {
+		user    string
+		project int64
+	}
+)
+
 // Get returns a person by ID; errdef.ErrNotFound.
 func (p *People) Get(ctx context.Context, id string) (Person, error) {
-	return p.one(ctx, id, `SELECT `+personColumns+` FROM principal WHERE id = $1`, id)
+	return store.Remember(ctx, personKey(id), func() (Person, error) {
+		return p.one(ctx, id, `SELECT `+personColumns+` FROM principal WHERE id = $1`, id)
+	})
 }
 
 // ByNumber returns a person by number; errdef.ErrNotFound.
@@ -313,7 +326,9 @@ func (p *People) SelectUsers(ctx context.Context, limit, offset int, condition, 
 // A role of a user and one of a group are told apart by the kind, not by the ID alone: a source may have a user of a group's
 // name, and must not make them what the group is.
 func (p *People) Role(ctx context.Context, user string, project int64) (role.Role, error) {
-	return p.highest(ctx, `AND g.project IN (0, $2)`, user, project)
+	return store.Remember(ctx, roleKey{user, project}, func() (role.Role, error) {
+		return p.highest(ctx, `AND g.project IN (0, $2)`, user, project)
+	})
 }
 
 // Highest is the highest role that a user has anywhere.

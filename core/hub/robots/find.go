@@ -107,9 +107,11 @@ func (r *Robots) Password(ctx context.Context, name string, given secret.Text, a
 	return r.Find(ctx, name)
 }
 
+type robotKey string // its name; the robot is remembered
+
 // Find implements authz.Robots.
 func (r *Robots) Find(ctx context.Context, name string) (authz.Robot, error) {
-	x, err := find(ctx, r.db, `name = $1`, name)
+	x, err := store.Remember(ctx, robotKey(name), func() (Robot, error) { return find(ctx, r.db, `name = $1`, name) })
 	switch now := r.now(); {
 	case errors.Is(err, sql.ErrNoRows):
 		return authz.Robot{}, fmt.Errorf("there is no robot %.200q: %w", name, errdef.ErrDenied)

@@ -31,7 +31,7 @@ import (
 // Schema is the tables. robot_grant names projects by number: 0 is the whole hub, -1 every project. A project that is
 // made anew under an old name has another number.
 func Schema() store.Schema {
-	return store.Schema{Name: "robots", Steps: []string{`
+	return store.Schema{Name: "robots", Watched: []string{"robot", "robot_grant"}, Steps: []string{`
 CREATE TABLE robot (
 	id @id,
 	project BIGINT NOT NULL,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/sdk/auth"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/secret"
@@ -63,7 +64,7 @@ func (s *Signer) settle(ctx context.Context, p people.Person, c *check) {
 		close(c.done)
 	}()
 	// The answer of a check that has just ended may be younger than what the caller had read before it.
-	now, err := s.o.People.Get(ctx, p.ID)
+	now, err := s.o.People.Get(store.Anew(ctx), p.ID)
 	if err == nil && !now.Disabled && now.Checked.After(p.Checked) {
 		c.person, c.err = now, nil
 		return

@@ -1,0 +1,52 @@
+package registry
+
+import "sync"
+
+// recent holds manifests that were pulled a short time ago. Each holds as long as the repository has the version that it was read
+// after, which every pull looks at. It may be used by several goroutines.
+type recent struct {
+	mu   sync.Mutex
+	size int
+	kept map[recentKey]recentManifest
+}
+
+type recentKey struct {
+	repo int64
+	ref  string // tag or digest
+}
+
+type recentManifest struct {
+	Artifact
+	payload []byte // nobody changes it
+	version int64
+}
+
+// Bounds of recent, in bytes: of one manifest, and of all. Beyond it begins anew.
+const (
+	recentLargest = 64 << 10
+	recentMost    = 16 << 20
+	recentRow     = 512 // what one costs beside its payload
+)
+
+func (c *recent) find(repo int64, ref string, version int64) (recentManifest, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m, ok := c.kept[recentKey{repo, ref}]
+	return m, ok && m.version == version
+}
+
+func (c *recent) keep(repo int64, ref string, m recentManifest) {
+	if len(m.payload) > recentLargest {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := recentKey{repo, ref}
+	if old, ok := c.kept[key]; ok {
+		c.size -= len(old.payload) + recentRow
+	}
+	if c.size += len(m.payload) + recentRow; c.kept == nil || c.size > recentMost {
+		c.kept, c.size = map[recentKey]recentManifest{}, len(m.payload)+recentRow
+	}
+	c.kept[key] = m
+}
