@@ -135,7 +135,7 @@ func Remember[T any](ctx context.Context, key any, load func() (T, error)) (T, e
 	}
 	// It was read after the stamp of this moment. If that has changed since, nobody knows on which side of the change it was.
 	m.mu.Lock()
-	if m.stamp == at.stamp {
+	if m.stamp == at.stamp && m.kept != nil {
 		m.kept[key] = v
 	}
 	m.mu.Unlock()

@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,7 @@ type load struct {
 	blobs   map[int][]v1.Descriptor // by size, what was pushed
 	tags    []string
 	serial  atomic.Int64
+	header  string // of Authorization, "" for distribution
 }
 
 func newLoad(base string, clients int, scale float64) *load {
@@ -130,11 +133,14 @@ func listTags(n int) func(context.Context, *load) (figure, error) {
 
 func (l *load) count(n int) int { return max(l.clients, int(float64(n)*l.scale)) }
 
+// errEnough ends a run before all is done.
+var errEnough = errors.New("enough")
+
 // run does n requests, as many at a time as there are clients.
 func (l *load) run(n int, f func(i int) error) (figure, error) {
-	var next atomic.Int64
+	var next, done atomic.Int64
 	var failed atomic.Pointer[error]
-	times := make([]time.Duration, n)
+	times := make([]time.Duration, min(n, 1<<20))
 	var wg sync.WaitGroup
 	began := time.Now()
 	for range l.clients {
@@ -143,16 +149,21 @@ func (l *load) run(n int, f func(i int) error) (figure, error) {
 				t := time.Now()
 				if err := f(i); err != nil {
 					failed.CompareAndSwap(nil, &err)
+					return
 				}
-				times[i] = time.Since(t)
+				done.Add(1)
+				if i < len(times) {
+					times[i] = time.Since(t)
+				}
 			}
 		})
 	}
 	wg.Wait()
-	if err := failed.Load(); err != nil {
+	if err := failed.Load(); err != nil && !errors.Is(*err, errEnough) {
 		return figure{}, *err
 	}
-	return figure{rate: float64(n) / time.Since(began).Seconds(), median: median(times)}, nil
+	times = slices.DeleteFunc(times, func(d time.Duration) bool { return d == 0 })
+	return figure{rate: float64(done.Load()) / time.Since(began).Seconds(), median: median(times)}, nil
 }
 
 // push pushes a blob as docker does: HEAD, POST, PATCH, PUT.
@@ -181,7 +192,9 @@ func (l *load) call(ctx context.Context, method, path, contentType string, body 
 	if err != nil {
 		return nil, err
 	}
-	req.SetBasicAuth("bench", "bench")
+	if l.header != "" {
+		req.Header.Set("Authorization", l.header)
+	}
 	req.Header.Set("Accept", v1.MediaTypeImageManifest)
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
