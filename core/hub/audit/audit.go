@@ -54,7 +54,8 @@ CREATE TABLE audit_chain (
 	last_hash @bytes NOT NULL
 )`, `
 -- How far the log was forwarded, and which process does so until when.
-CREATE TABLE audit_forward (id BIGINT PRIMARY KEY, last BIGINT NOT NULL, worker TEXT NOT NULL, until BIGINT NOT NULL)`}}
+CREATE TABLE audit_forward (id BIGINT PRIMARY KEY, last BIGINT NOT NULL, worker TEXT NOT NULL, until BIGINT NOT NULL)`,
+		schemaTexts}}
 }
 
 // Line is one line of the log.
@@ -92,6 +93,8 @@ type Log struct {
 	log  *slog.Logger
 	now  func() time.Time
 	wake chan struct{} // there may be lines to seal
+
+	texts texts
 }
 
 // New makes a Log over a store that was opened with Schema. now nil means time.Now. Seal must run for lines to be sealed.
@@ -160,7 +163,7 @@ func (l *Log) SealNow(ctx context.Context) (total int, err error) {
 	for {
 		n := 0
 		err := l.db.Lazy(ctx, func(tx *store.Tx) (err error) { // a crash may unseal lines, which are sealed again
-			n, err = sealSome(tx)
+			n, err = l.sealSome(tx)
 			return err
 		})
 		total += n
@@ -187,7 +190,7 @@ func chain(tx *store.Tx) (first, last end, err error) {
 	return first, last, err
 }
 
-func sealSome(tx *store.Tx) (int, error) {
+func (l *Log) sealSome(tx *store.Tx) (int, error) {
 	_, last, err := chain(tx)
 	if err != nil {
 		return 0, err
@@ -200,9 +203,15 @@ func sealSome(tx *store.Tx) (int, error) {
 	if err != nil || len(lines) == 0 {
 		return 0, err
 	}
+	numbers := l.texts.within(tx)
 	for _, x := range lines {
+		actor, subject, err := numbers.of(x)
+		if err != nil {
+			return 0, err
+		}
 		last = end{last.seq + 1, sum(last.seq+1, last.hash, x)}
-		if _, err := tx.Exec(`UPDATE audit_line SET seq = $1, hash = $2 WHERE id = $3`, last.seq, last.hash, x.ID); err != nil {
+		_, err = tx.Exec(`UPDATE audit_line SET seq = $1, hash = $2, actor = $3, subject = $4 WHERE id = $5`, last.seq, last.hash, actor, subject, x.ID)
+		if err != nil {
 			return 0, err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -415,6 +416,51 @@ func TestOldLinesGoEachNight(t *testing.T) {
 		must(t, Prepare(t.Context(), r.db, q, 0))
 		if _, err := q.Schedule(t.Context(), r.db, Purge, 0); err == nil {
 			t.Error("the schedule stays")
+
+// Searches find what a look at each line would, sealed or not, at any page.
+func TestSearchesFindWhatALookAtEachLineWould(t *testing.T) {
+	each(t, func(r *rig) {
+		r.write(40)
+		for i := range 5 { // not sealed
+			r.Keep(r.t.Context(), Line{Caller: access.Caller{Name: "User1"}, Operation: "sign-in", Type: "session", Resource: fmt.Sprint("app_", i), Outcome: 200})
+		}
+		lines := make([]Line, 30)
+		for i := range lines {
+			lines[i] = Line{Caller: access.Caller{Name: fmt.Sprint("robot$", i%4)}, Operation: "pull", Type: "artifact",
+				Resource: fmt.Sprintf("p%d/tool@sha256:%064x", i%3, i+0xabcdef00), Outcome: 200, Project: int64(i % 3)}
+		}
+		must(t, r.db.Tx(r.t.Context(), func(tx *store.Tx) error { return r.AddSealed(tx, lines) }))
+		all, total, err := r.Search(r.t.Context(), Query{}, 100, 0)
+		must(t, err)
+		if total != 75 || len(all) != 75 {
+			t.Fatalf("%d of %d lines", len(all), total)
+		}
+		has := func(text, part string) bool { return strings.Contains(strings.ToLower(text), strings.ToLower(part)) }
+		for _, q := range []Query{{Caller: "user1"}, {Caller: "USER"}, {Caller: "nobody"}, {Caller: "$"}, {Resource: "app_1"}, {Resource: "tool"}, {Resource: "P1/TOOL@SHA"},
+			{Resource: "abcdef0"}, {Resource: "tool@"}, {Resource: "nowhere"}, {Caller: "robot", Resource: "p2"}, {Operation: "sign-in"}, {Operation: "pull"},
+			{Type: "session"}, {Type: "artifact", Operation: "pull", Caller: "r"}, {Project: 2}, {Project: 2, Caller: "1"}, {Project: 1, Resource: "tool"},
+			{From: r.now.Add(-10 * time.Minute)}, {To: r.now.Add(-10 * time.Minute), Operation: "push"}, {Operation: "pull", From: r.now, Resource: "p1"}} {
+			var want []int64
+			for _, x := range all {
+				if (q.Project == 0 || x.Project == q.Project) && (q.Operation == "" || x.Operation == q.Operation) && (q.Type == "" || x.Type == q.Type) &&
+					has(x.Caller.Name, q.Caller) && has(x.Resource, q.Resource) && !x.Time.Before(q.From) && (q.To.IsZero() || x.Time.Before(q.To)) {
+					want = append(want, x.ID)
+				}
+			}
+			var got []int64
+			for offset := 0; offset <= len(want); offset += 7 {
+				list, total, err := r.Search(r.t.Context(), q, 7, offset)
+				must(t, err)
+				if total != len(want) {
+					t.Errorf("%+v: %d lines, want %d", q, total, len(want))
+				}
+				for _, x := range list {
+					got = append(got, x.ID)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%+v: %v, want %v", q, got, want)
+			}
 		}
 	})
 }

@@ -3,7 +3,9 @@ package audit
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -20,62 +22,147 @@ type Query struct {
 	From, To time.Time
 }
 
-// condition makes the text of a WHERE, with parameters from $1 on.
-func (q Query) condition() (string, []any) {
-	parts, args := []string{"TRUE"}, []any{}
-	add := func(format string, v any) {
-		args = append(args, v)
-		parts = append(parts, fmt.Sprintf(format, len(args)))
-	}
-	// The database folds both sides: SQLite folds ASCII alone, and what it does not fold is found as it is written.
-	if q.Project != 0 {
-		add("project = $%d", q.Project)
-	}
-	if q.Operation != "" {
-		add("operation = $%d", q.Operation)
-	}
-	if q.Type != "" {
-		add("resource_type = $%d", q.Type)
-	}
-	if q.Caller != "" {
-		add(`lower(caller) LIKE lower($%d) ESCAPE '\'`, store.Containing(q.Caller))
-	}
-	if q.Resource != "" {
-		add(`lower(resource) LIKE lower($%d) ESCAPE '\'`, store.Containing(q.Resource))
-	}
-	if !q.From.IsZero() {
-		add("at >= $%d", q.From.UnixMilli())
-	}
-	if !q.To.IsZero() {
-		add("at < $%d", q.To.UnixMilli())
-	}
-	return strings.Join(parts, " AND "), args
+// MaxTotal is how far Search counts what a query finds.
+const MaxTotal = 100_000
+
+// search is a query as the database is asked it.
+type search struct {
+	parts []string
+	args  []any
+	// byTime: the index of times alone finds and orders the lines.
+	byTime bool
+	all    bool
 }
 
-// Search returns the lines of a query, the latest first: at most limit, after offset of them. It also counts all.
+func (s *search) add(format string, values ...any) {
+	numbers := make([]any, len(values))
+	for i, v := range values {
+		s.args = append(s.args, v)
+		numbers[i] = len(s.args)
+	}
+	s.parts = append(s.parts, fmt.Sprintf(format, numbers...))
+}
+
+func (s *search) where() string { return strings.Join(append([]string{"TRUE"}, s.parts...), " AND ") }
+
+// texts adds the condition for a part of a text. Lines that have no numbers yet are looked at themselves.
+func (s *search) texts(ctx context.Context, l *Log, kind, column, number, part string) error {
+	// The database folds both sides: SQLite folds ASCII alone, and what it does not fold is found as it is written.
+	s.add("lower("+column+`) LIKE lower($%d) ESCAPE '\'`, store.Containing(part))
+	if kind == subjectText && digestPart.MatchString(part) {
+		return nil
+	}
+	ids, few, err := l.find(ctx, kind, part)
+	if err != nil || !few {
+		return err
+	}
+	s.byTime = false
+	// Zeros fill the list up, so that there are few different statements.
+	values := make([]any, 1<<bits.Len(uint(len(ids))))
+	for i := range values {
+		values[i] = int64(0)
+		if i < len(ids) {
+			values[i] = ids[i]
+		}
+	}
+	s.add(number+" IN ($%d"+strings.Repeat(", $%d", len(values)-1)+")", values...)
+	return nil
+}
+
+// search makes the conditions of a query. Those that name partial indexes do so as the indexes do.
+func (l *Log) search(ctx context.Context, q Query) (*search, error) {
+	s := &search{byTime: q.Project == 0, all: q == Query{}}
+	if q.Project != 0 {
+		s.add("project = $%d", q.Project)
+	}
+	if q.Operation != "" {
+		s.add("operation = $%d", q.Operation)
+		if q.Operation != "pull" && q.Operation != "push" {
+			s.byTime = false
+			s.add("operation <> 'pull' AND operation <> 'push'")
+		}
+	}
+	if q.Type != "" {
+		s.add("resource_type = $%d", q.Type)
+		if q.Type != "artifact" {
+			s.byTime = false
+			s.add("resource_type <> 'artifact'")
+		}
+	}
+	if !q.From.IsZero() {
+		s.add("at >= $%d", q.From.UnixMilli())
+	}
+	if !q.To.IsZero() {
+		s.add("at < $%d", q.To.UnixMilli())
+	}
+	if q.Caller != "" {
+		if err := s.texts(ctx, l, callerText, "caller", "actor", q.Caller); err != nil {
+			return nil, err
+		}
+	}
+	if q.Resource != "" {
+		if err := s.texts(ctx, l, subjectText, "resource", "subject", q.Resource); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Search returns the lines of a query, the latest first: at most limit, after offset of them. It also counts all, up to MaxTotal
+// unless the query is for every line.
 func (l *Log) Search(ctx context.Context, q Query, limit, offset int) (list []Line, total int, err error) {
-	where, args := q.condition()
-	if err := l.db.QueryRow(ctx, `SELECT COUNT(*) FROM audit_line WHERE `+where, args...).Scan(&total); err != nil {
+	s, err := l.search(ctx, q)
+	if err != nil {
 		return nil, 0, err
 	}
-	n := len(args)
+	if total, err = l.count(ctx, s); err != nil {
+		return nil, 0, err
+	}
+	order := "id DESC"
+	if s.byTime {
+		order = "at DESC, id DESC"
+	}
+	n := len(s.args)
+	// The inner query reads an index alone, however deep the page is.
 	list, _, err = store.List(ctx, l.db, limit, func(r *sql.Rows) (Line, error) { return scan(r) },
-		fmt.Sprintf(`SELECT %s FROM audit_line WHERE %s ORDER BY id DESC LIMIT $%d OFFSET $%d`, columns, where, n+2, n+1), append(args[:n:n], offset)...)
+		fmt.Sprintf(`SELECT %s FROM audit_line WHERE id IN (SELECT id FROM audit_line WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d) ORDER BY %s`,
+			columns, s.where(), order, n+2, n+1, order), append(s.args[:n:n], offset)...)
 	return list, total, err
+}
+
+// count counts what a search finds.
+func (l *Log) count(ctx context.Context, s *search) (total int, err error) {
+	if !s.all {
+		query := fmt.Sprintf(`SELECT COUNT(*) FROM (SELECT 1 FROM audit_line WHERE %s LIMIT %d) found`, s.where(), MaxTotal)
+		return total, l.db.QueryRow(ctx, query, s.args...).Scan(&total)
+	}
+	// The chain numbers what is sealed; the rest is young.
+	var young int
+	err = l.db.QueryRow(ctx, `SELECT last_seq - first_seq FROM audit_chain WHERE id = 1`).Scan(&total)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	if err == nil {
+		err = l.db.QueryRow(ctx, `SELECT COUNT(*) FROM audit_line WHERE seq IS NULL`).Scan(&young)
+	}
+	return total + young, err
 }
 
 // Each calls f with each line of a query, the oldest first, and ends with the first error of f. Lines that are written
 // meanwhile may come too.
 func (l *Log) Each(ctx context.Context, q Query, f func(Line) error) error {
-	where, args := q.condition()
-	n := len(args)
+	s, err := l.search(ctx, q)
+	if err != nil {
+		return err
+	}
+	n := len(s.args)
 	const batch = 500
 	var last int64
 	for more := true; more; {
 		var list []Line
-		var err error
 		list, more, err = store.List(ctx, l.db, batch, func(r *sql.Rows) (Line, error) { return scan(r) },
-			fmt.Sprintf(`SELECT %s FROM audit_line WHERE %s AND id > $%d ORDER BY id LIMIT $%d`, columns, where, n+1, n+2), append(args[:n:n], last)...)
+			fmt.Sprintf(store.Once+`SELECT %s FROM audit_line WHERE %s AND id > $%d ORDER BY id LIMIT $%d`, columns, s.where(), n+1, n+2),
+			append(s.args[:n:n], last)...)
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 // lineColumns are those that a line is written to; a sealed one has sealColumns too.
 const (
 	lineColumns = `at, caller, caller_kind, address, agent, operation, resource_type, resource, project, outcome, detail`
-	sealColumns = `, id, seq, hash`
+	sealColumns = `, id, seq, hash, actor, subject`
 )
 
 // insertAtOnce is how many sealed lines one statement writes, if there are so many.
@@ -69,12 +69,17 @@ func (l *Log) AddSealed(tx *store.Tx, lines []Line) error {
 	if err != nil {
 		return err
 	}
+	named := l.texts.within(tx)
 	var args []any
 	for i, x := range lines {
 		x.tidy(l.now)
 		x.ID = numbers[i]
+		actor, subject, err := named.of(x)
+		if err != nil {
+			return err
+		}
 		last = end{last.seq + 1, sum(last.seq+1, last.hash, x)}
-		args = append(append(args, x.values()...), x.ID, last.seq, last.hash)
+		args = append(append(args, x.values()...), x.ID, last.seq, last.hash, actor, subject)
 	}
 	for width := len(args) / len(lines); len(args) > 0; {
 		n := 1
