@@ -101,14 +101,42 @@ func (g *Registry) SelectManifests(ctx context.Context, repo Repository, limit, 
 	if err := g.store.QueryRow(ctx, store.Once+`SELECT COUNT(*)`+from, args...).Scan(&total); err != nil {
 		return nil, 0, err
 	}
+	// The inner query reads an index alone in the order in which clients ask mostly, however deep the page is.
 	list, _, err = store.List(ctx, g.store, limit, func(r *sql.Rows) (Stored, error) { return scanStored(r.Scan, repo) },
-		fmt.Sprintf(store.Once+`SELECT %s%s ORDER BY %s LIMIT $%d OFFSET $%d`, storedColumns, from, order, n+3, n+2), append(args, offset)...)
-	for i := range list {
-		if err == nil {
-			list[i].Tags, err = g.tagsOf(ctx, list[i].ID)
-		}
+		fmt.Sprintf(store.Once+`SELECT %s FROM manifest m WHERE m.id IN (SELECT m.id%s ORDER BY %s LIMIT $%d OFFSET $%d) ORDER BY %[3]s`,
+			storedColumns, from, order, n+3, n+2), append(args, offset)...)
+	if err == nil {
+		err = g.addTags(ctx, list)
 	}
 	return list, total, err
+}
+
+// addTags gives manifests their tags by name, at most maxPage for each in the mean.
+func (g *Registry) addTags(ctx context.Context, list []Stored) error {
+	if len(list) == 0 {
+		return nil
+	}
+	at, args := make(map[int64]*Stored, len(list)), make([]any, len(list))
+	marks := make([]string, len(list))
+	for i := range list {
+		at[list[i].ID], args[i], marks[i] = &list[i], list[i].ID, fmt.Sprintf("$%d", i+1)
+	}
+	type tagged struct {
+		Tag
+		manifest int64
+	}
+	tags, _, err := store.List(ctx, g.store, maxPage*len(list), func(r *sql.Rows) (t tagged, err error) {
+		var pushed, pulled int64
+		err = r.Scan(&t.Name, &pushed, &pulled, &t.manifest)
+		t.Pushed, t.Pulled = time.UnixMilli(pushed), since(pulled)
+		return t, err
+	}, fmt.Sprintf(store.Once+`SELECT name, pushed, pulled, manifest_id FROM tag WHERE manifest_id IN (%s) ORDER BY manifest_id, name LIMIT $%d`,
+		strings.Join(marks, ", "), len(list)+1), args...)
+	for _, t := range tags {
+		m := at[t.manifest]
+		m.Tags = append(m.Tags, t.Tag)
+	}
+	return err
 }
 
 // SelectTags lists the tags of a manifest for which a condition holds that the caller wrote over the table tag t, with

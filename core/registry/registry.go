@@ -47,7 +47,9 @@ func Schema() store.Schema {
 	return store.Schema{Name: "registry", Watched: []string{"project(name, public)"}, Steps: []string{schema,
 		// When a manifest was last pulled, by whatever name, and when by this tag; 0: never.
 		`ALTER TABLE manifest ADD COLUMN pulled BIGINT NOT NULL DEFAULT 0; ALTER TABLE tag ADD COLUMN pulled BIGINT NOT NULL DEFAULT 0`,
-		schemaVersion}}
+		schemaVersion,
+		// Lists of artifacts are of those alone that are not about another one.
+		`CREATE INDEX manifest_list ON manifest(repo_id, pushed, id) WHERE subject IS NULL; DROP INDEX manifest_pushed`}}
 }
 
 // Options of a registry. Authorizer and Log must be set.

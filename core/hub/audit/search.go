@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/bits"
 	"strings"
 	"time"
 
@@ -57,15 +56,11 @@ func (s *search) texts(ctx context.Context, l *Log, kind, column, number, part s
 		return err
 	}
 	s.byTime = false
-	// Zeros fill the list up, so that there are few different statements.
-	values := make([]any, 1<<bits.Len(uint(len(ids))))
-	for i := range values {
-		values[i] = int64(0)
-		if i < len(ids) {
-			values[i] = ids[i]
-		}
+	values := []any{int64(0)}
+	for _, id := range ids {
+		values = append(values, id)
 	}
-	s.add(number+" IN ($%d"+strings.Repeat(", $%d", len(values)-1)+")", values...)
+	s.add(number+" IN ($%d"+strings.Repeat(", $%d", len(ids))+")", values...)
 	return nil
 }
 
@@ -125,7 +120,7 @@ func (l *Log) Search(ctx context.Context, q Query, limit, offset int) (list []Li
 	n := len(s.args)
 	// The inner query reads an index alone, however deep the page is.
 	list, _, err = store.List(ctx, l.db, limit, func(r *sql.Rows) (Line, error) { return scan(r) },
-		fmt.Sprintf(`SELECT %s FROM audit_line WHERE id IN (SELECT id FROM audit_line WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d) ORDER BY %s`,
+		fmt.Sprintf(store.Once+`SELECT %s FROM audit_line WHERE id IN (SELECT id FROM audit_line WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d) ORDER BY %s`,
 			columns, s.where(), order, n+2, n+1, order), append(s.args[:n:n], offset)...)
 	return list, total, err
 }
@@ -133,7 +128,7 @@ func (l *Log) Search(ctx context.Context, q Query, limit, offset int) (list []Li
 // count counts what a search finds.
 func (l *Log) count(ctx context.Context, s *search) (total int, err error) {
 	if !s.all {
-		query := fmt.Sprintf(`SELECT COUNT(*) FROM (SELECT 1 FROM audit_line WHERE %s LIMIT %d) found`, s.where(), MaxTotal)
+		query := fmt.Sprintf(store.Once+`SELECT COUNT(*) FROM (SELECT 1 FROM audit_line WHERE %s LIMIT %d) found`, s.where(), MaxTotal)
 		return total, l.db.QueryRow(ctx, query, s.args...).Scan(&total)
 	}
 	// The chain numbers what is sealed; the rest is young.
