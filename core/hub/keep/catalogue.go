@@ -60,7 +60,7 @@ func catalogue(ctx context.Context, schemas []store.Schema) (_ []table, err erro
 	defer func() { err = errors.Join(err, db.Close()) }()
 	const most = 10000
 	tables, _, err := store.List(ctx, db, most, scanTable, `SELECT name, sql FROM sqlite_master
-		WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name <> 'schema_version' ORDER BY rowid LIMIT $1`)
+		WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT IN ('schema_version', 'store_stamp') ORDER BY rowid LIMIT $1`)
 	if err != nil {
 		return nil, fmt.Errorf("tables: %w", err)
 	}
