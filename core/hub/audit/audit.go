@@ -131,11 +131,13 @@ func (l *Log) poke() {
 	}
 }
 
-// How often Seal looks without being told, how long it lets lines gather, and how many it seals at a time.
+// How often Seal looks without being told, how long it lets lines gather, how many it seals at a time, and how long it rests when
+// there are more.
 const (
 	sealEvery  = 5 * time.Second
 	sealPause  = 200 * time.Millisecond
-	sealAtOnce = 500
+	sealAtOnce = 200
+	sealRest   = 3 // times what it took
 )
 
 // Seal seals lines until ctx ends. Several processes may run it on one database: they wait for one another.
@@ -161,7 +163,7 @@ func (l *Log) Seal(ctx context.Context) {
 // SealNow seals all lines that are there, and returns how many.
 func (l *Log) SealNow(ctx context.Context) (total int, err error) {
 	for {
-		n := 0
+		n, began := 0, time.Now()
 		err := l.db.Lazy(ctx, func(tx *store.Tx) (err error) { // a crash may unseal lines, which are sealed again
 			n, err = l.sealSome(tx)
 			return err
@@ -169,6 +171,12 @@ func (l *Log) SealNow(ctx context.Context) (total int, err error) {
 		total += n
 		if err != nil || n < sealAtOnce {
 			return total, err
+		}
+		// There are many. Those who write to the database now are not to wait for all of them.
+		select {
+		case <-time.After(sealRest * time.Since(began)):
+		case <-ctx.Done():
+			return total, ctx.Err()
 		}
 	}
 }

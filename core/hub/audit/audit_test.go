@@ -416,6 +416,9 @@ func TestOldLinesGoEachNight(t *testing.T) {
 		must(t, Prepare(t.Context(), r.db, q, 0))
 		if _, err := q.Schedule(t.Context(), r.db, Purge, 0); err == nil {
 			t.Error("the schedule stays")
+		}
+	})
+}
 
 // Searches find what a look at each line would, sealed or not, at any page.
 func TestSearchesFindWhatALookAtEachLineWould(t *testing.T) {

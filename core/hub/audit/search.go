@@ -15,7 +15,8 @@ import (
 type Query struct {
 	// Project limits to one; 0: all.
 	Project int64
-	// Operation and Type are whole words, Caller and Resource parts of a text, whatever the case.
+	// Operation and Type are whole words, Caller and Resource parts of a text, whatever the case: of a digest from six digits on,
+	// or with the "@" before it.
 	Operation, Type, Caller, Resource string
 	// From and To bound the time: from included, to not.
 	From, To time.Time
@@ -47,13 +48,18 @@ func (s *search) where() string { return strings.Join(append([]string{"TRUE"}, s
 // texts adds the condition for a part of a text. Lines that have no numbers yet are looked at themselves.
 func (s *search) texts(ctx context.Context, l *Log, kind, column, number, part string) error {
 	// The database folds both sides: SQLite folds ASCII alone, and what it does not fold is found as it is written.
-	s.add("lower("+column+`) LIKE lower($%d) ESCAPE '\'`, store.Containing(part))
+	like := "lower(" + column + `) LIKE lower($%d) ESCAPE '\'`
 	if kind == subjectText && digestPart.MatchString(part) {
+		s.add(like, store.Containing(part))
 		return nil
 	}
 	ids, few, err := l.find(ctx, kind, part)
-	if err != nil || !few {
+	if err != nil {
 		return err
+	}
+	if !few {
+		s.add(like, store.Containing(part))
+		return nil
 	}
 	s.byTime = false
 	values := []any{int64(0)}
@@ -61,6 +67,7 @@ func (s *search) texts(ctx context.Context, l *Log, kind, column, number, part s
 		values = append(values, id)
 	}
 	s.add(number+" IN ($%d"+strings.Repeat(", $%d", len(ids))+")", values...)
+	s.add("("+number+" <> 0 OR "+like+")", store.Containing(part)) // so that most lines need not be read
 	return nil
 }
 
