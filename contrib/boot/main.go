@@ -45,6 +45,9 @@ func parse() options {
 	flag.StringVar(&o.programs.Driver, "driver", "build/bin/vic-driver-vsphere", "the vSphere driver")
 	flag.StringVar(&o.programs.Hub, "hub", "build/bin/vic-hub", "the hub")
 	flag.StringVar(&o.programs.AuthLocal, "auth-local", "build/bin/vic-auth-local", "the plugin that keeps the hub's users")
+	flag.StringVar(&o.programs.AuthVSphere, "auth-vsphere", "build/bin/vic-auth-vsphere", "the plugin that knows vCenter's users")
+	flag.StringVar(&o.programs.AuthOIDC, "auth-oidc", "build/bin/vic-auth-oidc", "the plugin that knows the users of an OpenID provider")
+	flag.StringVar(&o.programs.AuthLDAP, "auth-ldap", "build/bin/vic-auth-ldap", "the plugin that knows the users of a directory")
 	flag.StringVar(&o.programs.Plugins, "plugins", "",
 		"`folder` with plugins for the appliance, laid out as its root: etc/vic/plugins.d and so on (sdk/README.md)")
 	flag.Parse()
@@ -75,7 +78,7 @@ func run(ctx context.Context, o options) error {
 }
 
 func hub(ctx context.Context, kernel *media.Kernel, o options) error {
-	if err := o.programs.Missing("tether", "hub", "auth-local"); err != nil {
+	if err := o.programs.Missing("tether", "hub", "auth-local", "auth-vsphere", "auth-oidc", "auth-ldap"); err != nil {
 		return err
 	}
 	tree, err := media.Hub(ctx, kernel, o.programs)

@@ -19,18 +19,17 @@ const (
 	hubUser    = 10001 // who the hub is in its image; a volume that is made for it belongs to them
 	hubData    = "var/lib/vic-hub"
 	hubPlugins = "usr/lib/vic/plugins/"
-	hubPlugin  = hubPlugins + "vic-auth-local"
 	caBundle   = "etc/ssl/certs/ca-certificates.crt"
 	hubPort    = "8443/tcp"
 	hubToml    = "# This image's own; mount another over it. conf/hub.toml explains every key.\ndata = \"/var/lib/vic-hub\"\n[roles]\nauth = [\"local\"]\n"
 	localToml  = "file = \"/var/lib/vic-hub/users/users.json\"\n"
 	hubPasswd  = "root:x:0:0:root:/:/sbin/nologin\nvic-hub:x:10001:10001:vic-hub:/var/lib/vic-hub:/sbin/nologin\n"
 	hubGroup   = "root:x:0:\nvic-hub:x:10001:\n"
-	pluginToml = "name = \"local\"\npath = \"/%s\"\nsha256 = \"%x\"\nconfig = \"/etc/vic-hub/local.toml\"\n"
+	pluginToml = "name = %q\npath = \"/%s\"\nsha256 = \"%x\"\nconfig = \"/etc/vic-hub/%s.toml\"\n"
 )
 
-// hubImage writes the hub's image to a file: the hub, the plugin that keeps users, their configuration and the
-// authorities that the world trusts. There is nothing else in it, no shell either.
+// hubImage writes the hub's image to a file: the hub, its identity sources, the configuration of the one that keeps users, and
+// the authorities that the world trusts. There is nothing else in it, no shell either.
 func hubImage(bin, out, version string) (err error) {
 	files, err := hubFiles(bin)
 	if err != nil {
@@ -86,20 +85,22 @@ func hubFiles(bin string) ([]layer.File, error) {
 		errs = append(errs, err)
 		return data
 	}
-	hub, plugin, authorities := read(filepath.Join(bin, "vic-hub")), read(filepath.Join(bin, "vic-auth-local")), read("/"+caBundle)
-	oidc := read(filepath.Join(bin, "vic-auth-oidc")) // for who mounts a configuration of it
+	hub, authorities := read(filepath.Join(bin, "vic-hub")), read("/"+caBundle)
 	files := []layer.File{
 		{Name: "usr/bin/vic-hub", Mode: 0o755, Data: hub},
-		{Name: hubPlugin, Mode: 0o755, Data: plugin},
-		{Name: hubPlugins + "vic-auth-oidc", Mode: 0o755, Data: oidc},
 		{Name: caBundle, Mode: 0o644, Data: authorities},
 		{Name: "etc/passwd", Mode: 0o644, Data: []byte(hubPasswd)},
 		{Name: "etc/group", Mode: 0o644, Data: []byte(hubGroup)},
 		{Name: "etc/vic-hub/hub.toml", Mode: 0o644, Data: []byte(hubToml)},
 		{Name: "etc/vic-hub/local.toml", Mode: 0o644, Data: []byte(localToml)},
-		{Name: "etc/vic-hub/plugins.d/local.toml", Mode: 0o644, Data: fmt.Appendf(nil, pluginToml, hubPlugin, sha256.Sum256(plugin))},
 		{Name: hubData, Mode: 0o700, UID: hubUser, GID: hubUser, Dir: true},
 		{Name: "tmp", Mode: 0o1777, Dir: true},
+	}
+	// The sources but local are used by who mounts a hub.toml that names them, and their configurations.
+	for _, name := range []string{"local", "vsphere", "oidc", "ldap"} {
+		plugin, path := read(filepath.Join(bin, "vic-auth-"+name)), hubPlugins+"vic-auth-"+name
+		files = append(files, layer.File{Name: path, Mode: 0o755, Data: plugin}, layer.File{Name: "etc/vic-hub/plugins.d/" + name + ".toml", Mode: 0o644,
+			Data: fmt.Appendf(nil, pluginToml, name, path, sha256.Sum256(plugin), name)})
 	}
 	return files, errors.Join(errs...)
 }

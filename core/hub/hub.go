@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
@@ -176,6 +178,9 @@ func (h *Hub) openPlugins(context.Context) error {
 	if err != nil {
 		return err
 	}
+	// The hub's images bring entries of all sources; those that no role names have no configuration, and are not started.
+	roles := slices.Concat(slices.Collect(maps.Values(h.cfg.Roles))...)
+	plugins = slices.DeleteFunc(plugins, func(p config.Plugin) bool { return p.Err == nil && !slices.Contains(roles, p.Name) })
 	h.metrics = newMetrics(h.version, func() []plugin.Status { return h.plugins.List() })
 	h.plugins, err = plugin.New(plugin.Options{Plugins: plugins, Roles: h.cfg.Roles, Log: h.log, RunDir: filepath.Join(h.cfg.Data, "run"),
 		Observe: h.metrics.call})

@@ -115,6 +115,7 @@ func (w *world) begin(kind, name, pluginConfig string) {
 	file := filepath.Join(w.dir, name+".toml")
 	write(file, "%s", pluginConfig)
 	write(filepath.Join(plugins, name+".toml"), "name = %q\npath = %q\nsha256 = '%x'\nconfig = %q\n", name, program, sha256.Sum256(binary), file)
+	write(filepath.Join(plugins, "unused.toml"), "name = 'unused'\npath = %q\nsha256 = '%x'\nconfig = '/nowhere'\n", program, sha256.Sum256(binary))
 	text := fmt.Sprintf("listen = 'tcp://127.0.0.1:0'\ndata = %q\n[plugins]\ndir = %q\n[roles]\nauth = %q\n[database]\nurl = %q\n",
 		filepath.Join(w.dir, "data"), plugins, name, storetest.URL(w.t, kind))
 	write(filepath.Join(w.dir, "hub.toml"), "%s", text)

@@ -20,7 +20,9 @@ import (
 // Programs are the product's binaries on this machine.
 type Programs struct {
 	Tether, Vicd, Vic, Driver string
-	Hub, AuthLocal            string
+	Hub                       string
+	// The hub's identity sources.
+	AuthLocal, AuthVSphere, AuthOIDC, AuthLDAP string
 	// Plugins is a folder whose files are laid over the appliance's root: plugins of others with what
 	// belongs to them. Empty: none.
 	Plugins string
@@ -28,7 +30,8 @@ type Programs struct {
 
 // Missing names the programs that are not there.
 func (p Programs) Missing(names ...string) error {
-	paths := map[string]string{"tether": p.Tether, "vicd": p.Vicd, "vic": p.Vic, "driver": p.Driver, "hub": p.Hub, "auth-local": p.AuthLocal}
+	paths := map[string]string{"tether": p.Tether, "vicd": p.Vicd, "vic": p.Vic, "driver": p.Driver, "hub": p.Hub,
+		"auth-local": p.AuthLocal, "auth-vsphere": p.AuthVSphere, "auth-oidc": p.AuthOIDC, "auth-ldap": p.AuthLDAP}
 	var errs []error
 	for _, name := range names {
 		if _, err := os.Stat(paths[name]); err != nil {

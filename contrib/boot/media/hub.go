@@ -9,9 +9,11 @@ import (
 	"github.com/openvic/vic/contrib/boot/initramfs"
 )
 
-const authLocalPath = "/usr/lib/vic/plugins/vic-auth-local"
+// pluginFolder is where the hub's plugins are.
+const pluginFolder = "/usr/lib/vic/plugins/"
 
-// Hub is the tree of the initramfs of a hub's VM. vic-machine gives the VM its hub.toml and the plugin's local.toml.
+// Hub is the tree of the initramfs of a hub's VM. vic-machine gives the VM its hub.toml, which says
+// which of the identity sources are used, and their configurations, /etc/vic-hub/local.toml and so on.
 func Hub(ctx context.Context, kernel *Kernel, programs Programs) (*initramfs.Tree, error) {
 	tree, err := base(programs.Tether)
 	if err != nil {
@@ -33,16 +35,19 @@ func Hub(ctx context.Context, kernel *Kernel, programs Programs) (*initramfs.Tre
 	return tree, nil
 }
 
-// addHub adds the hub and the plugin that keeps its users.
+// addHub adds the hub and its identity sources. Their entries in plugins.d hold their checksums, so they are made with the image.
 func addHub(tree *initramfs.Tree, programs Programs) error {
-	plugin, err := os.ReadFile(programs.AuthLocal)
-	if err != nil {
-		return fmt.Errorf("media: %w", err)
+	for name, path := range map[string]string{"local": programs.AuthLocal, "vsphere": programs.AuthVSphere, "oidc": programs.AuthOIDC, "ldap": programs.AuthLDAP} {
+		plugin, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("media: %w", err)
+		}
+		target := pluginFolder + "vic-auth-" + name
+		tree.Bytes(target, 0o755, plugin)
+		tree.Bytes("/etc/vic-hub/plugins.d/"+name+".toml", 0o644, fmt.Appendf(nil,
+			"# Made with the image; [roles] in hub.toml says whether it is used.\nname = %q\npath = %q\nsha256 = \"%x\"\nconfig = \"/etc/vic-hub/%s.toml\"\n",
+			name, target, sha256.Sum256(plugin), name))
 	}
-	tree.Bytes(authLocalPath, 0o755, plugin)
-	tree.Bytes("/etc/vic-hub/plugins.d/local.toml", 0o644, fmt.Appendf(nil,
-		"# The users of this hub's own; made with the image.\nname = \"local\"\npath = %q\nsha256 = \"%x\"\nconfig = \"/etc/vic-hub/local.toml\"\n",
-		authLocalPath, sha256.Sum256(plugin)))
 	tree.Dir("/var/lib/vic-hub", 0o700)
 	return tree.File("/usr/bin/vic-hub", 0o755, programs.Hub)
 }
