@@ -123,3 +123,29 @@ func TestARegistryThatIsAwayIsLeftAlone(t *testing.T) {
 		t.Errorf("it was asked %d times", asked)
 	}
 }
+
+// The server that content lies on is not the registry: it cannot have the registry's credentials by asking for them.
+func TestWhereContentLiesGetsNoCredentials(t *testing.T) {
+	for _, challenge := range []string{`Bearer realm="https://thief.example/token"`, `Basic realm="x"`} {
+		c := client(t, nil, func(r *http.Request) (*http.Response, error) {
+			res := response(http.StatusTemporaryRedirect, "")
+			switch r.URL.Host {
+			case "registry.example":
+				res.Header.Set("Location", "https://content.example/blob")
+			case "content.example":
+				res = response(http.StatusUnauthorized, "")
+				res.Header.Set("WWW-Authenticate", challenge)
+			default:
+				res = response(http.StatusOK, `{"token":"x"}`)
+			}
+			if _, _, has := r.BasicAuth(); has {
+				t.Errorf("%s: %s gets the password", challenge, r.URL)
+			}
+			res.Request = r
+			return res, nil
+		})
+		if _, err := c.Repository("a").Resolve(t.Context(), "1"); !errors.Is(err, errdef.ErrDenied) || c.token("repository:a:pull") != "" {
+			t.Errorf("%s: %v", challenge, err)
+		}
+	}
+}

@@ -211,10 +211,19 @@ func (c *Client) do(ctx context.Context, method, path, accept, scope string) (*h
 		if res.StatusCode != http.StatusUnauthorized || try > 0 {
 			return nil, refused(c.base.Host, res.StatusCode)
 		}
+		if at := res.Request; at != nil && !c.own(at.URL) {
+			// It redirected to where its content lies. What that server asks for is not for the registry's credentials.
+			return nil, fmt.Errorf("registry %s redirects to another server, which wants credentials of its own: %w", c.base.Host, errdef.ErrDenied)
+		}
 		if err := c.signIn(ctx, res.Header, scope); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// own says whether a URL is of the registry itself, and not less safe.
+func (c *Client) own(u *url.URL) bool {
+	return strings.EqualFold(u.Host, c.base.Host) && (u.Scheme == c.base.Scheme || u.Scheme == "https")
 }
 
 // failed is the error of a request that got no answer. A denied address stays one.
