@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"syscall"
 	"time"
 
@@ -106,10 +107,19 @@ func (p *Policy) Dial(ctx context.Context, network, address string) (net.Conn, e
 	return d.DialContext(ctx, network, address)
 }
 
-// Transport makes one that connects by the policy; through the proxy of the environment, which is then the one that is
-// connected to. c is nil for the system's authorities.
+// proxy is the one of the environment for a request. The proxy is then what is connected to, and it looks names up; an
+// address that is written in the URL is looked at here.
+func (p *Policy) proxy(r *http.Request) (*url.URL, error) {
+	if err := p.checkHost(r.URL); err != nil {
+		return nil, err
+	}
+	return http.ProxyFromEnvironment(r)
+}
+
+// Transport makes one that connects by the policy; through the proxy of the environment, if there is one. c is nil for the
+// system's authorities.
 func (p *Policy) Transport(c *tls.Config) *http.Transport {
-	return &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: p.Dial, TLSClientConfig: c, TLSHandshakeTimeout: dialPatience,
+	return &http.Transport{Proxy: p.proxy, DialContext: p.Dial, TLSClientConfig: c, TLSHandshakeTimeout: dialPatience,
 		ResponseHeaderTimeout: headerPatience, ForceAttemptHTTP2: true, IdleConnTimeout: keepIdle, MaxIdleConnsPerHost: idlePerHost,
 		MaxResponseHeaderBytes: maxHeader}
 }

@@ -67,3 +67,22 @@ func TestTheDialledAddressCounts(t *testing.T) {
 		t.Errorf("a redirect elsewhere: %v", err)
 	}
 }
+
+// A proxy connects to what it is told: an address that is denied is not told to it.
+func TestAProxyIsNotToldOfDeniedAddresses(t *testing.T) {
+	p, err := New(nil, []string{"10.0.0.0/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxied := p.Transport(nil).Proxy
+	for url, want := range map[string]error{"http://169.254.169.254/latest": errdef.ErrDenied, "https://10.1.2.3:8443/": errdef.ErrDenied,
+		"https://[fe80::1]/": errdef.ErrDenied, "https://localhost/": errdef.ErrDenied, "https://192.0.2.1/": nil, "https://registry.example/": nil} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := proxied(r); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", url, err, want)
+		}
+	}
+}

@@ -50,6 +50,11 @@ func (p *Policy) CheckURL(text string) error {
 	case u.User != nil:
 		return fmt.Errorf("the URL holds a name or password; give an authorization header instead: %w", errdef.ErrInvalid)
 	}
+	return p.checkHost(u)
+}
+
+// checkHost looks at a host that is an address, or a name of this machine's; errdef.ErrDenied.
+func (p *Policy) checkHost(u *url.URL) error {
 	host := strings.TrimSuffix(u.Hostname(), ".")
 	if a, err := netip.ParseAddr(host); err == nil {
 		return p.Check(a)
