@@ -4,6 +4,7 @@ package additions
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -15,8 +16,38 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-// MaxConfig is how many bytes of a config are read.
-const MaxConfig = 4 << 20
+// MaxConfig is how many bytes of a config are read, and maxEach how many steps or dependencies there may be in it: in memory
+// an empty one is many times as large as in the config.
+const (
+	MaxConfig = 4 << 20
+	maxEach   = 10_000
+)
+
+// few is a list that is not read further than to its bound.
+type few[T any] []T
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *few[T]) UnmarshalJSON(b []byte) error {
+	*l = few[T]{}
+	d := json.NewDecoder(bytes.NewReader(b))
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		if err == nil && t != nil { // null is an empty list
+			err = errors.New("want a list")
+		}
+		return err
+	}
+	for d.More() {
+		if len(*l) == maxEach {
+			return fmt.Errorf("there are more than %d entries in a list", maxEach)
+		}
+		var x T
+		if err := d.Decode(&x); err != nil {
+			return err
+		}
+		*l = append(*l, x)
+	}
+	return nil
+}
 
 // Bounds of a chart's archive.
 const (
@@ -41,13 +72,13 @@ type Step struct {
 // History reads how an image was built out of its config; errdef.ErrInvalid.
 func History(config []byte) ([]Step, error) {
 	var c struct {
-		History []Step `json:"history"`
+		History few[Step] `json:"history"`
 	}
 	if err := json.Unmarshal(config, &c); err != nil {
-		return nil, invalid("the image's config cannot be read")
+		return nil, invalid("the image's config cannot be read: %v", err)
 	}
 	if c.History == nil {
-		c.History = []Step{}
+		c.History = few[Step]{}
 	}
 	return c.History, nil
 }
@@ -62,13 +93,13 @@ type Dependency struct {
 // Dependencies reads what a helm chart needs out of its config; errdef.ErrInvalid.
 func Dependencies(config []byte) ([]Dependency, error) {
 	var c struct {
-		Dependencies []Dependency `json:"dependencies"`
+		Dependencies few[Dependency] `json:"dependencies"`
 	}
 	if err := json.Unmarshal(config, &c); err != nil {
-		return nil, invalid("the chart's config cannot be read")
+		return nil, invalid("the chart's config cannot be read: %v", err)
 	}
 	if c.Dependencies == nil {
-		c.Dependencies = []Dependency{}
+		c.Dependencies = few[Dependency]{}
 	}
 	return c.Dependencies, nil
 }

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/openvic/vic/sdk/errdef"
@@ -93,4 +94,25 @@ func FuzzChartFile(f *testing.F) {
 			t.Fatalf("%d bytes, %v", len(got), err)
 		}
 	})
+}
+
+// Two bytes of a config become a hundred in memory.
+func TestListsWithoutAnEnd(t *testing.T) {
+	for n, want := range map[int]error{maxEach: nil, maxEach + 1: errdef.ErrInvalid} {
+		list := "[{}" + strings.Repeat(",{}", n-1) + "]"
+		if all, err := History([]byte(`{"history":` + list + `}`)); !errors.Is(err, want) || err == nil && len(all) != n {
+			t.Errorf("%d steps: %d, %v", n, len(all), err)
+		}
+		if all, err := Dependencies([]byte(`{"dependencies":` + list + `}`)); !errors.Is(err, want) || err == nil && len(all) != n {
+			t.Errorf("%d dependencies: %d, %v", n, len(all), err)
+		}
+	}
+	for _, none := range []string{`{}`, `{"history":null}`, `{"history":[]}`} {
+		if all, err := History([]byte(none)); err != nil || all == nil || len(all) != 0 {
+			t.Errorf("%s: %v, %v", none, all, err)
+		}
+	}
+	if _, err := History([]byte(`{"history":{}}`)); !errors.Is(err, errdef.ErrInvalid) {
+		t.Error(err)
+	}
 }

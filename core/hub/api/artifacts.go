@@ -48,6 +48,9 @@ type artifactForm struct {
 	Additions    map[string]additionLink `json:"addition_links,omitempty"`
 }
 
+// maxReferences is how many of the manifests that an index names are told: a list has up to a hundred indexes.
+const maxReferences = 500
+
 // referenceForm is a manifest that an index names.
 type referenceForm struct {
 	ParentID int64        `json:"parent_id"`
@@ -152,7 +155,7 @@ func (a *api) artifactOf(c *call, m registry.Stored, repo registry.Repository, s
 		}
 		var index v1.Index
 		_ = json.Unmarshal(payload, &index) // it was one when it was pushed
-		for _, x := range index.Manifests {
+		for _, x := range index.Manifests[:min(len(index.Manifests), maxReferences)] {
 			out.References = append(out.References, referenceForm{m.ID, x.Digest.String(), x.Platform})
 		}
 	}

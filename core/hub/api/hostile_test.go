@@ -119,3 +119,18 @@ func TestTwoChangesAtOnceAreBothKept(t *testing.T) {
 		}
 	})
 }
+
+// An index may name twenty thousand manifests, also one over and over: what is told of it has an end.
+func TestAnIndexThatNamesMany(t *testing.T) {
+	r := newRig(t, storetest.URL(t, "sqlite"))
+	child := fmt.Sprintf(`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":%q,"size":1}`, r.plain("private/app", "child", "x"))
+	index := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[%s%s]}`, indexType, child, strings.Repeat(","+child, maxReferences))
+	if status, _, body := r.do("", "PUT", "/v2/private/app/manifests/many", indexType, index); status != 201 {
+		t.Fatalf("%d %s", status, body)
+	}
+	var got artifactForm
+	r.api("viewer", "GET", "/projects/private/repositories/app/artifacts/many", "", 200, &got)
+	if len(got.References) != maxReferences {
+		t.Errorf("%d references are told", len(got.References))
+	}
+}
