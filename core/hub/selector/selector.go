@@ -30,11 +30,11 @@ const (
 	WithoutLabels = "withoutLabels"
 )
 
-// Bounds of a pattern. What a list in braces could stand for is tried one after the other.
+// Bounds of a pattern. What lists in braces could stand for is tried one after the other, also by pushes, which others wait for.
 const (
 	maxPattern = 1024
 	maxBraces  = 4
-	maxTries   = 10_000
+	maxTries   = 1000
 )
 
 // Selector is one, as it is kept and as clients send it.

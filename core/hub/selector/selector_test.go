@@ -64,7 +64,7 @@ func TestSelectorsThatAreNone(t *testing.T) {
 		}
 	}
 	for _, s := range []Selector{{}, {Doublestar, RepoMatches, "*", ""}, {Doublestar, Matches, "*", "yes"}, {Label, WithLabels, ",", ""}, {Label, Matches, "*", ""},
-		{Doublestar, Matches, strings.Repeat("a", 1025), ""}, {Doublestar, Matches, strings.Repeat("{a,b}", 5), ""},
+		{Doublestar, Matches, strings.Repeat("a", 1025), ""}, {Doublestar, Matches, strings.Repeat("{a,b}", 5), ""}, {Doublestar, Matches, strings.Repeat("{a*,*a,*}*", 4), ""},
 		{Doublestar, Matches, "{" + strings.Repeat("a,", 200) + "}{b,c}", ""}, {Doublestar, Matches, "*", `{"untagged":` + strings.Repeat(" ", 300) + `true}`}} {
 		if err := s.CheckTag(); !errors.Is(err, errdef.ErrInvalid) {
 			t.Errorf("%.60v: %v", s, err)
