@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,7 +103,7 @@ func backupFolder(ctx context.Context, h keep.Hub, to string, last int, o keep.B
 
 // backupFile writes an archive that has its name only when it is whole.
 func backupFile(ctx context.Context, h keep.Hub, to string, o keep.BackupOptions) (_ report, err error) {
-	f, err := os.OpenFile(to+".unfinished", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := unfinished(to)
 	if err != nil {
 		return report{}, err
 	}
@@ -111,6 +112,16 @@ func backupFile(ctx context.Context, h keep.Hub, to string, o keep.BackupOptions
 		return report{}, errors.Join(err, os.Remove(f.Name()))
 	}
 	return r, os.Rename(f.Name(), to)
+}
+
+// unfinished makes a file for what becomes another, in place of one that a run left which was ended. It is new: whoever else
+// may write to the folder has not made it, and does not hold it open.
+func unfinished(of string) (*os.File, error) {
+	name := of + ".unfinished"
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
 func backupStream(ctx context.Context, h keep.Hub, to io.Writer, o keep.BackupOptions) (_ report, err error) {
