@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
@@ -219,7 +218,7 @@ func TestAddressesOfSyslogServers(t *testing.T) {
 	for _, s := range []Syslog{{Address: ""}, {Address: "tcp://host"}, {Address: "http://host:1"}, {Address: "tcp://u@host:1"}, {Address: "tcp://host:1/x"},
 		{Address: "tcp://host:1", CA: "x"}, {Address: "tls://host:1", CA: "/dev/null"}} {
 		if _, err := NewForwarder(&Log{}, s); !errors.Is(err, errdef.ErrInvalid) {
-			t.Error(fmt.Sprintf("%+v: %v", s, err))
+			t.Errorf("%+v: %v", s, err)
 		}
 	}
 }

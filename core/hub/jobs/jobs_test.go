@@ -85,16 +85,6 @@ func (r *rig) ended(id int64) (Execution, []Task) {
 	return e, tasks
 }
 
-// until waits for a state that is reached in the end.
-func (r *rig) until(what string, ok func() bool) {
-	r.t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			r.t.Fatalf("not within a minute: %s", what)
-		}
-	}
-}
-
 func TestAJobIsThereIfItsChangeIs(t *testing.T) {
 	each(t, func(*rig) []Kind {
 		return []Kind{{Name: "K", Run: func(_ context.Context, j *Job) error {

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -112,7 +111,7 @@ func FuzzCron(f *testing.F) {
 		}
 		second, err := next(s, first)
 		if err == nil && second.Sub(first) < time.Minute || !first.After(at) {
-			t.Error(fmt.Sprintf("%q: %s, %s", s, first, second))
+			t.Errorf("%q: %s, %s", s, first, second)
 		}
 	})
 }

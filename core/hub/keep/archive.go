@@ -73,7 +73,7 @@ func (a *Archive) put(ctx context.Context, o object, r io.Reader) error {
 	}
 	n, err := io.Copy(a.out, io.MultiReader(bytes.NewReader(head), in))
 	if err != nil && n < o.size { // else only the digest is another
-		return fmt.Errorf("%s ended after %d of %d bytes, and the archive with it: %s", o.digest, n, o.size, err)
+		return fmt.Errorf("%s ended after %d of %d bytes, and the archive with it: %w", o.digest, n, o.size, err)
 	}
 	return errors.Join(err, a.written.add(ctx, []object{o}))
 }

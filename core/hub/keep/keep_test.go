@@ -311,7 +311,6 @@ func TestAnOlderBackupIsBroughtToThisVersion(t *testing.T) {
 
 func TestMovesThereAndBack(t *testing.T) {
 	w := newWorld(t, "sqlite", files(t))
-	want := w.sums()
 	large := place(t, "postgres", bucket(t))
 	r, err := Move(t.Context(), w.hub(), large, true)
 	must(t, err)
@@ -319,7 +318,7 @@ func TestMovesThereAndBack(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	w.push("p/while")
-	want = w.sums()
+	want := w.sums()
 	r, err = Move(t.Context(), w.hub(), large, false)
 	must(t, err)
 	if r.Objects != 8 || r.Copied != 2 || !maps.Equal(r.Tables, want) {

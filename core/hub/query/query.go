@@ -122,18 +122,17 @@ func unquote(s string) string { return strings.Trim(strings.TrimSpace(s), `"'`) 
 func values(list string) []string {
 	var all []string
 	for list = strings.TrimSpace(list); list != ""; list = strings.TrimSpace(list) {
-		one, rest := list, ""
 		if q := list[0]; q == '"' || q == '\'' {
 			if i := strings.IndexByte(list[1:], q); i >= 0 {
-				one, rest = list[1:i+1], list[i+2:]
-				list = rest
+				one := list[1 : i+1]
+				list = list[i+2:]
 				if one != "" {
 					all = append(all, one)
 				}
 				continue
 			}
 		}
-		one, rest, _ = strings.Cut(list, " ")
+		one, rest, _ := strings.Cut(list, " ")
 		list = rest
 		if one = unquote(one); one != "" {
 			all = append(all, one)

@@ -84,7 +84,7 @@ func (r *Repository) Manifest(ctx context.Context, ref string, most int64) (medi
 // Blob implements registry.Upstream.
 func (r *Repository) Blob(ctx context.Context, d digest.Digest) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	res, err := r.c.do(ctx, http.MethodGet, "/v2/"+r.name+"/blobs/"+d.String(), "", r.scope())
+	res, err := r.c.do(ctx, http.MethodGet, "/v2/"+r.name+"/blobs/"+d.String(), "", r.scope()) //nolint:bodyclose // who reads the body closes it
 	if err != nil {
 		cancel(nil)
 		return nil, err
