@@ -273,6 +273,7 @@ func (a *api) admit(rt route, c *call) error {
 	if err = a.identify(c); err != nil {
 		return err
 	}
+	c.who = c.who.At(rt.method, rt.path)
 	if err := c.readable(); err != nil {
 		return err
 	}

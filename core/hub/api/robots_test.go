@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,9 +30,18 @@ func accessJSON(access string) string {
 // status asks as a robot.
 func (r *rig) status(m robotMade, method, path string) int {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, r.url+Prefix+path, nil)
+	return r.send(m, method, path, "")
+}
+
+// send asks as a robot with a JSON body, if that is not "".
+func (r *rig) send(m robotMade, method, path, body string) int {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), method, r.url+Prefix+path, strings.NewReader(body))
 	must(r.t, err)
 	req.SetBasicAuth(m.Name, m.Secret)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	res, err := http.DefaultTransport.RoundTrip(req)
 	must(r.t, err)
 	must(r.t, res.Body.Close())
@@ -236,4 +246,53 @@ func TestWrongRequestsForRobots(t *testing.T) {
 	r.api("cloud-admin", "GET", "/robots/x", "", 400, nil)
 	r.api("devops-admin", "POST", "/robots", robotBody("ci", "private", "project:delete"), 403, nil)
 	r.api("devops-admin", "POST", "/robots", robotBody("ci", "private", "member:manage"), 403, nil)
+}
+
+// A pair of Harbor's is a part of a permission, and opens the routes of that part alone.
+func TestAPairOpensWhatItNames(t *testing.T) {
+	r := newRig(t, storetest.URL(t, "sqlite"))
+	label, private := `{"name":"x","scope":"p","project_id":%d}`, r.number("private")
+	hook := `{"name":"x","enabled":true,"event_types":["PUSH_ARTIFACT"],"targets":[{"type":"http","address":"https://hooks.example.com/"}]}`
+	for i, c := range []struct {
+		pair, method, path, body string
+		want                     int
+	}{
+		{"label:create", "POST", "/labels", fmt.Sprintf(label, private), 201},
+		{"label:create", "PUT", "/projects/private", `{"public":true}`, 403},
+		{"label:create", "POST", "/retentions", fmt.Sprintf(`{"scope":{"level":"project","ref":%d}}`, private), 403},
+		{"immutable-tag:create", "DELETE", "/projects/private/immutabletagrules/1", "", 403},
+		{"immutable-tag:delete", "DELETE", "/projects/private/immutabletagrules/1", "", 404},
+		{"tag-retention:read", "POST", "/retentions", fmt.Sprintf(`{"scope":{"level":"project","ref":%d}}`, private), 403},
+		{"tag-retention:create", "POST", "/retentions", fmt.Sprintf(`{"scope":{"level":"project","ref":%d}}`, private), 201},
+		{"notification-policy:read", "GET", "/projects/private/webhook/policies", "", 200},
+		{"notification-policy:read", "POST", "/projects/private/webhook/policies", hook, 403},
+		{"notification-policy:create", "POST", "/projects/private/webhook/policies", hook, 201},
+		{"artifact-label:create", "POST", "/projects/private/repositories/app/artifacts/1/tags", `{"name":"two"}`, 403},
+		{"artifact-label:create", "POST", "/projects/private/repositories/app/artifacts/1/labels", `{"id":999}`, 404},
+		{"artifact-label:create", "POST", "/projects/private/repositories/web/artifacts?from=public/app:1", "", 403},
+		{"tag:create", "POST", "/projects/private/repositories/app/artifacts/1/tags", `{"name":"two"}`, 201},
+		{"tag:create", "POST", "/projects/private/repositories/web/artifacts?from=public/app:1", "", 403},
+		{"artifact:create", "POST", "/projects/private/repositories/web/artifacts?from=public/app:1", "", 201},
+		{"tag:delete", "DELETE", "/projects/private/repositories/web/artifacts/1", "", 403},
+		{"tag:delete", "DELETE", "/projects/private/repositories/web", "", 403},
+		{"repository:delete", "DELETE", "/projects/private/repositories/web", "", 200},
+		{"quota:read", "GET", "/quotas", "", 200},
+		{"quota:read", "PUT", fmt.Sprint("/quotas/", private), `{"hard":{"storage":1000}}`, 403},
+		{"quota:update", "PUT", fmt.Sprint("/quotas/", private), `{"hard":{"storage":1000}}`, 200},
+		{"registry:list", "GET", "/registries", "", 200},
+		{"registry:list", "POST", "/registries/ping", `{}`, 403},
+		{"user:create", "POST", "/cloud-admins", `{"principal":"d/viewer"}`, 403},
+		{"garbage-collection:read", "POST", "/system/gc/schedule", `{"schedule":{"type":"Manual"}}`, 403},
+	} {
+		kind, namespace, level := "project", "private", "project"
+		if slices.ContainsFunc([]string{"quota:", "registry:", "user:", "garbage-"}, func(s string) bool { return strings.HasPrefix(c.pair, s) }) {
+			kind, namespace, level = "system", "/", "system"
+		}
+		var made robotMade
+		r.api("cloud-admin", "POST", "/robots", fmt.Sprintf(`{"name":"r%d","level":%q,"duration":1,"permissions":[{"kind":%q,"namespace":%q,"access":[%s]}]}`,
+			i, level, kind, namespace, accessJSON(c.pair+map[bool]string{true: " repository:list"}[kind == "project"])), 201, &made)
+		if got := r.send(made, c.method, c.path, c.body); got != c.want {
+			t.Errorf("%s: %s %s: %d, want %d", c.pair, c.method, c.path, got, c.want)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/openvic/vic/core/hub/people"
@@ -41,6 +42,8 @@ type Robot struct {
 	Stamp int64
 	// Grants says what it may in a project, and what in the whole hub if project is "".
 	Grants func(project string) map[role.Permission]bool
+	// Limited says what it may beside that at one route of the API: a method, and a path as the route has it. Nil: nothing.
+	Limited func(project, method, path string) map[role.Permission]bool
 }
 
 // RobotPrefix begins the names of robots; no user's name has it.
@@ -87,6 +90,14 @@ type Subject struct {
 	// Secret is the stamp of the secret that a user came with, or of a robot's; 0: they came in another way.
 	Secret int64
 	robot  Robot
+	// method and path are of the route that they ask at; "" elsewhere.
+	method, path string
+}
+
+// At is the subject as they ask at a route of the API, where a robot may have more than elsewhere.
+func (s Subject) At(method, path string) Subject {
+	s.method, s.path = method, path
+	return s
 }
 
 // Nobody has not shown who they are.
@@ -213,9 +224,11 @@ func (a *Authority) Everywhere(ctx context.Context, s Subject, p role.Permission
 	return role.Ask(q, p, false), nil
 }
 
-// Holds says whether somebody has a permission themselves, by a role or a grant: what a public project lets everybody do
-// does not count. project "" asks about all projects there are and will be, or about a permission in the whole hub.
+// Holds says whether somebody has a permission themselves, by a role or a grant, wherever they ask: what a public project
+// lets everybody do does not count, nor what a robot may at one route alone. project "" asks about all projects there are
+// and will be, or about a permission in the whole hub.
 func (a *Authority) Holds(ctx context.Context, s Subject, p role.Permission, project string) (bool, error) {
+	s = s.At("", "")
 	q := role.Subject{Known: s.Known()}
 	switch s.Kind {
 	case token.Robot:
@@ -244,8 +257,10 @@ func (a *Authority) Holds(ctx context.Context, s Subject, p role.Permission, pro
 const EveryProject = "*"
 
 func (s Subject) grants(project string) map[role.Permission]bool {
-	if g := s.robot.Grants(project); g != nil {
-		return g
+	all := map[role.Permission]bool{}
+	maps.Copy(all, s.robot.Grants(project))
+	if s.path != "" && s.robot.Limited != nil {
+		maps.Copy(all, s.robot.Limited(project, s.method, s.path))
 	}
-	return map[role.Permission]bool{}
+	return all
 }

@@ -124,7 +124,7 @@ func (r *Robots) Find(ctx context.Context, name string) (authz.Robot, error) {
 	default:
 		r.touch(ctx, x, now)
 	}
-	return authz.Robot{Name: x.FullName, Stamp: x.stamp, Grants: granted(x.Permissions)}, nil
+	return authz.Robot{Name: x.FullName, Stamp: x.stamp, Grants: granted(x.Permissions), Limited: limited(x.Permissions)}, nil
 }
 
 // stampOf is a number of a secret's hash that tells nothing of either. JSON keeps it exactly.

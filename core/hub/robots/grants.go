@@ -148,17 +148,36 @@ func permissions(ctx context.Context, q store.Querier, id int64) ([]Permission, 
 	return all, rows.Err()
 }
 
-// granted makes the function of authz.Robot. project "" is the whole hub.
+// granted makes the function Grants of authz.Robot. project "" is the whole hub.
 func granted(all []Permission) func(project string) map[role.Permission]bool {
 	return func(project string) map[role.Permission]bool {
-		out := map[role.Permission]bool{}
-		for _, x := range all {
-			if project == "" && x.Namespace == WholeHub || project != "" && (x.Namespace == project || x.Namespace == EveryProject) {
-				for _, p := range x.Access {
-					out[p] = true
-				}
+		return chosen(all, project, func(pair string, p role.Permission) bool { return !narrow(pair, p) })
+	}
+}
+
+// limited makes the function Limited of authz.Robot: what pairs give that are narrower than their permission.
+func limited(all []Permission) func(project, method, path string) map[role.Permission]bool {
+	return func(project, method, path string) map[role.Permission]bool {
+		return chosen(all, project, func(pair string, p role.Permission) bool { return narrow(pair, p) && covers(pair, method, path) })
+	}
+}
+
+// chosen are the permissions of a project, or of the whole hub for "", that are given by pairs for which good holds.
+func chosen(all []Permission, project string, good func(pair string, p role.Permission) bool) map[role.Permission]bool {
+	out := map[role.Permission]bool{}
+	for _, x := range all {
+		scope := role.Project
+		if x.Namespace == WholeHub {
+			scope = role.Global
+		}
+		if (project == "") != (scope == role.Global) || project != "" && x.Namespace != project && x.Namespace != EveryProject {
+			continue
+		}
+		for _, pair := range x.said() {
+			if p, ok := lookup(pair, scope); ok && good(pair, p) {
+				out[p] = true
 			}
 		}
-		return out
 	}
+	return out
 }

@@ -8,7 +8,9 @@ import (
 )
 
 // A pair of Harbor's gives the permission of the table that what it names is a part of: reading an artifact is seeing the
-// repository, and to make a tag is to push. A robot keeps the pair that it was given, so that Harbor's clients find it again.
+// repository, and to make a tag is to push. Where that is more than the pair names, it gives the permission at the pair's
+// own routes alone (narrow): who may make tags by the API cannot push content. A robot keeps the pair that it was given, so
+// that Harbor's clients find it again.
 var (
 	harborProject = pairs(map[role.Permission]string{
 		role.ProjectRead:    "metadata:read metadata:list quota:read scanner:read",
@@ -44,6 +46,43 @@ var (
 			"purge-audit:create purge-audit:read purge-audit:list purge-audit:update purge-audit:stop",
 	})
 )
+
+// wide are the permissions of which a pair is not narrower: they are for reading alone, or what the pair names is all there is.
+var wide = []role.Permission{role.ProjectRead, role.RepositoryList, role.FindingRead, role.ScanStart, role.MemberList, role.ProjectListAll, role.Catalog,
+	role.SystemLog, role.UserSearch}
+
+// narrow says whether a pair names less than the permission that it gives.
+func narrow(pair string, p role.Permission) bool {
+	return pair != p.String() && !slices.Contains(wide, p)
+}
+
+// places are where the routes of a resource are: a part of their paths. Those of exact end with it, or with one name behind.
+var places = map[string]string{"metadata": "/metadatas", "label": "/labels", "scanner": "/scanner", "immutable-tag": "/immutabletagrules",
+	"tag-retention": "/retentions", "notification-policy": "/webhook/", "robot": "/robots", "member": "/members", "quota": "/quotas", "user": "/users",
+	"user-group": "/usergroups", "registry": "/registries", "replication-adapter": "/replication/adapter", "replication": "/replication/executions",
+	"replication-policy": "/replication/policies", "garbage-collection": "/system/gc", "scan-all": "/system/scanAll", "security-hub": "/security",
+	"system-volumes": "/systeminfo/volumes", "jobservice-monitor": "/jobservice", "purge-audit": "/system/purgeaudit"}
+
+var exact = map[string]string{"repository": "/repositories", "artifact": "/artifacts", "artifact-label": "/artifacts/{reference}/labels",
+	"tag": "/artifacts/{reference}/tags"}
+
+// methods are those of an action.
+var methods = map[string][]string{"read": {"GET"}, "list": {"GET"}, "create": {"POST"}, "update": {"PUT", "PATCH"}, "delete": {"DELETE"},
+	"operate": {"POST", "PATCH"}, "stop": {"PUT", "POST", "PATCH", "DELETE"}}
+
+// covers says whether a route of the API is one of a narrow pair's.
+func covers(pair, method, path string) bool {
+	resource, action, _ := strings.Cut(pair, ":")
+	if !slices.Contains(methods[action], method) {
+		return false
+	}
+	if at := exact[resource]; at != "" {
+		i := strings.LastIndex(path, "/{")
+		return strings.HasSuffix(path, at) || i >= 0 && strings.HasSuffix(path[:i], at) && !strings.Contains(path[i+1:], "/")
+	}
+	at := places[resource]
+	return at != "" && strings.Contains(path, at)
+}
 
 func pairs(lists map[role.Permission]string) map[string]role.Permission {
 	all := map[string]role.Permission{}

@@ -376,6 +376,31 @@ func TestPairsOfBothScopes(t *testing.T) {
 	}
 }
 
+// A pair that is narrower than its permission gives that at the pair's routes, and nowhere else: not to the registry, nor to
+// who asks what the robot could lend others.
+func TestNarrowPairsCountAtTheirRoutes(t *testing.T) {
+	all := []Permission{{Namespace: "shop", Said: []string{"tag:create", "repository:pull"}}, {Namespace: WholeHub, Said: []string{"quota:read"}}}
+	everywhere, at := granted(all), limited(all)
+	if g := everywhere("shop"); len(g) != 1 || !g[role.ArtifactPull] || len(everywhere("")) != 0 {
+		t.Errorf("%v %v", g, everywhere(""))
+	}
+	const tags = "/projects/{project}/repositories/{repository}/artifacts/{reference}/tags"
+	if !at("shop", "POST", tags)[role.ArtifactPush] || len(at("shop", "GET", tags))+len(at("warehouse", "POST", tags))+len(at("", "POST", tags)) != 0 {
+		t.Error("tags are not made where they are made")
+	}
+	if !at("", "GET", "/quotas/{id}")[role.QuotaManage] || len(at("", "PUT", "/quotas/{id}"))+len(at("shop", "GET", "/quotas/{id}")) != 0 {
+		t.Error("quotas are not read where they are read")
+	}
+	for _, scope := range []role.Scope{role.Project, role.Global} {
+		for pair, p := range harbor(scope) {
+			resource, action, _ := strings.Cut(pair, ":")
+			if narrow(pair, p) && (methods[action] == nil || places[resource] == "" && exact[resource] == "") {
+				t.Errorf("%s has no routes", pair)
+			}
+		}
+	}
+}
+
 func TestRobotsHaveANumber(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func(...store.Schema) *store.Store) {
 		r := newRig(t, open)
