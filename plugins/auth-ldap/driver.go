@@ -211,7 +211,7 @@ func (d *driver) Verify(ctx context.Context, req auth.VerifyRequest) (auth.Ident
 			return over
 		case err != nil:
 			return err
-		case f.principal.Disabled, f.changed != k.Changed:
+		case f.principal.Disabled, f.changed != k.Changed, !strings.EqualFold(f.dn, k.DN):
 			return over
 		}
 		i, err = d.identity(c, f)

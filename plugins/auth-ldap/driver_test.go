@@ -91,6 +91,12 @@ func TestASessionEndsWithItsPasswordAndItsEntry(t *testing.T) {
 		return err
 	}
 	must(t, verify())
+	s.remove(devDN) // and somebody else gets the name
+	s.put("uid=dev,ou=more,ou=people,dc=example,dc=com", "objectClass=person", "uid=dev", "userPassword=other", "pwdChangedTime=1")
+	if err := verify(); !errors.Is(err, errdef.ErrDenied) {
+		t.Errorf("as another entry of the name: %v", err)
+	}
+	s.remove("uid=dev,ou=more,ou=people,dc=example,dc=com")
 	s.putDev("pwdChangedTime=2")
 	if err := verify(); !errors.Is(err, errdef.ErrDenied) {
 		t.Errorf("after the change: %v", err)
