@@ -199,7 +199,7 @@ func chain(tx *store.Tx) (first, last end, err error) {
 }
 
 func (l *Log) sealSome(tx *store.Tx) (int, error) {
-	_, last, err := chain(tx)
+	first, last, err := chain(tx)
 	if err != nil {
 		return 0, err
 	}
@@ -211,7 +211,7 @@ func (l *Log) sealSome(tx *store.Tx) (int, error) {
 	if err != nil || len(lines) == 0 {
 		return 0, err
 	}
-	numbers := l.texts.within(tx)
+	numbers := l.texts.within(tx, first)
 	for _, x := range lines {
 		actor, subject, err := numbers.of(x)
 		if err != nil {

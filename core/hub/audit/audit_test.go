@@ -224,6 +224,38 @@ func TestOldLinesAreForgottenAndTheChainHolds(t *testing.T) {
 	})
 }
 
+// Names go with the last line that has them, and are found again when they come back, by a hub that knew their numbers too.
+func TestTextsGoWithTheirLines(t *testing.T) {
+	each(t, func(r *rig) {
+		ctx, begin := r.t.Context(), r.now
+		keep := func(names ...string) {
+			r.t.Helper()
+			r.now = r.now.Add(time.Hour)
+			for _, name := range names {
+				r.Keep(ctx, Line{Caller: access.Caller{Name: name}, Type: "project", Resource: "projects/of-" + name})
+				_, err := r.SealNow(ctx)
+				must(r.t, err)
+			}
+		}
+		keep("ann", "ann", "bob")
+		keep("bob")
+		if n, err := r.Forget(ctx, begin.Add(90*time.Minute)); err != nil || n != 3 {
+			r.t.Fatalf("%d %v", n, err)
+		}
+		var texts int
+		must(r.t, r.db.QueryRow(ctx, `SELECT COUNT(*) FROM audit_text`).Scan(&texts))
+		if texts != 2 {
+			r.t.Errorf("%d texts of bob's one line", texts)
+		}
+		keep("ann", "bob")
+		for q, want := range map[Query]int{{Caller: "ann"}: 1, {Resource: "of-ann"}: 1, {Caller: "bob"}: 2, {Resource: "of-bob"}: 2} {
+			if list, total, err := r.Search(ctx, q, 10, 0); err != nil || total != want || len(list) != want {
+				r.t.Errorf("%+v: %d of %d, %v", q, len(list), total, err)
+			}
+		}
+	})
+}
+
 func TestSearch(t *testing.T) {
 	each(t, func(r *rig) {
 		begin := r.now

@@ -39,6 +39,7 @@ type text struct{ kind, text string }
 type texts struct {
 	mu    sync.Mutex
 	known map[text]int64
+	first int64 // where the chain began: texts go when it moves, by whatever process
 }
 
 // maxTexts bounds what is remembered: beyond that it begins anew.
@@ -51,7 +52,23 @@ type numbering struct {
 	made map[text]int64 // by this transaction, which may be undone
 }
 
-func (t *texts) within(tx *store.Tx) numbering { return numbering{tx, t, map[text]int64{}} }
+// within is for a transaction that has locked the chain, and the chain's begin.
+func (t *texts) within(tx *store.Tx, first end) numbering {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.first != first.seq {
+		t.first, t.known = first.seq, nil
+	}
+	return numbering{tx, t, map[text]int64{}}
+}
+
+// forgetTexts removes the texts of lines up to a place in the chain that no later line has, before those lines go.
+func forgetTexts(tx *store.Tx, upTo int64) error {
+	_, err := tx.Exec(`DELETE FROM audit_text WHERE id IN (SELECT actor FROM audit_line WHERE seq <= $1 UNION SELECT subject FROM audit_line WHERE seq <= $1)
+		AND NOT EXISTS (SELECT 1 FROM audit_line l WHERE l.actor = audit_text.id AND l.seq > $1)
+		AND NOT EXISTS (SELECT 1 FROM audit_line l WHERE l.subject = audit_text.id AND l.seq > $1)`, upTo)
+	return err
+}
 
 // of gives a line's texts their numbers.
 func (n numbering) of(x Line) (actor, subject int64, err error) {

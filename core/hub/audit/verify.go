@@ -123,6 +123,9 @@ func forgetSome(tx *store.Tx, before time.Time) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := forgetTexts(tx, e.seq); err != nil {
+		return 0, err
+	}
 	n, err := tx.Exec(`DELETE FROM audit_line WHERE seq <= $1`, e.seq)
 	if err != nil {
 		return 0, err

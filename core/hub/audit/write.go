@@ -61,7 +61,7 @@ func (x *Line) values() []any {
 // AddSealed writes lines within a transaction and seals them at once, which is less work than to seal them later. Until the
 // transaction ends nobody else seals.
 func (l *Log) AddSealed(tx *store.Tx, lines []Line) error {
-	_, last, err := chain(tx)
+	first, last, err := chain(tx)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (l *Log) AddSealed(tx *store.Tx, lines []Line) error {
 	if err != nil {
 		return err
 	}
-	named := l.texts.within(tx)
+	named := l.texts.within(tx, first)
 	var args []any
 	for i, x := range lines {
 		x.tidy(l.now)
