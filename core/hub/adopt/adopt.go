@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/openvic/vic/core/hub/immutable"
@@ -339,12 +338,12 @@ func (i *importer) spec(x robot, project int64, name string) robots.Spec {
 		}
 		for _, a := range p.Access {
 			z, err := robots.ParsePermission(a.Resource, a.Action, scope)
-			switch {
-			case err != nil || a.Effect != "" && a.Effect != "allow":
+			if err != nil || a.Effect != "" && a.Effect != "allow" {
 				i.r.skip("robot %.100q: %.50s:%.50s is no permission here", x.Name, a.Resource, a.Action)
-			case !slices.Contains(to.Access, z):
-				to.Access = append(to.Access, z)
+				continue
 			}
+			// As Harbor says it: the permission that a pair is a part of may be more.
+			to.Access, to.Said = append(to.Access, z), append(to.Said, a.Resource+":"+a.Action)
 		}
 		if project != 0 && to.Namespace != name {
 			i.r.skip("robot %.100q: what it may in %.100q is left out, since it belongs to %s", x.Name, to.Namespace, name)
