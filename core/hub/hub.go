@@ -382,9 +382,15 @@ func (h *Hub) until(ctx context.Context, complaint string, do func(context.Conte
 
 // firstAdmins makes the first cloud administrators, and says whether there are some now.
 func (h *Hub) firstAdmins(ctx context.Context) (bool, error) {
+	all, err := h.people.CloudAdmins(ctx)
+	if err != nil || len(all) > 0 {
+		return len(all) > 0, err
+	}
 	groups := h.cfg.Access.CloudAdmins
 	if len(groups) == 0 {
-		groups = h.signer.Administrators(ctx)
+		if groups, err = h.signer.Administrators(ctx); err != nil {
+			return false, err
+		}
 	}
 	made, err := h.people.Begin(ctx, groups)
 	if err != nil {
@@ -393,8 +399,7 @@ func (h *Hub) firstAdmins(ctx context.Context) (bool, error) {
 	if len(made) > 0 {
 		h.log.Info("first cloud administrators", "groups", made)
 	}
-	all, err := h.people.CloudAdmins(ctx)
-	return len(all) > 0, err
+	return len(made) > 0, nil
 }
 
 // Collect runs the collector once beside the jobs, until it is done or ctx ends.

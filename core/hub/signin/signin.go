@@ -236,9 +236,13 @@ func (s *Signer) seen(ctx context.Context, source string, id auth.Identity) (peo
 	return s.o.People.Seen(ctx, source, id, sealed)
 }
 
-// Administrators are the groups that the sources name as the first cloud administrators.
-func (s *Signer) Administrators(ctx context.Context) (groups []string) {
-	all, _ := s.described(ctx)
+// Administrators are the groups that the sources name as the first cloud administrators. An error if a source could not be asked:
+// groups are made cloud administrators once, so all of them are wanted.
+func (s *Signer) Administrators(ctx context.Context) (groups []string, err error) {
+	all, errs := s.described(ctx)
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
 	for _, d := range all {
 		for _, id := range d.Administrators {
 			if domain, _, ok := auth.SplitID(id); ok && slices.Contains(d.domains, domain) {
@@ -246,7 +250,7 @@ func (s *Signer) Administrators(ctx context.Context) (groups []string) {
 			}
 		}
 	}
-	return groups
+	return groups, nil
 }
 
 // Search finds users and groups in all sources that can search, at most limit; what it could not ask is an error only if

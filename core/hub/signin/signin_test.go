@@ -242,8 +242,17 @@ func TestSearchAsksAllSources(t *testing.T) {
 			t.Errorf("%s: %+v %v", text, got, err)
 		}
 	}
-	if got := r.Administrators(t.Context()); len(got) != 2 || got[0] != "one.example/administrators" {
-		t.Errorf("%v", got)
+	if got, err := r.Administrators(t.Context()); err != nil || len(got) != 2 || got[0] != "one.example/administrators" {
+		t.Errorf("%v %v", got, err)
+	}
+}
+
+// Groups become cloud administrators once; those of a source that is not up yet are waited for.
+func TestTheFirstAdministratorsAreThoseOfAllSources(t *testing.T) {
+	r := newRig(t, nil)
+	r.second.Fail("Describe", errdef.ErrUnavailable)
+	if got, err := r.Administrators(t.Context()); !errors.Is(err, errdef.ErrUnavailable) || len(got) != 0 {
+		t.Errorf("%v %v", got, err)
 	}
 }
 
