@@ -60,10 +60,10 @@ func rules() []rule {
 		{folder: "core/config", denied: kindFolders("sdk/")},
 		{folder: "core/admin", except: []string{"core/admin/site"}, denied: kindFolders("sdk/")}, // the site shows the platform
 		// The installer of a driver set knows the driver's configuration, privileges and session; it runs
-		// where administrators sit and links no plugin, nor the kinds that one serves. Its service keeps guessers and
-		// browsers out as all our APIs do.
+		// where administrators sit and links no plugin, nor the kinds that one serves, but for the client by which it registers
+		// hubs at vCenter Single Sign-On. Its service keeps guessers and browsers out as all our APIs do.
 		{folder: "drivers/vsphere/machine", ours: []string{"sdk/guest", "sdk/errdef", "drivers/vsphere/config", "drivers/vsphere/privileges",
-			"drivers/vsphere/session", "core/access"},
+			"drivers/vsphere/session", "core/access", "plugins/auth-vsphere/sso", "sdk/secret"},
 			deepDenied: append(kindFolders(module+"sdk/"), goPlugin, module+"sdk/serve")},
 		// The driver does not know who installs it.
 		{folder: "drivers/vsphere", except: []string{"drivers/vsphere/machine"}, denied: []string{"drivers/vsphere/machine"}},
@@ -144,6 +144,8 @@ func TestRulesRefuse(t *testing.T) {
 		{"sdk/compute", "time", true},
 		{"drivers/vsphere/machine/vch", module + "core/config", false},
 		{"drivers/vsphere/machine/vch", module + "drivers/vsphere/session", true},
+		{"drivers/vsphere/machine/hubvm", module + "plugins/auth-vsphere/sso", true},
+		{"drivers/vsphere/machine/hubvm", module + "plugins/auth-vsphere", false},
 		{"drivers/vsphere/machine/vch", module + "drivers/vsphere/storage", false},
 		{"drivers/vsphere/session", module + "drivers/vsphere/machine/advice", false},
 		{"drivers/vsphere", module + "drivers/vsphere/machine/vch", false},

@@ -1,5 +1,5 @@
 // Package sso is vCenter Single Sign-On as the plugin uses it: tokens for passwords, checked; users and groups, found with
-// the hub's own solution user; and the registration of that solution user by an administrator.
+// the hub's own solution user; and the registration of that solution user by an administrator, which vic-machine does too.
 //
 // The service is trusted to say who people are. Each of its answers has a bound in bytes and time, and redirects are not
 // followed.

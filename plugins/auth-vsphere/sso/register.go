@@ -88,6 +88,16 @@ func (c *Client) asAdministrator(ctx context.Context, user string, password secr
 	return nil
 }
 
+// Registered says whether there is a solution user of the name, and changes nothing. Errors as of Register.
+func (c *Client) Registered(ctx context.Context, admin string, password secret.Text, name string) (is bool, err error) {
+	err = c.asAdministrator(ctx, admin, password, "look for the solution user "+name, func(a *ssoadmin.Client) error {
+		old, err := a.FindSolutionUser(ctx, name)
+		is = old != nil
+		return err
+	})
+	return is, err
+}
+
 // Register makes a solution user that may read users and groups, or gives the one that is there the certificate. An
 // administrator's name and password are used for this alone, and kept nowhere. errdef.ErrDenied: they are wrong, or not an
 // administrator's.
