@@ -30,7 +30,7 @@ func hubMachine(t *testing.T, verb string, more ...string) (string, error) {
 }
 
 // TestAHubIsAnApplianceOnVSphere makes a hub as a VM, pushes to it, upgrades it and rolls it back, deletes it, makes it anew over the data disk that stayed,
-// pulls what was pushed before, and deletes it with its data: nothing is left.
+// pulls what was pushed before, and deletes it with its data: nothing is left. Users of vCenter sign in.
 func TestAHubIsAnApplianceOnVSphere(t *testing.T) {
 	beside(t)
 	certs, before := t.TempDir(), named(t, "hub1")
@@ -71,6 +71,17 @@ func TestAHubIsAnApplianceOnVSphere(t *testing.T) {
 		status, body := h.api("admin@local", h.password, "GET", "/cloud-admins", "")
 		return map[bool]string{false: fmt.Sprint(status, body)}[status == http.StatusOK]
 	})
+	signedIn := func() { // a user of vCenter, who administers the hub as one of the group Administrators
+		t.Helper()
+		await(t, func() string {
+			status, body := h.api(harness.User, harness.Password, "GET", "/cloud-admins", "")
+			return map[bool]string{false: fmt.Sprint(status, body)}[status == http.StatusOK && strings.Contains(body, "vsphere.local/administrators")]
+		})
+		if status, body := h.api(harness.User, "wrong", "GET", "/cloud-admins", ""); status != http.StatusUnauthorized {
+			t.Errorf("a wrong password: %d %s", status, body)
+		}
+	}
+	signedIn()
 	manifest := pushSmall(t, h, "default-project/kept")
 
 	var list []struct {
@@ -83,7 +94,8 @@ func TestAHubIsAnApplianceOnVSphere(t *testing.T) {
 	if len(list) != 1 || list[0].State != "ready" || list[0].Record.Name != "hub1" {
 		t.Errorf("%s", out)
 	}
-	if out, err := hubMachine(t, "inspect"); err != nil || !strings.Contains(out, "by DHCP") || !strings.Contains(out, "for 127.0.0.1") {
+	if out, err := hubMachine(t, "inspect"); err != nil || !strings.Contains(out, "by DHCP") || !strings.Contains(out, "for 127.0.0.1") ||
+		!strings.Contains(out, "solution user vic-hub-") {
 		t.Errorf("%v %s", err, out)
 	}
 	if out, err := create(); err == nil || !strings.Contains(out, "there is a hub hub1 already") {
@@ -106,6 +118,7 @@ func TestAHubIsAnApplianceOnVSphere(t *testing.T) {
 		_ = res.Body.Close()
 		return map[bool]string{false: res.Status}[res.StatusCode == http.StatusOK]
 	})
+	signedIn()
 	if status, body := h.registry("GET", "/v2/default-project/kept/manifests/1", nil); status != http.StatusOK || body != manifest {
 		t.Errorf("what was pushed to the hub before: %d %s", status, body)
 	}

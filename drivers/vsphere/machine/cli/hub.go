@@ -73,6 +73,9 @@ func (a *app) hubCreate(c *cli.Context) error {
 	case made.Password != "":
 		fmt.Fprintf(w, "The password of its first user, admin@local:\t%s\n", made.Password)
 	}
+	if made.SSO != nil {
+		fmt.Fprintf(w, "Users of vCenter sign in; at first its group Administrators administers the hub.\n")
+	}
 	return w.Flush()
 }
 
@@ -141,6 +144,9 @@ func (a *app) printHub(d *hubvm.Details) error {
 	}
 	row("Network", "%s: %s", r.Network, how)
 	row("Size", "%d CPU, %d MiB, %d GiB data disk", r.CPUs, r.MemoryMB, r.DataGB)
+	if r.SSO != nil {
+		row("Single Sign-On", "solution user %s@%s", r.SSO.User, r.SSO.Domain)
+	}
 	row("Folder", "[%s] %s", r.Datastore, r.Folder)
 	if !d.Certificate.NotAfter.IsZero() {
 		row("Certificate", "for %s, expires %s", strings.Join(d.Certificate.Names, ", "), operation.Expiry(d.Certificate.NotAfter))
@@ -209,7 +215,7 @@ func (a *app) hubRollback(c *cli.Context) error {
 
 func (a *app) hubDelete(c *cli.Context) error {
 	return a.connected(c, func(ctx context.Context, s *session.Session) error {
-		kept, err := hubvm.Delete(ctx, s, hubvm.DeleteOptions{Query: hubQuery(c), Force: c.Bool("force")}, progress.New(a.out))
+		kept, err := hubvm.Delete(ctx, s, hubvm.DeleteOptions{Query: hubQuery(c), Force: c.Bool("force"), NoSSO: c.Bool("no-sso")}, progress.New(a.out))
 		switch {
 		case errors.Is(err, errdef.ErrNotFound):
 			fmt.Fprintf(a.out, "Nothing to delete: %v\n", err)

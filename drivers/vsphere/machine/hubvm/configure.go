@@ -35,10 +35,12 @@ type Change struct {
 	DNS      []netip.Addr
 	Server   certs.Pair
 	Patience time.Duration // how long the hub may take to serve before the old settings come back
+
+	authorities []byte // of vCenter, in PEM; nil: not asked
 }
 
-// Configure puts a Change into effect by booting the hub's VM anew, and returns what changed. If the hub does not serve with it in
-// time, what was before comes back, which is an error all the same.
+// Configure puts a Change, and a certificate of vCenter's that has changed, into effect by booting the hub's VM anew, and returns
+// what changed. If the hub does not serve with it in time, what was before comes back, which is an error all the same.
 func Configure(ctx context.Context, s *session.Session, q Query, ch Change, log *progress.Log) (changed []string, err error) {
 	e, err := open(ctx, s, q, log)
 	if err != nil {
@@ -51,6 +53,11 @@ func Configure(ctx context.Context, s *session.Session, q Query, ch Change, log 
 	after := settings{record: *e.record, cpus: before.cpus, memoryMB: before.memoryMB}
 	if err := json.Unmarshal([]byte(before.config), &after.guest); err != nil || after.guest.Appliance == nil || len(after.guest.Networks) != 1 {
 		return nil, fmt.Errorf("the configuration of the hub's VM cannot be read: %w", errdef.ErrInvalid)
+	}
+	if e.record.SSO != nil {
+		if ch.authorities, err = s.Target.Authorities(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if changed = after.apply(ch); len(changed) == 0 {
 		return nil, nil
@@ -130,6 +137,7 @@ func (s *settings) apply(ch Change) (changed []string) {
 		}
 	}
 	note("tls-server-cert", differs)
+	note("vCenter's certificate", s.renewTrust(ch.authorities))
 	return changed
 }
 

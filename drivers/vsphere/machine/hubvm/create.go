@@ -24,6 +24,7 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/guest"
 )
 
 // Plan is a hub that is about to be made.
@@ -39,6 +40,7 @@ type Made struct {
 	Address  string
 	Kept     bool   // it took over the data disk of an earlier hub, with its users
 	Password string // file with the first administrator's password; empty if the users are kept
+	SSO      *SSO   // nil: vCenter's users do not sign in
 	Took     time.Duration
 }
 
@@ -48,12 +50,14 @@ type creator struct {
 	record Record
 	log    *progress.Log
 
-	undoCerts func()
-	password  string
-	folder    bool // it was made
-	kept      bool
-	vm        *object.VirtualMachine
-	made      Made
+	undoCerts  func()
+	password   string
+	files      []guest.File // for Single Sign-On
+	registered bool         // the solution user may be there
+	folder     bool         // it was made
+	kept       bool
+	vm         *object.VirtualMachine
+	made       Made
 }
 
 // cleanupTime bounds the removal after a failure.
@@ -68,12 +72,17 @@ func Create(ctx context.Context, p Plan, log *progress.Log) (*Made, error) {
 		Datacenter: r.Datacenter.Reference().Value, Datastore: r.Files.Datastore.Name(), Folder: s.Name, ISO: isoName(s.Version),
 		Network: r.PublicName, Static: s.Static, DNS: s.DNS, CPUs: s.CPUs, MemoryMB: s.MemoryMB, DataGB: s.DataGB, Options: s.Options,
 	}}
+	if s.SSODomain != "" && r.Session.IsVC() {
+		c.record.SSO = &SSO{Domain: s.SSODomain, User: solutionUser(c.record.ID)}
+	}
 	for _, step := range []struct {
 		name, remedy string
 		do           func(context.Context) error
 	}{
 		{"certificates", "check that the folder of --cert-path can be written", c.makeCerts},
 		{"datastore folder", "check the account's privileges on the datastore, and its space", c.makeFolder},
+		{"Single Sign-On", "give --target the name that vCenter's certificate is for, --sso-domain, and an account that administers Single Sign-On; or --no-sso",
+			c.register},
 		{"ISO image", "check the datastore's space and that its hosts can be reached over HTTPS", c.upload},
 		{"VM", "look at the task in vSphere: its description tells more", c.makeVM},
 		{"power on", "look at the task in vSphere: mostly the hosts lack memory", c.powerOn},
@@ -150,6 +159,13 @@ func (c *creator) takeOver(ctx context.Context) error {
 		c.log.Printf("the data disk of the hub of %s is taken over", old.Created.Format(time.DateOnly))
 		c.record.DataGB = old.DataGB
 	}
+	switch {
+	case old.SSO == nil:
+	case c.record.SSO != nil && c.record.SSO.Domain == old.SSO.Domain:
+		c.record.SSO.User = old.SSO.User // if a killed create left it, it gets a new certificate
+	default:
+		c.log.Printf("if the hub of %s was not deleted, its solution user %s@%s is left", old.Created.Format(time.DateOnly), old.SSO.User, old.SSO.Domain)
+	}
 	c.folder = !c.kept // what a killed create left is worth nothing
 	return nil
 }
@@ -213,7 +229,7 @@ func (c *creator) makeVM(ctx context.Context) error {
 	if c.password = c.Spec.Password; c.password == "" {
 		c.password = rand.Text()
 	}
-	cfg, err := c.record.guestConfig(macs[0], c.Certs, c.password)
+	cfg, err := c.record.guestConfig(macs[0], c.Certs, c.password, c.files)
 	if err != nil {
 		return err
 	}
@@ -232,7 +248,7 @@ func (c *creator) wait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.made = Made{VM: ready.VM, Address: ready.Address.String(), Kept: c.kept}
+	c.made = Made{VM: ready.VM, Address: ready.Address.String(), Kept: c.kept, SSO: c.record.SSO}
 	if c.kept || c.Spec.Password != "" {
 		return nil
 	}
@@ -251,7 +267,10 @@ func (c *creator) cleanup(ctx context.Context) error {
 	if c.vm != nil {
 		errs = append(errs, destroy(ctx, c.vm))
 	}
-	if len(errs) == 0 || errs[0] == nil {
+	if c.registered {
+		errs = append(errs, unregister(ctx, c.Res.Session, *c.record.SSO))
+	}
+	if errors.Join(errs...) == nil { // the folder has the record of the rest
 		errs = append(errs, c.removeFiles(ctx))
 	}
 	c.undoCerts()

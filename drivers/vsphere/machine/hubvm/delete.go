@@ -19,13 +19,13 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-// DeleteOptions name the hub that goes; Force takes its data too.
+// DeleteOptions name the hub that goes; Force takes its data too, NoSSO leaves its solution user.
 type DeleteOptions struct {
 	Query
-	Force bool
+	Force, NoSSO bool
 }
 
-// Delete removes a hub's VM and files, or what is left of them; the data disk stays unless Force is given, and is named in the
+// Delete removes a hub's solution user, VM and files, or what is left of them; the data disk stays unless Force is given, and is named in the
 // answer. It can be run again. errdef.ErrNotFound if there is nothing.
 func Delete(ctx context.Context, s *session.Session, o DeleteOptions, log *progress.Log) (kept string, err error) {
 	h, all, err := find(ctx, s, o.Query)
@@ -45,6 +45,11 @@ func Delete(ctx context.Context, s *session.Session, o DeleteOptions, log *progr
 	}
 	if record == nil {
 		return "", missing(o.Query, all)
+	}
+	if !o.NoSSO {
+		if err := unregisterDeleted(ctx, s, record.SSO); err != nil {
+			return "", err
+		}
 	}
 	if h != nil {
 		vm := object.NewVirtualMachine(s.Client(), types.ManagedObjectReference{Type: "VirtualMachine", Value: h.ID})

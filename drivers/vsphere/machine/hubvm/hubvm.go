@@ -68,6 +68,7 @@ type Spec struct {
 	Static        vch.Static // the zero value: DHCP
 	DNS           []netip.Addr
 	Password      string // of the first administrator; empty: one is made
+	SSODomain     string // the system domain of vCenter Single Sign-On whose users sign in; empty: they do not
 	Options       map[string][]string
 }
 
@@ -90,6 +91,7 @@ type Record struct {
 	CPUs     int32               `json:"cpus"`
 	MemoryMB int64               `json:"memoryMB"`
 	DataGB   int64               `json:"dataGB"`
+	SSO      *SSO                `json:"sso,omitempty"` // nil: vCenter's users do not sign in
 	Options  map[string][]string `json:"options,omitempty"`
 }
 
@@ -155,14 +157,18 @@ func readMarker(ctx context.Context, f session.Files, folder string) (*Record, e
 	return parseRecord(string(b))
 }
 
-// guestConfig is what the tether of the VM finds in guestinfo.
-func (r *Record) guestConfig(mac string, c *certs.Set, password string) (string, error) {
+// guestConfig is what the tether of the VM finds in guestinfo. more are files beside those that every hub has.
+func (r *Record) guestConfig(mac string, c *certs.Set, password string, more []guest.File) (string, error) {
 	n := guest.Network{Name: r.Network, MAC: mac, Interface: iface, DHCP: true}
 	if r.Static.Address.IsValid() {
 		n.DHCP, n.Addresses, n.Gateway = false, []netip.Prefix{r.Static.Address}, r.Static.Gateway
 	}
-	hub := fmt.Sprintf("name = %q\nlisten = \"tcp://0.0.0.0:%d\"\ndata = %q\n[tls]\ncert = %q\nkey = %q\n[plugins]\ndir = %q\n[roles]\nauth = [\"local\"]\n",
-		r.Name, Port, dataDir, fileCert, fileKey, etc+"plugins.d")
+	sources := `"local"`
+	if r.SSO != nil {
+		sources = `"vsphere", "local"`
+	}
+	hub := fmt.Sprintf("name = %q\nlisten = \"tcp://0.0.0.0:%d\"\ndata = %q\n[tls]\ncert = %q\nkey = %q\n[plugins]\ndir = %q\n[roles]\nauth = [%s]\n",
+		r.Name, Port, dataDir, fileCert, fileKey, etc+"plugins.d", sources)
 	local := fmt.Sprintf("file = %q\nfirst_password_file = %q\n", dataDir+"/users/users.json", filePassword)
 	config := guest.Config{
 		Version: 1, ID: r.ID, Name: r.Name, Hostname: r.Name,
@@ -170,13 +176,13 @@ func (r *Record) guestConfig(mac string, c *certs.Set, password string) (string,
 		Networks: []guest.Network{n},
 		DNS:      guest.DNS{Servers: r.DNS},
 		Appliance: &guest.Appliance{
-			Files: []guest.File{
+			Files: append([]guest.File{
 				{Path: fileHub, Mode: modePublic, Data: []byte(hub)},
 				{Path: fileLocal, Mode: modePublic, Data: []byte(local)},
 				{Path: filePassword, Mode: modePrivate, Data: []byte(password)},
 				{Path: fileCert, Mode: modePublic, Data: c.Server.Cert},
 				{Path: fileKey, Mode: modePrivate, Data: c.Server.Key},
-			},
+			}, more...),
 			Services: []guest.Service{{Name: "vic-hub", Args: []string{"/usr/bin/vic-hub", "serve", "--config", fileHub}}},
 		},
 	}

@@ -40,7 +40,11 @@ func plan(t *testing.T, s *simtest.Sim) Plan {
 	must(t, err)
 	ds, err := f.DefaultDatastore(t.Context())
 	must(t, err)
-	public, err := f.Network(t.Context(), "public")
+	network := "public"
+	if !s.Session.IsVC() {
+		network = "VM Network"
+	}
+	public, err := f.Network(t.Context(), network)
 	must(t, err)
 	set, err := certs.Prepare(certs.Options{Dir: filepath.Join(t.TempDir(), "certs"), Name: "hub1", Names: []string{"hub.test"}, ServerOnly: true}, time.Now())
 	must(t, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/certs"
@@ -19,6 +21,7 @@ const (
 	hubMemory  = 2048 // MiB
 	hubCPUs    = 2
 	hubData    = 200 // GiB
+	ssoDomain  = "vsphere.local"
 )
 
 // AdminPasswordEnv is the environment variable of --admin-password.
@@ -46,14 +49,18 @@ func HubCreateOptions() []option.Option {
 			hubISO(),
 			option.Str(groupOther, "admin-password", "", "`password` of the hub's first user, admin@local, of ten characters or more").FromEnv(AdminPasswordEnv).
 				WithDefaultText("random, in the file admin-password beside the certificates").Hidden(),
+			option.Str(groupOther, "sso-domain", "", "system `domain` of vCenter Single Sign-On, whose users sign in to the hub").WithDefault(ssoDomain),
+			option.Flag(groupOther, "no-sso", "", "leave Single Sign-On alone: users of vCenter do not sign in to the hub"),
 			option.Flag(groupOther, "force", "f", "trust any certificate of the target, replace certificates that cannot be used").ForRun(),
 		})
 }
 
 // HubDeleteOptions are all options of hub delete.
 func HubDeleteOptions() []option.Option {
-	return joined(TargetOptions(), HubIDOptions(), []option.Option{option.Flag(groupOther, "force", "f",
-		"also delete the data disk, with all images and users; trust any certificate of the target").ForRun()})
+	return joined(TargetOptions(), HubIDOptions(), []option.Option{
+		option.Flag(groupOther, "force", "f", "also delete the data disk, with all images and users; trust any certificate of the target").ForRun(),
+		option.Flag(groupOther, "no-sso", "", "leave the hub's solution user in Single Sign-On").ForRun(),
+	})
 }
 
 func hubISO() option.Option {
@@ -121,6 +128,8 @@ func hubAddresses(c option.Values) (static vch.Static, dns []netip.Addr, err err
 	return static, dns, nil
 }
 
+var domainPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,253}[a-z0-9])?$`)
+
 // HubCreation is what hub create is about to do.
 type HubCreation struct {
 	Input precheck.Input
@@ -137,6 +146,13 @@ func ReadHubCreate(c option.Values, l Local) (HubCreation, error) {
 	if p := h.Spec.Password; p != "" && len([]rune(p)) < least {
 		return h, wrongOption("admin-password", "...", "too short", fmt.Sprintf("give it %d characters or more", least))
 	}
+	if !c.Bool("no-sso") {
+		h.Spec.SSODomain = strings.ToLower(c.String("sso-domain"))
+		if !domainPattern.MatchString(h.Spec.SSODomain) {
+			return h, wrongOption("sso-domain", c.String("sso-domain"), "not a domain",
+				"give it the system domain of Single Sign-On, such as "+ssoDomain+", or give --no-sso")
+		}
+	}
 	if h.Spec.Static, h.Spec.DNS, err = hubAddresses(c); err != nil {
 		return h, err
 	}
@@ -145,6 +161,7 @@ func ReadHubCreate(c option.Values, l Local) (HubCreation, error) {
 	}
 	h.Input = precheck.Input{ComputeResource: c.String("compute-resource"), ImageStore: c.String("image-store"), PublicNetwork: c.String("public-network"),
 		Force: c.Bool("force")}
+	h.Input.SSO = h.Spec.SSODomain != ""
 	h.Input.Spec = vch.Spec{Name: h.Spec.Name, Version: l.Version, ApplianceISO: h.Spec.ISO, StateGB: h.Spec.DataGB}
 	h.Input.Spec.EndpointCPU, h.Input.Spec.EndpointMemoryMB = h.Spec.CPUs, h.Spec.MemoryMB
 	if h.Input.Certs, err = certOptions(c, l.Files); err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // RunHub checks what a new hub needs, which is less than a VCH does: of in, Spec (Name, ApplianceISO as the hub's, Static, sizes),
-// Session, ComputeResource, ImageStore, PublicNetwork and Certs are looked at.
+// Session, ComputeResource, ImageStore, PublicNetwork, Certs and SSO are looked at.
 func RunHub(ctx context.Context, in Input) *Output {
 	c := &checker{Input: in, out: &Output{}}
 	c.out.Resources.Session = in.Session
@@ -21,6 +21,7 @@ func RunHub(ctx context.Context, in Input) *Output {
 		return c.out
 	}
 	c.ok("credentials", "%s on %s", in.Session.Target.User, in.Session.Client().ServiceContent.About.FullName)
+	c.checkSSO()
 	if !c.checkDatacenter(ctx) {
 		return c.out
 	}
@@ -89,6 +90,21 @@ func (c *checker) localHub() {
 	}
 	c.out.Certs = set
 	c.ok("certificates", "%s", certSummary(c.Certs, set))
+}
+
+// checkSSO says whether users of vCenter will sign in, and warns of an address at which the hub could not ask about them.
+func (c *checker) checkSSO() {
+	const check = "Single Sign-On"
+	switch t := c.Session.Target; {
+	case !c.SSO:
+		c.ok(check, "left alone: users of vCenter do not sign in")
+	case !c.Session.IsVC():
+		c.ok(check, "none: %s is no vCenter", t.URL.Host)
+	case t.Loopback():
+		c.warn(check, "give --target a name or address that VMs on the public network can reach too, or --no-sso", "the hub cannot reach vCenter at %s", t.URL.Host)
+	default:
+		c.ok(check, "the hub will be registered, and users of vCenter sign in")
+	}
 }
 
 // checkHubName looks for a hub of the name.

@@ -30,6 +30,7 @@ type Input struct {
 	Containers        []vch.ContainerNetwork // by the names of their port groups
 	Certs             certs.Options
 	Force             bool // what can be lived with becomes a warning
+	SSO               bool // of a hub: it shall be registered at vCenter Single Sign-On
 }
 
 // Output is what the checks found.

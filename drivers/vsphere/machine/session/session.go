@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -114,12 +112,12 @@ func (t *Target) trust(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	verified := t.Thumbprint == ""
-	cert, err := presented(ctx, t.address(), verified)
+	cert, err := t.presented(ctx, verified)
 	if err == nil && verified {
 		return nil
 	}
 	if verified && untrusted(err) {
-		cert, err = presented(ctx, t.address(), false)
+		cert, err = t.presented(ctx, false)
 	}
 	if err != nil {
 		return advice.Wrap(fmt.Errorf("connect to %s: %w: %w", t.address(), errdef.ErrUnavailable, err),
@@ -140,21 +138,6 @@ func (t *Target) trust(ctx context.Context) error {
 	return advice.Wrap(CertificateError{fmt.Sprintf("%v: the thumbprint of %s is not %s: it presents a certificate with the thumbprint (SHA-1) %s",
 		errdef.ErrDenied, t.address(), t.Thumbprint, sha1)},
 		"if the certificate was replaced on purpose, use --thumbprint=%s; otherwise somebody may be in between", sha1)
-}
-
-// presented returns the certificate that the server at addr shows.
-func presented(ctx context.Context, addr string, verify bool) (*x509.Certificate, error) {
-	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: !verify}}
-	conn, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	tc, ok := conn.(*tls.Conn)
-	if !ok || len(tc.ConnectionState().PeerCertificates) == 0 {
-		return nil, errors.New("no certificate was shown")
-	}
-	return tc.ConnectionState().PeerCertificates[0], nil
 }
 
 func untrusted(err error) bool {

@@ -8,6 +8,10 @@
 package session
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -91,4 +95,63 @@ func (t Target) address() string {
 func (t *Target) SetThumbprint(s string) (err error) {
 	t.Thumbprint, err = vsphere.NormalThumbprint(s)
 	return advice.Wrap(err, "run again without --thumbprint to be shown the one that the target presents")
+}
+
+// Authorities returns the certificates, in PEM, by which another machine can trust the target as this one does: the root of what
+// the system's authorities vouch for; else, of what the target presents under the thumbprint, the authority of its certificate, or if
+// it presents none, that certificate alone.
+func (t Target) Authorities(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	state, err := t.handshake(ctx, t.Thumbprint == "")
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w: %w", t.address(), errdef.ErrUnavailable, err)
+	}
+	if t.Thumbprint == "" {
+		chain := state.VerifiedChains[0] // there is one, or the handshake had failed
+		return encode(chain[len(chain)-1]), nil
+	}
+	leaf, authorities := state.PeerCertificates[0], x509.NewCertPool()
+	if !vsphere.Matches(t.Thumbprint, leaf) {
+		return nil, fmt.Errorf("the certificate of %s has another thumbprint than before: %w", t.address(), errdef.ErrDenied)
+	}
+	var text []byte
+	for _, c := range state.PeerCertificates[1:] {
+		if c.IsCA {
+			authorities.AddCert(c)
+			text = append(text, encode(c)...)
+		}
+	}
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: authorities}); err != nil {
+		return encode(leaf), nil
+	}
+	return text, nil
+}
+
+func encode(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}
+
+// handshake connects and says what the server presents.
+func (t Target) handshake(ctx context.Context, verify bool) (tls.ConnectionState, error) {
+	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: !verify}}
+	conn, err := d.DialContext(ctx, "tcp", t.address())
+	if err != nil {
+		return tls.ConnectionState{}, err
+	}
+	defer conn.Close()
+	tc, ok := conn.(*tls.Conn)
+	if !ok || len(tc.ConnectionState().PeerCertificates) == 0 {
+		return tls.ConnectionState{}, errors.New("no certificate was shown")
+	}
+	return tc.ConnectionState(), nil
+}
+
+// presented returns the certificate that the server shows.
+func (t Target) presented(ctx context.Context, verify bool) (*x509.Certificate, error) {
+	state, err := t.handshake(ctx, verify)
+	if err != nil {
+		return nil, err
+	}
+	return state.PeerCertificates[0], nil
 }
