@@ -73,7 +73,10 @@ func (a *app) hubCreate(c *cli.Context) error {
 	case made.Password != "":
 		fmt.Fprintf(w, "The password of its first user, admin@local:\t%s\n", made.Password)
 	}
-	if made.SSO != nil {
+	switch {
+	case made.SSO != nil && made.Kept: // who administers the hub is on the data disk
+		fmt.Fprintf(w, "Users of vCenter sign in.\n")
+	case made.SSO != nil:
 		fmt.Fprintf(w, "Users of vCenter sign in; at first its group Administrators administers the hub.\n")
 	}
 	return w.Flush()
