@@ -126,6 +126,9 @@ func parseRecord(s string) (*Record, error) {
 	if r.ID == "" || r.Name == "" || r.Folder == "" || strings.ContainsAny(r.Folder, `/\`) || strings.Trim(r.Folder, ".") == "" {
 		return nil, fmt.Errorf("hub record: %w: it is not complete", errdef.ErrInvalid)
 	}
+	if r.SSO != nil && !r.SSO.valid() {
+		return nil, fmt.Errorf("hub record: %w: %q is no solution user of a hub's", errdef.ErrInvalid, r.SSO.User+"@"+r.SSO.Domain)
+	}
 	return &r, nil
 }
 

@@ -281,7 +281,10 @@ func TestAFolderThatIsNoHubsStays(t *testing.T) {
 }
 
 func TestRecordsThatAreNone(t *testing.T) {
-	for _, text := range []string{"", "{", `{"id":"1","name":"a"}`, `{"id":"1","name":"a","folder":".."}`, `{"id":"1","name":"a","folder":"a/b"}`} {
+	for _, text := range []string{"", "{", `{"id":"1","name":"a"}`, `{"id":"1","name":"a","folder":".."}`, `{"id":"1","name":"a","folder":"a/b"}`,
+		`{"id":"1","name":"a","folder":"a","sso":{"user":"vpxd-0b0e4b0c-7a0e-4c52-9f43-0f6f1f3a2b11","domain":"vsphere.local"}}`,
+		`{"id":"1","name":"a","folder":"a","sso":{"user":"vic-hub-0b0e4b0c-7a0e-4c52-9f43-0f6f1f3a2b11","domain":"a/b"}}`,
+		`{"id":"1","name":"a","folder":"a","sso":{}}`} {
 		if r, err := parseRecord(text); !errors.Is(err, errdef.ErrInvalid) {
 			t.Errorf("%q: %+v %v", text, r, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
@@ -20,6 +21,17 @@ import (
 type SSO struct {
 	Domain string `json:"domain"` // the system domain
 	User   string `json:"user"`   // the hub's solution user there
+}
+
+var (
+	userPattern   = regexp.MustCompile(`^vic-hub-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	domainPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,253}[a-z0-9])?$`)
+)
+
+// valid says whether this is a solution user that solutionUser named. A record can be written by who may write to the datastore; it
+// must not make an administrator change or remove one of vCenter's own.
+func (s SSO) valid() bool {
+	return userPattern.MatchString(s.User) && domainPattern.MatchString(s.Domain)
 }
 
 // The files by which the hub's plugin reaches Single Sign-On.
