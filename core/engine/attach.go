@@ -190,17 +190,20 @@ func (x stdio) copy(ctx context.Context, st Streams, req link.OutputRequest) err
 	defer cancel(nil)
 	stop := context.AfterFunc(x.run.ctx, func() { cancel(nil) })
 	defer stop()
-	if st.Stdin != nil {
-		go x.copyIn(ctx, st.Stdin, cancel)
-	}
-	err := x.run.link.Output(ctx, req, func(c link.Chunk) error {
-		x.run.delivered.Add(1)
-		err := writeTo(st, c.Stream == link.Stderr, c.Data)
-		if err == nil && x.next != nil {
-			*x.next = c.Next
+	err := x.run.link.Place(ctx, &req) // before the first input, or its answer would come before the place that is read from
+	if err == nil {
+		if st.Stdin != nil {
+			go x.copyIn(ctx, st.Stdin, cancel)
 		}
-		return err
-	})
+		err = x.run.link.Output(ctx, req, func(c link.Chunk) error {
+			x.run.delivered.Add(1)
+			err := writeTo(st, c.Stream == link.Stderr, c.Data)
+			if err == nil && x.next != nil {
+				*x.next = c.Next
+			}
+			return err
+		})
+	}
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, ErrDetached):
 		return ErrDetached

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"bytes"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,6 +91,30 @@ func TestAnAttachedClientIsNotToldOfAFailedStart(t *testing.T) {
 		if err := w.Start(ctx(t), "c1"); err == nil {
 			t.Fatal("it started")
 		}
+		w.await(done)
+	})
+}
+
+// inputFunc is a client's input.
+type inputFunc func(p []byte) (int, error)
+
+func (f inputFunc) Read(p []byte) (int, error) { return f(p) }
+
+// What a client types has its answer in what the client sees: it is read only once the place is fixed from where the
+// client's output comes. On a busy machine the echo came before that place, and was lost.
+func TestInputWaitsForThePlaceOfTheOutput(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.create("c1", []string{"cat"}, withStdin)
+		w.must(w.Start(ctx(t), "c1"))
+		w.eventually("that it runs", func() bool { return w.status("c1") == engine.StatusRunning })
+		tether := w.Tether(c.ID)
+		before := tether.Hellos() // a session asks once more, for the place
+		_, _, done := w.attach("c1", inputFunc(func([]byte) (int, error) {
+			if tether.Hellos() == before {
+				t.Error("the input is read before the place of the output is known")
+			}
+			return 0, io.EOF
+		}))
 		w.await(done)
 	})
 }

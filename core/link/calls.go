@@ -142,14 +142,23 @@ func (l *Link) Shutdown(ctx context.Context) error {
 
 // Output calls fn with every piece of output in order, once, over as many connections as it takes.
 func (l *Link) Output(ctx context.Context, req OutputRequest, fn func(Chunk) error) error {
-	if req.Offset < 0 && req.TailLines == 0 {
-		h, err := l.Hello(ctx) // a fixed place, so that a break before the first byte loses nothing
-		if err != nil {
-			return err
-		}
-		req.Offset = h.OutputEnd
+	if err := l.Place(ctx, &req); err != nil {
+		return err
 	}
 	return l.call(ctx, func() error { return l.output(ctx, &req, fn) })
+}
+
+// Place makes "from the present end" of a request a fixed place. Whatever is written from then on is in the output, also
+// if the link breaks before the first byte; Output does it by itself for who need not know when.
+func (l *Link) Place(ctx context.Context, req *OutputRequest) error {
+	if req.Offset >= 0 || req.TailLines != 0 {
+		return nil
+	}
+	h, err := l.Hello(ctx)
+	if err == nil {
+		req.Offset = h.OutputEnd
+	}
+	return err
 }
 
 // handlerError is an error of the caller's function, as against one of the link.
