@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
+	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	registrytypes "github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/errdefs"
 
@@ -96,7 +97,9 @@ func (h *hosts) login(ctx context.Context, host string, auth *registrytypes.Auth
 			resp, err = ask() //nolint:bodyclose // as above
 		}
 	}
-	if errors.Is(err, docker.ErrInvalidAuthorization) || err == nil && resp.StatusCode == http.StatusUnauthorized {
+	var status remoteerrors.ErrUnexpectedStatus // of the token service
+	if errors.Is(err, docker.ErrInvalidAuthorization) || err == nil && resp.StatusCode == http.StatusUnauthorized ||
+		errors.As(err, &status) && status.StatusCode == http.StatusUnauthorized {
 		return "", errdefs.Unauthorized(fmt.Errorf("login attempt to https://%s/v2/ failed with status: 401 Unauthorized", host))
 	}
 	if err != nil {

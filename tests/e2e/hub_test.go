@@ -183,9 +183,9 @@ func TestAVCHUsesTheHub(t *testing.T) {
 	docker(t, "rmi", image)
 	docker(t, "logout", h.host)
 
-	refused("", "pull", image)
+	refused("pull access denied", "pull", image)
 	login("stranger")
-	refused("", "pull", image)
+	refused("not found", "pull", image)
 	login("viewer")
 	if out := docker(t, "run", "--rm", "-q", image, "cat", "/greeting"); strings.TrimSpace(out) != "from the hub" {
 		t.Errorf("%q", out)
@@ -199,7 +199,7 @@ func TestAVCHUsesTheHub(t *testing.T) {
 	docker(t, "pull", "-q", image)
 	docker(t, "rmi", image)
 	h.do("PUT", "/projects/shop", `{"metadata":{"public":"false"}}`)
-	refused("", "pull", image)
+	refused("pull access denied", "pull", image)
 
 	await(t, func() string { // pulls are written a moment later
 		var log []struct{ Operation, Username string }

@@ -81,7 +81,7 @@ func TestVCentersUsersPushAndPull(t *testing.T) {
 	docker(t, "rmi", image)
 
 	login("hubstranger")
-	refused("", "pull", image)
+	refused("not found", "pull", image)
 	login("hubviewer")
 	if out := docker(t, "run", "--rm", "-q", image, "cat", "/greeting"); strings.TrimSpace(out) != "by a user of vCenter" {
 		t.Errorf("%q", out)
@@ -99,7 +99,7 @@ func TestVCentersUsersPushAndPull(t *testing.T) {
 	docker(t, "rmi", image)
 
 	vicLab(t, "group", "leave", "hub-viewers", "hubviewer")
-	refused("", "pull", image)
+	refused("not found", "pull", image)
 	vicLab(t, "user", "set", "--disabled", "hubviewer")
 	refused("401 Unauthorized", "login", "-u", "hubviewer@vsphere.local", "-p", secret, h.host)
 }

@@ -129,9 +129,17 @@ func unauthenticated(err error) error {
 	return err
 }
 
-// Challenge implements registry.Authorizer.
+// Challenge implements registry.Authorizer. To who shows a token it says what is wrong with that (RFC 6750, section 3.1):
+// a client then asks for another one, once, and says that access is denied.
 func (a *Auth) Challenge(r *http.Request, wanted []registry.Access) string {
 	c := fmt.Sprintf(`Bearer realm="%s",service="%s"`, a.url(r)+TokenPath, a.o.Service)
+	if scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		if _, err := a.o.Issuer.Verify(r.Context(), strings.TrimSpace(value)); err != nil {
+			c += `,error="invalid_token"`
+		} else {
+			c += `,error="insufficient_scope"`
+		}
+	}
 	var scopes []string
 	for _, w := range wanted {
 		if w.Type != "" {

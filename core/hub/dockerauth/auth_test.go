@@ -482,6 +482,14 @@ func TestTheChallengeNamesWhatIsMissing(t *testing.T) {
 	if c := res.Header.Get("WWW-Authenticate"); !regexp.MustCompile(`,scope="repository:private/app:(pull,)?push"$`).MatchString(c) {
 		t.Errorf("%q", c)
 	}
+	// Who shows a token is told what is wrong with it: clients say then that access is denied, not that the answer is odd.
+	for authorization, want := range map[string]string{"Bearer x": `error="invalid_token"`,
+		r.bearer("viewer", "repository:public/app:pull"): `error="insufficient_scope"`} {
+		res, _ = r.do("GET", "/v2/private/app/manifests/1", authorization, "", "")
+		if c := res.Header.Get("WWW-Authenticate"); res.StatusCode != 401 || !strings.Contains(c, want) {
+			t.Errorf("%d %q, want %s", res.StatusCode, c, want)
+		}
+	}
 	// A project that is not there looks like one that is private.
 	a, textA := r.do("GET", "/v2/private/app/tags/list", basic("none", password), "", "")
 	b, textB := r.do("GET", "/v2/nothing/app/tags/list", basic("none", password), "", "")
