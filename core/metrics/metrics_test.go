@@ -7,11 +7,11 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"math/big"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +61,7 @@ func TestWhatIsTold(t *testing.T) {
 		`vic_build_info{vch="vch1",version="1.2"} 1`,
 		`vic_containers{state="running"} 3`, `vic_containers{state="exited"} 0`,
 		`vic_plugin_up{plugin="vsphere"} 1`, `vic_plugin_healthy{plugin="vsphere"} 0`, `vic_plugin_restarts_total{plugin="vsphere"} 2`, `vic_ready 1`,
-		fmt.Sprintf(`vic_certificate_expiry_timestamp_seconds{certificate="server"} %.9e`, float64(until.Unix())),
+		`vic_certificate_expiry_timestamp_seconds{certificate="server"} ` + strconv.FormatFloat(float64(until.Unix()), 'e', -1, 64),
 		`vic_plugin_calls_total{code="OK",method="compute/Create",plugin="vsphere"} 1`,
 		`vic_plugin_calls_total{code="NotFound",method="compute/Create",plugin="vsphere"} 1`,
 		`vic_plugin_calls_total{code="Unavailable",method="storage/StatLayer",plugin="vsphere"} 1`,
