@@ -175,7 +175,7 @@ func importsCollide(t *testing.T, s *suite) {
 	if _, err := w.Write(s.Data[:1]); err != nil {
 		t.Fatal(err)
 	}
-	for { // the first one's call has begun; which of the two comes to the driver first is open
+	for sent := 1; ; sent++ { // the first one's call has begun; which of the two comes to the driver first is open
 		_, err := s.Driver.Import(ctx, s.importing())
 		select {
 		case first := <-done:
@@ -188,6 +188,9 @@ func importsCollide(t *testing.T, s *suite) {
 		}
 		if err != nil {
 			t.Fatalf("Import while another is under way: %v", err)
+		}
+		if sent < len(s.Data)-1 { // a client that was refused sees it when its Read returns
+			_, _ = w.Write(s.Data[sent : sent+1])
 		}
 	}
 	w.CloseWithError(errBroken)
