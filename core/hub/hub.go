@@ -26,6 +26,7 @@ import (
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/hub/clisecret"
+	"github.com/openvic/vic/core/hub/cveallow"
 	"github.com/openvic/vic/core/hub/dockerauth"
 	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
@@ -163,6 +164,7 @@ func schemas() []store.Schema {
 		acme.Schema(),
 		immutable.Schema(),
 		labels.Schema(),
+		cveallow.Schema(),
 		registries.Schema(),
 		retention.Schema(),
 		settings.Schema(),
@@ -258,12 +260,13 @@ func (h *Hub) openServices(ctx context.Context) error {
 		Registries: h.registries, Settings: h.settings, Scanners: h.cfg.Roles[scan.Plugin().Name], DB: h.db,
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Robots: h.robots,
 		VCHs: vchs.New(h.db, h.sealer, nil), Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
-		Jobs:      h.jobs,
-		Webhooks:  h.hooks,
-		Immutable: h.rules,
-		Labels:    h.labels,
-		Retention: h.policies,
-		Log:       h.log}))
+		Jobs:       h.jobs,
+		Webhooks:   h.hooks,
+		Immutable:  h.rules,
+		Labels:     h.labels,
+		Retention:  h.policies,
+		Allowlists: cveallow.New(h.db, nil),
+		Log:        h.log}))
 	mux.Handle("/c/", h.browsers.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", h.readyz)

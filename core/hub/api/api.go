@@ -19,6 +19,7 @@ import (
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/hub/clisecret"
+	"github.com/openvic/vic/core/hub/cveallow"
 	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/labels"
@@ -88,7 +89,9 @@ type Options struct {
 	// Immutable are the rules by which tags stay; the registry's policy asks the same.
 	Immutable *immutable.Rules
 	Labels    *labels.Labels
-	Retention *retention.Policies
+	// Allowlists are the vulnerabilities that projects allow.
+	Allowlists *cveallow.Lists
+	Retention  *retention.Policies
 	// Webhooks are the policies by which programs elsewhere are told of events.
 	Webhooks *webhook.Hooks
 	// Audit keeps what was asked that changes something, and answers searches.
@@ -182,6 +185,7 @@ func routes() []route {
 		repositoryRoutes(),
 		artifactRoutes(),
 		labelRoutes(),
+		allowlistRoutes(),
 		immutableRoutes(),
 		retentionRoutes(),
 		searchRoutes(),

@@ -22,6 +22,7 @@ import (
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/hub/clisecret"
+	"github.com/openvic/vic/core/hub/cveallow"
 	"github.com/openvic/vic/core/hub/gc"
 	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
@@ -101,7 +102,8 @@ func newRig(t *testing.T, url string) *rig {
 	t.Helper()
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
 	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), session.Schema(), clisecret.Schema(), vchs.Schema(),
-		jobs.Schema(), webhook.Schema(), immutable.Schema(), labels.Schema(), registries.Schema(), retention.Schema(), settings.Schema())
+		jobs.Schema(), webhook.Schema(), immutable.Schema(), labels.Schema(), registries.Schema(), retention.Schema(), settings.Schema(),
+		cveallow.Schema())
 	r.people = people.New(r.db, nil, clisecret.Forget)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
@@ -132,7 +134,7 @@ func newRig(t *testing.T, url string) *rig {
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots, Secrets: secrets}, People: r.people,
 		Identities: sign, Registry: r.registry, Registries: r.registries, Settings: set, Scanners: []string{"osv"},
 		Browsers: browsers, Sessions: sessions, Secrets: secrets,
-		Immutable: rules, Labels: tags, Retention: keeps,
+		Immutable: rules, Labels: tags, Retention: keeps, Allowlists: cveallow.New(r.db, nil),
 		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Jobs: r.jobs, Webhooks: r.hooks, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)

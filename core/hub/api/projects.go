@@ -57,6 +57,7 @@ type project struct {
 	Roles     []int             `json:"current_user_role_ids"`
 	Metadata  map[string]string `json:"metadata"`
 	Registry  int64             `json:"registry_id,omitempty"` // that it is a proxy cache of
+	Allowlist allowlistForm     `json:"cve_allowlist"`
 }
 
 // harborRole is what Harbor's clients are told of a cloud administrator in a project: its project administrator.
@@ -79,6 +80,11 @@ func (a *api) project(c *call, p registry.Project) (project, error) {
 	if out.Registry, err = a.Registries.Proxy(c.r.Context(), p.Name); err != nil {
 		return out, err
 	}
+	allowed, err := a.Allowlists.Of(c.r.Context(), a.DB, p.ID)
+	if err != nil {
+		return out, err
+	}
+	out.Allowlist = allowlistOf(allowed)
 	switch policy, err := a.Retention.Of(c.r.Context(), p.ID); {
 	case err == nil:
 		out.Metadata["retention_id"] = strconv.FormatInt(policy.ID, 10)
@@ -163,6 +169,8 @@ type projectRequest struct {
 	Storage  *int64            `json:"storage_limit"` // bytes; -1: no bound
 	Registry *int64            `json:"registry_id"`
 	Metadata map[string]string `json:"metadata"`
+	// Allowlist sets the project's own list; none leaves it as it is.
+	Allowlist *allowlistRequest `json:"cve_allowlist"`
 	// Admin is the ID or name of the first DevOps administrator; ours, not Harbor's.
 	Admin string `json:"devops_admin"`
 }
@@ -213,6 +221,9 @@ func (a *api) createProject(c *call) error {
 			return err
 		}
 		if err := a.keepMetadata(tx, p, q.Metadata); err != nil {
+			return err
+		}
+		if err := a.keepAllowlist(tx, p.ID, q.Allowlist); err != nil {
 			return err
 		}
 		if q.Registry != nil && *q.Registry != 0 {
@@ -311,6 +322,9 @@ func (a *api) updateProject(c *call) error {
 			p.Quota = *q.Storage
 		}
 		if err := a.keepMetadata(tx, p, q.Metadata); err != nil {
+			return err
+		}
+		if err := a.keepAllowlist(tx, p.ID, q.Allowlist); err != nil {
 			return err
 		}
 		return a.Registry.UpdateProject(tx, p)
