@@ -31,7 +31,6 @@ import (
 	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/labels"
-	"github.com/openvic/vic/core/hub/outbound"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/registries"
 	"github.com/openvic/vic/core/hub/retention"
@@ -50,6 +49,7 @@ import (
 	"github.com/openvic/vic/core/tlsfiles"
 	"github.com/openvic/vic/sdk/auth"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/outbound"
 	"github.com/openvic/vic/sdk/scan"
 )
 

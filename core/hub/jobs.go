@@ -9,9 +9,9 @@ import (
 	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/gc"
 	"github.com/openvic/vic/core/hub/jobs"
-	"github.com/openvic/vic/core/hub/outbound"
 	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/registry"
+	"github.com/openvic/vic/sdk/outbound"
 )
 
 // kinds are all kinds of jobs of a hub. Whoever adds a kind adds it here: each hub of a database knows the same. What a kind

@@ -27,7 +27,6 @@ import (
 	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/labels"
-	"github.com/openvic/vic/core/hub/outbound"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/registries"
 	"github.com/openvic/vic/core/hub/retention"
@@ -43,6 +42,7 @@ import (
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/core/store/storetest"
 	"github.com/openvic/vic/sdk/auth"
+	"github.com/openvic/vic/sdk/outbound"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }

@@ -67,13 +67,20 @@ type Secrets interface {
 	Current(ctx context.Context, user string, stamp int64) (bool, error)
 }
 
-// Authority answers. Robots and Secrets may be nil: there are none.
+// Jobs knows the work of the hub itself that is under way, which pulls and pushes with tokens of its own.
+type Jobs interface {
+	// Under says whether the task that a token was made for is under way, and how people call it: a token ends with its task.
+	Under(ctx context.Context, task string) (name string, ok bool, err error)
+}
+
+// Authority answers. Robots, Secrets and Jobs may be nil: there are none.
 type Authority struct {
 	Signer   Signer
 	Roles    Roles
 	Projects Projects
 	Robots   Robots
 	Secrets  Secrets
+	Jobs     Jobs
 	// Observe, if not nil, is told of each SignIn: how it was tried ("password", "secret" or "robot"), and its error.
 	Observe func(ctx context.Context, name, way, address string, err error)
 }
@@ -81,7 +88,7 @@ type Authority struct {
 // Subject is somebody who has shown who they are, or nobody.
 type Subject struct {
 	Kind token.Kind
-	// ID is a user's principal ID, or a robot's name.
+	// ID is a user's principal ID, a robot's name, or the number of a task.
 	ID string
 	// Name is as people write it.
 	Name string
@@ -183,6 +190,15 @@ func (a *Authority) Find(ctx context.Context, kind token.Kind, id string) (Subje
 		}
 		r, err := a.Robots.Find(ctx, id)
 		return Subject{Kind: kind, ID: r.Name, Name: r.Name, Secret: r.Stamp, robot: r}, err
+	case token.Job:
+		if a.Jobs == nil {
+			break
+		}
+		name, ok, err := a.Jobs.Under(ctx, id)
+		if err == nil && !ok {
+			err = errEnded
+		}
+		return Subject{Kind: kind, ID: id, Name: name}, err
 	}
 	return Nobody, fmt.Errorf("a token of kind %q opens nothing here: %w", kind, errdef.ErrDenied)
 }
@@ -201,6 +217,8 @@ func (a *Authority) InProject(ctx context.Context, s Subject, p role.Permission,
 	switch {
 	case s.Kind == token.Robot:
 		q.Grants = s.grants(project)
+	case s.Kind == token.Job:
+		q.Grants = jobGrants
 	case s.Kind == token.User && (!public || !p.Row().Public): // else it does not matter
 		if q.Role, err = a.Roles.Role(ctx, s.ID, id); err != nil {
 			return role.Forbidden, err
@@ -209,12 +227,17 @@ func (a *Authority) InProject(ctx context.Context, s Subject, p role.Permission,
 	return role.Ask(q, p, public), nil
 }
 
+// jobGrants is what work of the hub itself may in a project: what its token names of it, and no more.
+var jobGrants = map[role.Permission]bool{role.ArtifactPull: true, role.ArtifactPush: true, role.ArtifactDelete: true}
+
 // Everywhere says whether somebody may do something in the whole hub.
 func (a *Authority) Everywhere(ctx context.Context, s Subject, p role.Permission) (role.Answer, error) {
 	q := role.Subject{Known: s.Known()}
 	switch s.Kind {
 	case token.Robot:
 		q.Grants = s.grants("")
+	case token.Job:
+		q.Grants = map[role.Permission]bool{}
 	case token.User:
 		var err error
 		if q.Role, err = a.Roles.Highest(ctx, s.ID); err != nil {

@@ -11,12 +11,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/openvic/vic/core/hub/outbound"
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/hub/upstream"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/outbound"
 	"github.com/openvic/vic/sdk/secret"
 )
 

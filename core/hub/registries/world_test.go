@@ -20,13 +20,13 @@ import (
 	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/openvic/vic/core/hub/outbound"
 	"github.com/openvic/vic/core/hub/registries"
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/hub/upstream"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/core/store/storetest"
+	"github.com/openvic/vic/sdk/outbound"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/openvic/vic/core/hub/outbound"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/outbound"
 )
 
 // password is what must not be seen.

@@ -16,8 +16,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/openvic/vic/core/hub/outbound"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/outbound"
 	"github.com/openvic/vic/sdk/secret"
 )
 

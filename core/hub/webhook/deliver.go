@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/hub/jobs"
-	"github.com/openvic/vic/core/hub/outbound"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/outbound"
 )
 
 // deliverTimeout is how long one attempt takes at most.

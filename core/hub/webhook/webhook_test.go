@@ -18,11 +18,11 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/hub/jobs"
-	"github.com/openvic/vic/core/hub/outbound"
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/core/store/storetest"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/outbound"
 	"github.com/openvic/vic/sdk/secret"
 )
 

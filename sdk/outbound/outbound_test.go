@@ -86,3 +86,32 @@ func TestAProxyIsNotToldOfDeniedAddresses(t *testing.T) {
 		}
 	}
 }
+
+func TestAPolicyTravelsWithARequest(t *testing.T) {
+	p, err := New([]string{"127.0.0.1", "10.1.0.0/16"}, []string{"10.0.0.0/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := map[string]string{"other": "stays"}
+	if err := p.Options(options, 100); err != nil {
+		t.Fatal(err)
+	}
+	got, err := FromOptions(options)
+	if err != nil || options["other"] != "stays" {
+		t.Fatalf("%v %v", options, err)
+	}
+	for address, ok := range map[string]bool{"127.0.0.1": true, "127.0.0.2": false, "10.1.2.3": true, "10.2.0.1": false, "8.8.8.8": true} {
+		if err := got.Check(netip.MustParseAddr(address)); (err == nil) != ok {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if err := p.Options(options, 10); !errors.Is(err, errdef.ErrInvalid) {
+		t.Errorf("a list that is too long: %v", err)
+	}
+	if _, err := FromOptions(map[string]string{OptionAllow: "everything"}); !errors.Is(err, errdef.ErrInvalid) {
+		t.Errorf("what is no address: %v", err)
+	}
+	if p, err := FromOptions(nil); err != nil || p.Check(netip.MustParseAddr("127.0.0.1")) == nil {
+		t.Errorf("without options the machine's own addresses are allowed: %v", err)
+	}
+}

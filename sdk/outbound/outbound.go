@@ -1,6 +1,7 @@
 // Package outbound decides where the hub itself connects to because somebody named an address: registries, webhooks. The
 // decision falls where the connection is dialled, on the address that the name has at that moment, so it holds for
-// redirects and for what a server names (a token service) too.
+// redirects and for what a server names (a token service) too. Plugins that dial for the hub get its rule with the
+// request (Policy.Options, FromOptions).
 package outbound
 
 import (
