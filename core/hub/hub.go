@@ -21,6 +21,7 @@ import (
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/config"
 	"github.com/openvic/vic/core/hub/acme"
+	"github.com/openvic/vic/core/hub/admission"
 	"github.com/openvic/vic/core/hub/api"
 	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
@@ -96,6 +97,7 @@ type Hub struct {
 
 	registries *registries.Registries // the others that the hub knows
 	settings   *settings.Settings
+	admission  *admission.Admission
 }
 
 // New makes all parts. Nothing of it touches a plugin yet; the listener comes first, so that a port that is taken is
@@ -146,6 +148,7 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 	h.people = people.New(h.db, nil, clisecret.Forget)
 	h.rules, h.labels, h.policies = immutable.New(h.db), labels.New(h.db, nil), retention.New(h.db, nil)
 	h.settings = settings.New(h.db, nil)
+	h.admission = admission.New(h.db, h.settings, h.admissionRules()...)
 	h.audit = audit.New(h.db, h.log, nil)
 	h.signIns = audit.NewSignIns(h.audit, h.account)
 	h.events = newEvents(h.audit, h.db, h.log)
@@ -229,7 +232,7 @@ func (h *Hub) openRegistry(ctx context.Context, who registry.Authorizer) error {
 		return err
 	}
 	h.driver = driver
-	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: who, Policy: policy{h.rules}, Observer: h.events, Log: h.log,
+	h.registry, err = registry.New(ctx, h.db, driver, registry.Options{Authorizer: who, Policy: policy{h.rules, h.admission}, Observer: h.events, Log: h.log,
 		Redirect: h.cfg.Storage.Redirect, Upstreams: upstreams,
 		ReadOnly: h.settings.ReadOnly})
 	return err

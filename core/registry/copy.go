@@ -76,6 +76,7 @@ type copying struct {
 	by        Caller
 	from, to  string
 	repo      int64 // of from
+	project   int64
 	seen      map[digest.Digest]*pushed
 	manifests []*pushed // each behind what it names and what it is about
 	blobs     []digest.Digest
@@ -86,7 +87,7 @@ func (c *copying) plan(ref string) (digest.Digest, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := c.g.store.QueryRow(c.ctx, `SELECT id FROM repo WHERE name = $1`, c.from).Scan(&c.repo); errors.Is(err, sql.ErrNoRows) {
+	if err := c.g.store.QueryRow(c.ctx, `SELECT id, project_id FROM repo WHERE name = $1`, c.from).Scan(&c.repo, &c.project); errors.Is(err, sql.ErrNoRows) {
 		return "", unknownName(c.from)
 	} else if err != nil {
 		return "", err
@@ -134,6 +135,7 @@ func (c *copying) visit(d digest.Digest, asked string, tags []string) error {
 	if err != nil {
 		return err
 	}
+	a.ProjectID = c.project
 	if err := c.g.policy.MayPull(c.ctx, c.by, a, asked); err != nil {
 		return err
 	}
@@ -149,7 +151,7 @@ func (c *copying) visit(d digest.Digest, asked string, tags []string) error {
 	for _, b := range doc.blobs() {
 		c.blobs = append(c.blobs, b.Digest)
 	}
-	a.Repository, a.Project = c.to, projectOf(c.to)
+	a.Repository, a.Project, a.ProjectID = c.to, projectOf(c.to), 0
 	m.Artifact, m.doc, m.payload = a, doc, payload
 	c.manifests = append(c.manifests, m)
 	return c.about(d)

@@ -69,8 +69,11 @@ func (g *Registry) getManifest(w http.ResponseWriter, r *http.Request, q *reques
 	if err != nil {
 		return err
 	}
-	if err := g.policy.MayPull(r.Context(), q.caller, a, tag); err != nil {
-		return err
+	if r.Method == http.MethodGet {
+		a.ProjectID = project
+		if err := g.policy.MayPull(r.Context(), q.caller, a, tag); err != nil {
+			return err
+		}
 	}
 	h := w.Header()
 	h.Set("ETag", `"`+a.Digest.String()+`"`)

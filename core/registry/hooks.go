@@ -62,6 +62,7 @@ type Authorizer interface {
 // Artifact is a manifest in a repository.
 type Artifact struct {
 	Project      string
+	ProjectID    int64  // 0 if who tells does not know it; a Policy always does
 	Repository   string // with the project: project/name
 	Digest       digest.Digest
 	MediaType    string
@@ -73,8 +74,8 @@ type Artifact struct {
 
 // Policy decides by rules of projects. A method that returns an *Error chooses what the client is told.
 type Policy interface {
-	// MayPull is asked at each GET and HEAD of a manifest, after the caller's right to pull. tag is "" when it was
-	// asked for by digest.
+	// MayPull is asked at each GET of a manifest and of each that is copied, after the caller's right to pull. tag is "" when
+	// it was asked for by digest. A HEAD is answered without it: who pushes asks what is there, and a refusal has no text.
 	MayPull(ctx context.Context, c Caller, a Artifact, tag string) error
 	// Immutable says whether a tag that exists may neither move nor go. It is asked within the transaction that would
 	// do so, and must not begin one.

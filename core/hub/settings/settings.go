@@ -19,7 +19,7 @@ import (
 
 // Schema is the tables. hub_setting has one row, with all values as JSON.
 func Schema() store.Schema {
-	return store.Schema{Name: "settings", Steps: []string{`
+	return store.Schema{Name: "settings", Watched: []string{"project_metadata"}, Steps: []string{`
 CREATE TABLE hub_setting (name @ascii PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE project_metadata (
 	project_id BIGINT NOT NULL, name @ascii NOT NULL, value TEXT NOT NULL, PRIMARY KEY (project_id, name)
