@@ -9,9 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
 	"math/big"
-	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -24,6 +22,7 @@ const Version = "28.5.2-test"
 type Host struct {
 	Address  string // host:port
 	ServerCA string // PEM
+	Docker   *Docker
 	server   *httptest.Server
 	ca       *x509.Certificate
 	key      *ecdsa.PrivateKey
@@ -32,7 +31,7 @@ type Host struct {
 // Serve starts one that ends with the test.
 func Serve(t testing.TB) *Host {
 	t.Helper()
-	h := &Host{key: newKey(t)}
+	h := &Host{key: newKey(t), Docker: &Docker{}}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, h.key.Public(), h.key)
@@ -44,23 +43,20 @@ func Serve(t testing.TB) *Host {
 	leaf := h.issue(t, &x509.Certificate{DNSNames: []string{"vch.test"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, key.Public())
 	clients := x509.NewCertPool()
 	clients.AddCert(h.ca)
-	h.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/version" {
-			http.NotFound(w, r)
-			return
-		}
-		fmt.Fprintf(w, `{"Version":%q,"ApiVersion":"1.51"}`, Version)
-	}))
+	h.server = httptest.NewUnstartedServer(h.Docker)
 	h.server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leaf}, PrivateKey: key}}, ClientAuth: tls.RequireAndVerifyClientCert,
 		ClientCAs: clients}
 	h.server.StartTLS()
-	t.Cleanup(h.server.Close)
+	t.Cleanup(h.Close)
 	h.Address = h.server.Listener.Addr().String()
 	return h
 }
 
 // Close stops it before the test ends.
-func (h *Host) Close() { h.server.Close() }
+func (h *Host) Close() {
+	h.server.CloseClientConnections()
+	h.server.Close()
+}
 
 // Sign makes a client's certificate of a request, as vic-machine does.
 func (h *Host) Sign(t testing.TB, request string) string {
