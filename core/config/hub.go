@@ -32,6 +32,8 @@ type Hub struct {
 	Audit    HubAudit    `toml:"audit"`
 	Plugins  Plugins     `toml:"plugins"`
 	Roles    Roles       `toml:"roles"`
+	// File is where this was read; empty: nowhere.
+	File string `toml:"-"`
 }
 
 // HubTLS is the certificate of the hub's one port.
@@ -165,7 +167,9 @@ func LoadHub(path string) (Hub, error) {
 	if err != nil {
 		return Hub{}, fmt.Errorf("configuration: %w", err)
 	}
-	return ParseHub(path, string(text))
+	h, err := ParseHub(path, string(text))
+	h.File = path
+	return h, err
 }
 
 // ParseHub reads and checks the text of a hub.toml; path is for messages.

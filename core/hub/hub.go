@@ -40,6 +40,7 @@ import (
 	"github.com/openvic/vic/core/hub/session"
 	"github.com/openvic/vic/core/hub/settings"
 	"github.com/openvic/vic/core/hub/signin"
+	"github.com/openvic/vic/core/hub/systemlog"
 	"github.com/openvic/vic/core/hub/token"
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/hub/webhook"
@@ -98,12 +99,14 @@ type Hub struct {
 	registries *registries.Registries // the others that the hub knows
 	settings   *settings.Settings
 	admission  *admission.Admission
+	logs       *systemlog.Log
 }
 
 // New makes all parts. Nothing of it touches a plugin yet; the listener comes first, so that a port that is taken is
 // found out at once.
 func New(ctx context.Context, cfg config.Hub, version string, log *slog.Logger) (_ *Hub, err error) {
-	h := &Hub{cfg: cfg, version: version, log: log}
+	h := &Hub{cfg: cfg, version: version, logs: systemlog.New(systemlog.DefaultSize)}
+	h.log = slog.New(h.logs.Handler(log.Handler()))
 	defer func() {
 		if err != nil {
 			h.close()
@@ -269,6 +272,7 @@ func (h *Hub) openServices(ctx context.Context) error {
 		Labels:     h.labels,
 		Retention:  h.policies,
 		Allowlists: cveallow.New(h.db, nil),
+		Support:    api.NewSupport(h.logs, h.supportBundle),
 		Log:        h.log}))
 	mux.Handle("/c/", h.browsers.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })

@@ -119,7 +119,7 @@ func (w *world) begin(kind, name, pluginConfig string) {
 	text := fmt.Sprintf("listen = 'tcp://127.0.0.1:0'\ndata = %q\n[plugins]\ndir = %q\n[roles]\nauth = %q\n[database]\nurl = %q\n",
 		filepath.Join(w.dir, "data"), plugins, name, storetest.URL(w.t, kind))
 	write(filepath.Join(w.dir, "hub.toml"), "%s", text)
-	w.cfg, err = config.ParseHub("hub.toml", text)
+	w.cfg, err = config.LoadHub(filepath.Join(w.dir, "hub.toml"))
 	must(w.t, err)
 	w.t.Cleanup(func() {
 		if w.stop != nil {

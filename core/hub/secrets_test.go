@@ -1,8 +1,10 @@
 package hub
 
 import (
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -79,8 +81,15 @@ func TestNoSecretIsInAnyLog(t *testing.T) {
 			t.Errorf("the audit log has no %s:\n%s", want, lines)
 		}
 	}
+	_, system := api("GET", "/system/logs?page_size=100", admin, "", 200)
+	_, packed := api("GET", "/system/support-bundle", admin, "", 200)
 	w.stop()
-	places := map[string]string{"the hub's log": w.logs.String(), "the audit log": lines}
+	places := map[string]string{"the hub's log": w.logs.String(), "the audit log": lines, "system logs": system, "the log bundle": unpacked(t, packed)}
+	for place, want := range map[string]string{"system logs": "hub listens", "the log bundle": "/config" + w.cfg.File} {
+		if !strings.Contains(places[place], want) {
+			t.Errorf("%s: there is no %q", place, want)
+		}
+	}
 	file := strings.TrimPrefix(w.cfg.Database.URL, "sqlite:")
 	for _, end := range []string{"", "-wal"} {
 		b, err := os.ReadFile(file + end)
@@ -99,4 +108,14 @@ func TestNoSecretIsInAnyLog(t *testing.T) {
 			}
 		}
 	}
+}
+
+// unpacked is the text of a tar.gz, names of files and all.
+func unpacked(t *testing.T, packed string) string {
+	t.Helper()
+	zip, err := gzip.NewReader(strings.NewReader(packed))
+	must(t, err)
+	text, err := io.ReadAll(zip)
+	must(t, err)
+	return string(text)
 }

@@ -142,6 +142,23 @@ func TestVicHubDoesWhatAnAdministratorDoes(t *testing.T) {
 		t.Errorf("%q", lines)
 	}
 
+	has(run("logs", "--text", "plugin is up"), "local: plugin is up")
+	has(run("logs", "--plugin", "hub", "--level", "info", "--since", "1h", "--output", "json"), `"message":"hub listens"`)
+	_, errs = w.vic(1, "", "logs", "--level", "loud")
+	has(errs, "is not one of error, warning, info, debug")
+	file := filepath.Join(w.dir, "bundle.tar.gz")
+	has(run("support-bundle", file), "the log bundle is in "+file)
+	packed, err := os.ReadFile(file)
+	must(t, err)
+	inside := unpacked(t, string(packed))
+	for _, want := range []string{"/hub.log", "/plugins.json", "/health.json", "vic_hub_plugin_up", "goroutine profile", "hub listens", "for admin@local"} {
+		if !strings.Contains(inside, want) {
+			t.Errorf("the log bundle lacks %q", want)
+		}
+	}
+	_, errs = w.vic(1, "", "support-bundle", file)
+	has(errs, "exists")
+
 	_, errs = w.vic(1, "", "project", "inspect", "nothing")
 	has(errs, "404 NOT_FOUND")
 	has(run("logout"), "signed out")

@@ -92,6 +92,8 @@ type Options struct {
 	// Allowlists are the vulnerabilities that projects allow.
 	Allowlists *cveallow.Lists
 	Retention  *retention.Policies
+	// Support tells what the hub logged, and gathers log bundles.
+	Support *Support
 	// Webhooks are the policies by which programs elsewhere are told of events.
 	Webhooks *webhook.Hooks
 	// Audit keeps what was asked that changes something, and answers searches.
@@ -190,6 +192,7 @@ func routes() []route {
 		retentionRoutes(),
 		searchRoutes(),
 		logRoutes(),
+		supportRoutes(),
 		robotRoutes(),
 		vchRoutes(),
 		sessionRoutes(),

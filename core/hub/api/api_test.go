@@ -36,6 +36,7 @@ import (
 	"github.com/openvic/vic/core/hub/session"
 	"github.com/openvic/vic/core/hub/settings"
 	"github.com/openvic/vic/core/hub/signin"
+	"github.com/openvic/vic/core/hub/systemlog"
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/registry"
@@ -66,6 +67,7 @@ type rig struct {
 	hooks    *webhook.Hooks
 	source   *auth.Fake
 	health   map[string]error
+	logs     *systemlog.Log
 
 	registries *registries.Registries
 }
@@ -120,6 +122,7 @@ func newRig(t *testing.T, url string) *rig {
 	r.registry, err = registry.New(t.Context(), r.db, inmemory.New(), registry.Options{Authorizer: open{}, Policy: policies{rules}, Log: log,
 		Upstreams: r.registries, ReadOnly: set.ReadOnly})
 	must(t, err)
+	r.logs = systemlog.New(systemlog.DefaultSize)
 	limiter := access.NewLimiter(access.LimitOptions{})
 	r.robots = robots.New(r.db, limiter, log, nil)
 	secrets, sessions := clisecret.New(r.db, sign, limiter, log, nil), session.New(r.db, session.Options{Log: log})
@@ -135,7 +138,8 @@ func newRig(t *testing.T, url string) *rig {
 		Identities: sign, Registry: r.registry, Registries: r.registries, Settings: set, Scanners: []string{"osv"},
 		Browsers: browsers, Sessions: sessions, Secrets: secrets,
 		Immutable: rules, Labels: tags, Retention: keeps, Allowlists: cveallow.New(r.db, nil),
-		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Jobs: r.jobs, Webhooks: r.hooks, Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
+		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Jobs: r.jobs, Webhooks: r.hooks,
+		Support: NewSupport(r.logs, r.bundle), Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)

@@ -165,6 +165,7 @@ var queryTexts = map[string]struct{ text, kind string }{
 	"groupname":      {"a part of the name", "string"},
 	"group_name":     {"a part of the name", "string"},
 	"others":         {"true keeps the session of the request itself", "boolean"},
+	"after":          {"the id of a line: later ones alone", "integer"},
 	"policy_id":      {"the number of a policy", "integer"},
 	"status":         {"Pending, Running, Success, Error or Stopped", "string"},
 }

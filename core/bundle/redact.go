@@ -1,4 +1,4 @@
-package site
+package bundle
 
 import (
 	"regexp"
@@ -27,9 +27,14 @@ func secretKey() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)passw(or)?d|passphrase|secret|token|credential|(^|[_.-])(pass|auth|api_?key|private_?key)$`)
 }
 
-// newRedactor learns the secrets of configuration files.
-func newRedactor(files map[string]string) *redactor {
+// newRedactor learns the secrets of configuration files, by their paths, and takes those that are known already.
+func newRedactor(files map[string]string, known ...string) *redactor {
 	found := map[string]bool{}
+	for _, s := range known {
+		if len(s) >= leastSecret {
+			found[s] = true
+		}
+	}
 	for _, text := range files {
 		var m map[string]any
 		if _, err := toml.Decode(text, &m); err == nil {
@@ -56,6 +61,9 @@ func secrets(v any, secret bool, found map[string]bool) {
 	switch v := v.(type) {
 	case map[string]any:
 		for k, x := range v {
+			if k == "roles" { // auth = "local" there names a plugin
+				continue
+			}
 			secrets(x, secret || secretKey().MatchString(k), found)
 		}
 	case []map[string]any:
@@ -93,6 +101,9 @@ func (r *redactor) clean(text string) string {
 			if m := p.FindStringSubmatch(found); len(m) > 1 {
 				kept = m[1]
 			}
+			if found == kept+strings.TrimSuffix(removed, "]") { // it was cleaned before
+				return found
+			}
 			out := kept + removed
 			if strings.HasSuffix(found, "@") {
 				out += "@"
@@ -102,3 +113,13 @@ func (r *redactor) clean(text string) string {
 	}
 	return text
 }
+
+// Cleaner takes out of texts what looks like a secret by itself: values behind words such as password, private keys, passwords in
+// URLs, authorization headers. It may be used by several goroutines.
+type Cleaner struct{ redactor *redactor }
+
+// NewCleaner makes one.
+func NewCleaner() Cleaner { return Cleaner{newRedactor(nil)} }
+
+// Clean returns the text without them.
+func (c Cleaner) Clean(text string) string { return c.redactor.clean(text) }
