@@ -80,6 +80,7 @@ type storm struct {
 	client                                         http.Client
 	stop                                           atomic.Bool
 	pushed, deleted, checked, mounted, refused, no atomic.Int64
+	answered                                       atomic.Int64 // requests
 }
 
 // call returns 0 when nobody knows what became of the request.
@@ -109,6 +110,7 @@ func (s *storm) call(method, path, contentType string, body []byte) (int, http.H
 		s.no.Add(1)
 		return 0, nil, nil
 	}
+	s.answered.Add(1)
 	return res.StatusCode, res.Header, b
 }
 
@@ -219,9 +221,10 @@ func (s *storm) work(repo string) (have []*image) {
 // The registry is killed again and again, and PostgreSQL crashed, while clients push, pull, mount and delete, and the
 // collector runs without grace. Nothing that it ever confirmed is lost, and when all is over there is no row without its object and no object
 // without its row.
-func TestKillStorm(t *testing.T) { storms(t, 12) }
+func TestKillStorm(t *testing.T) { storms(t, 12, 1) }
 
-// The same for a thousand kills on each database, or as many as the environment says.
+// The same for a thousand kills on each kind of database, or as many as the environment says, in several registries at a time,
+// each with a database and a storage of its own. go test -parallel says how many of them run at once.
 func TestSoakKillStorm(t *testing.T) {
 	if os.Getenv("VIC_SOAK") == "" {
 		t.Skip("make soak runs it")
@@ -233,28 +236,72 @@ func TestSoakKillStorm(t *testing.T) {
 			t.Fatalf("%s: %v", stormRounds, err)
 		}
 	}
-	storms(t, rounds)
+	storms(t, rounds, 8)
 }
 
-func storms(t *testing.T, rounds int) {
+// storms divides rounds among so many registries on each kind of database.
+func storms(t *testing.T, rounds, registries int) {
 	for _, kind := range []string{"sqlite", "postgres"} {
-		t.Run(kind, func(t *testing.T) { killStorm(t, storetest.URL(t, kind), rounds) })
+		t.Run(kind, func(t *testing.T) {
+			server := &shared{}
+			for i := range registries {
+				t.Run(fmt.Sprint(i), func(t *testing.T) {
+					t.Parallel()
+					killStorm(t, server, storetest.URL(t, kind), (rounds+registries-1)/registries)
+				})
+			}
+		})
 	}
 }
 
-func killStorm(t *testing.T, db string, rounds int) {
+// shared is the PostgreSQL server that several storms have databases on: a crash that one of them makes is everybody's.
+type shared struct {
+	calm    sync.RWMutex // held for reading by those who need the server to be there
+	crashes atomic.Int64 // counted when one begins, and again when the server is back
+}
+
+func (x *shared) crash(t *testing.T) {
+	x.calm.Lock()
+	defer x.calm.Unlock()
+	x.crashes.Add(1)
+	defer x.crashes.Add(1)
+	storetest.Crash(t)
+}
+
+// during has the server there while f runs.
+func (x *shared) during(f func()) {
+	x.calm.RLock()
+	defer x.calm.RUnlock()
+	f()
+}
+
+// moment returns at a random moment of a victim's life: while it starts, or after it has answered up to so many requests.
+func (s *storm) moment() {
+	after := s.answered.Load() + rand.Int64N(300)
+	for end := time.Now().Add(10 * time.Second); s.answered.Load() < after && time.Now().Before(end); {
+		time.Sleep(time.Duration(rand.Int64N(int64(2 * time.Millisecond))))
+	}
+	if after%8 == 0 {
+		time.Sleep(time.Duration(rand.Int64N(int64(200 * time.Millisecond))))
+	}
+}
+
+func killStorm(t *testing.T, server *shared, db string, rounds int) {
 	dir := t.TempDir()
 	d, err := Filesystem(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	later := &clock{}
-	x := &world{t: t, store: storetest.Open(t, db, Schema()), driver: d, clock: later}
-	if x.g, err = New(t.Context(), x.store, d, Options{Authorizer: rights{}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: later.now}); err != nil {
-		t.Fatal(err)
-	}
-	x.project(Project{Name: "p0", Quota: -1, RepoQuota: -1})
-	x.project(Project{Name: "p1", Quota: -1, RepoQuota: -1})
+	x := &world{t: t, driver: d, clock: later}
+	server.during(func() {
+		x.store = storetest.Open(t, db, Schema())
+		if x.g, err = New(t.Context(), x.store, d, Options{Authorizer: rights{}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: later.now}); err != nil {
+			t.Fatal(err)
+		}
+		x.project(Project{Name: "p0", Quota: -1, RepoQuota: -1})
+		x.project(Project{Name: "p1", Quota: -1, RepoQuota: -1})
+	})
 	// The listener outlives those who accept from it: clients wait and are not refused.
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -267,70 +314,76 @@ func killStorm(t *testing.T, db string, rounds int) {
 	for w := range have {
 		wg.Go(func() { have[w] = s.work(fmt.Sprintf("p%d/r%d", w%2, w)) })
 	}
-	kills, crashes, shared := 1, 0, strings.HasPrefix(db, "postgres")
+	kills, crashes, two := 1, 0, strings.HasPrefix(db, "postgres")
 	for round := range rounds {
-		victims := []*victimProcess{startVictim(t, l, db, dir)}
-		if shared { // two processes on one database and one storage
-			victims = append(victims, startVictim(t, l, db, dir))
+		victims := []*victimProcess{startVictim(t, server, l, db, dir)}
+		if two { // two processes on one database and one storage
+			victims = append(victims, startVictim(t, server, l, db, dir))
 		}
 		for i, v := range victims {
-			time.Sleep(100*time.Millisecond + time.Duration(rand.IntN(500))*time.Millisecond) // a random moment of its life
-			if shared && round%4 == 3 && i == 0 {
+			s.moment()
+			if two && round%4 == 3 && i == 0 {
 				crashes++
-				for _, v := range victims {
-					v.alone = true
-				}
-				storetest.Crash(t)
+				server.crash(t)
 			}
 			v.kill()
 		}
 		kills += len(victims)
 	}
-	v := startVictim(t, l, db, dir) // the last one lives until the clients are done
-	s.stop.Store(true)
-	wg.Wait()
-	for w, list := range have {
-		for _, im := range list {
-			s.check(fmt.Sprintf("p%d/r%d", w%2, w), im)
+	server.during(func() { // for the last one, which lives until the clients are done
+		v := startVictim(t, server, l, db, dir)
+		s.stop.Store(true)
+		wg.Wait()
+		for w, list := range have {
+			for _, im := range list {
+				s.check(fmt.Sprintf("p%d/r%d", w%2, w), im)
+			}
 		}
-	}
-	v.kill()
-	t.Logf("%d kills, %d crashes of the database; %d images pushed, %d deleted, %d layers mounted, %d read and compared; "+
-		"%d pushes given up, %d calls without an answer",
-		kills, crashes, s.pushed.Load(), s.deleted.Load(), s.mounted.Load(), s.checked.Load(), s.refused.Load(), s.no.Load())
-	if s.pushed.Load() == 0 || s.deleted.Load() == 0 {
-		t.Error("the storm did nothing")
-	}
+		v.kill()
+		t.Logf("%d rounds, %d kills, %d crashes of the database and %d of others; %d images pushed, %d deleted, %d layers mounted, %d read and compared; "+
+			"%d pushes given up, %d calls without an answer", rounds, kills, crashes, server.crashes.Load()/2-int64(crashes),
+			s.pushed.Load(), s.deleted.Load(), s.mounted.Load(), s.checked.Load(), s.refused.Load(), s.no.Load())
+		if s.pushed.Load() == 0 || s.deleted.Load() == 0 {
+			t.Error("the storm did nothing")
+		}
+		x.afterStorm()
+	})
+}
+
+// afterStorm fails the test unless rows and objects fit, and still do when all that may go has gone.
+func (x *world) afterStorm() {
+	x.t.Helper()
 	x.sound()
 	for range 3 {
-		later.forward(25 * time.Hour)
+		x.clock.forward(25 * time.Hour)
 		x.collect()
 	}
 	h := x.sound()
 	var uploads, trash, full int
-	err = x.store.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM upload), (SELECT count(*) FROM trash), 
+	err := x.store.QueryRow(x.t.Context(), `SELECT (SELECT count(*) FROM upload), (SELECT count(*) FROM trash), 
 		(SELECT count(*) FROM blob WHERE size > 0)`).Scan(&uploads, &trash, &full)
 	if err != nil || uploads+trash != 0 || h.Objects != full {
-		t.Errorf("%d uploads, %d in the trash, %d blobs, %d objects, %v", uploads, trash, full, h.Objects, err)
+		x.t.Errorf("%d uploads, %d in the trash, %d blobs, %d objects, %v", uploads, trash, full, h.Objects, err)
 	}
-	t.Logf("afterwards: %d blobs, %d objects, %d faults", h.Blobs, h.Objects, h.Faults)
+	x.t.Logf("afterwards: %d blobs, %d objects, %d faults", h.Blobs, h.Objects, h.Faults)
 }
 
 type victimProcess struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	out   bytes.Buffer
-	alone bool // its database went: it may complain, or not come up
+	t       *testing.T
+	cmd     *exec.Cmd
+	out     bytes.Buffer
+	server  *shared
+	crashes int64 // of the server before it started
 }
 
-func startVictim(t *testing.T, l *net.TCPListener, db, dir string) *victimProcess {
+func startVictim(t *testing.T, server *shared, l *net.TCPListener, db, dir string) *victimProcess {
 	t.Helper()
 	f, err := l.File()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	v := &victimProcess{t: t, cmd: exec.Command(os.Args[0])}
+	v := &victimProcess{t: t, cmd: exec.Command(os.Args[0]), server: server, crashes: server.crashes.Load()}
 	v.cmd.Env = append(os.Environ(), victimURL+"="+db, victimDir+"="+dir)
 	v.cmd.ExtraFiles = []*os.File{f}
 	v.cmd.Stdout, v.cmd.Stderr = &v.out, &v.out
@@ -344,11 +397,13 @@ func startVictim(t *testing.T, l *net.TCPListener, db, dir string) *victimProces
 func (v *victimProcess) kill() {
 	v.t.Helper()
 	_ = v.cmd.Process.Kill()
-	if err := v.cmd.Wait(); !v.alone && (err == nil || err.Error() != "signal: killed") {
+	err := v.cmd.Wait()
+	alone := v.server.crashes.Load() != v.crashes // its database went: it may complain, or not come up
+	if !alone && (err == nil || err.Error() != "signal: killed") {
 		v.t.Errorf("the registry ended by itself: %v\n%.2000s", err, v.out.String())
 	}
 	for line := range strings.SplitSeq(v.out.String(), "\n") {
-		if !v.alone && strings.Contains(line, "collector") || strings.Contains(line, "panic") {
+		if !alone && strings.Contains(line, "collector") || strings.Contains(line, "panic") {
 			v.t.Errorf("%.500s", line)
 		}
 	}
