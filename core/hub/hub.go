@@ -417,6 +417,9 @@ func (h *Hub) Collect(ctx context.Context) (registry.Collected, error) {
 	return h.registry.Collect(ctx, registry.CollectOptions{})
 }
 
+// RoundTrips is how often the hub has waited for its database.
+func (h *Hub) RoundTrips() int64 { return h.db.RoundTrips() }
+
 // renewEvery is how often the hub's own certificate is looked at.
 const renewEvery = 12 * time.Hour
 

@@ -25,6 +25,7 @@ type sqlite struct {
 	w, r *sql.DB
 	conn *sql.Conn // the only one of w
 	read *statements
+	n    atomic.Int64 // statements
 	// Commits do not wait for the disk (synchronous is NORMAL, which flushes at checkpoints alone): who must wait does so for a
 	// flush of the log behind the file that began later, one for all, while the next transactions run.
 	log  turns
@@ -82,13 +83,14 @@ func openSQLite(ctx context.Context, path string) (*sqlite, error) {
 	n := 4 + runtime.NumCPU()
 	s.r.SetMaxOpenConns(n)
 	s.r.SetMaxIdleConns(n)
-	s.read = &statements{db: s.r, kept: map[string]*sql.Stmt{}}
-	s.write = &statements{db: s.conn, kept: map[string]*sql.Stmt{}}
+	s.read = &statements{db: s.r, n: &s.n, kept: map[string]*sql.Stmt{}}
+	s.write = &statements{db: s.conn, n: &s.n, kept: map[string]*sql.Stmt{}}
 	return s, nil
 }
 
 func (s *sqlite) reader() runner   { return s.read }
 func (s *sqlite) dialect() dialect { return sqliteDialect }
+func (s *sqlite) trips() int64     { return s.n.Load() }
 
 // snapshot begins where a reader first reads, and nothing was read before it.
 func (s *sqlite) snapshot(ctx context.Context) (*sql.Tx, error) { return s.r.BeginTx(ctx, nil) }

@@ -51,6 +51,8 @@ type backend interface {
 	durable() error
 	dialect() dialect
 	close() error
+	// trips is how often an answer of the database was waited for.
+	trips() int64
 }
 
 // dialect is where the two databases differ in the text of statements.
@@ -190,6 +192,10 @@ func (s *Store) Durable() error { return s.b.durable() }
 // Transactions is how many have begun in this process: by it work that can wait sees whether others have any.
 func (s *Store) Transactions() int64 { return s.txs.Load() }
 
+// RoundTrips is how often this process has waited for an answer of the database, for whatever reason: on PostgreSQL messages, on
+// SQLite statements. It tells what a request costs however busy the machine is.
+func (s *Store) RoundTrips() int64 { return s.b.trips() }
+
 // Ping asks the database for a sign of life.
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
@@ -298,6 +304,7 @@ type statements struct {
 		PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 		runner
 	}
+	n    *atomic.Int64 // of statements that were run
 	mu   sync.RWMutex
 	kept map[string]*sql.Stmt
 }
@@ -335,6 +342,7 @@ func (s *statements) stmt(ctx context.Context, query string) *sql.Stmt {
 }
 
 func (s *statements) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	s.n.Add(1)
 	if len(args) > 0 { // several statements in one text have none
 		if st := s.stmt(ctx, query); st != nil {
 			return st.ExecContext(ctx, args...)
@@ -344,6 +352,7 @@ func (s *statements) ExecContext(ctx context.Context, query string, args ...any)
 }
 
 func (s *statements) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	s.n.Add(1)
 	if st := s.stmt(ctx, query); st != nil {
 		return st.QueryContext(ctx, args...)
 	}
@@ -351,6 +360,7 @@ func (s *statements) QueryContext(ctx context.Context, query string, args ...any
 }
 
 func (s *statements) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	s.n.Add(1)
 	if st := s.stmt(ctx, query); st != nil {
 		return st.QueryRowContext(ctx, args...)
 	}

@@ -34,7 +34,7 @@ type server struct {
 var started *server
 
 var cluster = sync.OnceValues(func() (*server, error) {
-	s, err := start()
+	s, err := start("off")
 	started = s
 	return s, err
 })
@@ -70,7 +70,22 @@ func identity() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
 }
 
-func start() (*server, error) {
+// Server starts a PostgreSQL that writes to the disk as one in use does, for measurements, and names an empty database of it.
+// The caller calls stop, which removes it. parent is the process whose children are all of the server's.
+func Server(ctx context.Context) (url string, parent int, stop func() error, err error) {
+	s, err := start("on")
+	if err != nil {
+		return "", 0, nil, err
+	}
+	name, err := s.create(ctx)
+	if err != nil {
+		return "", 0, nil, errors.Join(err, s.stop())
+	}
+	return s.url(name), s.cmd.Process.Pid, s.stop, nil
+}
+
+// start makes a cluster and its server. fsync is the server's setting of that name.
+func start(fsync string) (*server, error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, &os.PathError{Op: "find", Path: "postgres", Err: os.ErrNotExist}
@@ -99,7 +114,7 @@ func start() (*server, error) {
 		s.output.Reset()
 		// Without fsync a crash of the server loses what it had not written, as it does with it; only a crash of the
 		// machine would lose more.
-		s.cmd = s.command(as, filepath.Join(bin, "postgres"), "-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off")
+		s.cmd = s.command(as, filepath.Join(bin, "postgres"), "-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync="+fsync)
 		s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 		if err := s.launch(); err != nil {
 			return err

@@ -163,7 +163,7 @@ func (l *load) run(n int, f func(i int) error) (figure, error) {
 		return figure{}, *err
 	}
 	times = slices.DeleteFunc(times, func(d time.Duration) bool { return d == 0 })
-	return figure{rate: float64(done.Load()) / time.Since(began).Seconds(), median: median(times)}, nil
+	return figure{rate: float64(done.Load()) / time.Since(began).Seconds(), median: median(times), n: done.Load()}, nil
 }
 
 // push pushes a blob as docker does: HEAD, POST, PATCH, PUT.

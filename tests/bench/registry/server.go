@@ -120,6 +120,7 @@ func handler(ctx context.Context, kind, dir, database string) (_ http.Handler, e
 		}
 		_ = json.NewEncoder(w).Encode(did) // the client has gone
 	})
+	mux.HandleFunc("GET /bench/trips", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, h.RoundTrips()) })
 	return mux, func() error { return <-done }, nil
 }
 
@@ -228,6 +229,47 @@ func (p *process) profile(file string) (end func(), err error) {
 		return nil, err
 	}
 	return func() { _ = post("/bench/profile/end") }, nil
+}
+
+// spent is what a server has used up.
+type spent struct {
+	cpu   time.Duration // its processes', and its database's
+	trips int64         // how often it waited for its database
+}
+
+func (s spent) minus(o spent) spent { return spent{s.cpu - o.cpu, s.trips - o.trips} }
+
+// spent reads it. database is the parent of the processes of its database; 0: it has none.
+func (p *process) spent(database int) (s spent, err error) {
+	if p.kind == ours {
+		res, err := http.Get(p.url + "/bench/trips")
+		if err != nil {
+			return s, err
+		}
+		defer res.Body.Close()
+		if _, err := fmt.Fscan(res.Body, &s.trips); err != nil {
+			return s, err
+		}
+	}
+	all, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range all {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		number, rest, _ := strings.Cut(string(b), " ")
+		f := strings.Fields(rest[strings.LastIndexByte(rest, ')')+1:]) // from the state on
+		pid, _ := strconv.Atoi(number)
+		parent, _ := strconv.Atoi(f[1])
+		if me := p.cmd.Process.Pid; pid != me && parent != me && (database == 0 || pid != database && parent != database) {
+			continue
+		}
+		for _, ticks := range f[11:13] { // user and system, in hundredths of a second
+			n, _ := strconv.Atoi(ticks)
+			s.cpu += time.Duration(n) * 10 * time.Millisecond
+		}
+	}
+	return s, nil
 }
 
 // memory is what the process and its plugins have resident now, and had at most, in bytes.
