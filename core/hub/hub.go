@@ -264,7 +264,7 @@ func (h *Hub) openServices(ctx context.Context) error {
 	mux.Handle(dockerauth.TokenPath, docker)
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry,
 		Registries: h.registries, Settings: h.settings, Scanners: h.cfg.Roles[scan.Plugin().Name], DB: h.db,
-		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Audit: h.audit, Robots: h.robots,
+		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Volumes: h.volumes, Audit: h.audit, Robots: h.robots,
 		VCHs: vchs.New(h.db, h.sealer, nil), Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
 		Jobs:       h.jobs,
 		Webhooks:   h.hooks,

@@ -24,6 +24,8 @@ type Repository struct {
 	Created   time.Time
 	Updated   time.Time // the last push or delete
 	Manifests int64
+	// Description is what people wrote of it; "" if nothing.
+	Description string
 }
 
 // Stored is a manifest in a repository, as lists show it.
@@ -45,7 +47,7 @@ type Tag struct {
 
 func scanRepository(scan func(...any) error) (x Repository, err error) {
 	var created, updated int64
-	err = scan(&x.ID, &x.Project, &x.Name, &created, &updated, &x.Manifests)
+	err = scan(&x.ID, &x.Project, &x.Name, &created, &updated, &x.Manifests, &x.Description)
 	x.Created, x.Updated = time.UnixMilli(created), time.UnixMilli(updated)
 	return x, err
 }
@@ -59,18 +61,35 @@ func (g *Registry) SelectRepositories(ctx context.Context, limit, offset int, co
 	}
 	n := len(args)
 	list, _, err = store.List(ctx, g.store, limit, func(r *sql.Rows) (Repository, error) { return scanRepository(r.Scan) },
-		fmt.Sprintf(store.Once+`SELECT repo.id, repo.project_id, repo.name, repo.created, repo.updated, repo.manifests%s ORDER BY %s LIMIT $%d OFFSET $%d`,
+		fmt.Sprintf(store.Once+`SELECT repo.id, repo.project_id, repo.name, repo.created, repo.updated, repo.manifests, repo.description%s ORDER BY %s LIMIT $%d OFFSET $%d`,
 			from, order, n+2, n+1), append(args[:n:n], offset)...)
 	return list, total, err
 }
 
 // Repository finds one by its whole name; errdef.ErrNotFound.
 func (g *Registry) Repository(ctx context.Context, name string) (Repository, error) {
-	x, err := scanRepository(g.store.QueryRow(ctx, `SELECT id, project_id, name, created, updated, manifests FROM repo WHERE name = $1`, name).Scan)
+	x, err := scanRepository(g.store.QueryRow(ctx, `SELECT id, project_id, name, created, updated, manifests, description FROM repo WHERE name = $1`, name).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return x, fmt.Errorf("repository %s: %w", name, errdef.ErrNotFound)
 	}
 	return x, err
+}
+
+// maxDescription bounds what is written of a repository, in bytes.
+const maxDescription = 16 << 10
+
+// Describe sets what is written of a repository; errdef.ErrInvalid for a text that is too long, errdef.ErrNotFound.
+func (g *Registry) Describe(ctx context.Context, id int64, text string) error {
+	if len(text) > maxDescription {
+		return fmt.Errorf("description: it is longer than %d bytes: %w", maxDescription, errdef.ErrInvalid)
+	}
+	return g.store.Tx(ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`UPDATE repo SET description = $1 WHERE id = $2`, text, id)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("repository %d: %w", id, errdef.ErrNotFound)
+		}
+		return err
+	})
 }
 
 const storedColumns = `m.id, m.digest, m.media_type, m.artifact_type, COALESCE(m.subject, ''), m.size, m.total, m.pushed, m.pulled, m.pushed_by`

@@ -49,7 +49,9 @@ func Schema() store.Schema {
 		`ALTER TABLE manifest ADD COLUMN pulled BIGINT NOT NULL DEFAULT 0; ALTER TABLE tag ADD COLUMN pulled BIGINT NOT NULL DEFAULT 0`,
 		schemaVersion,
 		// Lists of artifacts are of those alone that are not about another one.
-		`CREATE INDEX manifest_list ON manifest(repo_id, pushed, id) WHERE subject IS NULL; DROP INDEX manifest_pushed`}}
+		`CREATE INDEX manifest_list ON manifest(repo_id, pushed, id) WHERE subject IS NULL; DROP INDEX manifest_pushed`,
+		// What people write of a repository.
+		`ALTER TABLE repo ADD COLUMN description TEXT NOT NULL DEFAULT ''`}}
 }
 
 // Options of a registry. Authorizer and Log must be set.

@@ -48,9 +48,11 @@ type Identities interface {
 	Search(ctx context.Context, text string, kind auth.Kind, limit int) ([]auth.Principal, error)
 	// Lookup finds one by ID or by name; errdef.ErrNotFound.
 	Lookup(ctx context.Context, text string) (auth.Principal, error)
-	// Create, SetPassword and Delete are for users of the hub's own; errdef.ErrUnsupported for others.
+	// Create, SetPassword, SetProfile and Delete are for users of the hub's own; errdef.ErrUnsupported for others.
 	Create(ctx context.Context, user auth.Principal, password secret.Text) (people.Person, error)
 	SetPassword(ctx context.Context, id string, password secret.Text) error
+	// SetProfile changes a full name and an address; nil leaves it as it is.
+	SetProfile(ctx context.Context, id string, fullName, email *string) error
 	Delete(ctx context.Context, id string) error
 	// Ways are the sources that people sign in at; Redirects says whether one of them does it by a redirect of a browser.
 	Ways(ctx context.Context) []signin.Way
@@ -69,6 +71,8 @@ type Options struct {
 	URL string
 	// Authorities is the PEM text of the authority that signed the hub's certificate; nil: a public one.
 	Authorities func() ([]byte, error)
+	// Volumes are the file systems that the hub writes to; nil: none.
+	Volumes func() ([]Volume, error)
 	// Health tells of each part of the hub whether it works: nil is healthy.
 	Health func(ctx context.Context) map[string]error
 	// Browsers signs browsers in and out; Sessions are what they have then. Secrets are for those people at docker login.
@@ -180,7 +184,9 @@ func routes() []route {
 	for _, part := range [][]route{
 		documentRoutes(),
 		systemRoutes(),
+		volumeRoutes(),
 		userRoutes(),
+		allowedRoutes(),
 		projectRoutes(),
 		memberRoutes(),
 		quotaRoutes(),
@@ -193,10 +199,11 @@ func routes() []route {
 		searchRoutes(),
 		logRoutes(),
 		supportRoutes(),
+		purgeRoutes(),
 		robotRoutes(),
 		vchRoutes(),
 		sessionRoutes(),
-		jobRoutes(), gcRoutes(),
+		jobRoutes(), gcRoutes(), queueRoutes(),
 		registryRoutes(),
 		webhookRoutes(),
 		configurationRoutes(),

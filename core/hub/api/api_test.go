@@ -225,7 +225,7 @@ func TestEveryRoleOnEveryRoute(t *testing.T) {
 				continue
 			}
 			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{robot}", "999", "{vch}", "999",
-				"{label}", "999", "{rule}", "999", "{addition}", "build_history", "{principal...}", "d/nobody", "{gc}", "999", "{registry}", "999",
+				"{label}", "999", "{rule}", "999", "{addition}", "build_history", "{principal...}", "d/nobody", "{gc}", "999", "{purge}", "999", "{registry}", "999",
 				"{policy}", "999", "{retention}", "999", "{metadata}", "severity", "{group}", "999", "{execution}", "999", "{task}", "999", "{format}", "csv",
 				"{repository}", "nothing", "{reference}", "1", "{tag}", "1").Replace(rt.path)
 			for i, user := range users {

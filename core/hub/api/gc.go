@@ -64,9 +64,9 @@ type gcForm struct {
 	Updated    string       `json:"update_time"`
 }
 
-// collectionOf makes the form of a run: Harbor's clients read what it did from job_parameters.
-func (a *api) collectionOf(c *call, e jobs.Execution) (gcForm, error) {
-	x := gcForm{ID: e.ID, Name: gc.Kind, Kind: string(e.Cause), Status: string(e.Status), Message: e.Message, Created: stamp(e.Created), Updated: stamp(e.Ended)}
+// runOf makes the form of a run: Harbor's clients read what it did from job_parameters.
+func (a *api) runOf(c *call, e jobs.Execution) (gcForm, error) {
+	x := gcForm{ID: e.ID, Name: e.Kind, Kind: string(e.Cause), Status: string(e.Status), Message: e.Message, Created: stamp(e.Created), Updated: stamp(e.Ended)}
 	x.Schedule.Type = string(e.Cause[:1]) + strings.ToLower(string(e.Cause[1:]))
 	all := map[string]json.RawMessage{}
 	tasks, _, err := a.Jobs.Tasks(c.r.Context(), e.ID, 1, 0)
@@ -95,12 +95,15 @@ func (a *api) collectionOf(c *call, e jobs.Execution) (gcForm, error) {
 	return x, err
 }
 
-func (a *api) listGC(c *call) error {
+func (a *api) listGC(c *call) error { return a.listRuns(c, gc.Kind) }
+
+// listRuns lists the executions of a kind that has one task each.
+func (a *api) listRuns(c *call, kind string) error {
 	p, err := c.page()
 	if err != nil {
 		return err
 	}
-	f, err := c.executionFilter(gc.Kind)
+	f, err := c.executionFilter(kind)
 	if err != nil {
 		return err
 	}
@@ -110,7 +113,7 @@ func (a *api) listGC(c *call) error {
 	}
 	out := []gcForm{}
 	for _, e := range list {
-		x, err := a.collectionOf(c, e)
+		x, err := a.runOf(c, e)
 		if err != nil {
 			return err
 		}
@@ -124,7 +127,7 @@ func (a *api) getGC(c *call) error {
 	if err != nil {
 		return err
 	}
-	x, err := a.collectionOf(c, e)
+	x, err := a.runOf(c, e)
 	if err != nil {
 		return err
 	}
@@ -160,9 +163,7 @@ func (a *api) getGCSchedule(c *call) error {
 	if err != nil {
 		return err
 	}
-	form := scheduleOf(s)
-	return c.answer(http.StatusOK, gcScheduleForm{ID: s.ID, Kind: s.Cron, Parameters: string(s.Params), Schedule: &form, Created: stamp(s.Created),
-		Updated: stamp(s.Updated)})
+	return c.answer(http.StatusOK, keptSchedule(s))
 }
 
 // setGCSchedule starts a run, or sets or removes the schedule, by the type that is asked for, as Harbor does.

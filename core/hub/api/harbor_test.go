@@ -57,6 +57,7 @@ func harborCalls(upstream string) []harborCall {
 		{"system", "permissions", "GET", "/permissions", "", 200, "system project", ""},
 		{"system", "volumes", "GET", "/systeminfo/volumes", "", 200, "storage", ""},
 		{"system", "CVE allowlist", "GET", "/system/CVEAllowlist", "", 200, "items", ""},
+		{"system", "set CVE allowlist", "PUT", "/system/CVEAllowlist", `{"expires_at":1900000000,"items":[{"cve_id":"CVE-2024-3094"}]}`, 200, "", ""},
 		{"configurations", "read", "GET", "/configurations", "", 200, "auth_mode.value read_only.editable quota_per_project_enable.value", ""},
 		{"configurations", "change", "PUT", "/configurations", `{"project_creation_restriction":"adminonly","read_only":false,"robot_token_duration":30,
 			"oidc_verify_cert":false,"self_registration":false,"scan_all_policy":{"parameter":{}},"quota_per_project_enable":true,"email_ssl":false}`, 200, "", ""},
@@ -156,6 +157,11 @@ func harborCalls(upstream string) []harborCall {
 		{"audit", "log of the hub", "GET", "/audit-logs?page=1&page_size=10", "", 200, "id username resource operation op_time", ""},
 		{"audit", "log, as of Harbor 2.13", "GET", "/auditlog-exts?page=1&page_size=10", "", 200, "id username operation_result", ""},
 		{"audit", "purge, schedule", "GET", "/system/purgeaudit/schedule", "", 200, "", ""},
+		{"audit", "purge, history", "GET", "/system/purgeaudit?page=1&page_size=10", "", 200, "", ""},
+		{"audit", "purge, change schedule", "PUT", "/system/purgeaudit/schedule",
+			`{"schedule":{"type":"Daily","cron":"0 0 0 * * *"},"parameters":{"audit_retention_hour":24,"dry_run":false}}`, 200, "", ""},
+		{"jobs", "queues", "GET", "/jobservice/queues", "", 200, "job_type count latency paused", ""},
+		{"jobs", "schedules", "GET", "/schedules", "", 200, "", ""},
 
 		{"users", "delete", "DELETE", "{user}", "", 200, "", ""},
 		{"projects", "delete", "DELETE", "{project}", "", 200, "", ""},
@@ -164,6 +170,7 @@ func harborCalls(upstream string) []harborCall {
 
 // harborRefused are calls that the hub answers otherwise on purpose, and why.
 var harborRefused = map[string]string{
+	"audit/purge, change schedule":      "refused: hub.toml alone says how long the log is kept",
 	"robots/secret of the client's own": "refused: the hub makes secrets itself",
 }
 

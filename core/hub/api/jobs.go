@@ -171,6 +171,10 @@ func (a *api) writeLog(c *call, id int64) error {
 	if err != nil {
 		return err
 	}
+	return writeLines(c, lines)
+}
+
+func writeLines(c *call, lines []jobs.LogLine) error {
 	c.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	c.w.WriteHeader(http.StatusOK)
 	for _, l := range lines {

@@ -147,28 +147,33 @@ func (r route) response(s *schemas) map[string]any {
 
 // queryTexts are the parameters of queries; the type is string unless it is named.
 var queryTexts = map[string]struct{ text, kind string }{
-	"page":           {"which page, from 1", "integer"},
-	"page_size":      {"how many entries a page has, at most 100", "integer"},
-	"q":              {"", "string"},
-	"sort":           {"", "string"},
-	"with_label":     {"with the labels of each artifact", "boolean"},
-	"with_accessory": {"with what is about each artifact: signatures, SBOMs", "boolean"},
-	"scope":          {"g for labels of the whole hub, p for those of a project", "string"},
-	"project_id":     {"the project's number", "integer"},
-	"text":           {"a part of a name", "string"}, // which is q
-	"from":           {"PROJECT/REPOSITORY:TAG or PROJECT/REPOSITORY@DIGEST", "string"},
-	"name":           {"a part of the name", "string"},
-	"public":         {"public or private ones", "boolean"},
-	"entityname":     {"a part of the member's name", "string"},
-	"project_name":   {"the name", "string"},
-	"username":       {"a part of the name", "string"},
-	"groupname":      {"a part of the name", "string"},
-	"group_name":     {"a part of the name", "string"},
-	"others":         {"true keeps the session of the request itself", "boolean"},
-	"after":          {"the id of a line: later ones alone", "integer"},
-	"policy_id":      {"the number of a policy", "integer"},
-	"status":         {"Pending, Running, Success, Error or Stopped", "string"},
+	"page":             {"which page, from 1", "integer"},
+	"page_size":        {"how many entries a page has, at most 100", "integer"},
+	"q":                {"", "string"},
+	"sort":             {"", "string"},
+	"with_label":       {"with the labels of each artifact", "boolean"},
+	"with_accessory":   {"with what is about each artifact: signatures, SBOMs", "boolean"},
+	"scope":            {"g for labels of the whole hub, p for those of a project", "string"},
+	"project_id":       {"the project's number", "integer"},
+	"text":             {"a part of a name", "string"}, // which is q
+	"from":             {"PROJECT/REPOSITORY:TAG or PROJECT/REPOSITORY@DIGEST", "string"},
+	"name":             {"a part of the name", "string"},
+	"public":           {"public or private ones", "boolean"},
+	"entityname":       {"a part of the member's name", "string"},
+	"project_name":     {"the name", "string"},
+	"username":         {"a part of the name", "string"},
+	"groupname":        {"a part of the name", "string"},
+	"group_name":       {"a part of the name", "string"},
+	"others":           {"true keeps the session of the request itself", "boolean"},
+	"after":            {"the id of a line: later ones alone", "integer"},
+	"policy_id":        {"the number of a policy", "integer"},
+	"permission_scope": {"/project/NUMBER, or /system for the whole hub, which is meant without it", "string"}, // which is scope
+	"relative":         {"true leaves the scope out of the resources", "boolean"},
+	"status":           {"Pending, Running, Success, Error or Stopped", "string"},
 }
+
+// queryNames are those of parameters that another text is told of elsewhere.
+var queryNames = map[string]string{"text": "q", "permission_scope": "scope"}
 
 func (r route) parameters() []any {
 	out := []any{}
@@ -211,8 +216,8 @@ func (r route) parameters() []any {
 		if known.kind == "" {
 			known.kind = "string"
 		}
-		if name == "text" {
-			name = "q"
+		if other := queryNames[name]; other != "" {
+			name = other
 		}
 		add("query", name, text, known.kind)
 	}

@@ -21,6 +21,8 @@ func repositoryRoutes() []route {
 			says: "List the repositories of a project", cols: repositoryColumns, gives: []repositoryForm{}},
 		{method: "GET", path: repo, id: "getRepository", needs: role.RepositoryList, run: (*api).getRepository,
 			says: "Get a repository", gives: repositoryForm{}},
+		{method: "PUT", path: repo, id: "updateRepository", needs: role.ArtifactPush, run: (*api).describeRepository,
+			says: "Set what is written of a repository", takes: repositoryRequest{}},
 		{method: "DELETE", path: repo, id: "deleteRepository", needs: role.ArtifactDelete, run: (*api).deleteRepository,
 			says: "Delete a repository with all that is in it"},
 		{method: "GET", path: repo + "/artifacts", id: "listArtifacts", needs: role.RepositoryList, run: (*api).listArtifacts,
@@ -59,10 +61,31 @@ type repositoryForm struct {
 	Artifacts int64  `json:"artifact_count"`
 	Created   string `json:"creation_time"`
 	Updated   string `json:"update_time"`
+	Text      string `json:"description"`
+}
+
+// repositoryRequest is what a client sends to change one.
+type repositoryRequest struct {
+	Text string `json:"description"`
+}
+
+func (a *api) describeRepository(c *call) error {
+	var q repositoryRequest
+	if err := c.body(&q); err != nil {
+		return err
+	}
+	x, err := a.repository(c)
+	if err != nil {
+		return err
+	}
+	if err := a.Registry.Describe(c.r.Context(), x.ID, q.Text); err != nil {
+		return err
+	}
+	return c.empty(http.StatusOK)
 }
 
 func formOf(x registry.Repository) repositoryForm {
-	return repositoryForm{x.ID, x.Project, x.Name, x.Manifests, stamp(x.Created), stamp(x.Updated)}
+	return repositoryForm{x.ID, x.Project, x.Name, x.Manifests, stamp(x.Created), stamp(x.Updated), x.Description}
 }
 
 // repositoryColumns are what lists of repositories are filtered and sorted by.

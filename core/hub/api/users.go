@@ -27,6 +27,8 @@ func userRoutes() []route {
 			says: "Make a user of the hub's own", takes: userRequest{}},
 		{method: "DELETE", path: "/users/{user}", id: "deleteUser", needs: role.CloudAdminManage, run: (*api).deleteUser,
 			says: "Delete a user of the hub's own"},
+		{method: "PUT", path: "/users/{user}", id: "updateUserProfile", signed: true, run: (*api).setProfile,
+			says: "Change a user's full name and address: one's own, or as a cloud administrator those of anybody", takes: profileRequest{}},
 		{method: "PUT", path: "/users/{user}/password", id: "updateUserPassword", signed: true, run: (*api).setPassword,
 			says: "Change a password: one's own, or as a cloud administrator that of anybody", takes: passwordRequest{}},
 		{method: "PUT", path: "/users/{user}/sysadmin", id: "setUserSysAdmin", needs: role.CloudAdminManage, run: (*api).setSysAdmin,
@@ -253,27 +255,66 @@ func (a *api) setPassword(c *call) error {
 	if err := c.body(&q); err != nil {
 		return err
 	}
-	p, err := a.People.ByNumber(c.r.Context(), n)
-	if err != nil && !errors.Is(err, errdef.ErrNotFound) {
+	p, own, err := a.changeable(c, n, "the password")
+	if err != nil {
 		return err
 	}
-	if p.ID == "" || p.ID != c.who.ID {
-		answer, err := a.Authority.Everywhere(c.r.Context(), c.who, role.CloudAdminManage)
-		switch {
-		case err != nil:
-			return err
-		case answer != role.Allowed:
-			return &Error{http.StatusForbidden, "FORBIDDEN", "only a cloud administrator changes the password of others"}
-		case p.ID == "":
-			return notFound("user %d not found", n)
+	if own {
+		if _, err := a.Authority.SignIn(c.r.Context(), p.Name, secret.Text(q.Old), access.Address(c.r)); err != nil {
+			return &Error{http.StatusForbidden, "FORBIDDEN", "old_password is wrong"}
 		}
-	} else if _, err := a.Authority.SignIn(c.r.Context(), p.Name, secret.Text(q.Old), access.Address(c.r)); err != nil {
-		return &Error{http.StatusForbidden, "FORBIDDEN", "old_password is wrong"}
 	}
 	if q.New == "" {
 		return badRequest("new_password: give one")
 	}
 	if err := a.Identities.SetPassword(c.r.Context(), p.ID, secret.Text(q.New)); err != nil {
+		return err
+	}
+	return c.empty(http.StatusOK)
+}
+
+// changeable finds a user whom the caller may change: themselves, or as a cloud administrator anybody. Others do not learn
+// which numbers are taken.
+func (a *api) changeable(c *call, number int64, what string) (p people.Person, own bool, err error) {
+	p, err = a.People.ByNumber(c.r.Context(), number)
+	if err != nil && !errors.Is(err, errdef.ErrNotFound) {
+		return p, false, err
+	}
+	if p.ID != "" && p.ID == c.who.ID {
+		return p, true, nil
+	}
+	answer, err := a.Authority.Everywhere(c.r.Context(), c.who, role.CloudAdminManage)
+	switch {
+	case err != nil:
+		return p, false, err
+	case answer != role.Allowed:
+		return p, false, &Error{http.StatusForbidden, "FORBIDDEN", "only a cloud administrator changes " + what + " of others"}
+	case p.ID == "":
+		return p, false, notFound("user %d not found", number)
+	}
+	return p, false, nil
+}
+
+// profileRequest is what a client sends to change a user; what is left out stays.
+type profileRequest struct {
+	RealName *string `json:"realname"`
+	Email    *string `json:"email"`
+}
+
+func (a *api) setProfile(c *call) error {
+	n, err := c.number("user")
+	if err != nil {
+		return err
+	}
+	var q profileRequest
+	if err := c.body(&q); err != nil {
+		return err
+	}
+	p, _, err := a.changeable(c, n, "the profile")
+	if err != nil {
+		return err
+	}
+	if err := a.Identities.SetProfile(c.r.Context(), p.ID, q.RealName, q.Email); err != nil {
 		return err
 	}
 	return c.empty(http.StatusOK)

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -218,4 +220,35 @@ func (q *Queue) Wait(ctx context.Context, id int64) (Execution, error) {
 			return e, ctx.Err()
 		}
 	}
+}
+
+// Queued is how much of a kind waits.
+type Queued struct {
+	Kind  string
+	Tasks int64
+	Due   time.Time // since when the oldest waits; zero: none does
+}
+
+// Waiting tells of each kind that this process knows how many tasks wait that are due, by name.
+func (q *Queue) Waiting(ctx context.Context) ([]Queued, error) {
+	waiting := map[string]Queued{}
+	for name := range q.kinds {
+		waiting[name] = Queued{Kind: name}
+	}
+	rows, err := q.db.Query(ctx, `SELECT kind, COUNT(*), MIN(due) FROM job_task WHERE status = 'Pending' AND due <= $1 GROUP BY kind`, q.o.Now().UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var x Queued
+		var due int64
+		if err := rows.Scan(&x.Kind, &x.Tasks, &due); err != nil {
+			return nil, err
+		}
+		x.Due = at(due)
+		waiting[x.Kind] = x
+	}
+	all := slices.SortedFunc(maps.Values(waiting), func(a, b Queued) int { return strings.Compare(a.Kind, b.Kind) })
+	return all, rows.Err()
 }

@@ -382,6 +382,24 @@ func (s *Signer) SetPassword(ctx context.Context, id string, password secret.Tex
 	return s.o.People.End(ctx, id)
 }
 
+// SetProfile changes the full name and the address of a user of the hub's own; nil leaves it as it is.
+func (s *Signer) SetProfile(ctx context.Context, id string, fullName, email *string) error {
+	d, user, err := s.kept(ctx, id)
+	if err != nil {
+		return err
+	}
+	if fullName != nil {
+		user.FullName = *fullName
+	}
+	if email != nil {
+		user.Email = *email
+	}
+	if err := d.Driver.Save(ctx, auth.SaveRequest{Principal: user}); err != nil {
+		return err
+	}
+	return s.o.People.Found(ctx, d.Name, []auth.Principal{user})
+}
+
 // Delete removes a user of the hub's own, and takes their roles first; errdef.ErrConflict for the last cloud administrator.
 func (s *Signer) Delete(ctx context.Context, id string) error {
 	d, _, err := s.kept(ctx, id)
