@@ -61,8 +61,8 @@ func (g *Registry) SelectRepositories(ctx context.Context, limit, offset int, co
 	}
 	n := len(args)
 	list, _, err = store.List(ctx, g.store, limit, func(r *sql.Rows) (Repository, error) { return scanRepository(r.Scan) },
-		fmt.Sprintf(store.Once+`SELECT repo.id, repo.project_id, repo.name, repo.created, repo.updated, repo.manifests, repo.description%s ORDER BY %s LIMIT $%d OFFSET $%d`,
-			from, order, n+2, n+1), append(args[:n:n], offset)...)
+		fmt.Sprintf(store.Once+`SELECT repo.id, repo.project_id, repo.name, repo.created, repo.updated, repo.manifests, repo.description
+			%s ORDER BY %s LIMIT $%d OFFSET $%d`, from, order, n+2, n+1), append(args[:n:n], offset)...)
 	return list, total, err
 }
 
