@@ -14,7 +14,7 @@ var version = "dev"
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "ssh" {
-		os.Exit(sshd.Main(os.Args[2:], os.Stderr))
+		os.Exit(sshd.Main("vicd ssh", os.Args[2:], os.Stderr))
 	}
 	os.Exit(vicd.Main(version, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -12,12 +12,14 @@ import (
 	"syscall"
 
 	"github.com/openvic/vic/core/config"
+	"github.com/openvic/vic/core/sshd"
 )
 
 const usage = `vic-hub is the registry and portal beside the virtual container hosts.
 
   vic-hub serve [--config FILE] [--debug]   run it
   vic-hub version                           print the version
+  vic-hub ssh [--config FILE]               the SSH server of vic-machine hub debug, in the hub's VM
 
 Commands for administrators, also while the hub runs:
 
@@ -41,6 +43,8 @@ func Main(version string, args []string, stdout, stderr io.Writer) int {
 	switch name {
 	case "serve":
 		return serve(version, args, stderr)
+	case "ssh":
+		return sshd.Main("vic-hub ssh", args, stderr)
 	case "fsck":
 		return fsck(args, stdout, stderr)
 	case "gc":

@@ -1,5 +1,5 @@
-// Package sshd is the SSH server that vic-machine debug switches on in the endpoint VM, for a while: a
-// shell, commands, and nothing else of SSH. It is a program of its own, so that it is there when vicd
+// Package sshd is the SSH server that vic-machine debug switches on in the endpoint VM or in a hub's, for a while: a
+// shell, commands, and nothing else of SSH. It runs as a process of its own, so that it is there when vicd or the hub
 // is not.
 package sshd
 
@@ -31,9 +31,9 @@ import (
 const ConfigFile = "/run/vic/ssh.json"
 
 // Main serves until SIGTERM and returns the exit code. The host key is a new one each time; its public
-// half goes to the supervisor, so that whoever switched the server on knows it.
-func Main(args []string, stderr io.Writer) int {
-	flags := flag.NewFlagSet("vicd ssh", flag.ContinueOnError)
+// half goes to the supervisor, so that whoever switched the server on knows it. name is the command's, "vicd ssh".
+func Main(name string, args []string, stderr io.Writer) int {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	file := flags.String("config", ConfigFile, "configuration `file`")
 	if err := flags.Parse(args); err != nil {
@@ -42,7 +42,7 @@ func Main(args []string, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := run(ctx, *file, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
-		fmt.Fprintln(stderr, "vicd ssh:", err)
+		fmt.Fprintln(stderr, name+":", err)
 		return 1
 	}
 	return 0

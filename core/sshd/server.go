@@ -24,7 +24,7 @@ const (
 	loginPatience  = 30 * time.Second
 	refusalPause   = 2 * time.Second // before a wrong password is answered
 	loginName      = "root"
-	serverVersion  = "SSH-2.0-vicd"
+	serverVersion  = "SSH-2.0-vic"
 	keepAlivePause = time.Minute
 )
 

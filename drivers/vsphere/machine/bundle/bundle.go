@@ -1,4 +1,4 @@
-// Package bundle collects what tells why a VCH does not work, from vSphere and from the endpoint, into
+// Package bundle collects what tells why a VCH or a hub does not work, from vSphere and from the appliance, into
 // one archive without secrets. What cannot be had is noted and left out: a bundle is made of VCHs that
 // are broken.
 package bundle
@@ -68,7 +68,10 @@ func Write(ctx context.Context, w io.Writer, s Source) (notes []string, err erro
 
 // add puts a file into the archive, without secrets.
 func (b *writer) add(name string, data []byte) error {
-	data = b.redact.clean(data)
+	return b.put(name, b.redact.clean(data))
+}
+
+func (b *writer) put(name string, data []byte) error {
 	h := &tar.Header{Name: path.Join(b.top, name), Mode: 0o600, Size: int64(len(data)), ModTime: b.now}
 	if err := b.tar.WriteHeader(h); err != nil {
 		return err
@@ -142,9 +145,14 @@ func (b *writer) events(ctx context.Context, s Source) error {
 	if !ok {
 		return nil
 	}
+	return b.vsphereEvents(ctx, s.Session, ref, types.EventFilterSpecRecursionOptionAll)
+}
+
+// vsphereEvents are those of an object.
+func (b *writer) vsphereEvents(ctx context.Context, s *session.Session, ref types.ManagedObjectReference, what types.EventFilterSpecRecursionOption) error {
 	return b.try("vsphere/events.txt", func() ([]byte, error) {
-		all, err := event.NewManager(s.Session.Client()).QueryEvents(ctx, types.EventFilterSpec{MaxCount: maxEvents,
-			Entity: &types.EventFilterSpecByEntity{Entity: ref, Recursion: types.EventFilterSpecRecursionOptionAll}})
+		all, err := event.NewManager(s.Client()).QueryEvents(ctx, types.EventFilterSpec{MaxCount: maxEvents,
+			Entity: &types.EventFilterSpecByEntity{Entity: ref, Recursion: what}})
 		if err != nil {
 			return nil, vsphere.Classify(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -48,7 +49,7 @@ func (a *app) debug(c *cli.Context) error {
 				return err
 			}
 		}
-		if err := switchSSH(ctx, c, e, ssh, log); err != nil {
+		if err := switchSSH(ctx, c, s, e.SSHHost(), ssh, log); err != nil {
 			return err
 		}
 		admin, why := operation.AdminOf(given(c, operation.DebugOptions()), operation.Local{Version: a.version}, e, details)
@@ -88,16 +89,16 @@ func sshOf(c *cli.Context) (s vch.SSH, err error) {
 	return s, nil
 }
 
-func switchSSH(ctx context.Context, c *cli.Context, e *vch.Editor, s vch.SSH, log *progress.Log) error {
+func switchSSH(ctx context.Context, c *cli.Context, sess *session.Session, h vch.SSHHost, s vch.SSH, log *progress.Log) error {
 	switch {
 	case c.Bool("enable-ssh"):
-		a, err := e.EnableSSH(ctx, s)
+		a, err := h.Enable(ctx, sess, s)
 		if err != nil {
 			return err
 		}
 		log.Printf("for %s: ssh root@%s; the host key is %s", s.Time, a.Address.Addr(), a.HostKey)
 	case c.Bool("disable-ssh"):
-		if err := e.DisableSSH(ctx); err != nil {
+		if err := h.Disable(ctx, sess); err != nil {
 			return err
 		}
 		log.Printf("SSH is off")
@@ -105,13 +106,18 @@ func switchSSH(ctx context.Context, c *cli.Context, e *vch.Editor, s vch.SSH, lo
 	return nil
 }
 
-// collect writes the bundle; a file that is there is not touched.
+// collect writes the bundle of a VCH.
 func (a *app) collect(ctx context.Context, s *session.Session, e *vch.Editor, d *vch.Details, admin *operation.AdminAPI, file string, log *progress.Log) error {
+	return writeBundle(file, log, func(w io.Writer) ([]string, error) { return operation.Bundle(ctx, w, s, e, d, admin) })
+}
+
+// writeBundle writes what write gives; a file that is there is not touched.
+func writeBundle(file string, log *progress.Log, write func(io.Writer) (notes []string, err error)) error {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return advice.Wrap(fmt.Errorf("--bundle: %w: %w", errdef.ErrInvalid, err), "give --bundle the name of a new file")
 	}
-	notes, err := operation.Bundle(ctx, f, s, e, d, admin)
+	notes, err := write(f)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, os.Remove(file))
 	}

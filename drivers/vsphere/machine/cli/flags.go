@@ -38,7 +38,11 @@ func flagOf(o option.Option) cli.Flag {
 	case option.List:
 		return &cli.StringSliceFlag{Name: o.Name, Aliases: o.Aliases, Category: o.Group, EnvVars: o.Env, DefaultText: o.DefaultText, Usage: o.Usage}
 	case option.Number:
-		return &cli.Int64Flag{Name: o.Name, Aliases: o.Aliases, Category: o.Group, EnvVars: o.Env, Value: v.Int64(o.Name), Usage: o.Usage}
+		f := &cli.Int64Flag{Name: o.Name, Aliases: o.Aliases, Category: o.Group, EnvVars: o.Env, Value: v.Int64(o.Name), Usage: o.Usage}
+		if o.Default == "" {
+			return numberFlag{f}
+		}
+		return f
 	case option.Toggle:
 		return &cli.BoolFlag{Name: o.Name, Aliases: o.Aliases, Category: o.Group, EnvVars: o.Env, Usage: o.Usage}
 	case option.Duration:
@@ -46,6 +50,15 @@ func flagOf(o option.Option) cli.Flag {
 	}
 	return &cli.StringFlag{Name: o.Name, Aliases: o.Aliases, Category: o.Group, EnvVars: o.Env, Value: o.Default, DefaultText: o.DefaultText, Usage: o.Usage}
 }
+
+// numberFlag is a number without a default, for which the help of package cli would say 0.
+type numberFlag struct{ *cli.Int64Flag }
+
+// GetDefaultText implements cli.DocGenerationFlag.
+func (numberFlag) GetDefaultText() string { return "" }
+
+// String implements cli.Flag: the line of the help.
+func (f numberFlag) String() string { return cli.FlagStringer(f) }
 
 // given are the values of those options that the command line, or the environment, gives.
 func given(c *cli.Context, all []option.Option) option.Values {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/openvic/vic/drivers/vsphere/machine/advice"
 	"github.com/openvic/vic/drivers/vsphere/machine/certs"
 	"github.com/openvic/vic/drivers/vsphere/machine/hubvm"
 	"github.com/openvic/vic/drivers/vsphere/machine/operation"
@@ -33,6 +35,7 @@ func (a *app) hubCommand() *cli.Command {
 			Flags: flags(operation.HubUpgradeOptions()), Action: a.hubUpgrade},
 		{Name: "rollback", Usage: "make a hub boot the version from before its last upgrade, over the data of now", Flags: flags(operation.HubRollbackOptions()),
 			Action: a.hubRollback},
+		{Name: "debug", Usage: "look into a hub: logs, SSH", Flags: flags(operation.HubDebugOptions()), Action: a.hubDebug},
 		{Name: "delete", Usage: "remove a hub; its data disk stays unless --force is given; may be repeated", Flags: flags(operation.HubDeleteOptions()),
 			Action: a.hubDelete},
 	}}
@@ -213,6 +216,30 @@ func (a *app) hubRollback(c *cli.Context) error {
 			fmt.Fprintf(a.out, "The hub %s serves with version %s.\n", hubQuery(c), d.Record.Version)
 		}
 		return err
+	})
+}
+
+func (a *app) hubDebug(c *cli.Context) error {
+	file := c.String("bundle")
+	if file == "" && !c.Bool("enable-ssh") && !c.Bool("disable-ssh") {
+		return advice.Wrap(fmt.Errorf("nothing to do: %w", errdef.ErrInvalid), "give --bundle, --enable-ssh or --disable-ssh")
+	}
+	ssh, err := sshOf(c)
+	if err != nil {
+		return err
+	}
+	return a.connected(c, func(ctx context.Context, s *session.Session) error {
+		log := progress.New(a.out)
+		d, err := hubvm.OpenDebugger(ctx, s, hubQuery(c), log)
+		if err != nil {
+			return err
+		}
+		if err := switchSSH(ctx, c, s, d.SSHHost(), ssh, log); err != nil || file == "" {
+			return err
+		}
+		return writeBundle(file, log, func(w io.Writer) ([]string, error) {
+			return operation.HubBundle(ctx, w, s, d, given(c, operation.HubDebugOptions()), operation.Local{Version: a.version})
+		})
 	})
 }
 

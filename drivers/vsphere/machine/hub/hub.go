@@ -32,6 +32,8 @@ type Access struct {
 	URL   string // https://host[:port]
 	CA    []byte // PEM; nil: the authorities that the system trusts
 	Token string // "NAME:SECRET" of a robot or a user
+	// Name is one that the hub's certificate is for; empty: the one in URL.
+	Name string
 }
 
 // Client speaks to one hub.
@@ -61,7 +63,7 @@ func New(a Access) (*Client, error) {
 	if !ok || name == "" || secret == "" {
 		return nil, fmt.Errorf("the hub's token is not NAME:SECRET: %w", errdef.ErrInvalid)
 	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: a.Name}
 	if len(a.CA) > 0 {
 		cfg.RootCAs = x509.NewCertPool()
 		cfg.RootCAs.AppendCertsFromPEM(a.CA)
@@ -125,19 +127,39 @@ func (c *Client) Remove(ctx context.Context, id int64) error {
 	return err
 }
 
+// maxBundle bounds a log bundle, in bytes.
+const maxBundle = 64 << 20
+
+// SupportBundle is the hub's own log bundle, a tar.gz. It is for cloud administrators, and for robots that may read system logs.
+func (c *Client) SupportBundle(ctx context.Context) ([]byte, error) {
+	return c.ask(ctx, http.MethodGet, "/system/support-bundle", nil, maxBundle)
+}
+
 // call sends a request below /api/v2.0 and reads the answer into out, if it is not nil.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	text, err := c.ask(ctx, method, path, in, maxAnswer)
+	if err != nil || out == nil {
+		return err
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return advice.Wrap(fmt.Errorf("what answers at %s is no hub: %w", c.base, errdef.ErrUnavailable), "check --hub")
+	}
+	return nil
+}
+
+// ask sends a request below /api/v2.0 and returns at most so many bytes of the answer.
+func (c *Client) ask(ctx context.Context, method, path string, in any, most int64) ([]byte, error) {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		body = bytes.NewReader(b)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v2.0"+path, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.SetBasicAuth(c.name, c.secret)
 	req.Header.Set("User-Agent", "vic-machine")
@@ -146,23 +168,17 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return c.unreached(ctx, err)
+		return nil, c.unreached(ctx, err)
 	}
 	defer res.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	text, err := io.ReadAll(io.LimitReader(res.Body, most))
 	if err != nil {
-		return c.unreached(ctx, err)
+		return nil, c.unreached(ctx, err)
 	}
 	if res.StatusCode/100 != 2 {
-		return c.refused(res, text)
+		return nil, c.refused(res, text)
 	}
-	if out == nil {
-		return nil
-	}
-	if err := json.Unmarshal(text, out); err != nil {
-		return advice.Wrap(fmt.Errorf("what answers at %s is no hub: %w", c.base, errdef.ErrUnavailable), "check --hub")
-	}
-	return nil
+	return text, nil
 }
 
 // unreached is the error of a request that got no answer.

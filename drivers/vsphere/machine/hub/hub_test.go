@@ -84,14 +84,14 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		class        error
 		text, remedy string
 	}{
-		"another authority": {Access{s.URL, nil, "robot$vch:a:b"}, good, errdef.ErrUnavailable, "cannot be reached", "--hub-ca"},
-		"nobody there":      {Access{gone.URL, ca, "robot$vch:a:b"}, good, errdef.ErrUnavailable, "cannot be reached", "--hub"},
-		"another name":      {Access{strings.Replace(s.URL, "127.0.0.1", "localhost", 1), ca, "robot$vch:a:b"}, good, errdef.ErrUnavailable, "localhost", "[tls] names"},
-		"a wrong secret":    {Access{s.URL, ca, "robot$vch:b"}, good, errdef.ErrDenied, "does not let robot$vch in", "--hub-token"},
-		"too little":        {Access{s.URL, ca, "robot$weak:b"}, good, errdef.ErrDenied, "no permission host:manage", "host:manage"},
-		"no such project":   {Access{s.URL, ca, "robot$vch:a:b"}, Registration{UID: "u", Name: "v"}, errdef.ErrInvalid, "there is no project", "--hub-project"},
-		"no hub":            {Access{other.URL, ca, "robot$vch:a:b"}, good, errdef.ErrUnavailable, "is no hub", "--hub"},
-		"a redirect":        {Access{moved.URL, ca, "robot$vch:a:b"}, good, errdef.ErrUnavailable, "is no hub", "--hub"},
+		"another authority": {Access{URL: s.URL, CA: nil, Token: "robot$vch:a:b"}, good, errdef.ErrUnavailable, "cannot be reached", "--hub-ca"},
+		"nobody there":      {Access{URL: gone.URL, CA: ca, Token: "robot$vch:a:b"}, good, errdef.ErrUnavailable, "cannot be reached", "--hub"},
+		"another name":      {Access{URL: strings.Replace(s.URL, "127.0.0.1", "localhost", 1), CA: ca, Token: "robot$vch:a:b"}, good, errdef.ErrUnavailable, "localhost", "[tls] names"},
+		"a wrong secret":    {Access{URL: s.URL, CA: ca, Token: "robot$vch:b"}, good, errdef.ErrDenied, "does not let robot$vch in", "--hub-token"},
+		"too little":        {Access{URL: s.URL, CA: ca, Token: "robot$weak:b"}, good, errdef.ErrDenied, "no permission host:manage", "host:manage"},
+		"no such project":   {Access{URL: s.URL, CA: ca, Token: "robot$vch:a:b"}, Registration{UID: "u", Name: "v"}, errdef.ErrInvalid, "there is no project", "--hub-project"},
+		"no hub":            {Access{URL: other.URL, CA: ca, Token: "robot$vch:a:b"}, good, errdef.ErrUnavailable, "is no hub", "--hub"},
+		"a redirect":        {Access{URL: moved.URL, CA: ca, Token: "robot$vch:a:b"}, good, errdef.ErrUnavailable, "is no hub", "--hub"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := New(x.Access)
@@ -105,7 +105,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 			}
 		})
 	}
-	c, err := New(Access{s.URL, ca, "robot$vch:a:b"})
+	c, err := New(Access{URL: s.URL, CA: ca, Token: "robot$vch:a:b"})
 	must(t, err)
 	if err := c.Connect(t.Context(), 7, Connection{}); !errors.Is(err, errdef.ErrUnavailable) || !strings.Contains(err.Error(), "database") {
 		t.Errorf("%v", err)

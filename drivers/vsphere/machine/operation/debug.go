@@ -31,14 +31,21 @@ func DebugOptions() []option.Option {
 			"secrets").ForRun().AFile(),
 		option.Str(groupOther, "log-level", "", "`info` or debug: what the endpoint logs from now on; vicd restarts").ForRun(),
 		option.Str(groupOther, "exec", "", "`command` to run with the endpoint's shell").ForRun(),
-		option.Flag(groupOther, "enable-ssh", "", "let --authorized-key or --rootpw log in to the endpoint by SSH, as root, for --ssh-time; a reset or an "+
+	}, sshFlags("endpoint"), []option.Option{
+		option.Str(groupOther, "admin-host", "", "`host:port` of the endpoint's admin API; else its address, port 2378").ForRun(),
+		TrustOption()})
+}
+
+// sshFlags switch the SSH server of an appliance on and off.
+func sshFlags(what string) []option.Option {
+	return []option.Option{
+		option.Flag(groupOther, "enable-ssh", "", "let --authorized-key or --rootpw log in to the "+what+" by SSH, as root, for --ssh-time; a reset or an "+
 			"upgrade ends it too").ForRun(),
 		option.Str(groupOther, "authorized-key", "", "`file` with public keys for --enable-ssh").ForRun().AFile(),
 		option.Str(groupOther, "rootpw", "", "`password` for --enable-ssh").FromEnv("VIC_MACHINE_ROOTPW").Hidden(),
 		option.Span(groupOther, "ssh-time", time.Hour, "`time` after which --enable-ssh ends by itself").ForRun(),
 		option.Flag(groupOther, "disable-ssh", "", "end it now").ForRun(),
-		option.Str(groupOther, "admin-host", "", "`host:port` of the endpoint's admin API; else its address, port 2378").ForRun(),
-		TrustOption()})
+	}
 }
 
 // CheckLevel refuses what is no log level; none is none.

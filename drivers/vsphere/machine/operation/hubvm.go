@@ -2,17 +2,22 @@ package operation
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"regexp"
 	"strings"
 	"time"
 
+	"github.com/openvic/vic/drivers/vsphere/machine/bundle"
 	"github.com/openvic/vic/drivers/vsphere/machine/certs"
+	"github.com/openvic/vic/drivers/vsphere/machine/hub"
 	"github.com/openvic/vic/drivers/vsphere/machine/hubvm"
 	"github.com/openvic/vic/drivers/vsphere/machine/option"
 	"github.com/openvic/vic/drivers/vsphere/machine/precheck"
 	"github.com/openvic/vic/drivers/vsphere/machine/progress"
+	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
 )
 
@@ -73,6 +78,50 @@ func HubUpgradeOptions() []option.Option { return append(HubRollbackOptions(), h
 // HubRollbackOptions are all options of hub rollback.
 func HubRollbackOptions() []option.Option {
 	return joined(patient(), HubIDOptions(), []option.Option{patienceFlag(), TrustOption()})
+}
+
+// HubDebugOptions are all options of hub debug.
+func HubDebugOptions() []option.Option {
+	return joined(TargetOptions(), HubIDOptions(), []option.Option{
+		option.Str(groupOther, "bundle", "", "`file.tar.gz` to collect logs into: console, vSphere's events, and with --hub-token the hub's own log bundle; without "+
+			"secrets").ForRun().AFile(),
+		option.Str(groupOther, "hub-token", "", "`name:secret` of a cloud administrator of the hub, or of a robot that may read system logs").
+			FromEnv(HubTokenEnv).Hidden(),
+		option.Str(groupOther, "hub-ca", "", "PEM `file` with the hub's authority, if create was not told its certificate").ForRun().AFile(),
+		option.Str(groupOther, "hub", "", "`URL` of the hub; else its address").ForRun(),
+	}, sshFlags("hub"), []option.Option{TrustOption()})
+}
+
+// HubBundle writes the log bundle of a hub. The notes say what is not in it, and why.
+func HubBundle(ctx context.Context, w io.Writer, s *session.Session, d *hubvm.Debugger, c option.Values, l Local) (notes []string, err error) {
+	client, err := hubClient(d, c, l)
+	return bundle.WriteHub(ctx, w, bundle.HubSource{Session: s, Hub: d, Own: func(ctx context.Context) ([]byte, error) {
+		if err != nil {
+			return nil, err
+		}
+		return client.SupportBundle(ctx)
+	}})
+}
+
+// hubClient is a client of a hub that vSphere tells the address and the certificate of.
+func hubClient(d *hubvm.Debugger, c option.Values, l Local) (*hub.Client, error) {
+	token, url := c.String("hub-token"), c.String("hub")
+	if token == "" {
+		return nil, errors.New("no --hub-token is given")
+	}
+	a := hub.Access{URL: url, Token: token}
+	if a.CA, a.Name = d.Certificate(); url != "" {
+		a.Name = ""
+	} else if a.URL = d.Details.URL; a.URL == "" {
+		return nil, errors.New("it has no address: its VM is off, or has not booted yet")
+	}
+	if f := c.String("hub-ca"); f != "" {
+		var err error
+		if a.CA, err = l.Files.ReadAuthorities("--hub-ca", []string{f}); err != nil {
+			return nil, err
+		}
+	}
+	return hub.New(a)
 }
 
 // ReadHubUpgrade reads the options of hub upgrade, and looks at the image.
