@@ -29,6 +29,7 @@ import (
 	"github.com/openvic/vic/core/hub/clisecret"
 	"github.com/openvic/vic/core/hub/cveallow"
 	"github.com/openvic/vic/core/hub/dockerauth"
+	"github.com/openvic/vic/core/hub/fleet"
 	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/labels"
@@ -97,6 +98,7 @@ type Hub struct {
 	forwarder *audit.Forwarder // nil: the audit log goes nowhere else
 
 	registries *registries.Registries // the others that the hub knows
+	fleet      *fleet.Fleet
 	settings   *settings.Settings
 	admission  *admission.Admission
 	logs       *systemlog.Log
@@ -257,6 +259,8 @@ func (h *Hub) openServices(ctx context.Context) error {
 	if err := h.prepareJobs(ctx); err != nil {
 		return err
 	}
+	hosts := vchs.New(h.db, h.sealer, nil)
+	h.fleet = fleet.New(fleet.Options{VCHs: hosts, Log: h.log})
 	mux := http.NewServeMux()
 	images := access.SteadyBody(h.registry, access.StallPatience)
 	mux.Handle("/v2/", images)
@@ -265,7 +269,7 @@ func (h *Hub) openServices(ctx context.Context) error {
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry,
 		Registries: h.registries, Settings: h.settings, Scanners: h.cfg.Roles[scan.Plugin().Name], DB: h.db,
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Volumes: h.volumes, Audit: h.audit, Robots: h.robots,
-		VCHs: vchs.New(h.db, h.sealer, nil), Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
+		VCHs: hosts, Fleet: h.fleet, Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
 		Jobs:       h.jobs,
 		Webhooks:   h.hooks,
 		Immutable:  h.rules,
@@ -336,6 +340,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.begin(gctx) })
 	g.Go(func() error { return h.renew(gctx) })
 	g.Go(func() error { h.jobs.Run(gctx); return nil })
+	g.Go(func() error { h.fleet.Run(gctx); return nil })
 	g.Go(func() error { h.audit.Seal(gctx); return nil })
 	if h.forwarder != nil {
 		g.Go(func() error { h.forwarder.Run(gctx); return nil })

@@ -20,6 +20,7 @@ import (
 	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/hub/clisecret"
 	"github.com/openvic/vic/core/hub/cveallow"
+	"github.com/openvic/vic/core/hub/fleet"
 	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/labels"
@@ -88,6 +89,8 @@ type Options struct {
 	Robots *robots.Robots
 	// VCHs are the virtual container hosts that are resources of projects.
 	VCHs *vchs.VCHs
+	// Fleet is what runs on them.
+	Fleet *fleet.Fleet
 	// Jobs is the queue of work.
 	Jobs *jobs.Queue
 	// Immutable are the rules by which tags stay; the registry's policy asks the same.
@@ -122,7 +125,9 @@ type route struct {
 	// returns the permission that is needed and the project as the client gave it; "" for the whole hub.
 	within func(*api, *call) (role.Permission, string, error)
 	run    func(*api, *call) error
-	told   bool // the audit log is told of it by somebody else
+	told   bool   // the audit log is told of it by somebody else
+	does   string // what the audit log calls it; "": what the method says
+	large  bool   // the body is a file, not a text: it is not bounded by maxBody, but by the time in which it comes
 
 	// What the OpenAPI document tells beside that. A test refuses a route that says nothing, and compares every answer
 	// in the tests of this package with the document, so new routes fill in what applies to them; make gen then writes
@@ -151,9 +156,12 @@ func New(o Options) http.Handler {
 		mux.Handle(r.method+" "+Prefix+r.path, a.serve(r))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { writeError(w, missing(mux, r)) })
-	return access.JSONBodies(trimSlash(mux), func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, &Error{Status: http.StatusUnsupportedMediaType, Code: "UNSUPPORTED", Message: access.NotJSONMessage})
-	})
+	return trimSlash(mux)
+}
+
+// notJSON refuses a body that a page of another site could send without asking.
+func notJSON(w http.ResponseWriter, _ *http.Request) {
+	writeError(w, &Error{Status: http.StatusUnsupportedMediaType, Code: "UNSUPPORTED", Message: access.NotJSONMessage})
 }
 
 // trimSlash takes the slash from the end of a path: Harbor's clients put it there in places.
@@ -202,6 +210,7 @@ func routes() []route {
 		purgeRoutes(),
 		robotRoutes(),
 		vchRoutes(),
+		liveRoutes(), dockerRoutes(), streamRoutes(),
 		sessionRoutes(),
 		jobRoutes(), gcRoutes(), queueRoutes(),
 		registryRoutes(),
@@ -220,11 +229,13 @@ const maxBody = 1 << 20
 
 // serve finds out who asks and what about, asks the table, and runs the handler.
 func (a *api) serve(rt route) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	served := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if !rt.large {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		}
 		rec := &recorder{ResponseWriter: w}
 		c := &call{w: rec, r: r}
 		err := a.admit(rt, c)
@@ -236,6 +247,10 @@ func (a *api) serve(rt route) http.Handler {
 		}
 		a.audit(rt, c, rec.status)
 	})
+	if rt.large {
+		return access.SteadyBody(served, access.StallPatience)
+	}
+	return access.JSONBodies(served, notJSON)
 }
 
 // recorder remembers the status of an answer.
@@ -254,6 +269,7 @@ func (r *recorder) WriteHeader(status int) {
 // registry's to tell.
 func (a *api) audit(rt route, c *call, status int) {
 	operation := map[string]string{http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "update", http.MethodDelete: "delete"}[rt.method]
+	operation = cmp.Or(rt.does, operation)
 	if operation == "" || rt.told || a.Audit == nil || !c.who.Known() {
 		return // strangers could fill the log
 	}
@@ -305,7 +321,7 @@ func (a *api) admit(rt route, c *call) error {
 			return err
 		}
 	}
-	if needs == 0 {
+	if c.needs = needs; needs == 0 {
 		return nil
 	}
 	var answer role.Answer

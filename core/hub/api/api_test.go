@@ -23,6 +23,7 @@ import (
 	"github.com/openvic/vic/core/hub/browser"
 	"github.com/openvic/vic/core/hub/clisecret"
 	"github.com/openvic/vic/core/hub/cveallow"
+	"github.com/openvic/vic/core/hub/fleet"
 	"github.com/openvic/vic/core/hub/gc"
 	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
@@ -70,6 +71,7 @@ type rig struct {
 	logs     *systemlog.Log
 
 	registries *registries.Registries
+	fleet      *fleet.Fleet
 }
 
 func must(t *testing.T, err error) {
@@ -134,11 +136,13 @@ func newRig(t *testing.T, url string) *rig {
 		retention.Parts{DB: r.db, Policies: keeps, Labels: tags, Immutable: rules, Registry: reg}.Jobs()}})
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
+	hosts := vchs.New(r.db, sealer, nil)
+	r.fleet = fleet.New(fleet.Options{VCHs: hosts, Log: log})
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots, Secrets: secrets}, People: r.people,
 		Identities: sign, Registry: r.registry, Registries: r.registries, Settings: set, Scanners: []string{"osv"},
 		Browsers: browsers, Sessions: sessions, Secrets: secrets,
 		Immutable: rules, Labels: tags, Retention: keeps, Allowlists: cveallow.New(r.db, nil),
-		DB: r.db, Robots: r.robots, VCHs: vchs.New(r.db, sealer, nil), Jobs: r.jobs, Webhooks: r.hooks,
+		DB: r.db, Robots: r.robots, VCHs: hosts, Fleet: r.fleet, Jobs: r.jobs, Webhooks: r.hooks,
 		Support: NewSupport(r.logs, r.bundle), Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)
@@ -225,7 +229,7 @@ func TestEveryRoleOnEveryRoute(t *testing.T) {
 				continue
 			}
 			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{robot}", "999", "{vch}", "999",
-				"{label}", "999", "{rule}", "999", "{addition}", "build_history", "{principal...}", "d/nobody", "{gc}", "999", "{purge}", "999", "{registry}", "999",
+				"{name}", "c1", "{label}", "999", "{rule}", "999", "{addition}", "build_history", "{principal...}", "d/nobody", "{gc}", "999", "{purge}", "999", "{registry}", "999",
 				"{policy}", "999", "{retention}", "999", "{metadata}", "severity", "{group}", "999", "{execution}", "999", "{task}", "999", "{format}", "csv",
 				"{repository}", "nothing", "{reference}", "1", "{tag}", "1").Replace(rt.path)
 			for i, user := range users {
@@ -266,7 +270,7 @@ func TestPrivateProjectsAreNotTold(t *testing.T) {
 			continue
 		}
 		ask := func(project string) string {
-			path := strings.NewReplacer("{project}", project, "{member}", "1", "{repository}", "app", "{reference}", "1", "{tag}", "1", "{policy}", "1",
+			path := strings.NewReplacer("{project}", project, "{member}", "1", "{repository}", "app", "{reference}", "1", "{tag}", "1", "{policy}", "1", "{vch}", "1", "{name}", "c1",
 				"{execution}", "1", "{task}", "1", "{format}", "csv").Replace(rt.path)
 			body := ""
 			if rt.method == "POST" || rt.method == "PUT" {

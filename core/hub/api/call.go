@@ -16,6 +16,7 @@ import (
 	"github.com/openvic/vic/core/access"
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/query"
+	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/sdk/errdef"
 )
@@ -33,6 +34,8 @@ type call struct {
 	secret  bool
 	// project is the one that the path names; its ID is 0 if there is none of that name.
 	project registry.Project
+	// needs is the permission that let them in; 0: none was needed.
+	needs role.Permission
 }
 
 // readable refuses a path or query with what no database keeps as text: PostgreSQL says so, and SQLite finds what nobody

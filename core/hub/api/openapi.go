@@ -97,6 +97,9 @@ func (r route) operation(s *schemas) map[string]any {
 	if r.takes != nil {
 		op["requestBody"] = map[string]any{"required": true, "content": content("application/json", s.of(reflect.TypeOf(r.takes), true))}
 	}
+	if r.large {
+		op["requestBody"] = map[string]any{"required": true, "content": content(tarMedia, schema{"type": "string", "format": "binary"})}
+	}
 	switch {
 	case r.needs != 0:
 		row := r.needs.Row()
@@ -147,29 +150,57 @@ func (r route) response(s *schemas) map[string]any {
 
 // queryTexts are the parameters of queries; the type is string unless it is named.
 var queryTexts = map[string]struct{ text, kind string }{
-	"page":             {"which page, from 1", "integer"},
-	"page_size":        {"how many entries a page has, at most 100", "integer"},
-	"q":                {"", "string"},
-	"sort":             {"", "string"},
-	"with_label":       {"with the labels of each artifact", "boolean"},
-	"with_accessory":   {"with what is about each artifact: signatures, SBOMs", "boolean"},
-	"scope":            {"g for labels of the whole hub, p for those of a project", "string"},
-	"project_id":       {"the project's number", "integer"},
-	"text":             {"a part of a name", "string"}, // which is q
-	"from":             {"PROJECT/REPOSITORY:TAG or PROJECT/REPOSITORY@DIGEST", "string"},
-	"name":             {"a part of the name", "string"},
-	"public":           {"public or private ones", "boolean"},
-	"entityname":       {"a part of the member's name", "string"},
-	"project_name":     {"the name", "string"},
-	"username":         {"a part of the name", "string"},
-	"groupname":        {"a part of the name", "string"},
-	"group_name":       {"a part of the name", "string"},
-	"others":           {"true keeps the session of the request itself", "boolean"},
-	"after":            {"the id of a line: later ones alone", "integer"},
-	"policy_id":        {"the number of a policy", "integer"},
-	"permission_scope": {"/project/NUMBER, or /system for the whole hub, which is meant without it", "string"}, // which is scope
-	"relative":         {"true leaves the scope out of the resources", "boolean"},
-	"status":           {"Pending, Running, Success, Error or Stopped", "string"},
+	"page":                 {"which page, from 1", "integer"},
+	"page_size":            {"how many entries a page has, at most 100", "integer"},
+	"q":                    {"", "string"},
+	"sort":                 {"", "string"},
+	"with_label":           {"with the labels of each artifact", "boolean"},
+	"with_accessory":       {"with what is about each artifact: signatures, SBOMs", "boolean"},
+	"scope":                {"g for labels of the whole hub, p for those of a project", "string"},
+	"project_id":           {"the project's number", "integer"},
+	"text":                 {"a part of a name", "string"}, // which is q
+	"from":                 {"PROJECT/REPOSITORY:TAG or PROJECT/REPOSITORY@DIGEST", "string"},
+	"name":                 {"a part of the name", "string"},
+	"public":               {"public or private ones", "boolean"},
+	"entityname":           {"a part of the member's name", "string"},
+	"project_name":         {"the name", "string"},
+	"username":             {"a part of the name", "string"},
+	"groupname":            {"a part of the name", "string"},
+	"group_name":           {"a part of the name", "string"},
+	"others":               {"true keeps the session of the request itself", "boolean"},
+	"after":                {"the id of a line: later ones alone", "integer"},
+	"policy_id":            {"the number of a policy", "integer"},
+	"permission_scope":     {"/project/NUMBER, or /system for the whole hub, which is meant without it", "string"}, // which is scope
+	"relative":             {"true leaves the scope out of the resources", "boolean"},
+	"status":               {"Pending, Running, Success, Error or Stopped", "string"},
+	"new_name":             {"the name that it gets", "string"},
+	"filters":              {"Docker's filters, as JSON", "string"},
+	"size":                 {"with the size of its files", "boolean"},
+	"v":                    {"with its anonymous volumes", "boolean"},
+	"force":                {"kill it first if it runs", "boolean"},
+	"ps_args":              {"arguments of ps", "string"},
+	"stream":               {"false: once", "boolean"},
+	"one-shot":             {"without the time of a second measurement", "boolean"},
+	"path":                 {"a path in the container", "string"},
+	"t":                    {"seconds to wait before it is killed", "integer"},
+	"signal":               {"the signal to send", "string"},
+	"repo":                 {"the image's repository", "string"},
+	"tag":                  {"the image's tag", "string"},
+	"comment":              {"a comment", "string"},
+	"author":               {"the author", "string"},
+	"pause":                {"false: without a pause", "boolean"},
+	"since":                {"from when on, in seconds since 1970", "number"},
+	"until":                {"until when, in seconds since 1970", "number"},
+	"tail":                 {"how many lines from the end", "integer"},
+	"follow":               {"go on as lines come", "boolean"},
+	"contains":             {"only lines with this text", "string"},
+	"plain":                {"text for a file", "boolean"},
+	"cmd":                  {"a word of the command, several times", "string"},
+	"user":                 {"the user in the container", "string"},
+	"cols":                 {"columns of the terminal", "integer"},
+	"rows":                 {"rows of the terminal", "integer"},
+	"noOverwriteDirNonDir": {"true: a file does not take the place of a folder, nor a folder of a file", "string"},
+	"copyUIDGID":           {"true: files belong to whom the archive says", "string"},
 }
 
 // queryNames are those of parameters that another text is told of elsewhere.

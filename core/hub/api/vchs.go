@@ -212,6 +212,7 @@ func (a *api) registerVCH(c *call) error {
 	if err != nil {
 		return err
 	}
+	a.Fleet.Look()
 	f, err := a.vchForm(c, v)
 	if err != nil {
 		return err
@@ -232,6 +233,7 @@ func (a *api) connectVCH(c *call) error {
 	if err := a.VCHs.Connect(c.r.Context(), n, vchs.Connection(q)); err != nil {
 		return err
 	}
+	a.Fleet.Look()
 	return c.empty(http.StatusOK)
 }
 
@@ -243,6 +245,7 @@ func (a *api) deleteVCH(c *call) error {
 	if err := a.VCHs.Remove(c.r.Context(), n); err != nil {
 		return err
 	}
+	a.Fleet.Look()
 	return c.empty(http.StatusOK)
 }
 

@@ -75,8 +75,8 @@ const (
 	maxMessage = 16 << 10
 )
 
-// refused reads the error of an answer that is no success.
-func refused(res *http.Response) error {
+// Refusal reads the error of an answer that is no success.
+func Refusal(res *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(res.Body, maxMessage)) // what came of it
 	var m struct{ Message string }
 	if json.Unmarshal(text, &m) != nil {
@@ -97,7 +97,7 @@ func (c *Conn) open(ctx context.Context, path string) (io.ReadCloser, error) {
 	}
 	if res.StatusCode != http.StatusOK {
 		defer res.Body.Close()
-		return nil, refused(res)
+		return nil, Refusal(res)
 	}
 	return res.Body, nil
 }
@@ -133,7 +133,7 @@ func (c *Conn) Call(ctx context.Context, limit time.Duration, method, path strin
 	}
 	defer res.Body.Close()
 	if res.StatusCode >= http.StatusMultipleChoices {
-		return refused(res)
+		return Refusal(res)
 	}
 	from := &io.LimitedReader{R: res.Body, N: maxAnswer}
 	if into == nil {
@@ -186,7 +186,7 @@ func (c *Conn) Hijack(ctx context.Context, path string, body any) (net.Conn, io.
 	if res.StatusCode != http.StatusSwitchingProtocols && res.StatusCode != http.StatusOK {
 		defer conn.Close()
 		defer res.Body.Close()
-		return nil, nil, refused(res)
+		return nil, nil, Refusal(res)
 	}
 	return conn, buffered, nil
 }

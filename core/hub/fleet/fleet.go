@@ -111,10 +111,7 @@ func (f *Fleet) reconcile(ctx context.Context, watchers *sync.WaitGroup) error {
 		there[v.ID] = true
 		old := f.hosts[v.ID]
 		if old != nil && old.reachedAs(v) {
-			if old.vch.Name != v.Name || !slices.Equal(old.vch.Projects, v.Projects) {
-				old.vch = v
-				f.tell(Change{Kind: KindVCH, VCH: v.ID, State: old.state()})
-			}
+			old.rename(v)
 			continue
 		}
 		h := &host{fleet: f, vch: v, containers: map[string]Container{}, away: "the hub has not reached it yet", since: time.Now()}
@@ -123,7 +120,7 @@ func (f *Fleet) reconcile(ctx context.Context, watchers *sync.WaitGroup) error {
 			h.containers, h.running = old.containers, old.running // the old one changes nothing after stop
 		}
 		f.hosts[v.ID] = h
-		f.tell(Change{Kind: KindVCH, VCH: v.ID, State: h.state()})
+		h.tell(Change{Kind: KindVCH, State: h.state()})
 		var hctx context.Context
 		hctx, h.stop = context.WithCancel(ctx)
 		watchers.Go(func() { h.run(hctx) })
@@ -132,10 +129,28 @@ func (f *Fleet) reconcile(ctx context.Context, watchers *sync.WaitGroup) error {
 		if !there[id] {
 			h.stop()
 			delete(f.hosts, id)
-			f.tell(Change{Kind: KindGone, VCH: id})
+			h.tell(Change{Kind: KindGone})
 		}
 	}
 	return nil
+}
+
+// rename gives a VCH another name and other projects. The caller holds fleet.mu.
+func (h *host) rename(v vchs.VCH) {
+	moved := !slices.Equal(h.vch.Projects, v.Projects)
+	if !moved && h.vch.Name == v.Name {
+		return
+	}
+	if moved { // for those of its old projects it is gone, for those of the new ones all of it is new
+		h.tell(Change{Kind: KindGone})
+	}
+	h.vch = v
+	h.tell(Change{Kind: KindVCH, State: h.state()})
+	if moved {
+		for id, c := range h.containers {
+			h.tell(Change{Kind: KindContainer, ID: id, Container: c})
+		}
+	}
 }
 
 // tell adds a change. The caller holds mu.
@@ -184,4 +199,23 @@ func (f *Fleet) VCH(id int64) (State, error) {
 		return State{}, fmt.Errorf("vch %d not found: %w", id, errdef.ErrNotFound)
 	}
 	return h.state(), nil
+}
+
+// Conn is the client by which others than the watchers speak to a VCH; errdef.ErrNotFound, errdef.ErrConflict. It stays
+// Fleet's: the caller does not close it.
+func (f *Fleet) Conn(id int64) (*Conn, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h := f.hosts[id]
+	if h == nil {
+		return nil, fmt.Errorf("vch %d not found: %w", id, errdef.ErrNotFound)
+	}
+	if h.conn == nil {
+		conn, err := Dial(f.o.VCHs, h.vch)
+		if err != nil {
+			return nil, err
+		}
+		h.conn = conn
+	}
+	return h.conn, nil
 }

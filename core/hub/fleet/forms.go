@@ -43,6 +43,8 @@ type Change struct {
 	ID        string
 	State     State
 	Container Container
+	// Projects are the numbers of those whose resource the VCH is; of one that is gone, was.
+	Projects []int64
 }
 
 // State is what is known of a VCH.

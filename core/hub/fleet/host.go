@@ -20,6 +20,7 @@ type host struct {
 	fleet *Fleet
 	vch   vchs.VCH
 	stop  context.CancelFunc
+	conn  *Conn // for others; nil until somebody asks
 
 	containers map[string]Container
 	running    int
@@ -38,7 +39,7 @@ const (
 
 // run watches until ctx ends. Pauses between attempts grow, so that a VCH that is away costs little.
 func (h *host) run(ctx context.Context) {
-	defer h.stop()
+	defer h.leave()
 	var pause time.Duration
 	for ctx.Err() == nil {
 		answered, err := h.watch(ctx)
@@ -57,6 +58,16 @@ func (h *host) run(ctx context.Context) {
 	}
 }
 
+// leave ends what is left of a watch.
+func (h *host) leave() {
+	h.stop()
+	h.fleet.mu.Lock()
+	defer h.fleet.mu.Unlock()
+	if h.conn != nil {
+		h.conn.Close()
+	}
+}
+
 // gone marks the VCH as away. What was known of it stays.
 func (h *host) gone(ctx context.Context, err error) {
 	h.fleet.mu.Lock()
@@ -70,7 +81,7 @@ func (h *host) gone(ctx context.Context, err error) {
 		h.fleet.o.Log.Info("a VCH does not answer", "vch", h.String(), "err", err)
 	}
 	h.away = text
-	h.fleet.tell(Change{Kind: KindVCH, VCH: h.vch.ID, State: h.state()})
+	h.tell(Change{Kind: KindVCH, State: h.state()})
 }
 
 // watch reads events until the VCH does not answer any more. answered says that it has.
@@ -168,7 +179,7 @@ func (h *host) relist(ctx context.Context, conn *Conn) error {
 	if h.away != "" {
 		h.away, h.since = "", time.Now()
 	}
-	f.tell(Change{Kind: KindVCH, VCH: h.vch.ID, State: h.state()})
+	h.tell(Change{Kind: KindVCH, State: h.state()})
 	return nil
 }
 
@@ -203,7 +214,7 @@ func (h *host) refresh(ctx context.Context, conn *Conn, named map[string]bool) e
 			}
 		}
 		if len(h.containers) != count || h.running != running {
-			h.fleet.tell(Change{Kind: KindVCH, VCH: h.vch.ID, State: h.state()})
+			h.tell(Change{Kind: KindVCH, State: h.state()})
 		}
 		h.fleet.mu.Unlock()
 	}
@@ -226,7 +237,7 @@ func (h *host) take(list []listed, recent bool) map[string]bool {
 		}
 		h.running += count(c) - count(old)
 		h.containers[c.ID] = c
-		h.fleet.tell(Change{Kind: KindContainer, VCH: h.vch.ID, ID: c.ID, Container: c})
+		h.tell(Change{Kind: KindContainer, ID: c.ID, Container: c})
 	}
 	return there
 }
@@ -235,7 +246,13 @@ func (h *host) take(list []listed, recent bool) map[string]bool {
 func (h *host) remove(id string) {
 	h.running -= count(h.containers[id])
 	delete(h.containers, id)
-	h.fleet.tell(Change{Kind: KindRemoved, VCH: h.vch.ID, ID: id})
+	h.tell(Change{Kind: KindRemoved, ID: id})
+}
+
+// tell adds a change of this VCH. The caller holds fleet.mu.
+func (h *host) tell(c Change) {
+	c.VCH, c.Projects = h.vch.ID, h.vch.Projects
+	h.fleet.tell(c)
 }
 
 // count is 1 for a container whose process runs.
@@ -279,7 +296,7 @@ func (h *host) things(e event) bool {
 	}
 	if e.Type == "network" || e.Type == "volume" || e.Type == "image" {
 		h.fleet.mu.Lock()
-		h.fleet.tell(Change{Kind: KindThings, VCH: h.vch.ID, ID: e.Type})
+		h.tell(Change{Kind: KindThings, ID: e.Type})
 		h.fleet.mu.Unlock()
 	}
 	return e.container() == ""
