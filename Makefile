@@ -141,6 +141,7 @@ gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## generate
 	go test -count=1 -run '^TestPageTellsEvery' ./core/dockerapi ./core/hub/role ./core/hub/api -update
 	go run ./bin/vic-machine generate reference >docs/vic-machine-reference.md
 	go run ./bin/vic-machine generate openapi >docs/vic-machine-openapi.json
+	@contrib/dev/portal.sh
 
 .PHONY: check-gen
 check-gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc

@@ -21,5 +21,10 @@ for document in reference:vic-machine-reference.md openapi:vic-machine-openapi.j
 		status=1
 	}
 done
+contrib/dev/portal.sh "$fresh/portal"
+diff -rq "$fresh/portal" core/portal/site >&2 || {
+	echo "out of date: core/portal/site" >&2
+	status=1
+}
 ((status == 0)) || echo "run: make gen" >&2
 exit $status

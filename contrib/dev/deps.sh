@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs what is missing to build and run the lab, and with "tests" what the tests drive besides.
+# Installs what is missing to build and run the lab, with "tests" what the tests drive besides, and with "gen" what
+# generates the portal.
 # Quick and offline when nothing is.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -13,24 +14,29 @@ need() { # need PACKAGE COMMAND-OR-FILE
 	fi
 }
 
-need qemu-system-x86 qemu-system-x86_64
-need qemu-utils qemu-img
-need isolinux /usr/lib/ISOLINUX/isolinux.bin
-need syslinux-common /usr/lib/syslinux/modules/bios/ldlinux.c32
-need xorriso xorriso
-need e2fsprogs mke2fs
-need mmdebstrap mmdebstrap
-need ca-certificates /etc/ssl/certs/ca-certificates.crt
-need git git
-if [[ ${1:-} == tests ]]; then
-	need chromium chromium
-	# The hub's tests start a cluster of their own; Debian's is not used.
-	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
-	need fonts-dejavu-core /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
-fi
-# A busybox that needs no libraries: the guest has none.
-if ! busybox 2>/dev/null | head -n 1 | grep -q BusyBox || ldd "$(command -v busybox)" >/dev/null 2>&1; then
-	missing+=(busybox-static)
+if [[ ${1:-} == gen ]]; then
+	need nodejs node
+	need npm npm
+else
+	need qemu-system-x86 qemu-system-x86_64
+	need qemu-utils qemu-img
+	need isolinux /usr/lib/ISOLINUX/isolinux.bin
+	need syslinux-common /usr/lib/syslinux/modules/bios/ldlinux.c32
+	need xorriso xorriso
+	need e2fsprogs mke2fs
+	need mmdebstrap mmdebstrap
+	need ca-certificates /etc/ssl/certs/ca-certificates.crt
+	need git git
+	if [[ ${1:-} == tests ]]; then
+		need chromium chromium
+		# The hub's tests start a cluster of their own; Debian's is not used.
+		compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+		need fonts-dejavu-core /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
+	fi
+	# A busybox that needs no libraries: the guest has none.
+	if ! busybox 2>/dev/null | head -n 1 | grep -q BusyBox || ldd "$(command -v busybox)" >/dev/null 2>&1; then
+		missing+=(busybox-static)
+	fi
 fi
 
 if ((${#missing[@]})); then
@@ -56,7 +62,7 @@ if ! command -v go >/dev/null; then
 	exit 1
 fi
 
-if ! command -v docker >/dev/null && [[ ! -x build/bin/docker ]]; then
+if [[ ${1:-} != gen ]] && ! command -v docker >/dev/null && [[ ! -x build/bin/docker ]]; then
 	echo "there is no docker command: it goes to build/bin"
 	contrib/dev/cached.sh -i contrib/tools/docker -o build/bin/docker -- env CGO_ENABLED=0 GOFLAGS='-gcflags=github.com/docker/...=-lang=go1.24' \
 		go -C contrib/tools/docker build -trimpath -ldflags '-s -w -X github.com/docker/cli/cli/version.Version=28.5.2' \

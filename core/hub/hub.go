@@ -46,6 +46,7 @@ import (
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/plugin"
+	"github.com/openvic/vic/core/portal"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/sdnotify"
 	"github.com/openvic/vic/core/store"
@@ -282,6 +283,11 @@ func (h *Hub) openServices(ctx context.Context) error {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", h.metrics.handler(authority))
+	page, err := portal.Handler()
+	if err != nil {
+		return err
+	}
+	mux.Handle("/", page)
 	h.handler = access.Hurry(access.Steady(h.metrics.count(access.SameSite(mux, nil)), access.StallPatience), access.BodyPatience)
 	return nil
 }

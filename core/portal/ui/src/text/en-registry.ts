@@ -1,0 +1,4 @@
+// Texts of the pages about what a project holds.
+export const registry = {
+  empty: {},
+};

@@ -1,0 +1,7 @@
+// English. Whoever translates the portal translates this folder: each text is once in it, with what changes as parameters.
+import { admin } from "./en-admin";
+import { project } from "./en-project";
+import { registry } from "./en-registry";
+import { shell } from "./en-shell";
+
+export const en = { ...shell, ...project, ...registry, ...admin };
