@@ -44,6 +44,7 @@ build: ## build all programs into build/bin
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-vsphere ./plugins/auth-vsphere
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-oidc ./plugins/auth-oidc
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-ldap ./plugins/auth-ldap
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-replicate-oci ./plugins/replicate-oci
 
 .PHONY: iso
 iso: build ## build the ISO images that VMs boot, into build/iso (PLUGINS=folder: with your plugins, see sdk/README.md)

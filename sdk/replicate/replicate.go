@@ -122,7 +122,8 @@ const (
 	FilterSince      = "since"
 )
 
-// Endpoint is a registry, or what stands for one.
+// Endpoint is a registry, or what stands for one. One with a Secret and no Username is this registry itself: the Secret is a
+// bearer token. The keys of package outbound in Options say where a driver may connect to on behalf of the endpoint.
 type Endpoint struct {
 	URL        string
 	Username   string
