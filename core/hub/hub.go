@@ -43,6 +43,7 @@ import (
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/systemlog"
 	"github.com/openvic/vic/core/hub/token"
+	"github.com/openvic/vic/core/hub/trust"
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/plugin"
@@ -103,6 +104,8 @@ type Hub struct {
 	settings   *settings.Settings
 	admission  *admission.Admission
 	logs       *systemlog.Log
+	trustKeys  *trust.Keys
+	trust      *trust.Verifier
 }
 
 // New makes all parts. Nothing of it touches a plugin yet; the listener comes first, so that a port that is taken is
@@ -154,6 +157,8 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 	h.people = people.New(h.db, nil, clisecret.Forget)
 	h.rules, h.labels, h.policies = immutable.New(h.db), labels.New(h.db, nil), retention.New(h.db, nil)
 	h.settings = settings.New(h.db, nil)
+	h.trustKeys = trust.NewKeys(h.db, nil)
+	h.trust = trust.NewVerifier(h.trustKeys, func() trust.Images { return h.registry }, nil)
 	h.admission = admission.New(h.db, h.settings, h.admissionRules()...)
 	h.audit = audit.New(h.db, h.log, nil)
 	h.signIns = audit.NewSignIns(h.audit, h.account)
@@ -174,6 +179,7 @@ func schemas() []store.Schema {
 		immutable.Schema(),
 		labels.Schema(),
 		cveallow.Schema(),
+		trust.Schema(),
 		registries.Schema(),
 		retention.Schema(),
 		settings.Schema(),
@@ -274,6 +280,8 @@ func (h *Hub) openServices(ctx context.Context) error {
 		Jobs:       h.jobs,
 		Webhooks:   h.hooks,
 		Immutable:  h.rules,
+		TrustKeys:  h.trustKeys,
+		Trust:      h.trust,
 		Labels:     h.labels,
 		Retention:  h.policies,
 		Allowlists: cveallow.New(h.db, nil),

@@ -6,13 +6,14 @@ import (
 
 	"github.com/openvic/vic/core/hub/admission"
 	"github.com/openvic/vic/core/hub/immutable"
+	"github.com/openvic/vic/core/hub/trust"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
 )
 
 // admissionRules are what may be wrong with an artifact, in the order in which it is asked. Whoever adds a rule adds it here.
 func (h *Hub) admissionRules() []admission.Rule {
-	return []admission.Rule{}
+	return []admission.Rule{trust.NewRule(h.trust)}
 }
 
 // policy is what the rules of projects say to the registry.
@@ -28,6 +29,9 @@ func (p policy) MayPull(ctx context.Context, c registry.Caller, a registry.Artif
 	s := admission.Subject{Purpose: admission.Pull, ProjectID: a.ProjectID, Artifact: a, Tag: tag, Caller: c.Name()}
 	if own, ok := c.(interface{ Own() bool }); ok {
 		s.Own = own.Own()
+	}
+	if pushing, ok := c.(interface{ Pushing(repository string) bool }); ok {
+		s.Pushing = pushing.Pushing(a.Repository)
 	}
 	if at, ok := c.(interface{ At() context.Context }); ok {
 		ctx = at.At() // answers of the same moment as the caller's rights

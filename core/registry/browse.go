@@ -274,3 +274,12 @@ func Status(err error) (status int, code, message string) {
 	}
 	return http.StatusInternalServerError, "UNKNOWN", "internal server error"
 }
+
+// Indexes lists the indexes of a repository that name a manifest, the oldest first, at most 16.
+func (g *Registry) Indexes(ctx context.Context, repo Repository, d digest.Digest) ([]Stored, error) {
+	const most = 16
+	list, _, err := store.List(ctx, g.store, most, func(r *sql.Rows) (Stored, error) { return scanStored(r.Scan, repo) },
+		`SELECT `+storedColumns+` FROM manifest_ref f JOIN manifest m ON m.id = f.manifest_id
+		WHERE f.repo_id = $1 AND f.digest = $2 ORDER BY m.id LIMIT $3`, repo.ID, d.String())
+	return list, err
+}

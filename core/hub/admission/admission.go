@@ -52,6 +52,8 @@ type Subject struct {
 	Caller   string // the name; "" for one who did not sign in
 	// Own says that the hub itself asks, by a credential that it made.
 	Own bool
+	// Pushing says that the caller may push, and came to do that or to sign: who is about to sign must read what is not signed.
+	Pushing bool
 	// Metadata is what is set of the project, in Harbor's words. Ask fills it in.
 	Metadata map[string]string
 }

@@ -33,6 +33,7 @@ import (
 	"github.com/openvic/vic/core/hub/session"
 	"github.com/openvic/vic/core/hub/settings"
 	"github.com/openvic/vic/core/hub/signin"
+	"github.com/openvic/vic/core/hub/trust"
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/registry"
@@ -95,6 +96,9 @@ type Options struct {
 	Jobs *jobs.Queue
 	// Immutable are the rules by which tags stay; the registry's policy asks the same.
 	Immutable *immutable.Rules
+	// TrustKeys are whose signatures projects trust; Trust verifies them.
+	TrustKeys *trust.Keys
+	Trust     *trust.Verifier
 	Labels    *labels.Labels
 	// Allowlists are the vulnerabilities that projects allow.
 	Allowlists *cveallow.Lists
@@ -203,6 +207,7 @@ func routes() []route {
 		labelRoutes(),
 		allowlistRoutes(),
 		immutableRoutes(),
+		trustRoutes(),
 		retentionRoutes(),
 		searchRoutes(),
 		logRoutes(),

@@ -38,6 +38,7 @@ import (
 	"github.com/openvic/vic/core/hub/settings"
 	"github.com/openvic/vic/core/hub/signin"
 	"github.com/openvic/vic/core/hub/systemlog"
+	"github.com/openvic/vic/core/hub/trust"
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/registry"
@@ -107,7 +108,7 @@ func newRig(t *testing.T, url string) *rig {
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
 	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), session.Schema(), clisecret.Schema(), vchs.Schema(),
 		jobs.Schema(), webhook.Schema(), immutable.Schema(), labels.Schema(), registries.Schema(), retention.Schema(), settings.Schema(),
-		cveallow.Schema())
+		cveallow.Schema(), trust.Schema())
 	r.people = people.New(r.db, nil, clisecret.Forget)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
@@ -125,6 +126,7 @@ func newRig(t *testing.T, url string) *rig {
 		Upstreams: r.registries, ReadOnly: set.ReadOnly})
 	must(t, err)
 	r.logs = systemlog.New(systemlog.DefaultSize)
+	trusted := trust.NewKeys(r.db, nil)
 	limiter := access.NewLimiter(access.LimitOptions{})
 	r.robots = robots.New(r.db, limiter, log, nil)
 	secrets, sessions := clisecret.New(r.db, sign, limiter, log, nil), session.New(r.db, session.Options{Log: log})
@@ -141,6 +143,7 @@ func newRig(t *testing.T, url string) *rig {
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots, Secrets: secrets}, People: r.people,
 		Identities: sign, Registry: r.registry, Registries: r.registries, Settings: set, Scanners: []string{"osv"},
 		Browsers: browsers, Sessions: sessions, Secrets: secrets,
+		TrustKeys: trusted, Trust: trust.NewVerifier(trusted, func() trust.Images { return r.registry }, nil),
 		Immutable: rules, Labels: tags, Retention: keeps, Allowlists: cveallow.New(r.db, nil),
 		DB: r.db, Robots: r.robots, VCHs: hosts, Fleet: r.fleet, Jobs: r.jobs, Webhooks: r.hooks,
 		Support: NewSupport(r.logs, r.bundle), Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),

@@ -99,7 +99,7 @@ func TestMetadataOfProjects(t *testing.T) {
 		}
 		// What the hub would not do is not promised.
 		r.api(admin, "POST", "/projects", `{"project_name":"safe","metadata":{"prevent_vul":"true"}}`, 400, nil)
-		r.api(admin, "PUT", "/projects/meta", `{"metadata":{"enable_content_trust":"true"}}`, 400, nil)
+		r.api(admin, "PUT", "/projects/meta", `{"metadata":{"enable_content_trust":"maybe"}}`, 400, nil)
 		r.api(admin, "PUT", "/projects/meta", `{"metadata":{"severity":"high"}}`, 200, nil)
 		at := "/projects/private/metadatas"
 		r.api(devops, "POST", at+"/", `{"auto_scan":"true"}`, 200, nil)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/settings"
+	"github.com/openvic/vic/core/hub/trust"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
 )
@@ -32,13 +33,14 @@ func metadataRoutes() []route {
 // metadataValues are what can be set of a project in Harbor's words, beside whether it is public, and the values that are
 // taken. What would promise to stop a pull, which the hub does not do, can only be off.
 var metadataValues = map[string][]string{
-	"auto_scan":                   {"true", "false"},
-	"auto_sbom_generation":        {"true", "false"},
-	"reuse_sys_cve_allowlist":     {"true", "false"},
-	"severity":                    {"none", "low", "medium", "high", "critical"},
-	"prevent_vul":                 {"false"},
-	"enable_content_trust":        {"false"},
-	"enable_content_trust_cosign": {"false"},
+	"auto_scan":               {"true", "false"},
+	"auto_sbom_generation":    {"true", "false"},
+	"reuse_sys_cve_allowlist": {"true", "false"},
+	"severity":                {"none", "low", "medium", "high", "critical"},
+	"prevent_vul":             {"false"},
+	trust.MetadataNotary:      {"true", "false"},
+	trust.MetadataCosign:      {"true", "false"},
+	trust.MetadataNotation:    {"true", "false"}, // ours
 }
 
 // publicName is the one that the registry keeps itself.

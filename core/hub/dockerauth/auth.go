@@ -93,7 +93,7 @@ func (a *Auth) Authenticate(r *http.Request) (registry.Caller, error) {
 	}
 	switch {
 	case scheme == "":
-		return &caller{a: a, at: ctx, subject: authz.Nobody}, nil
+		return &caller{a: a, at: ctx, agent: r.UserAgent(), subject: authz.Nobody}, nil
 	case strings.EqualFold(scheme, "Bearer"):
 		claims, err := a.o.Issuer.Verify(ctx, strings.TrimSpace(value))
 		if errors.Is(err, token.ErrInvalid) {
@@ -109,7 +109,7 @@ func (a *Auth) Authenticate(r *http.Request) (registry.Caller, error) {
 		if err != nil {
 			return nil, unauthenticated(err)
 		}
-		return &caller{a: a, at: ctx, subject: s, token: true, access: claims.Access}, nil
+		return &caller{a: a, at: ctx, agent: r.UserAgent(), subject: s, token: true, access: claims.Access}, nil
 	case strings.EqualFold(scheme, "Basic"):
 		name, password, ok := r.BasicAuth()
 		if !ok {
@@ -119,7 +119,7 @@ func (a *Auth) Authenticate(r *http.Request) (registry.Caller, error) {
 		if err != nil {
 			return nil, unauthenticated(err)
 		}
-		return &caller{a: a, at: ctx, subject: s}, nil
+		return &caller{a: a, at: ctx, agent: r.UserAgent(), subject: s}, nil
 	}
 	return nil, registry.ErrUnauthenticated
 }
@@ -190,11 +190,26 @@ type caller struct {
 	subject authz.Subject
 	token   bool // what it may is limited to access
 	access  []token.Access
-	own     bool // the hub's own: it may what access says, and no table is asked
+	agent   string // the client's User-Agent
+	own     bool   // the hub's own: it may what access says, and no table is asked
 }
 
 // Own says whether the hub itself asks, with a token that it made for one task.
 func (c *caller) Own() bool { return c.own }
+
+// Pushing says whether the caller may push to a repository, and came for that: with a token for pushing, as clients ask for it when
+// they push, or with a tool that reads an image to sign it, and asks for a token to pull. Docker's clients that pull do neither.
+func (c *caller) Pushing(repository string) bool {
+	if c.own {
+		return false
+	}
+	signs := strings.HasPrefix(c.agent, "cosign/") || strings.HasPrefix(c.agent, "notation/")
+	if !signs && !(c.token && token.Grants(c.access, token.TypeRepository, repository, token.ActionPush)) {
+		return false
+	}
+	answer, err := c.a.ask(c.at, c.subject, token.TypeRepository, repository, token.ActionPush)
+	return err == nil && answer == role.Allowed
+}
 
 // At is the context of the moment that all questions of the request are answered by.
 func (c *caller) At() context.Context { return c.at }
