@@ -45,6 +45,7 @@ build: ## build all programs into build/bin
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-oidc ./plugins/auth-oidc
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-ldap ./plugins/auth-ldap
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-replicate-oci ./plugins/replicate-oci
+	go build -C plugins/scan-osv -ldflags '$(LDFLAGS)' -o $(CURDIR)/$(BIN)/vic-scan-osv .
 
 .PHONY: iso
 iso: build ## build the ISO images that VMs boot, into build/iso (PLUGINS=folder: with your plugins, see sdk/README.md)
@@ -129,8 +130,9 @@ check: check-gen lint unit ## check generated code, formatting, lint and unit te
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint ## gofmt, go vet and golangci-lint
 	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
-	go vet ./...
+	go vet ./... && go vet -C plugins/scan-osv ./...
 	$(TOOLS)/golangci-lint run ./...
+	cd plugins/scan-osv && $(CURDIR)/$(TOOLS)/golangci-lint run ./...
 
 .PHONY: fmt
 fmt: ## format the Go code

@@ -34,12 +34,12 @@ must() {
 
 count() { grep "\"Action\":\"$1\"" "$2" 2>/dev/null | grep -c '"Test":'; }
 
-# gotests NAME GO-TEST-ARGUMENTS...: runs tests and counts them.
+# gotests NAME GO-TEST-ARGUMENTS...: runs tests and counts them; those of another Go module if $module is its folder.
 gotests() {
-	local name=$1 json=$logs/$1.json
+	local name=$1 json=$PWD/$logs/$1.json
 	shift
 	echo "== $name tests"
-	part "$name" build/tools/gotestsum --format pkgname --format-hide-empty-pkg --hide-summary skipped --jsonfile "$json" -- "$@" || {
+	part "$name" env -C "${module:-.}" "$PWD/build/tools/gotestsum" --format pkgname --format-hide-empty-pkg --hide-summary skipped --jsonfile "$json" -- "$@" || {
 		status=1
 		# A package that does not build, or a panic, fails no test by name.
 		(($(count fail "$json") > 0)) || failed=$((failed + 1))
@@ -53,6 +53,7 @@ unit() {
 	local packages
 	mapfile -t packages < <(go list ./... | grep -v -e /tests/e2e)
 	gotests unit -timeout 40m "${packages[@]}"
+	module=plugins/scan-osv gotests unit-scan-osv -timeout 20m ./...
 }
 
 # The stories are counted each time: what they drive is not what Go's cache of results looks at.
@@ -97,7 +98,7 @@ finish() {
 		echo "the slowest stories, each beside others:"
 		cat "$logs/slowest-stories"
 	fi
-	for p in deps build iso images unit stories soak-unit soak-stories; do
+	for p in deps build iso images unit unit-scan-osv stories soak-unit soak-stories; do
 		[[ ! -f $logs/parts/$p ]] || line+="$p $(minutes "$(<"$logs/parts/$p")"), "
 	done
 	echo "minutes: ${line}all $(minutes $SECONDS) (iso and images beside the unit tests)"

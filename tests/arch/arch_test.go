@@ -32,25 +32,39 @@ type pkg struct {
 // name is the import path without the module.
 func (p pkg) name() string { return strings.TrimPrefix(p.ImportPath, module) }
 
-// list asks the go command once for all packages of the module.
+// list asks the go command once for all packages of the module, and of plugins that are modules of their own.
 var list = sync.OnceValues(func() ([]pkg, error) {
-	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Name,Doc,GoFiles,TestGoFiles,XTestGoFiles,Imports,Deps", "./...")
-	cmd.Dir = filepath.Join("..", "..")
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, err
-	}
 	var all []pkg
-	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p pkg
-		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
-			return all, nil
-		} else if err != nil {
+	for _, dir := range []string{".", "plugins/scan-osv"} {
+		cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Name,Doc,GoFiles,TestGoFiles,XTestGoFiles,Imports,Deps", "./...")
+		cmd.Dir = filepath.Join("..", "..", dir)
+		out, err := cmd.Output()
+		if err != nil {
 			return nil, err
 		}
-		all = append(all, p)
+		for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+			var p pkg
+			if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				return nil, err
+			}
+			all = append(all, p)
+		}
 	}
+	return all, nil
 })
+
+// The engine's pins are the root module's alone: what a plugin that is a module of its own needs stays there.
+func TestRootModuleDoesNotKnowScalibr(t *testing.T) {
+	text, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(text, []byte("osv-scalibr")) {
+		t.Error("go.mod names osv-scalibr, which moves pins of the engine's dependencies: it is for plugins/scan-osv/go.mod")
+	}
+}
 
 func packages(t *testing.T) []pkg {
 	t.Helper()
