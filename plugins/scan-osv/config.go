@@ -32,8 +32,9 @@ type Config struct {
 }
 
 func defaults() Config {
-	return Config{Mirror: "https://osv-vulnerabilities.storage.googleapis.com", Ecosystems: []string{"Debian", "Ubuntu", "Alpine", "Red Hat", "Rocky Linux", "AlmaLinux",
-		"Go", "npm", "PyPI", "Maven", "crates.io"}, StaleAfter: 72 * time.Hour, AtOnce: 2, ImageBytes: 32 << 30, FileBytes: 1 << 30, KeepLayers: 20_000}
+	return Config{Mirror: "https://osv-vulnerabilities.storage.googleapis.com",
+		Ecosystems: []string{"Debian", "Ubuntu", "Alpine", "Red Hat", "Rocky Linux", "AlmaLinux", "Go", "npm", "PyPI", "Maven", "crates.io"},
+		StaleAfter: 72 * time.Hour, AtOnce: 2, ImageBytes: 32 << 30, FileBytes: 1 << 30, KeepLayers: 20_000}
 }
 
 func invalid(key, format string, args ...any) error {

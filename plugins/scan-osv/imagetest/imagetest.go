@@ -185,7 +185,8 @@ func (r Record) JSON(t testing.TB) []byte {
 	if r.Ecosystem == "npm" || r.Ecosystem == "Go" || r.Ecosystem == "crates.io" {
 		kind = "SEMVER"
 	}
-	rec := map[string]any{"id": r.ID, "summary": "A weakness of " + r.Package, "details": "Made up for tests.", "upstream": r.Upstream, "published": "2026-01-02T03:04:05Z",
+	rec := map[string]any{"id": r.ID, "summary": "A weakness of " + r.Package, "details": "Made up for tests.", "upstream": r.Upstream,
+		"published":  "2026-01-02T03:04:05Z",
 		"references": []any{map[string]any{"type": "WEB", "url": "https://example.com/" + r.ID}},
 		"affected": []any{map[string]any{"package": map[string]any{"ecosystem": r.Ecosystem, "name": r.Package},
 			"ranges":             []any{map[string]any{"type": kind, "events": events}},

@@ -160,10 +160,11 @@ func (c *Cache) put(ctx context.Context, blob, diffID digest.Digest, l *Layer) e
 // evict forgets the layers that were not used for the longest.
 func (c *Cache) evict(ctx context.Context) error {
 	return sqlite.Write(ctx, c.db, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM layer WHERE diff_id IN (SELECT diff_id FROM layer ORDER BY used DESC LIMIT -1 OFFSET ?)`, c.keep); err != nil {
+		_, err := tx.ExecContext(ctx, `DELETE FROM layer WHERE diff_id IN (SELECT diff_id FROM layer ORDER BY used DESC LIMIT -1 OFFSET ?)`, c.keep)
+		if err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM blob WHERE diff_id NOT IN (SELECT diff_id FROM layer)`)
+		_, err = tx.ExecContext(ctx, `DELETE FROM blob WHERE diff_id NOT IN (SELECT diff_id FROM layer)`)
 		return err
 	})
 }

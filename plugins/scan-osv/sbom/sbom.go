@@ -73,18 +73,17 @@ func CycloneDX(s Subject, image inventory.Image) ([]byte, error) {
 		return &[]cyclonedx.Property{{Name: Note + "package", Value: string(text)}}
 	}
 	components := make([]cyclonedx.Component, 0, len(image.Packages)+1)
-	if image.Distro.ID != "" {
-		components = append(components, cyclonedx.Component{BOMRef: "distribution", Type: cyclonedx.ComponentTypeOS, Name: image.Distro.ID, Version: image.Distro.Version,
-			Description: image.Distro.Name})
+	if d := image.Distro; d.ID != "" {
+		components = append(components, cyclonedx.Component{BOMRef: "distribution", Type: cyclonedx.ComponentTypeOS, Name: d.ID, Version: d.Version, Description: d.Name})
 	}
 	for i, p := range image.Packages {
-		components = append(components, cyclonedx.Component{BOMRef: "package-" + strconv.Itoa(i+1), Type: cyclonedx.ComponentTypeLibrary, Name: p.Name, Version: p.Version,
-			PackageURL: p.PURL(image.Distro), Properties: property(note{Package: &p})})
+		components = append(components, cyclonedx.Component{BOMRef: "package-" + strconv.Itoa(i+1), Type: cyclonedx.ComponentTypeLibrary,
+			Name: p.Name, Version: p.Version, PackageURL: p.PURL(image.Distro), Properties: property(note{Package: &p})})
 	}
-	bom := cyclonedx.BOM{JSONSchema: "http://cyclonedx.org/schema/bom-1.6.schema.json", BOMFormat: cyclonedx.BOMFormat, SpecVersion: cyclonedx.SpecVersion1_6, Version: 1,
-		Metadata: &cyclonedx.Metadata{Timestamp: s.Created.UTC().Format(time.RFC3339),
-			Tools:     &cyclonedx.ToolsChoice{Components: &[]cyclonedx.Component{{Type: cyclonedx.ComponentTypeApplication, Name: s.Tool}}},
-			Component: &cyclonedx.Component{BOMRef: "image", Type: cyclonedx.ComponentTypeContainer, Name: s.Name, Version: s.Digest, Properties: property(note{Distro: &image.Distro})}},
-		Components: &components}
-	return json.Marshal(bom)
+	subject := &cyclonedx.Component{BOMRef: "image", Type: cyclonedx.ComponentTypeContainer, Name: s.Name, Version: s.Digest,
+		Properties: property(note{Distro: &image.Distro})}
+	tools := &cyclonedx.ToolsChoice{Components: &[]cyclonedx.Component{{Type: cyclonedx.ComponentTypeApplication, Name: s.Tool}}}
+	return json.Marshal(cyclonedx.BOM{JSONSchema: "http://cyclonedx.org/schema/bom-1.6.schema.json", BOMFormat: cyclonedx.BOMFormat,
+		SpecVersion: cyclonedx.SpecVersion1_6, Version: 1, Components: &components,
+		Metadata: &cyclonedx.Metadata{Timestamp: s.Created.UTC().Format(time.RFC3339), Tools: tools, Component: subject}})
 }

@@ -129,7 +129,8 @@ func replace(ctx context.Context, tx *sql.Tx, s Source, archive *zip.Reader) err
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?)`, s.Ecosystem, s.SHA256, records, time.Now().Unix(), s.ETag); err != nil {
+	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?)`, s.Ecosystem, s.SHA256, records, time.Now().Unix(), s.ETag)
+	if err != nil {
 		return err
 	}
 	return note(ctx, tx, before, after)
