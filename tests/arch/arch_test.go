@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"go/parser"
 	"go/token"
 	"io"
@@ -39,6 +40,9 @@ var list = sync.OnceValues(func() ([]pkg, error) {
 		cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Name,Doc,GoFiles,TestGoFiles,XTestGoFiles,Imports,Deps", "./...")
 		cmd.Dir = filepath.Join("..", "..", dir)
 		out, err := cmd.Output()
+		if failed := (*exec.ExitError)(nil); errors.As(err, &failed) {
+			err = fmt.Errorf("%w: %s(if it wants updates to go.mod: go -C %s mod tidy)", err, failed.Stderr, dir)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -138,10 +138,11 @@ func (c *Cache) put(ctx context.Context, blob, diffID digest.Digest, l *Layer) e
 		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO layer VALUES (?, ?, ?)`, diffID.String(), time.Now().Unix(), data); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM blob WHERE diff_id = ?1 AND (SELECT count(*) FROM blob WHERE diff_id = ?1) >= ?2`, diffID.String(), maxBlobs); err != nil {
+		_, err := tx.ExecContext(ctx, `DELETE FROM blob WHERE diff_id = ?1 AND (SELECT count(*) FROM blob WHERE diff_id = ?1) >= ?2`, diffID.String(), maxBlobs)
+		if err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO blob VALUES (?, ?)`, blob.String(), diffID.String())
+		_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO blob VALUES (?, ?)`, blob.String(), diffID.String())
 		return err
 	})
 	if err != nil {

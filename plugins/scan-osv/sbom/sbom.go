@@ -74,7 +74,8 @@ func CycloneDX(s Subject, image inventory.Image) ([]byte, error) {
 	}
 	components := make([]cyclonedx.Component, 0, len(image.Packages)+1)
 	if d := image.Distro; d.ID != "" {
-		components = append(components, cyclonedx.Component{BOMRef: "distribution", Type: cyclonedx.ComponentTypeOS, Name: d.ID, Version: d.Version, Description: d.Name})
+		components = append(components, cyclonedx.Component{BOMRef: "distribution", Type: cyclonedx.ComponentTypeOS,
+			Name: d.ID, Version: d.Version, Description: d.Name})
 	}
 	for i, p := range image.Packages {
 		components = append(components, cyclonedx.Component{BOMRef: "package-" + strconv.Itoa(i+1), Type: cyclonedx.ComponentTypeLibrary,
