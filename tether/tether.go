@@ -18,6 +18,7 @@ import (
 	"github.com/openvic/vic/tether/container"
 	"github.com/openvic/vic/tether/kernel"
 	"github.com/openvic/vic/tether/netcfg"
+	"github.com/openvic/vic/tether/ovf"
 	"github.com/openvic/vic/tether/rpci"
 	"github.com/openvic/vic/tether/spawn"
 	"golang.org/x/sys/unix"
@@ -101,12 +102,32 @@ func (b *boot) configuration(ctx context.Context) (guest.Config, error) {
 	b.clock.Sync(ctx)
 	b.trace.Step("clock set")
 	// No time-out: a VM may be started, and kept waiting, before there is a container for it.
-	if err := b.keys.GetJSON(ctx, guest.KeyConfig, &c); err != nil {
+	err = b.keys.GetJSON(ctx, guest.KeyConfig, &c)
+	if errors.Is(err, errdef.ErrNotFound) && ovf.Possible(ovf.Translator) {
+		return b.deployed(ctx)
+	}
+	if err != nil {
 		exit := guest.Exit{Code: spawn.CodeTether, Error: fmt.Sprintf("read the configuration: %v", err), Finished: time.Now()}
 		_ = b.keys.SetJSON(ctx, guest.KeyExit, exit)
 		return c, err
 	}
 	return c, b.changedNetwork(ctx, &c)
+}
+
+// deployed is the configuration of a VM that was deployed from an OVA. If it is not good the VM stays, for the administrator to read on
+// its console why, until it is shut down.
+func (b *boot) deployed(ctx context.Context) (guest.Config, error) {
+	c, err := ovf.Config(ctx, b.keys, ovf.Translator)
+	if err == nil {
+		return c, nil
+	}
+	fmt.Fprintf(os.Stderr, "\n%v\n", err)
+	status := guest.Status{State: "failed", Message: err.Error(), Time: time.Now().UTC()}
+	if err := b.keys.SetJSON(ctx, guest.KeyStatus, status); err != nil {
+		b.log.Warn("the status could not be reported", "err", err)
+	}
+	<-b.keys.Halt()
+	return c, err
 }
 
 // changedNetwork takes over what has changed since the configuration was written.

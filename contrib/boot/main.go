@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/openvic/vic/contrib/boot/initramfs"
 	"github.com/openvic/vic/contrib/boot/media"
 	"github.com/openvic/vic/contrib/debian"
 )
@@ -85,7 +84,7 @@ func hub(ctx context.Context, kernel *media.Kernel, o options) error {
 	if err != nil {
 		return err
 	}
-	return build(ctx, kernel, o, "hub", tree, true)
+	return build(ctx, kernel, o, media.Image{Name: "hub", Tree: tree, Compress: true, Screen: true})
 }
 
 func bootstrap(ctx context.Context, kernel *media.Kernel, o options) error {
@@ -96,7 +95,7 @@ func bootstrap(ctx context.Context, kernel *media.Kernel, o options) error {
 	if err != nil {
 		return err
 	}
-	return build(ctx, kernel, o, "bootstrap", tree, false)
+	return build(ctx, kernel, o, media.Image{Name: "bootstrap", Tree: tree})
 }
 
 func appliance(ctx context.Context, kernel *media.Kernel, o options) error {
@@ -107,12 +106,13 @@ func appliance(ctx context.Context, kernel *media.Kernel, o options) error {
 	if err != nil {
 		return err
 	}
-	return build(ctx, kernel, o, "appliance", tree, true)
+	return build(ctx, kernel, o, media.Image{Name: "appliance", Tree: tree, Compress: true})
 }
 
-func build(ctx context.Context, kernel *media.Kernel, o options, name string, tree *initramfs.Tree, compress bool) error {
+func build(ctx context.Context, kernel *media.Kernel, o options, image media.Image) error {
+	image.Version = o.version
 	start := time.Now()
-	built, err := media.Build(ctx, kernel, o.out, media.Image{Name: name, Version: o.version, Tree: tree, Compress: compress})
+	built, err := media.Build(ctx, kernel, o.out, image)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func build(ctx context.Context, kernel *media.Kernel, o options, name string, tr
 	if built {
 		what = fmt.Sprintf("built in %.1f s", time.Since(start).Seconds())
 	}
-	fmt.Printf("%s/%s-%s.iso %s\n", o.out, name, o.version, what)
+	fmt.Printf("%s/%s-%s.iso %s\n", o.out, image.Name, o.version, what)
 	return nil
 }
 

@@ -19,6 +19,7 @@ const usage = `vic-hub is the registry and portal beside the virtual container h
 
   vic-hub serve [--config FILE] [--debug]   run it
   vic-hub version                           print the version
+  vic-hub ovf                               make an OVF environment the configuration of the hub's VM, as the OVA does
   vic-hub ssh [--config FILE]               the SSH server of vic-machine hub debug, in the hub's VM
 
 Commands for administrators, also while the hub runs:
@@ -43,6 +44,8 @@ func Main(version string, args []string, stdout, stderr io.Writer) int {
 	switch name {
 	case "serve":
 		return serve(version, args, stderr)
+	case "ovf":
+		return ovfConfig(os.Stdin, stdout, stderr)
 	case "ssh":
 		return sshd.Main("vic-hub ssh", args, stderr)
 	case "fsck":

@@ -136,8 +136,8 @@ type Mount struct {
 // Network configures one NIC, found by its MAC address.
 type Network struct {
 	ID        string         `json:"id,omitempty"`
-	Name      string         `json:"name"` // network name
-	MAC       string         `json:"mac"`
+	Name      string         `json:"name"`                // network name
+	MAC       string         `json:"mac"`                 // empty: the VM has one NIC (appliance only)
 	Interface string         `json:"interface,omitempty"` // renamed to this; default eth0, eth1, ... in order
 	DHCP      bool           `json:"dhcp,omitempty"`
 	Addresses []netip.Prefix `json:"addresses,omitempty"`

@@ -75,6 +75,9 @@ func Loopback() error {
 
 // WaitNIC returns the name of the interface with that MAC address, once there is one.
 func WaitNIC(ctx context.Context, events *sysfs.Events, mac string) (string, error) {
+	if mac == "" {
+		return waitAny(ctx, events)
+	}
 	want, err := net.ParseMAC(mac)
 	if err != nil {
 		return "", fmt.Errorf("MAC address %q: %w", mac, errdef.ErrInvalid)
@@ -85,6 +88,29 @@ func WaitNIC(ctx context.Context, events *sysfs.Events, mac string) (string, err
 		return name != ""
 	})
 	return name, err
+}
+
+// waitAny waits for the one NIC of a VM whose addresses nobody has told.
+func waitAny(ctx context.Context, events *sysfs.Events) (name string, err error) {
+	err = events.Wait(ctx, "the NIC", func() bool {
+		name = anyNIC("/sys/class/net")
+		return name != ""
+	})
+	return name, err
+}
+
+// anyNIC is the first interface with a device behind it.
+func anyNIC(class string) string {
+	entries, err := os.ReadDir(class)
+	if err != nil {
+		return ""
+	}
+	for _, e := range entries {
+		if _, err := os.Stat(filepath.Join(class, e.Name(), "device")); err == nil {
+			return e.Name()
+		}
+	}
+	return ""
 }
 
 func findNIC(class, mac string) string {

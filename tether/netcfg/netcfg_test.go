@@ -122,3 +122,18 @@ func TestTheMTUOfALease(t *testing.T) {
 		}
 	}
 }
+
+func TestTheOneNICIsFound(t *testing.T) {
+	class := t.TempDir()
+	if got := anyNIC(class); got != "" {
+		t.Errorf("found %q where there is none", got)
+	}
+	for _, dir := range []string{"lo", "bonding_masters", "eth7/device"} {
+		if err := os.MkdirAll(filepath.Join(class, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := anyNIC(class); got != "eth7" {
+		t.Errorf("found %q", got)
+	}
+}

@@ -49,5 +49,7 @@ func addHub(tree *initramfs.Tree, programs Programs) error {
 			name, target, sha256.Sum256(plugin), name))
 	}
 	tree.Dir("/var/lib/vic-hub", 0o700)
+	// A VM that was deployed from the OVA is configured by OVF properties (tether/ovf).
+	tree.Bytes("/usr/lib/vic/ovf-config", 0o755, []byte("#!/bin/sh\nexec /usr/bin/vic-hub ovf\n"))
 	return tree.File("/usr/bin/vic-hub", 0o755, programs.Hub)
 }

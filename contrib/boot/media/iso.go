@@ -27,13 +27,13 @@ LABEL vic
 // isoDate makes images reproducible: xorriso writes it instead of the time of the build.
 const isoDate = "2026010100000000"
 
-func writeISO(ctx context.Context, iso string, kernel, initrd []byte) (err error) {
+func writeISO(ctx context.Context, iso string, kernel, initrd []byte, args string) (err error) {
 	root, err := os.MkdirTemp("", "vic-iso-")
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(root)) }()
-	if err := fillISO(root, kernel, initrd); err != nil {
+	if err := fillISO(root, kernel, initrd, args); err != nil {
 		return err
 	}
 	tmp := iso + ".new"
@@ -50,7 +50,7 @@ func writeISO(ctx context.Context, iso string, kernel, initrd []byte) (err error
 	return nil
 }
 
-func fillISO(root string, kernel, initrd []byte) error {
+func fillISO(root string, kernel, initrd []byte, args string) error {
 	boot := filepath.Join(root, "boot", "isolinux")
 	if err := os.MkdirAll(boot, 0o755); err != nil {
 		return fmt.Errorf("media: %w", err)
@@ -58,7 +58,7 @@ func fillISO(root string, kernel, initrd []byte) error {
 	files := map[string][]byte{
 		"boot/vmlinuz":               kernel,
 		"boot/initrd":                initrd,
-		"boot/isolinux/isolinux.cfg": []byte(isolinuxConfig + cmdline + "\n"),
+		"boot/isolinux/isolinux.cfg": []byte(isolinuxConfig + args + "\n"),
 	}
 	for name, source := range map[string]string{"isolinux.bin": isolinuxBin, "ldlinux.c32": ldlinuxC32} {
 		data, err := os.ReadFile(source)

@@ -56,6 +56,16 @@ type Image struct {
 	Version  string
 	Tree     *initramfs.Tree
 	Compress bool // the initramfs, with zstd
+	// Screen also shows on the VM's screen what goes to the serial port; a VM without a serial port has nothing else.
+	Screen bool
+}
+
+// args are the kernel's. Of several consoles the last one that there is becomes /dev/console.
+func (i Image) args() string {
+	if i.Screen {
+		return "console=tty0 " + cmdline
+	}
+	return cmdline
 }
 
 // Build writes <out>/<name>-<version>.iso, points the link <name>.iso at it and removes the
@@ -70,7 +80,7 @@ func Build(ctx context.Context, kernel *Kernel, out string, img Image) (built bo
 	if err != nil {
 		return false, fmt.Errorf("media: %w", err)
 	}
-	stamp := digest(initrd, image, []byte(cmdline))
+	stamp := digest(initrd, image, []byte(img.args()))
 	iso := filepath.Join(out, img.Name+"-"+img.Version+".iso")
 	stampFile := filepath.Join(out, "."+img.Name+".stamp")
 	if upToDate(iso, stampFile, stamp) {
@@ -79,7 +89,7 @@ func Build(ctx context.Context, kernel *Kernel, out string, img Image) (built bo
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return false, fmt.Errorf("media: %w", err)
 	}
-	if err := writeISO(ctx, iso, image, initrd); err != nil {
+	if err := writeISO(ctx, iso, image, initrd, img.args()); err != nil {
 		return false, err
 	}
 	if err := os.WriteFile(stampFile, []byte(stamp), 0o644); err != nil {

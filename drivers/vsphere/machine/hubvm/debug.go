@@ -15,10 +15,8 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/hubguest"
 )
-
-// program is the hub in its VM.
-const program = "/usr/bin/vic-hub"
 
 // Debugger looks into a hub that is there.
 type Debugger struct {
@@ -50,7 +48,7 @@ func OpenDebugger(ctx context.Context, s *session.Session, q Query, log *progres
 
 // SSHHost is the hub's VM as one.
 func (d *Debugger) SSHHost() vch.SSHHost {
-	return vch.SSHHost{Name: d.Details.Record.Name, VM: d.editor.vm, Iface: iface, Program: program, What: "hub"}
+	return vch.SSHHost{Name: d.Details.Record.Name, VM: d.editor.vm, Iface: iface, Program: hubguest.Program, What: "hub"}
 }
 
 // VM is the hub's.

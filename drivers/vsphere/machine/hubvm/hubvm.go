@@ -27,6 +27,7 @@ import (
 	"github.com/openvic/vic/drivers/vsphere/machine/vch"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/hubguest"
 )
 
 // RecordKey is the extraConfig key of a hub's VM that holds its Record; MarkerFile the file in the folder.
@@ -36,24 +37,21 @@ const (
 )
 
 // Port is where a hub serves.
-const Port = 443
+const Port = hubguest.Port
 
 // iface is the VM's one NIC.
-const iface = "public"
+const iface = hubguest.Interface
 
-// The files of the VM.
+// The files of the VM that are looked at here.
 const (
-	etc           = "/etc/vic-hub/"
-	fileHub       = etc + "hub.toml"
-	fileLocal     = etc + "local.toml"
-	fileCert      = etc + "tls/server-cert.pem"
-	fileKey       = etc + "tls/server-key.pem"
-	filePassword  = etc + "first-password"
-	dataDir       = "/var/lib/vic-hub"
-	modePublic    = 0o644
-	modePrivate   = 0o600
+	etc           = hubguest.Etc
+	fileCert      = hubguest.FileCert
+	fileKey       = hubguest.FileKey
+	filePassword  = hubguest.FilePassword
+	dataDir       = hubguest.DataDir
+	modePublic    = hubguest.ModePublic
+	modePrivate   = hubguest.ModePrivate
 	keyConfig     = guest.Prefix + guest.KeyConfig
-	diskLabel     = "vic-hub"
 	markerBytes   = 1 << 20
 	adminPassword = "admin-password" // the file beside the certificates
 )
@@ -162,36 +160,17 @@ func readMarker(ctx context.Context, f session.Files, folder string) (*Record, e
 
 // guestConfig is what the tether of the VM finds in guestinfo. more are files beside those that every hub has.
 func (r *Record) guestConfig(mac string, c *certs.Set, password string, more []guest.File) (string, error) {
-	n := guest.Network{Name: r.Network, MAC: mac, Interface: iface, DHCP: true}
-	if r.Static.Address.IsValid() {
-		n.DHCP, n.Addresses, n.Gateway = false, []netip.Prefix{r.Static.Address}, r.Static.Gateway
-	}
-	sources := `"local"`
+	h := hubguest.Hub{ID: r.ID, Name: r.Name, Network: r.Network, MAC: mac, Address: r.Static.Address, Gateway: r.Static.Gateway, DNS: r.DNS,
+		Cert: c.Server.Cert, Key: c.Server.Key, Password: password, More: more}
 	if r.SSO != nil {
-		sources = `"vsphere", "local"`
+		h.Sources = []string{sourceVSphere}
 	}
-	hub := fmt.Sprintf("name = %q\nlisten = \"tcp://0.0.0.0:%d\"\ndata = %q\n[tls]\ncert = %q\nkey = %q\n[plugins]\ndir = %q\n[roles]\nauth = [%s]\n",
-		r.Name, Port, dataDir, fileCert, fileKey, etc+"plugins.d", sources)
-	local := fmt.Sprintf("file = %q\nfirst_password_file = %q\n", dataDir+"/users/users.json", filePassword)
-	config := guest.Config{
-		Version: 1, ID: r.ID, Name: r.Name, Hostname: r.Name,
-		Mounts:   []guest.Mount{{Disk: 0, Target: dataDir, Format: diskLabel}},
-		Networks: []guest.Network{n},
-		DNS:      guest.DNS{Servers: r.DNS},
-		Appliance: &guest.Appliance{
-			Files: append([]guest.File{
-				{Path: fileHub, Mode: modePublic, Data: []byte(hub)},
-				{Path: fileLocal, Mode: modePublic, Data: []byte(local)},
-				{Path: filePassword, Mode: modePrivate, Data: []byte(password)},
-				{Path: fileCert, Mode: modePublic, Data: c.Server.Cert},
-				{Path: fileKey, Mode: modePrivate, Data: c.Server.Key},
-			}, more...),
-			Services: []guest.Service{{Name: "vic-hub", Args: []string{"/usr/bin/vic-hub", "serve", "--config", fileHub}}},
-		},
-	}
-	b, err := json.Marshal(config)
+	b, err := json.Marshal(h.Config())
 	return string(b), err
 }
+
+// sourceVSphere is the identity source of vCenter's users.
+const sourceVSphere = "vsphere"
 
 // option makes one value of extraConfig.
 func option(key, value string) types.BaseOptionValue {

@@ -17,6 +17,7 @@ import (
 	"github.com/openvic/vic/plugins/auth-vsphere/sso"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/hubguest"
 	"github.com/openvic/vic/sdk/secret"
 )
 
@@ -85,7 +86,7 @@ func TestAHubIsRegisteredAtSingleSignOn(t *testing.T) {
 		t.Fatalf("%+v %+v", all, made)
 	}
 	files := hubFiles(t, s)
-	if hub := string(files[fileHub].Data); !strings.Contains(hub, `auth = ["vsphere", "local"]`) {
+	if hub := string(files[hubguest.FileHub].Data); !strings.Contains(hub, `auth = ["vsphere", "local"]`) {
 		t.Errorf("%s", hub)
 	}
 	if text := string(files[fileVSphere].Data); !strings.Contains(text, `administrators = ["vsphere.local/administrators"]`) ||
@@ -170,8 +171,8 @@ func TestAHubOfAHostHasNoSingleSignOn(t *testing.T) {
 	p.Spec.SSODomain = ssoDomain
 	made, err := Create(t.Context(), p, nil)
 	must(t, err)
-	if files := hubFiles(t, s); made.SSO != nil || len(files[fileVSphere].Data) != 0 || !strings.Contains(string(files[fileHub].Data), `auth = ["local"]`) {
-		t.Errorf("%+v %s", made, files[fileHub].Data)
+	if files := hubFiles(t, s); made.SSO != nil || len(files[fileVSphere].Data) != 0 || !strings.Contains(string(files[hubguest.FileHub].Data), `auth = ["local"]`) {
+		t.Errorf("%+v %s", made, files[hubguest.FileHub].Data)
 	}
 }
 
