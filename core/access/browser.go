@@ -12,14 +12,18 @@ import (
 // browsers send neither header and pass.
 //
 // It belongs on the root of a listener's handler, before anything that looks at credentials. refuse writes the answer,
-// status 403 in the API's own form; nil: a line of text.
-func SameSite(next http.Handler, refuse http.HandlerFunc) http.Handler {
+// status 403 in the API's own form; nil: a line of text. open are patterns of http.ServeMux for what pages of other sites may
+// send: what is behind them goes by no credentials that a browser adds.
+func SameSite(next http.Handler, refuse http.HandlerFunc, open ...string) http.Handler {
 	if refuse == nil {
 		refuse = func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, CrossSiteMessage, http.StatusForbidden)
 		}
 	}
 	protection := http.NewCrossOriginProtection()
+	for _, pattern := range open {
+		protection.AddInsecureBypassPattern(pattern)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := r
 		if r.Header.Get("Upgrade") != "" {

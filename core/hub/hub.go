@@ -296,7 +296,7 @@ func (h *Hub) openServices(ctx context.Context) error {
 		return err
 	}
 	mux.Handle("/", page)
-	h.handler = access.Hurry(access.Steady(h.metrics.count(access.SameSite(mux, nil)), access.StallPatience), access.BodyPatience)
+	h.handler = access.Hurry(access.Steady(h.metrics.count(access.SameSite(mux, nil, browser.CallbackPattern)), access.StallPatience), access.BodyPatience)
 	return nil
 }
 

@@ -34,12 +34,15 @@ type vcenter struct {
 	web    *httptest.Server
 }
 
-func newVCenter(t *testing.T) *vcenter {
+func newVCenter(t *testing.T) *vcenter { return newVCenterOf(t, false) }
+
+// newVCenterOf makes one with OpenID Connect, or an old one without.
+func newVCenterOf(t *testing.T, old bool) *vcenter {
 	t.Helper()
 	key, err := sso.NewCertificate("ssoserverSign")
 	must(t, err)
 	v := &vcenter{t: t, dir: sso.NewDirectory(administrator, adminPassword, nil)}
-	v.server, err = sso.New(sso.Config{Directory: v.dir, Key: &key})
+	v.server, err = sso.New(sso.Config{Directory: v.dir, Key: &key, Old: old})
 	must(t, err)
 	mux := http.NewServeMux()
 	v.server.Mount(mux)

@@ -25,7 +25,9 @@ type Config struct {
 	Certificate    string   `toml:"certificate"`
 	Administrators []string `toml:"administrators"`
 	Refresh        string   `toml:"refresh"`
+	Browsers       string   `toml:"browsers"`
 	OpenID         OpenID   `toml:"openid"`
+	SAML           SAML     `toml:"saml"`
 }
 
 // OpenID is how browsers sign in.
@@ -36,8 +38,21 @@ type OpenID struct {
 	UserClaim  string `toml:"user_claim"`
 }
 
+// SAML is how browsers sign in where there is no OpenID Connect.
+type SAML struct {
+	EntityID string `toml:"entity_id"`
+}
+
+// The words of Config.Browsers.
+const (
+	byAuto   = "auto"
+	byOpenID = "openid"
+	bySAML   = "saml"
+	byNone   = "none"
+)
+
 func defaults() Config {
-	return Config{Domain: "vsphere.local", SolutionUser: "vic-hub", Certificate: "/etc/vic-hub/sso.pem", Administrators: []string{"vsphere.local/administrators"},
+	return Config{Browsers: byAuto, Domain: "vsphere.local", SolutionUser: "vic-hub", Certificate: "/etc/vic-hub/sso.pem", Administrators: []string{"vsphere.local/administrators"},
 		Refresh: "5m", OpenID: OpenID{UserClaim: "sub"}}
 }
 
@@ -75,6 +90,14 @@ func (c Config) check() (refresh time.Duration, err error) {
 			return 0, fmt.Errorf("administrators: %q is not DOMAIN/GROUP in lower case, with one of the domains: %w", a, errdef.ErrInvalid)
 		}
 	}
+	switch {
+	case !slices.Contains([]string{byAuto, byOpenID, bySAML, byNone}, c.Browsers):
+		return 0, fmt.Errorf("browsers: %q is not auto, openid, saml or none: %w", c.Browsers, errdef.ErrInvalid)
+	case c.Browsers == byOpenID && c.OpenID.ClientID == "":
+		return 0, fmt.Errorf("browsers: openid needs openid.client_id: %w", errdef.ErrInvalid)
+	case len(c.SAML.EntityID) > maxEntityID || strings.ContainsFunc(c.SAML.EntityID, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+		return 0, fmt.Errorf("saml.entity_id: %.40q is not a URI of at most %d bytes: %w", c.SAML.EntityID, maxEntityID, errdef.ErrInvalid)
+	}
 	refresh, err = time.ParseDuration(c.Refresh)
 	if err != nil || refresh < auth.MinRefresh || refresh > auth.MaxRefresh {
 		return 0, fmt.Errorf("refresh: %q is not between %v and %v: %w", c.Refresh, auth.MinRefresh, auth.MaxRefresh, errdef.ErrInvalid)
@@ -97,6 +120,9 @@ func (c Config) roots() (*x509.CertPool, error) {
 	}
 	return pool, nil
 }
+
+// maxEntityID is SAML's, in bytes.
+const maxEntityID = 1024
 
 // maxSecretFile bounds a file with a secret, in bytes.
 const maxSecretFile = 64 << 10

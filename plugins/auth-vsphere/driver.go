@@ -22,7 +22,9 @@ type driver struct {
 	config  Config
 	refresh time.Duration
 	sso     *sso.Client
-	openID  *oidc.Client // nil: browsers do not sign in at vCenter
+	openID  *oidc.Client // nil: the hub is no OpenID client of vCenter's
+	now     func() time.Time
+	server  server
 }
 
 var _ auth.Driver = (*driver)(nil)
@@ -45,7 +47,10 @@ func open(c Config, now func() time.Time) (*driver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %s: %w", c.Certificate, err)
 	}
-	d := &driver{config: c, refresh: refresh}
+	if now == nil {
+		now = time.Now
+	}
+	d := &driver{config: c, refresh: refresh, now: now}
 	if d.sso, err = sso.New(sso.Options{Server: c.Server, Domain: c.Domain, Roots: roots, Certificate: cert, Now: now}); err != nil {
 		return nil, err
 	}

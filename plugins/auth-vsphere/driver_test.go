@@ -74,11 +74,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func newPlatform(t *testing.T) *platform {
+func newPlatform(t *testing.T) *platform { return newPlatformOf(t, false) }
+
+// newPlatformOf makes one with OpenID Connect, or an old one without.
+func newPlatformOf(t *testing.T, old bool) *platform {
 	t.Helper()
 	p := &platform{t: t, dir: lab.NewDirectory(admin, adminPW, nil)}
 	var err error
-	p.server, err = lab.New(lab.Config{Directory: p.dir, Key: stsKey()})
+	p.server, err = lab.New(lab.Config{Directory: p.dir, Key: stsKey(), Old: old})
 	must(t, err)
 	mux := http.NewServeMux()
 	p.server.Mount(mux)

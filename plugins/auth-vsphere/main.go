@@ -1,7 +1,8 @@
 // vic-auth-vsphere is the plugin that knows the users and groups of vCenter Single Sign-On: passwords at its security token
-// service, browsers at its OpenID provider, users and groups through its administration.
+// service, browsers at its OpenID provider or by SAML, users and groups through its administration.
 //
-// Run by hand with "register" or "unregister" it makes or removes the hub's solution user.
+// Run by hand with "register" or "unregister" it makes or removes the hub's solution user; with "metadata" it prints what an
+// administrator imports into a vCenter that signs browsers in by SAML.
 package main
 
 import (
@@ -25,6 +26,13 @@ var version = "0.1.0"
 func main() {
 	if len(os.Args) > 1 && (os.Args[1] == "register" || os.Args[1] == "unregister") {
 		if err := registration(context.Background(), os.Stdout, os.Args[1:], os.Getenv); err != nil {
+			fmt.Fprintln(os.Stderr, "vic-auth-vsphere:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "metadata" {
+		if err := metadata(os.Stdout, os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, "vic-auth-vsphere:", err)
 			os.Exit(1)
 		}

@@ -9,34 +9,19 @@ import (
 	"github.com/openvic/vic/sdk/errdef"
 )
 
-var errNoOpenID = fmt.Errorf("browsers cannot sign in at vCenter: the plugin's openid.client_id is not set: %w", errdef.ErrUnsupported)
-
-// Begin implements auth.Driver.
-func (d *driver) Begin(ctx context.Context, req auth.BeginRequest) (auth.Redirect, error) {
-	if d.openID == nil {
-		return auth.Redirect{}, errNoOpenID
-	}
+// beginOpenID sends a browser to vCenter's OpenID provider.
+func (d *driver) beginOpenID(ctx context.Context, req auth.BeginRequest) (auth.Redirect, error) {
 	return d.openID.Begin(ctx, req)
 }
 
-// Finish implements auth.Driver. The token says who it is; the rest is asked as for a password.
-func (d *driver) Finish(ctx context.Context, req auth.FinishRequest) (auth.Identity, error) {
-	if d.openID == nil {
-		return auth.Identity{}, errNoOpenID
+// finishOpenID returns the user's name of the token.
+func (d *driver) finishOpenID(ctx context.Context, req auth.FinishRequest) (name, logout string, err error) {
+	if d.openID == nil { // Begin sealed nothing of the kind
+		return "", "", fmt.Errorf("the browser comes from a sign-in that was not begun here: %w", errdef.ErrDenied)
 	}
 	t, err := d.openID.Finish(ctx, req)
 	if err != nil {
-		return auth.Identity{}, err
+		return "", "", err
 	}
-	const text = "vCenter Single Sign-On signed in a user who may not use the hub"
-	w, ok := d.typed(oidc.Text(t.Claims, d.config.OpenID.UserClaim))
-	if !ok {
-		return auth.Identity{}, fmt.Errorf("%s: %w", text, errdef.ErrDenied)
-	}
-	i, err := d.identity(ctx, w)
-	i, err = mayCome(i, err, text)
-	if err == nil {
-		i.LogoutURL = d.openID.LogoutURL(ctx)
-	}
-	return i, err
+	return oidc.Text(t.Claims, d.config.OpenID.UserClaim), d.openID.LogoutURL(ctx), nil
 }

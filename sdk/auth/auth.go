@@ -16,7 +16,7 @@
 //   - A driver keeps nothing between two calls but what its platform keeps: the next call may reach
 //     another process. What Finish needs of Begin travels in Redirect.Sealed, what Verify needs of the
 //     sign-in travels in Identity.Session. The host keeps both encrypted, Sealed bound to the browser.
-//   - The host makes state and nonce, and compares the state before it calls Finish. The driver checks
+//   - The host makes state and nonce, compares the state before it calls Finish, and takes each state once. The driver checks
 //     the nonce, the signature and the audience of what came back.
 //   - The host calls Verify when an identity is older than Description.Refresh. errdef.ErrDenied ends the
 //     session. errdef.ErrUnavailable does not: sessions go on until they expire, nobody new gets in.
@@ -184,6 +184,9 @@ type BeginRequest struct {
 type Redirect struct {
 	URL    string
 	Sealed secret.Text
+	// FormPost says that the browser comes back with a form, by POST, the state in the field RelayState or state; else it
+	// comes by GET.
+	FormPost bool
 }
 
 // FinishRequest finishes a sign-in by redirect.

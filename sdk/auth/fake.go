@@ -20,6 +20,8 @@ type Fake struct {
 	Capabilities []string
 	// Description is what Describe tells; set by NewFake. Change it before the first call.
 	Description Description
+	// FormPost has browsers come back with a form.
+	FormPost bool
 
 	mu       sync.Mutex
 	domain   string

@@ -29,7 +29,7 @@ func (f *Fake) Begin(ctx context.Context, req BeginRequest) (Redirect, error) {
 	}
 	verifier := secret.Text(rand.Text())
 	q := url.Values{"state": {req.State}, "nonce": {req.Nonce}, "callback": {req.Callback}, "challenge": {fakeChallenge(verifier)}}
-	return Redirect{URL: "https://sso." + f.domain + "/authorize?" + q.Encode(), Sealed: verifier}, nil
+	return Redirect{URL: "https://sso." + f.domain + "/authorize?" + q.Encode(), Sealed: verifier, FormPost: f.FormPost}, nil
 }
 
 // SignIn plays the browser at the address of a Redirect: the user types name and password, and the

@@ -83,11 +83,11 @@ func beginFromWire(r *authv1.BeginRequest) BeginRequest {
 }
 
 func redirectToWire(r Redirect) *authv1.BeginResponse {
-	return &authv1.BeginResponse{Url: r.URL, Sealed: []byte(r.Sealed)}
+	return &authv1.BeginResponse{Url: r.URL, Sealed: []byte(r.Sealed), FormPost: r.FormPost}
 }
 
 func redirectFromWire(r *authv1.BeginResponse) Redirect {
-	return Redirect{URL: r.GetUrl(), Sealed: secret.Text(r.GetSealed())}
+	return Redirect{URL: r.GetUrl(), Sealed: secret.Text(r.GetSealed()), FormPost: r.GetFormPost()}
 }
 
 func finishToWire(r FinishRequest) *authv1.FinishRequest {

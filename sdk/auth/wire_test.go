@@ -32,7 +32,7 @@ func TestAllCrossesTheWireUnchanged(t *testing.T) {
 		Description{Title: "T", Domains: []string{"a"}, Administrators: []string{"a/ops"}, Refresh: 90 * time.Second})
 	crosses(t, passwordToWire, passwordFromWire, PasswordRequest{}, PasswordRequest{Name: "dev", Password: "p"})
 	crosses(t, beginToWire, beginFromWire, BeginRequest{}, BeginRequest{Callback: "c", State: "s", Nonce: "n"})
-	crosses(t, redirectToWire, redirectFromWire, Redirect{}, Redirect{URL: "u", Sealed: "\x00\xff"})
+	crosses(t, redirectToWire, redirectFromWire, Redirect{}, Redirect{URL: "u", Sealed: "\x00\xff", FormPost: true})
 	crosses(t, finishToWire, finishFromWire, FinishRequest{},
 		FinishRequest{Callback: "c", Nonce: "n", Sealed: "\x00\xff", Parameters: map[string]string{"code": "1"}})
 	crosses(t, verifyToWire, verifyFromWire, VerifyRequest{}, VerifyRequest{ID: "a/dev", Session: "\x00\xff"})

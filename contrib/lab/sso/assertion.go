@@ -34,6 +34,8 @@ type subject struct {
 	Solution  bool
 	Holder    *x509.Certificate // nil for a bearer token
 	Renewable bool
+	// Request and Recipient are of the sign-in of a browser: which request is answered, and to whom; else empty.
+	Request, Recipient string
 }
 
 func (d *Directory) person(u User) subject {
@@ -63,7 +65,7 @@ func (s *Server) assertion(issuer string, who subject, now, end time.Time, parti
 	child(a, "saml2:Issuer", "Format", "urn:oasis:names:tc:SAML:2.0:nameid-format:entity").SetText(issuer)
 	sub := child(a, "saml2:Subject")
 	child(sub, "saml2:NameID", "Format", "http://schemas.xmlsoap.org/claims/UPN").SetText(who.Name)
-	confirm(sub, who.Holder, end)
+	confirm(sub, who, end)
 	cond := child(a, "saml2:Conditions", "NotBefore", now.Format(timeFormat), "NotOnOrAfter", end.Format(timeFormat))
 	child(cond, "saml2:ProxyRestriction", "Count", "10")
 	if who.Renewable {
@@ -94,16 +96,20 @@ func (s *Server) assertion(issuer string, who subject, now, end time.Time, parti
 }
 
 // confirm says who may use the token: whoever has it, or who has the key of the certificate.
-func confirm(sub *etree.Element, holder *x509.Certificate, end time.Time) {
-	if holder == nil {
+func confirm(sub *etree.Element, who subject, end time.Time) {
+	if who.Holder == nil {
 		conf := child(sub, "saml2:SubjectConfirmation", "Method", "urn:oasis:names:tc:SAML:2.0:cm:bearer")
-		child(conf, "saml2:SubjectConfirmationData", "NotOnOrAfter", end.Format(timeFormat))
+		data := child(conf, "saml2:SubjectConfirmationData", "NotOnOrAfter", end.Format(timeFormat))
+		if who.Request != "" {
+			data.CreateAttr("InResponseTo", who.Request)
+			data.CreateAttr("Recipient", who.Recipient)
+		}
 		return
 	}
 	conf := child(sub, "saml2:SubjectConfirmation", "Method", "urn:oasis:names:tc:SAML:2.0:cm:holder-of-key")
 	data := child(conf, "saml2:SubjectConfirmationData", "xmlns:xsi", nsXSI, "xsi:type", "saml2:KeyInfoConfirmationDataType")
 	x509Data := child(child(data, "ds:KeyInfo", "xmlns:ds", nsDSig), "ds:X509Data")
-	child(x509Data, "ds:X509Certificate").SetText(base64.StdEncoding.EncodeToString(holder.Raw))
+	child(x509Data, "ds:X509Certificate").SetText(base64.StdEncoding.EncodeToString(who.Holder.Raw))
 }
 
 func attributes(a *etree.Element, who subject) {

@@ -98,9 +98,10 @@ type State struct {
 	Groups    []Group    `json:"groups,omitempty"`
 	Solutions []Solution `json:"solutions,omitempty"`
 	Clients   []Client   `json:"clients,omitempty"`
+	Providers []Provider `json:"providers,omitempty"`
 }
 
-// Directory is who there is: users, groups in groups, solution users, OpenID clients. Case does not matter in names.
+// Directory is who there is: users, groups in groups, solution users, OpenID clients, SAML providers. Case does not matter in names.
 // Its methods may be called concurrently.
 type Directory struct {
 	mu        sync.RWMutex
@@ -108,6 +109,7 @@ type Directory struct {
 	groups    map[string]*Group
 	solutions map[string]*Solution
 	clients   map[string]Client
+	providers map[string]Provider // by entity ID
 	// changed is called after each change, without the lock; it saves.
 	changed func() error
 }
@@ -118,7 +120,8 @@ func NewDirectory(admin, password string, changed func() error) *Directory {
 		changed = func() error { return nil }
 	}
 	user, domain := Split(admin)
-	d := &Directory{users: map[string]*User{}, groups: map[string]*Group{}, solutions: map[string]*Solution{}, clients: map[string]Client{}, changed: changed}
+	d := &Directory{users: map[string]*User{}, groups: map[string]*Group{}, solutions: map[string]*Solution{}, clients: map[string]Client{},
+		providers: map[string]Provider{}, changed: changed}
 	d.users[key(admin)] = &User{Name: user + "@" + domain, LastName: domain, FirstName: user, Groups: []string{Administrators}, password: password, admin: true}
 	d.groups[key(Administrators)] = &Group{Name: Administrators, Description: "Administrators of vCenter and of Single Sign-On"}
 	return d
@@ -244,6 +247,9 @@ func (d *Directory) State() (s State) {
 	for _, k := range slices.Sorted(maps.Keys(d.clients)) {
 		s.Clients = append(s.Clients, d.clients[k])
 	}
+	for _, k := range slices.Sorted(maps.Keys(d.providers)) {
+		s.Providers = append(s.Providers, d.providers[k])
+	}
 	return s
 }
 
@@ -264,6 +270,9 @@ func (d *Directory) Restore(s State) {
 	}
 	for _, c := range s.Clients {
 		d.clients[c.ID] = c
+	}
+	for _, p := range s.Providers {
+		d.providers[p.EntityID] = p
 	}
 }
 

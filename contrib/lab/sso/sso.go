@@ -1,6 +1,7 @@
 // Package sso is vCenter Single Sign-On as the lab serves it, over the lab's own accounts: the security token service
 // (passwords and certificates for signed SAML assertions), its administration (users, groups in groups, solution users), the
-// lookup service that tells where both are, and the OpenID provider that browsers sign in to.
+// lookup service that tells where both are, and what browsers sign in to: the OpenID provider, and the page
+// of SAML 2.0.
 //
 // It checks what govmomi's simulators do not: passwords, signatures of requests, times, roles. Faults can be asked for: the
 // service away, its clock wrong, its key rolled over.
@@ -31,6 +32,8 @@ type Config struct {
 	// TLS is the certificate of the server, in DER, for the lookup service to tell.
 	TLS []byte
 	Log *slog.Logger
+	// Old makes it a vCenter without OpenID Connect.
+	Old bool
 }
 
 // Server is the service. Mount puts it on an HTTP server.
@@ -85,6 +88,11 @@ func (s *Server) Mount(mux *http.ServeMux) {
 		handle("POST "+path, s.serveAdmin)
 	}
 	handle("POST /lookupservice/sdk", s.serveLookup)
+	s.mountWebSSO(handle)
+	if s.cfg.Old {
+		handle("GET /openidconnect/", http.NotFound)
+		return
+	}
 	s.mountOpenID(handle)
 }
 

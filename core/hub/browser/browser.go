@@ -6,7 +6,8 @@
 // such requests whatever cookies they bring). So there is no token against cross-site requests to hand out and bring back.
 //
 // Between the two halves of a redirect the hub keeps nothing: state, nonce and what the source needs are in a cookie of that
-// browser, sealed with the key that all hubs of one database share. Any of them takes the browser when it comes back.
+// browser, sealed with the key that all hubs of one database share. Any of them takes the browser when it comes back, once.
+// A source that sends the browser back with a form (SAML) does so from its own site; the cookie of that sign-in alone goes with it.
 package browser
 
 import (

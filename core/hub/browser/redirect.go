@@ -23,7 +23,10 @@ const (
 	LoginPath    = "/c/login"         // POST: name and password in a form
 	LogoutPath   = "/c/log_out"       // GET, POST
 	RedirectPath = "/c/oidc/login"    // GET ?source=NAME&redirect_url=/PATH
-	CallbackPath = "/c/oidc/callback" // GET: where identity sources send browsers back to
+	CallbackPath = "/c/oidc/callback" // GET, or POST of a form: where identity sources send browsers back to
+	// CallbackPattern is for access.SameSite: that POST comes from the source's page. It goes by the state alone, which the
+	// browser's own cookie has sealed, and which no other page knows.
+	CallbackPattern = "POST " + CallbackPath
 )
 
 // pendingCookie holds a sign-in by redirect that has begun; pendingLife is how long a user may take at the source.
@@ -41,6 +44,7 @@ type pending struct {
 	Callback string
 	Return   string
 	Sealed   []byte
+	Form     bool  // it comes back with a form
 	Ends     int64 // Unix seconds
 }
 
@@ -63,6 +67,7 @@ func (b *Browsers) Handler() http.Handler {
 	mux.HandleFunc("POST "+LogoutPath, b.logout)
 	mux.HandleFunc("GET "+RedirectPath, b.begin)
 	mux.HandleFunc("GET "+CallbackPath, b.finish)
+	mux.HandleFunc(CallbackPattern, b.finish)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
@@ -143,13 +148,17 @@ func (b *Browsers) begin(w http.ResponseWriter, r *http.Request) {
 		b.refuse(w, r, err)
 		return
 	}
-	p.Source, p.Sealed = source, []byte(to.Sealed)
+	p.Source, p.Sealed, p.Form = source, []byte(to.Sealed), to.FormPost
 	value, err := b.close(p)
 	if err != nil {
 		b.refuse(w, r, err)
 		return
 	}
-	http.SetCookie(w, cookie(pendingCookie, value, pendingLife))
+	kept := cookie(pendingCookie, value, pendingLife)
+	if p.Form { // browsers send no other one with a form of another site
+		kept.SameSite = http.SameSiteNoneMode
+	}
+	http.SetCookie(w, kept)
 	seeOther(w, to.URL)
 }
 
@@ -187,6 +196,34 @@ func (b *Browsers) open(r *http.Request) (p pending, err error) {
 	return p, nil
 }
 
+// maxBrought bounds the form that a browser brings: SAML's answer has all groups of a user, in base64 in a form.
+const maxBrought = 512 << 10
+
+// brought are the parameters that the browser comes back with, without the state, which is told apart.
+func (b *Browsers) brought(w http.ResponseWriter, r *http.Request) (query url.Values, state string, err error) {
+	names := []string{"state"}
+	if r.Method == http.MethodPost {
+		names = append(names, "RelayState")
+		r.Body = http.MaxBytesReader(w, r.Body, maxBrought)
+		if err := access.Within(w, access.BodyPatience, r.ParseForm); err != nil {
+			return nil, "", fmt.Errorf("the form cannot be read: %w: %w", err, errdef.ErrInvalid)
+		}
+		query = r.PostForm
+	} else if query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+		return nil, "", errNotBegun
+	}
+	for _, name := range names {
+		switch given := query[name]; {
+		case len(given) > 1, len(given) == 1 && state != "":
+			return nil, "", fmt.Errorf("the parameter %s came more than once: %w", name, errdef.ErrInvalid)
+		case len(given) == 1:
+			state = given[0]
+		}
+		delete(query, name)
+	}
+	return query, state, nil
+}
+
 // finish takes the browser that comes back: the state must be the one of its own cookie.
 func (b *Browsers) finish(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, cookie(pendingCookie, "", 0)) // one sign-in, one try
@@ -195,9 +232,15 @@ func (b *Browsers) finish(w http.ResponseWriter, r *http.Request) {
 		b.refuse(w, r, err)
 		return
 	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil || subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(p.State)) != 1 {
-		b.refuse(w, r, errNotBegun)
+	query, state, err := b.brought(w, r)
+	if err == nil && (p.Form != (r.Method == http.MethodPost) || subtle.ConstantTimeCompare([]byte(state), []byte(p.State)) != 1) {
+		err = errNotBegun
+	}
+	if err == nil {
+		err = b.o.Sessions.Once(r.Context(), secret.Text(p.State), time.Unix(p.Ends, 0).Add(time.Second))
+	}
+	if err != nil {
+		b.refuse(w, r, err)
 		return
 	}
 	req := auth.FinishRequest{Callback: p.Callback, Nonce: p.Nonce, Sealed: secret.Text(p.Sealed), Parameters: map[string]string{}}
@@ -206,9 +249,7 @@ func (b *Browsers) finish(w http.ResponseWriter, r *http.Request) {
 			b.refuse(w, r, fmt.Errorf("the parameter %.50q came %d times: %w", k, len(v), errdef.ErrInvalid))
 			return
 		}
-		if k != "state" {
-			req.Parameters[k] = v[0]
-		}
+		req.Parameters[k] = v[0]
 	}
 	who, logout, err := b.o.Signer.Finish(r.Context(), p.Source, req, access.Address(r))
 	if err != nil {

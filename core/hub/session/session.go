@@ -27,7 +27,7 @@ import (
 	"github.com/openvic/vic/sdk/secret"
 )
 
-// Schema is the table.
+// Schema is the tables. sign_in_done has what was given to Once, as hashes.
 func Schema() store.Schema {
 	return store.Schema{Name: "session", Steps: []string{`
 CREATE TABLE browser_session (
@@ -43,7 +43,9 @@ CREATE TABLE browser_session (
 );
 CREATE INDEX browser_session_principal ON browser_session (principal, seen);
 CREATE INDEX browser_session_seen ON browser_session (seen);
-CREATE INDEX browser_session_began ON browser_session (began)`}}
+CREATE INDEX browser_session_began ON browser_session (began)`, `
+CREATE TABLE sign_in_done (sum @ascii PRIMARY KEY, ends BIGINT NOT NULL);
+CREATE INDEX sign_in_done_ends ON sign_in_done (ends)`}}
 }
 
 // Session is one sign-in of a browser.
@@ -176,6 +178,21 @@ func (s *Sessions) touch(ctx context.Context, sum string, now time.Time) {
 	if err != nil {
 		s.o.Log.Warn("time of a session's last request cannot be kept", "session", sum[:idLength], "err", err)
 	}
+}
+
+// Once takes what a sign-in by redirect is known by, and takes it once, whichever hub it comes to: errdef.ErrDenied from the
+// second time on. It is remembered until ends; after that the caller refuses it by its age.
+func (s *Sessions) Once(ctx context.Context, given secret.Text, ends time.Time) error {
+	return s.db.Tx(ctx, func(tx *store.Tx) error {
+		if _, err := tx.Exec(`DELETE FROM sign_in_done WHERE ends < $1`, s.o.Now().UnixMilli()); err != nil {
+			return err
+		}
+		n, err := tx.Exec(`INSERT INTO sign_in_done (sum, ends) VALUES ($1, $2) ON CONFLICT (sum) DO NOTHING`, sumOf(given), ends.UnixMilli())
+		if err == nil && n == 0 {
+			err = fmt.Errorf("the sign-in has come back already: %w", errdef.ErrDenied)
+		}
+		return err
+	})
 }
 
 // Close ends the session of a secret; it does not matter whether there is one.

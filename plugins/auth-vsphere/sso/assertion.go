@@ -62,8 +62,19 @@ func one(e *etree.Element, path string) *etree.Element {
 	return nil
 }
 
-// valid checks the conditions.
+// valid checks the conditions of an assertion that was made for whoever asked.
 func valid(signed *etree.Element, now time.Time) error {
+	if err := within(signed, now); err != nil {
+		return err
+	}
+	if len(signed.FindElements("./Conditions/AudienceRestriction")) > 0 {
+		return fmt.Errorf("%w: it was made for an audience", errAssertion)
+	}
+	return nil
+}
+
+// within checks that an assertion counts now, for who brings it.
+func within(signed *etree.Element, now time.Time) error {
 	cond := one(signed, "./Conditions")
 	confirmation := one(signed, "./Subject/SubjectConfirmation")
 	if cond == nil || confirmation == nil {
@@ -78,10 +89,7 @@ func valid(signed *etree.Element, now time.Time) error {
 		return fmt.Errorf("%w: it is good from %s to %s, and here it is %s", errClock, from.Format(time.RFC3339), to.Format(time.RFC3339),
 			now.UTC().Format(time.RFC3339))
 	}
-	switch {
-	case len(cond.FindElements("./AudienceRestriction")) > 0:
-		return fmt.Errorf("%w: it was made for an audience", errAssertion)
-	case confirmation.SelectAttrValue("Method", "") != bearer:
+	if confirmation.SelectAttrValue("Method", "") != bearer {
 		return fmt.Errorf("%w: it is not a bearer's", errAssertion)
 	}
 	return nil

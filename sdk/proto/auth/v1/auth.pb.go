@@ -18,7 +18,9 @@
 //     before it calls Finish. The plugin keeps nothing between the two, as another process may get the
 //     second call: what it needs travels in `sealed`, which the host keeps encrypted, bound to the browser.
 //     Finish succeeds once for what the provider gave back; the second time it may answer
-//     PERMISSION_DENIED.
+//     PERMISSION_DENIED. With form_post the provider makes the browser come back with a form (SAML, OpenID
+//     Connect's response_mode=form_post): the host takes that POST from another site at its callback, and
+//     finds the state in the field RelayState or state. A host takes each state once.
 //   * Verify says whether a session may go on, and with which groups. The host calls it when the identity
 //     is older than Describe's refresh. PERMISSION_DENIED ends the session; UNAVAILABLE does not: sessions
 //     go on until they expire, and nobody new gets in. `session` is the one of the last answer that the
@@ -547,9 +549,11 @@ func (x *BeginRequest) GetNonce() string {
 }
 
 type BeginResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Url           string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	Sealed        []byte                 `protobuf:"bytes,2,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Url    string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	Sealed []byte                 `protobuf:"bytes,2,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	// The browser comes back with a form, by POST; else by a redirect, by GET.
+	FormPost      bool `protobuf:"varint,3,opt,name=form_post,json=formPost,proto3" json:"form_post,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -596,6 +600,13 @@ func (x *BeginResponse) GetSealed() []byte {
 		return x.Sealed
 	}
 	return nil
+}
+
+func (x *BeginResponse) GetFormPost() bool {
+	if x != nil {
+		return x.FormPost
+	}
+	return false
 }
 
 type FinishRequest struct {
@@ -1353,10 +1364,11 @@ const file_auth_v1_auth_proto_rawDesc = "" +
 	"\fBeginRequest\x12\x1a\n" +
 	"\bcallback\x18\x01 \x01(\tR\bcallback\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x14\n" +
-	"\x05nonce\x18\x03 \x01(\tR\x05nonce\"9\n" +
+	"\x05nonce\x18\x03 \x01(\tR\x05nonce\"V\n" +
 	"\rBeginResponse\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x16\n" +
-	"\x06sealed\x18\x02 \x01(\fR\x06sealed\"\xe4\x01\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12\x1b\n" +
+	"\tform_post\x18\x03 \x01(\bR\bformPost\"\xe4\x01\n" +
 	"\rFinishRequest\x12\x1a\n" +
 	"\bcallback\x18\x01 \x01(\tR\bcallback\x12\x14\n" +
 	"\x05nonce\x18\x02 \x01(\tR\x05nonce\x12\x16\n" +

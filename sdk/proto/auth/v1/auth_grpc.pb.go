@@ -18,7 +18,9 @@
 //     before it calls Finish. The plugin keeps nothing between the two, as another process may get the
 //     second call: what it needs travels in `sealed`, which the host keeps encrypted, bound to the browser.
 //     Finish succeeds once for what the provider gave back; the second time it may answer
-//     PERMISSION_DENIED.
+//     PERMISSION_DENIED. With form_post the provider makes the browser come back with a form (SAML, OpenID
+//     Connect's response_mode=form_post): the host takes that POST from another site at its callback, and
+//     finds the state in the field RelayState or state. A host takes each state once.
 //   * Verify says whether a session may go on, and with which groups. The host calls it when the identity
 //     is older than Describe's refresh. PERMISSION_DENIED ends the session; UNAVAILABLE does not: sessions
 //     go on until they expire, and nobody new gets in. `session` is the one of the last answer that the
