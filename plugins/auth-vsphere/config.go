@@ -52,7 +52,8 @@ const (
 )
 
 func defaults() Config {
-	return Config{Browsers: byAuto, Domain: "vsphere.local", SolutionUser: "vic-hub", Certificate: "/etc/vic-hub/sso.pem", Administrators: []string{"vsphere.local/administrators"},
+	return Config{Browsers: byAuto,
+		Domain: "vsphere.local", SolutionUser: "vic-hub", Certificate: "/etc/vic-hub/sso.pem", Administrators: []string{"vsphere.local/administrators"},
 		Refresh: "5m", OpenID: OpenID{UserClaim: "sub"}}
 }
 

@@ -199,7 +199,8 @@ func algorithms(signature *etree.Element, id string) error {
 		return fmt.Errorf("%w: the signature is over something else", errAssertion)
 	}
 	digest := one(ref, "./DigestMethod")
-	if digest == nil || !slices.Contains(signatures, method.SelectAttrValue("Algorithm", "")) || !slices.Contains(digests, digest.SelectAttrValue("Algorithm", "")) {
+	if digest == nil || !slices.Contains(signatures, method.SelectAttrValue("Algorithm", "")) ||
+		!slices.Contains(digests, digest.SelectAttrValue("Algorithm", "")) {
 		return fmt.Errorf("%w: the signature's algorithm is not taken", errAssertion)
 	}
 	return nil
