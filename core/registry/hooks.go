@@ -110,6 +110,10 @@ type Event struct {
 	// ProjectID is the number of the artifact's project.
 	ProjectID int64
 	Tags      []string
+	// Via names the hubs that a pushed artifact has passed, the last one last: the header Vic-Replicated-Via.
+	Via []string
+	// Unchanged is a push of what was there already, with the same tags.
+	Unchanged bool
 }
 
 // Observer is told what happens.

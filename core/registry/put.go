@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 	"github.com/opencontainers/go-digest"
@@ -22,11 +23,16 @@ type pushed struct {
 	tags    []string
 	by      string
 	sparse  bool // what it names may come later
+	via     []string
+	changed bool // it is new, or a tag did not mean it before; set by keepManifest
 }
 
 func (g *Registry) putManifest(w http.ResponseWriter, r *http.Request, q *request, d digest.Digest, tag string) error {
 	m, err := readPush(w, r, q, d, tag)
 	if err != nil {
+		return err
+	}
+	if m.via, err = readVia(r.Header); err != nil {
 		return err
 	}
 	var e Event
@@ -35,7 +41,12 @@ func (g *Registry) putManifest(w http.ResponseWriter, r *http.Request, q *reques
 		if err != nil {
 			return err
 		}
-		e, err = g.changing(tx, g.event(q, p.project, EventPush, m.Artifact, m.tags...))
+		if m.changed && len(m.tags) > 0 && slices.Contains(m.via, g.id) {
+			return errcode.ErrorCodeDenied.WithMessage("the artifact went out from here, and the tag means something else since").WithDetail(m.Digest)
+		}
+		x := g.event(q, p.project, EventPush, m.Artifact, m.tags...)
+		x.Via, x.Unchanged = m.via, !m.changed
+		e, err = g.changing(tx, x)
 		return err
 	})
 	if err != nil {
@@ -89,6 +100,7 @@ func readPush(w http.ResponseWriter, r *http.Request, q *request, d digest.Diges
 
 // keepManifest writes a manifest and its tags.
 func (g *Registry) keepManifest(tx *store.Tx, m *pushed) (place, error) {
+	m.changed = false
 	p, err := g.ensureRepo(tx, m.Repository)
 	if err != nil {
 		return p, err
@@ -145,6 +157,7 @@ func (g *Registry) writeManifest(tx *store.Tx, p place, m *pushed) (id int64, er
 	if !errors.Is(err, sql.ErrNoRows) {
 		return id, err
 	}
+	m.changed = true
 	annotations, err := json.Marshal(m.doc.Annotations)
 	if err != nil {
 		return 0, err
@@ -190,6 +203,7 @@ func (g *Registry) setTag(tx *store.Tx, p place, id int64, m *pushed, tag string
 	} else if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
+	m.changed = m.changed || err != nil || old.Digest != m.Digest
 	_, err = tx.Exec(`INSERT INTO tag (repo_id, name, manifest_id, pushed) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (repo_id, name) DO UPDATE SET manifest_id = excluded.manifest_id, pushed = excluded.pushed`, p.repo, tag, id, g.now())
 	return err

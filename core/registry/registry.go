@@ -101,6 +101,7 @@ type Registry struct {
 	policy Policy
 	watch  Observer
 	o      Options
+	id     string // see ID
 	busy   busyUploads
 	ctx    context.Context // the registry's
 	fills  fills
@@ -134,6 +135,9 @@ func New(ctx context.Context, s *store.Store, driver storagedriver.StorageDriver
 	}
 	secret, err := uploadSecret(ctx, s)
 	if err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
+	if g.id, err = registryID(ctx, s); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	if err := g.start(ctx, secret); err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"net/http"
 	"sync"
 	"time"
 
@@ -111,7 +112,34 @@ func (g *Registry) findUpload(ctx context.Context, q *request, id string) (*writ
 		err = u.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(state)
 	}
 	u.saved, u.started = u.size, time.UnixMilli(started)
+	if err == nil && q.r != nil && q.r.Method == http.MethodGet {
+		err = u.catchUp()
+	}
 	return u, err
+}
+
+// catchUp takes in what a process that died wrote of the object and did not say, for a client that asks how much there is: it
+// goes on behind that. A storage whose unfinished objects cannot be read keeps it to itself, and open gives the upload up.
+func (u *writer) catchUp() error {
+	info, err := u.g.driver.Stat(u.ctx, u.location)
+	if errors.As(err, &storagedriver.PathNotFoundError{}) || err == nil && info.Size() <= u.size {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if u.hold() != nil {
+		return nil // a request is writing: the row says what was there before
+	}
+	defer u.release()
+	r, err := u.g.driver.Reader(u.ctx, u.location, u.size)
+	if err == nil {
+		var n int64
+		n, err = io.Copy(u.hash, io.LimitReader(r, info.Size()-u.size))
+		u.size += n
+		err = errors.Join(err, r.Close())
+	}
+	return errors.Join(err, u.save())
 }
 
 func (u *writer) Size() int64          { return u.size }
@@ -260,11 +288,16 @@ func (u *writer) Close() error {
 	if u.size == u.saved && u.claim == "" {
 		return nil
 	}
+	return u.q.note(u.save())
+}
+
+// save writes how much there is, and the state of its digest, and lets the claim go.
+func (u *writer) save() error {
 	state, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {
 		return err
 	}
-	// If a crash takes this away the object is longer than the row says, and open gives the upload up.
+	// If a crash takes this away the object is longer than the row says, until catchUp.
 	n, err := u.g.store.LazyExec(u.ctx, `UPDATE upload SET size = $1, hash = $2, touched = $3, claim = '', claimed_until = 0 WHERE id = $4 AND claim = $5`,
 		u.size, state, u.g.now(), u.id, u.claim)
 	if err == nil && n == 0 {
@@ -274,7 +307,7 @@ func (u *writer) Close() error {
 	if errors.Is(err, distribution.ErrBlobUploadUnknown) {
 		err = errors.Join(err, u.abandon())
 	}
-	return u.q.note(err)
+	return err
 }
 
 func (u *writer) release() {
