@@ -45,6 +45,7 @@ build: ## build all programs into build/bin
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-oidc ./plugins/auth-oidc
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-auth-ldap ./plugins/auth-ldap
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-replicate-oci ./plugins/replicate-oci
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/vic-scan-harbor ./plugins/scan-harbor
 	go build -C plugins/scan-osv -ldflags '$(LDFLAGS)' -o $(CURDIR)/$(BIN)/vic-scan-osv .
 
 .PHONY: iso

@@ -29,6 +29,7 @@ else
 	need git git
 	if [[ ${1:-} == tests ]]; then
 		need chromium chromium
+		need python3 python3 # a scanner in another language
 		# The hub's tests start a cluster of their own; Debian's is not used.
 		compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 		need fonts-dejavu-core /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf

@@ -13,9 +13,9 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/openvic/vic/plugins/internal/pull"
 	"github.com/openvic/vic/plugins/scan-osv/inventory"
 	"github.com/openvic/vic/plugins/scan-osv/layers"
-	"github.com/openvic/vic/plugins/scan-osv/registry"
 	"github.com/openvic/vic/plugins/scan-osv/sbom"
 	"github.com/openvic/vic/plugins/scan-osv/vuln"
 	"github.com/openvic/vic/sdk/errdef"
@@ -201,7 +201,7 @@ func (d *driver) look(ctx context.Context, req scan.ScanRequest, to scan.Sink) (
 	case <-ctx.Done():
 		return none, nil, ctx.Err()
 	}
-	repo, err := registry.Open(req.Registry, req.Repository)
+	repo, err := pull.Open(req.Registry, req.Repository)
 	if err != nil {
 		return none, nil, err
 	}
@@ -214,7 +214,7 @@ func (d *driver) look(ctx context.Context, req scan.ScanRequest, to scan.Sink) (
 	if err != nil {
 		return none, nil, err
 	}
-	p := &pull{driver: d, repo: repo, left: d.limits.Bytes}
+	p := &unpacking{driver: d, repo: repo, left: d.limits.Bytes}
 	list := make([]*layers.Layer, len(m.Layers))
 	ids := make([]string, len(m.Layers))
 	for i, l := range m.Layers {
@@ -234,7 +234,7 @@ func (d *driver) look(ctx context.Context, req scan.ScanRequest, to scan.Sink) (
 }
 
 // imageOf reads the configuration, and says what an artifact is that is no image which one could scan.
-func imageOf(ctx context.Context, repo *registry.Repository, m ocispec.Manifest) (ocispec.Image, error) {
+func imageOf(ctx context.Context, repo *pull.Repository, m ocispec.Manifest) (ocispec.Image, error) {
 	var none ocispec.Image
 	if t := m.Config.MediaType; m.ArtifactType != "" && t != ocispec.MediaTypeImageConfig || t != ocispec.MediaTypeImageConfig && t != dockerConfig {
 		kind := m.ArtifactType
@@ -259,16 +259,16 @@ func imageOf(ctx context.Context, repo *registry.Repository, m ocispec.Manifest)
 	return c, nil
 }
 
-// pull is the unpacking of one image.
-type pull struct {
+// unpacking is the unpacking of one image.
+type unpacking struct {
 	*driver
-	repo     *registry.Repository
+	repo     *pull.Repository
 	left     int64 // bytes that its layers may still unpack to
 	warnings []string
 }
 
 // layer is what a layer means; nil if it cannot be looked at.
-func (p *pull) layer(ctx context.Context, i int, l ocispec.Descriptor, diffID digest.Digest) (*layers.Layer, error) {
+func (p *unpacking) layer(ctx context.Context, i int, l ocispec.Descriptor, diffID digest.Digest) (*layers.Layer, error) {
 	if layers.Encrypted(l.MediaType) {
 		p.warnings = append(p.warnings, fmt.Sprintf("layer %d is encrypted: nothing is known of what is in it", i+1))
 		return nil, nil

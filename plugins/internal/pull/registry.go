@@ -1,5 +1,5 @@
-// Package registry reads one artifact of an OCI registry, with the credential of a scan and bounds on everything.
-package registry
+// Package pull reads one artifact of an OCI registry, with the credential of a scan and bounds on everything.
+package pull
 
 import (
 	"context"
