@@ -54,6 +54,9 @@ func line(x registry.Event) audit.Line {
 
 // Changing implements registry.Observer.
 func (e *events) Changing(tx *store.Tx, x registry.Event) error {
+	if err := signed(tx, x); err != nil {
+		return err
+	}
 	if err := e.audit.Add(tx, line(x)); err != nil {
 		return err
 	}

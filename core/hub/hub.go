@@ -33,6 +33,7 @@ import (
 	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/labels"
+	"github.com/openvic/vic/core/hub/notary"
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/registries"
 	"github.com/openvic/vic/core/hub/retention"
@@ -106,6 +107,7 @@ type Hub struct {
 	logs       *systemlog.Log
 	trustKeys  *trust.Keys
 	trust      *trust.Verifier
+	notary     *notary.Notary // nil in a command beside a hub
 }
 
 // New makes all parts. Nothing of it touches a plugin yet; the listener comes first, so that a port that is taken is
@@ -180,6 +182,7 @@ func schemas() []store.Schema {
 		labels.Schema(),
 		cveallow.Schema(),
 		trust.Schema(),
+		notary.Schema(),
 		registries.Schema(),
 		retention.Schema(),
 		settings.Schema(),
@@ -269,9 +272,10 @@ func (h *Hub) openServices(ctx context.Context) error {
 	hosts := vchs.New(h.db, h.sealer, nil)
 	h.fleet = fleet.New(fleet.Options{VCHs: hosts, Log: h.log})
 	mux := http.NewServeMux()
-	images := access.SteadyBody(h.registry, access.StallPatience)
-	mux.Handle("/v2/", images)
-	mux.Handle("/v2", images)
+	h.notary = h.newNotary(docker)
+	v2 := images(h.notary, access.SteadyBody(h.registry, access.StallPatience))
+	mux.Handle("/v2/", v2)
+	mux.Handle("/v2", v2)
 	mux.Handle(dockerauth.TokenPath, docker)
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry,
 		Registries: h.registries, Settings: h.settings, Scanners: h.cfg.Roles[scan.Plugin().Name], DB: h.db,

@@ -13,7 +13,9 @@ import (
 
 // admissionRules are what may be wrong with an artifact, in the order in which it is asked. Whoever adds a rule adds it here.
 func (h *Hub) admissionRules() []admission.Rule {
-	return []admission.Rule{trust.NewRule(h.trust)}
+	return []admission.Rule{trust.NewRule(h.trust, func(ctx context.Context, repository, tag, digest string) (bool, error) {
+		return h.notary.Signed(ctx, repository, tag, digest)
+	})}
 }
 
 // policy is what the rules of projects say to the registry.

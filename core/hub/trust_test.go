@@ -21,9 +21,9 @@ type signing struct {
 	scope    string
 }
 
-func newSigning(t *testing.T) *signing {
+func newSigning(t *testing.T, kind string) *signing {
 	t.Helper()
-	w := newWorld(t, "sqlite")
+	w := newWorld(t, kind)
 	s := &signing{world: w, scope: "repository:default-project/app:pull,push"}
 	within(t, "the first administrator may push", func() bool {
 		first, err := os.ReadFile(filepath.Join(w.dir, "people", "first-password"))
@@ -113,7 +113,7 @@ func (s *signing) addKey(name, kind, pem, signers string) {
 
 // TestAPullNeedsASignature asks for cosign's and for notation's signatures, and pulls without, with a wrong and with a good one.
 func TestAPullNeedsASignature(t *testing.T) {
-	s := newSigning(t)
+	s := newSigning(t, "sqlite")
 	k, stranger, ca := trusttest.NewKey(t), trusttest.NewKey(t), trusttest.NewAuthority(t, "ca")
 	image := s.image("1", "an image")
 	s.addKey("release", "cosign-key", k.PEM(t), "")

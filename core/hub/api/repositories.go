@@ -1,14 +1,18 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 
+	"github.com/openvic/vic/core/hub/notary"
 	"github.com/openvic/vic/core/hub/query"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/registry"
+	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/sdk/errdef"
 )
 
@@ -141,6 +145,10 @@ func (a *api) deleteRepository(c *call) error {
 	if err != nil {
 		return err
 	}
+	if tag, err := notary.Any(c.r.Context(), a.DB, x.Name); err != nil || tag != "" {
+		return cmp.Or(err, error(&Error{http.StatusPreconditionFailed, "PRECONDITION",
+			fmt.Sprintf("tag %s of %s is signed: take its signatures away first (docker trust revoke)", tag, x.Name)}))
+	}
 	const batch = 100
 	for {
 		list, more, err := a.Registry.Digests(c.r.Context(), x, batch)
@@ -155,9 +163,17 @@ func (a *api) deleteRepository(c *call) error {
 			}
 		}
 		if !more {
-			return c.empty(http.StatusOK)
+			break
 		}
 	}
+	err = a.DB.Tx(c.r.Context(), func(tx *store.Tx) error {
+		_, err := notary.Forget(tx, x.Name) // what was signed once
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return c.empty(http.StatusOK)
 }
 
 // remover is the API's caller to the registry; the table has allowed what it does.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/openvic/vic/core/hub/notary"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/trust"
 )
@@ -53,9 +54,10 @@ type trustRevocation struct {
 
 // signatureForm is a signature of an artifact, verified.
 type signatureForm struct {
-	Digest      string `json:"digest"` // of the manifest that carries it
-	Format      string `json:"format"` // cosign or notation
-	State       string `json:"state"`  // verified, unknown_signer, tampered, other_artifact, revoked, expired or unreadable
+	Digest      string `json:"digest"`        // of the manifest that carries it; of Docker Content Trust: of the artifact
+	Format      string `json:"format"`        // cosign, notation, or docker
+	Tag         string `json:"tag,omitempty"` // that Docker Content Trust signed
+	State       string `json:"state"`         // verified, unknown_signer, tampered, other_artifact, revoked, expired or unreadable
 	Why         string `json:"why,omitempty"`
 	Signer      string `json:"signer,omitempty"`
 	Key         string `json:"key,omitempty"` // the project's name of what it was verified by
@@ -132,7 +134,7 @@ func (a *api) deleteTrustKey(c *call) error {
 }
 
 func (a *api) listSignatures(c *call) error {
-	_, m, err := a.artifact(c)
+	x, m, err := a.artifact(c)
 	if err != nil {
 		return err
 	}
@@ -144,10 +146,28 @@ func (a *api) listSignatures(c *call) error {
 	for _, s := range list {
 		out = append(out, signatureOf(s))
 	}
+	docker, err := notary.Targets(c.r.Context(), a.DB, x.Name, m.Digest.String())
+	if err != nil {
+		return err
+	}
+	for _, s := range docker {
+		out = append(out, a.dockerSignature(m.Digest.String(), s))
+	}
 	return c.answer(http.StatusOK, out)
 }
 
 func signatureOf(s trust.Signature) signatureForm {
 	return signatureForm{Digest: s.Digest.String(), Format: string(s.Format), State: string(s.State), Why: s.Why, Signer: s.Signer, Key: s.Key,
 		Fingerprint: s.Fingerprint, Signed: s.Signed.UTC().Format(time.RFC3339)}
+}
+
+// dockerSignature is one of Docker Content Trust, which the hub verified when it was published, by the keys of the repository's own
+// root.
+func (a *api) dockerSignature(digest string, t notary.Target) signatureForm {
+	f := signatureForm{Digest: digest, Format: "docker", Tag: t.Tag, State: string(trust.Verified), Signer: t.Role, Fingerprint: t.Keys,
+		Signed: t.Made.UTC().Format(time.RFC3339)}
+	if !a.Now().Before(t.Expires) {
+		f.State, f.Why = string(trust.Expired), "it ended on "+t.Expires.UTC().Format(time.DateTime)
+	}
+	return f
 }

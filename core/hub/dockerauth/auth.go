@@ -183,6 +183,17 @@ func (a *Auth) url(r *http.Request) string {
 	return scheme + "://" + host
 }
 
+// Repository is the name in the registry of what Notary's clients call a repository: with the host before it by which they know the
+// hub.
+func (a *Auth) Repository(r *http.Request, name string) string {
+	host, rest, some := strings.Cut(name, "/")
+	// No project has a colon in its name.
+	if some && (strings.Contains(host, ":") || strings.EqualFold(host, r.Host) || strings.EqualFold("https://"+host, a.o.URL)) {
+		return rest
+	}
+	return name
+}
+
 // caller is who sent one request to the registry.
 type caller struct {
 	a       *Auth

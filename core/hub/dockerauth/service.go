@@ -122,6 +122,11 @@ func (a *Auth) issue(w http.ResponseWriter, r *http.Request, who authz.Subject, 
 		writeError(w, http.StatusBadRequest, "UNSUPPORTED", err.Error())
 		return
 	}
+	for _, x := range asked { // of Notary's clients
+		if name := a.Repository(r, x.Name); x.Type == token.TypeRepository && name != x.Name {
+			asked = append(asked, token.Access{Type: x.Type, Name: name, Actions: x.Actions})
+		}
+	}
 	granted, err := a.narrow(r.Context(), who, asked)
 	if errors.Is(err, errTooManyProjects) {
 		writeError(w, http.StatusBadRequest, "UNSUPPORTED", err.Error())

@@ -21,25 +21,32 @@ const (
 
 // Rule refuses what nobody has signed whom the project trusts, if the project wants that. A manifest that a signed index names is
 // signed with it.
-type Rule struct{ verifier *Verifier }
+type Rule struct {
+	verifier *Verifier
+	docker   Docker
+}
+
+// Docker says whether somebody has signed a manifest of a repository under a tag, or, for "", under any, by Docker Content Trust.
+type Docker func(ctx context.Context, repository, tag, digest string) (bool, error)
 
 var _ admission.Rule = (*Rule)(nil)
 
 // NewRule makes one.
-func NewRule(v *Verifier) *Rule { return &Rule{v} }
+func NewRule(v *Verifier, d Docker) *Rule { return &Rule{v, d} }
 
 // demand is one sort of signature that a project may want.
 type demand struct {
 	metadata string
 	title    string   // for people
 	formats  []Format // any of which will do
+	docker   bool     // and so will Docker Content Trust
 	sign     string   // how
 }
 
 var demands = []demand{
-	{MetadataCosign, "cosign", []Format{Cosign}, "cosign sign"},
-	{MetadataNotation, "notation", []Format{Notation}, "notation sign"},
-	{MetadataNotary, "Notary", []Format{Notation}, "notation sign"},
+	{MetadataCosign, "cosign", []Format{Cosign}, false, "cosign sign"},
+	{MetadataNotation, "notation", []Format{Notation}, false, "notation sign"},
+	{MetadataNotary, "Notary", []Format{Notation}, true, "notation sign, or docker trust sign"},
 }
 
 // Check implements admission.Rule.
@@ -78,7 +85,7 @@ func (r *Rule) lacks(ctx context.Context, s admission.Subject, d demand) (why st
 	if err != nil {
 		return "", err
 	}
-	level, looked := []registry.Artifact{s.Artifact}, 0
+	level, looked, tag := []registry.Artifact{s.Artifact}, 0, s.Tag
 	for range maxLevels {
 		var above []registry.Artifact
 		for _, a := range level {
@@ -88,6 +95,11 @@ func (r *Rule) lacks(ctx context.Context, s admission.Subject, d demand) (why st
 			list, _, err := r.verifier.Signatures(ctx, s.ProjectID, a)
 			if err != nil {
 				return "", err
+			}
+			if d.docker {
+				if signed, err := r.docker(ctx, a.Repository, tag, a.Digest.String()); err != nil || signed {
+					return "", err
+				}
 			}
 			missing := without(list, d.formats)
 			if missing == "" {
@@ -104,7 +116,7 @@ func (r *Rule) lacks(ctx context.Context, s admission.Subject, d demand) (why st
 				above = append(above, x.Artifact)
 			}
 		}
-		level = above
+		level, tag = above, ""
 	}
 	return why, nil
 }

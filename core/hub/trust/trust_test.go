@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -388,10 +388,13 @@ func TestTheRule(t *testing.T) {
 		r.add("k", CosignKey, k.PEM(t))
 		index := registry.Artifact{Project: "p", Repository: "p/app", Digest: digest.FromString("an index"), MediaType: v1.MediaTypeImageIndex}
 		r.above[r.image.Digest] = []registry.Stored{{Artifact: index}}
+		dct := "" // what is signed by Docker Content Trust
 		s := admission.Subject{Purpose: admission.Pull, ProjectID: r.project, Artifact: r.image, Metadata: map[string]string{}}
 		ask := func() *admission.Refusal {
 			t.Helper()
-			x, err := NewRule(r.v).Check(t.Context(), s)
+			x, err := NewRule(r.v, func(_ context.Context, repository, tag, d string) (bool, error) {
+				return dct == repository+":"+tag+"@"+d, nil
+			}).Check(t.Context(), s)
 			must(t, err)
 			return x
 		}
@@ -419,6 +422,21 @@ func TestTheRule(t *testing.T) {
 		s.Metadata[MetadataNotation] = "true"
 		if x := ask(); x == nil || !strings.Contains(x.Text(s), "notation") {
 			t.Errorf("both are demanded: %+v", x)
+		}
+		s.Metadata = map[string]string{MetadataNotary: "true"}
+		if x := ask(); x == nil || !strings.Contains(x.Do, "docker trust sign") {
+			t.Errorf("%+v", x)
+		}
+		s.Tag, dct = "1", "p/app:1@"+r.image.Digest.String()
+		if x := ask(); x != nil {
+			t.Errorf("signed by docker: %+v", x)
+		}
+		if s.Tag = "2"; ask() == nil {
+			t.Error("another tag is signed, and this one may be pulled")
+		}
+		s.Tag, dct = "", "p/app:@"+index.Digest.String()
+		if x := ask(); x != nil {
+			t.Errorf("docker signed the index: %+v", x)
 		}
 	})
 }

@@ -24,7 +24,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-func must[T any](t *testing.T, v T, err error) T {
+func must[T any](t testing.TB, v T, err error) T {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -36,25 +36,25 @@ func must[T any](t *testing.T, v T, err error) T {
 type Key struct{ *ecdsa.PrivateKey }
 
 // NewKey makes one of ECDSA P-256, as cosign does.
-func NewKey(t *testing.T) Key {
+func NewKey(t testing.TB) Key {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	return Key{must(t, k, err)}
 }
 
 // PEM is the public key, as in cosign.pub.
-func (k Key) PEM(t *testing.T) string {
+func (k Key) PEM(t testing.TB) string {
 	t.Helper()
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: k.der(t)}))
 }
 
-func (k Key) der(t *testing.T) []byte {
+func (k Key) der(t testing.TB) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(k.Public())
 	return must(t, der, err)
 }
 
-func (k Key) sign(t *testing.T, message []byte) []byte {
+func (k Key) sign(t testing.TB, message []byte) []byte {
 	t.Helper()
 	sum := sha256.Sum256(message)
 	sig, err := k.Sign(rand.Reader, sum[:], crypto.SHA256)
@@ -75,7 +75,7 @@ func Payload(image digest.Digest) []byte {
 }
 
 // Simple signs an image as cosign 1 and 2 do. With certificates, the signer's first, they come along.
-func (k Key) Simple(t *testing.T, image digest.Digest, chain ...*x509.Certificate) Layer {
+func (k Key) Simple(t testing.TB, image digest.Digest, chain ...*x509.Certificate) Layer {
 	t.Helper()
 	payload := Payload(image)
 	l := Layer{"application/vnd.dev.cosign.simplesigning.v1+json", payload,
@@ -97,7 +97,7 @@ const SignPredicate = "https://sigstore.dev/cosign/sign/v1"
 const BundleType = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 // Bundle signs a statement about an image as cosign 3 does. With a certificate, it comes along instead of a hint at the key.
-func (k Key) Bundle(t *testing.T, image digest.Digest, predicate string, certificate ...*x509.Certificate) Layer {
+func (k Key) Bundle(t testing.TB, image digest.Digest, predicate string, certificate ...*x509.Certificate) Layer {
 	t.Helper()
 	statement := fmt.Appendf(nil, `{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{%q:%q}}],"predicateType":%q,"predicate":{}}`,
 		image.Algorithm(), image.Encoded(), predicate)
@@ -121,7 +121,7 @@ type Authority struct {
 }
 
 // NewAuthority makes a root.
-func NewAuthority(t *testing.T, name string) *Authority {
+func NewAuthority(t testing.TB, name string) *Authority {
 	t.Helper()
 	a := &Authority{key: NewKey(t)}
 	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: subject(name), NotBefore: time.Now().Add(-time.Hour),
@@ -134,7 +134,7 @@ func subject(name string) pkix.Name {
 	return pkix.Name{Country: []string{"US"}, Organization: []string{"Test"}, Province: []string{"CA"}, CommonName: name}
 }
 
-func (a *Authority) issue(t *testing.T, c, parent *x509.Certificate, k Key) *x509.Certificate {
+func (a *Authority) issue(t testing.TB, c, parent *x509.Certificate, k Key) *x509.Certificate {
 	t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, c, parent, k.Public(), a.key.PrivateKey)
 	x, err := x509.ParseCertificate(must(t, der, err))
@@ -150,7 +150,7 @@ func CertificatePEM(c *x509.Certificate) string {
 }
 
 // Issue gives a signer a certificate, good from an hour ago until end.
-func (a *Authority) Issue(t *testing.T, name string, k Key, end time.Time) *x509.Certificate {
+func (a *Authority) Issue(t testing.TB, name string, k Key, end time.Time) *x509.Certificate {
 	t.Helper()
 	c := a.issue(t, &x509.Certificate{SerialNumber: big.NewInt(int64(len(a.Issued)) + 2), Subject: subject(name), EmailAddresses: []string{name + "@example.com"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: end, KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
@@ -160,7 +160,7 @@ func (a *Authority) Issue(t *testing.T, name string, k Key, end time.Time) *x509
 }
 
 // Revoke is a list of certificates that the authority took back.
-func (a *Authority) Revoke(t *testing.T, list ...*x509.Certificate) string {
+func (a *Authority) Revoke(t testing.TB, list ...*x509.Certificate) string {
 	t.Helper()
 	l := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}
 	for _, c := range list {
@@ -174,7 +174,7 @@ func (a *Authority) Revoke(t *testing.T, list ...*x509.Certificate) string {
 const NotationType = "application/vnd.cncf.notary.signature"
 
 // Notation signs an image by notation's own library. A life above 0 is how long the signature is good.
-func (k Key) Notation(t *testing.T, image v1.Descriptor, life time.Duration, chain ...*x509.Certificate) Layer {
+func (k Key) Notation(t testing.TB, image v1.Descriptor, life time.Duration, chain ...*x509.Certificate) Layer {
 	t.Helper()
 	s, err := signer.NewGenericSigner(k.PrivateKey, chain)
 	envelope, _, err := must(t, s, err).Sign(t.Context(), image, notation.SignerSignOptions{SignatureMediaType: cose.MediaTypeEnvelope, ExpiryDuration: life})
