@@ -14,6 +14,12 @@ import (
 
 const admin = "vic-cloud-admin"
 
+// sbom is one of SPDX.
+const sbom = `{"spdxVersion": "SPDX-2.3", "name": "checkout-api", "packages": [
+	{"name": "libssl3", "versionInfo": "3.5.4-1", "licenseConcluded": "Apache-2.0"},
+	{"name": "libc6", "versionInfo": "2.41-12", "licenseDeclared": "LGPL-2.1-or-later"},
+	{"name": "ca-certificates", "versionInfo": "20250419", "licenseConcluded": "NOASSERTION", "licenseDeclared": "MPL-2.0"}]}`
+
 // object is JSON.
 type object = map[string]any
 
@@ -38,8 +44,8 @@ func (w *world) seed() {
 	w.push("shop", "web/storefront", 3<<10, "2026.11.28")
 	w.push("default-project", "busybox", 1<<10, "1.37", "latest")
 	w.push("tools", "curl", 1<<10, "8.15")
-	w.attach("shop", "checkout-api", digest, "application/vnd.dev.cosign.artifact.sig.v1+json")
-	w.attach("shop", "checkout-api", digest, "application/spdx+json")
+	w.attach("shop", "checkout-api", digest, "application/vnd.dev.cosign.artifact.sig.v1+json", "{}")
+	w.attach("shop", "checkout-api", digest, "application/spdx+json", sbom)
 	w.seedPolicies()
 }
 
@@ -80,6 +86,14 @@ func (w *world) projectID(name string) int64 {
 	}
 	must(w.t, json.Unmarshal(w.do(admin, "GET", "/api/v2.0/projects/"+name, nil).body, &p))
 	return p.ID
+}
+
+// digest is that of a tag.
+func (w *world) digest(project, repo, tag string) string {
+	w.t.Helper()
+	var a struct{ Digest string }
+	must(w.t, json.Unmarshal(w.do(admin, "GET", "/api/v2.0/projects/"+project+"/repositories/"+repo+"/artifacts/"+tag, nil).body, &a))
+	return a.Digest
 }
 
 // token is one for docker's protocol.
@@ -164,13 +178,13 @@ func (w *world) manifest(token, project, repo, reference string, text []byte) {
 }
 
 // attach pushes something that is about an artifact.
-func (w *world) attach(project, repo, digest, kind string) {
+func (w *world) attach(project, repo, digest, kind, content string) {
 	w.t.Helper()
 	token := w.token(project, repo)
 	size := len(w.do(token, "GET", "/v2/"+project+"/"+repo+"/manifests/"+digest, nil).body)
 	text, err := json.Marshal(object{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "artifactType": kind,
 		"config":  w.blob(token, project, repo, "application/vnd.oci.empty.v1+json", []byte("{}")),
-		"layers":  []object{w.blob(token, project, repo, kind, []byte(`{"about":"`+kind+`"}`))},
+		"layers":  []object{w.blob(token, project, repo, kind, []byte(content))},
 		"subject": object{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": size}})
 	must(w.t, err)
 	w.manifest(token, project, repo, digestOf(text), text)

@@ -47,6 +47,11 @@ export function cut(digest: string): string {
   return digest.length > 26 ? digest.slice(0, 19) + "…" + digest.slice(-6) : digest;
 }
 
+// cutAll shortens the digests in a text.
+export function cutAll(text: string): string {
+  return text.replace(/sha256:[0-9a-f]{64}/g, cut);
+}
+
 // below is a repository's name without its project.
 export function below(name: string): string {
   return name.slice(name.indexOf("/") + 1);

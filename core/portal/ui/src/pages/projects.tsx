@@ -34,7 +34,7 @@ export const projectColumns: Column<Project>[] = [
 export function Projects() {
   const only = where.value.query.get("access") ?? "";
   const list = useList("GET /projects", { query: { public: only === "" ? undefined : only === "public" } }, { sort: "name", filter: (name) => ({ name }) });
-  const [making, make] = useState(false);
+  const [making, make] = useState(where.value.query.has("create"));
   const can = may("project:create");
   const create = can && <Button kind="main" icon="plus" onClick={() => make(true)}>{t.projects.create}</Button>;
   return (
@@ -50,7 +50,10 @@ export function Projects() {
       </div>
       <Table list={list} columns={projectColumns} of={(p) => p.project_id} label={t.projects.title}
         empty={<Empty icon="folder" title={t.projects.empty} acts={create}>{user.value ? (can ? t.projects.emptyAdmin : t.projects.emptyOther) : ""}</Empty>} />
-      {making && <Create close={() => make(false)} />}
+      {making && <Create close={() => {
+        make(false);
+        setQuery({ create: undefined });
+      }} />}
     </Page>
   );
 }

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { system } from "../lib/session";
 import { t } from "../text";
-import { Button } from "./basic";
+import { Button, Icon } from "./basic";
 import { Dialog } from "./form";
 import { toast } from "./toast";
 
@@ -13,9 +13,9 @@ export function host(): string {
 
 export function Copy({ text, label }: { text: string; label: string }) {
   return (
-    <Button small icon="copy" label={label} onClick={() => {
+    <button type="button" class="ghost copy" aria-label={label} title={label} onClick={() => {
       navigator.clipboard.writeText(text).then(() => toast(t.command.copied), () => toast(t.command.notCopied));
-    }}>{t.command.copy}</Button>
+    }}><Icon name="copy" /></button>
   );
 }
 

@@ -70,7 +70,7 @@ function Head<R>({ column: c, sort, order }: { column: Column<R>; sort: string; 
 function Cell<R>({ column: c, row }: { column: Column<R>; row: R }) {
   if (c.head) return <th scope="row">{c.cell(row)}</th>;
   const style = [c.num && "num", c.act && "more", c.less && "opt", c.fill && "fill"].filter(Boolean).join(" ");
-  return <td data-l={c.act ? undefined : c.title} class={style}>{c.cell(row)}</td>;
+  return <td data-l={c.act ? undefined : c.title} class={style}>{c.act ? c.cell(row) : <span class="v">{c.cell(row)}</span>}</td>;
 }
 
 function Pager<R>({ list, name }: { list: Listed<R>; name: string }) {

@@ -11,6 +11,8 @@ export interface Entry {
   href: string;
   // also is what addresses of the same entry begin with, beside href.
   also?: string;
+  // alone says that the pages below href are of another entry.
+  alone?: boolean;
   count?: number;
 }
 
@@ -22,7 +24,7 @@ export function projectHref(name: string, rest = ""): string {
 export function ofProject(p: Project): Entry[] {
   const n = p.name, to = (rest: string) => projectHref(n, rest);
   const all: (Entry | false)[] = [
-    { text: t.project.overview, icon: "house", href: to("") },
+    { text: t.project.overview, icon: "house", href: to(""), alone: true },
     { text: t.project.repositories, icon: "package", href: to("/repositories"), also: to("/artifacts"), count: p.repo_count },
     may("member:list", p) && { text: t.project.members, icon: "users", href: to("/members") },
     may("robot:manage", p) && { text: t.project.robots, icon: "bot", href: to("/robots") },
@@ -40,7 +42,7 @@ export function ofProject(p: Project): Entry[] {
 export function everywhere(): Entry[] {
   const all: (Entry | false)[] = [
     { text: t.home.title, icon: "house", href: href("/") },
-    { text: t.projects.title, icon: "boxes", href: href("/projects") },
+    { text: t.projects.title, icon: "boxes", href: href("/projects"), alone: true },
   ];
   return all.filter((e) => e !== false);
 }

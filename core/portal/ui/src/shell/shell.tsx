@@ -106,7 +106,7 @@ function Side() {
 function Entries({ title, label, of }: { title: string; label: string; of: Entry[] }) {
   const path = where.value.path;
   // The longest entry that the address begins with is the one that is open.
-  const here = of.filter((e) => [e.href, e.also].some((x) => x !== undefined && under(x, path))).sort((a, b) => b.href.length - a.href.length)[0];
+  const here = of.filter((e) => [e.href, e.also].some((x) => x !== undefined && under(x, path, e.alone))).sort((a, b) => b.href.length - a.href.length)[0];
   return (
     <div role="group" aria-label={label}>
       <h2>{title}</h2>
@@ -119,7 +119,7 @@ function Entries({ title, label, of }: { title: string; label: string; of: Entry
   );
 }
 
-function under(entry: string, path: string): boolean {
+function under(entry: string, path: string, alone = false): boolean {
   const own = "/" + entry.slice(href("/").length);
-  return path === own || own !== "/" && path.startsWith(own + "/");
+  return path === own || !alone && own !== "/" && path.startsWith(own + "/");
 }

@@ -51,6 +51,7 @@ export const shell = {
     save: "Save",
     saved: "Saved.",
     remove: "Remove",
+    change: "Change",
   },
   table: {
     nothing: (text: string) => `Nothing here has “${text}” in its name.`,
@@ -108,6 +109,10 @@ export const shell = {
     state: "State", task: "Task", where: "Where", started: "Started", took: "Took", result: "Result", cause: "Begun by",
     status: {
       Pending: "Waiting", Scheduled: "Scheduled", Running: "Running", Success: "Done", Succeed: "Done", Error: "Failed", Stopped: "Stopped", Finished: "Done",
+    } as Record<string, string>,
+    kinds: {
+      GARBAGE_COLLECTION: "Garbage collection", WEBHOOK: "Webhook", RETENTION: "Tag retention", REPLICATION: "Replication", SCAN: "Scan", IMAGE_SCAN: "Scan",
+      SBOM: "SBOM", PURGE_AUDIT_LOG: "End of old log lines", SCAN_ALL: "Scan of all artifacts",
     } as Record<string, string>,
     trigger: { MANUAL: "a user", SCHEDULE: "the schedule", EVENT: "an event" } as Record<string, string>,
   },
