@@ -69,6 +69,9 @@ func (e *events) tell(tx *store.Tx, project int64, x registry.Event) error {
 	if e.hooks == nil || kind == "" || project == 0 {
 		return nil
 	}
+	if idle, err := e.hooks.Idle(tx, project); err != nil || idle {
+		return err
+	}
 	if x.Kind == registry.EventPush {
 		if err := e.hooks.Quota(tx, project, x.Caller, false); err != nil {
 			return err

@@ -109,7 +109,7 @@ func (a *adopter) inPlace(ctx context.Context, here string, b v1.Descriptor) err
 
 // bring links or copies content as an upload would bring it: a row names the object before it is there.
 func (a *adopter) bring(ctx context.Context, here string, b v1.Descriptor) error {
-	u, err := a.g.newUpload(ctx, &request{route: route{name: here}})
+	u, err := a.g.newUpload(ctx, &request{route: route{name: here}}, true, b.Digest)
 	if err != nil {
 		return err
 	}
@@ -133,11 +133,8 @@ func (a *adopter) bring(ctx context.Context, here string, b v1.Descriptor) error
 
 // linked publishes an object that got its second name.
 func (a *adopter) linked(ctx context.Context, u *writer, b v1.Descriptor) error {
-	if err := u.hold(); err != nil {
-		return err
-	}
 	u.size = b.Size
-	if err := a.g.store.Tx(ctx, func(tx *store.Tx) error { return u.publish(tx, b.Digest) }); err != nil {
+	if err := u.publish(ctx, b.Digest); err != nil {
 		return errors.Join(err, u.Cancel(ctx))
 	}
 	u.done = true

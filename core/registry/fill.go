@@ -199,7 +199,7 @@ func (g *Registry) fill(ctx context.Context, repo string, up Upstream, d digest.
 	}
 	defer body.Close()
 	q := &request{route: route{kind: blobContent, name: repo}, caller: fetcher{}}
-	u, err := g.newUpload(ctx, q)
+	u, err := g.newUpload(ctx, q, true, d)
 	if err != nil {
 		return err
 	}

@@ -27,9 +27,8 @@ const later = ` ON CONFLICT (repo_id, kind, digest)
 
 // review has the collector look at something from a time on.
 func (g *Registry) review(tx *store.Tx, p place, kind string, d, subject digest.Digest, due int64) error {
-	_, err := tx.Exec(`INSERT INTO review (repo_id, kind, digest, subject, since, due) VALUES ($1, $2, $3, $4, $5, $6)`+later,
+	return tx.Do(`INSERT INTO review (repo_id, kind, digest, subject, since, due) VALUES ($1, $2, $3, $4, $5, $6)`+later,
 		p.repo, kind, d.String(), subject.String(), g.now(), due)
-	return err
 }
 
 // link gives a repository a blob that is in the registry, and its project the bill. The blob's row must be locked or
@@ -74,8 +73,7 @@ func charge(tx *store.Tx, p place, n int64) error {
 }
 
 func refund(tx *store.Tx, p place, n int64) error {
-	_, err := tx.Exec(`UPDATE project SET used = used - $1 WHERE id = $2`, n, p.project)
-	return err
+	return tx.Do(`UPDATE project SET used = used - $1 WHERE id = $2`, n, p.project)
 }
 
 // unlink takes a blob from a repository. What no repository has goes to the trash. It tells how many bytes will be free.
@@ -94,7 +92,7 @@ func (g *Registry) unlink(tx *store.Tx, p place, d digest.Digest) (freed int64, 
 		return 0, false, err
 	}
 	if links == 0 {
-		if _, err := tx.Exec(`DELETE FROM project_blob WHERE project_id = $1 AND digest = $2`, p.project, d.String()); err != nil {
+		if err := tx.Do(`DELETE FROM project_blob WHERE project_id = $1 AND digest = $2`, p.project, d.String()); err != nil {
 			return 0, false, err
 		}
 		if err := refund(tx, p, size); err != nil {
@@ -116,8 +114,7 @@ func trash(tx *store.Tx, location string, size, due int64, partial bool) error {
 	if size == 0 && !partial {
 		return nil
 	}
-	_, err := tx.Exec(`INSERT INTO trash (location, size, due, partial) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, location, size, due, partial)
-	return err
+	return tx.Do(`INSERT INTO trash (location, size, due, partial) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, location, size, due, partial)
 }
 
 // needed finds a manifest of the repository that names d.

@@ -16,15 +16,14 @@ import (
 )
 
 func (g *Registry) listTags(w http.ResponseWriter, r *http.Request, name string) error {
-	var repo int64
-	err := g.store.QueryRow(r.Context(), `SELECT id FROM repo WHERE name = $1`, name).Scan(&repo)
-	if errors.Is(err, sql.ErrNoRows) {
-		return unknownName(name)
+	list, err := g.names(w, r, `SELECT t.name FROM repo r JOIN tag t ON t.repo_id = r.id WHERE r.name = $1 AND t.name > $2 ORDER BY t.name LIMIT $3`, name)
+	if err == nil && len(list) == 0 { // or there is no such repository
+		var one int
+		err = g.store.QueryRow(r.Context(), `SELECT 1 FROM repo WHERE name = $1`, name).Scan(&one)
+		if errors.Is(err, sql.ErrNoRows) {
+			return unknownName(name)
+		}
 	}
-	if err != nil {
-		return err
-	}
-	list, err := g.names(w, r, `SELECT name FROM tag WHERE repo_id = $1 AND name > $2 ORDER BY name LIMIT $3`, repo)
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func (b *blobs) Delete(ctx context.Context, d digest.Digest) error {
 
 // Create begins an upload. Mounts are not among the options: post has done them.
 func (b *blobs) Create(ctx context.Context, _ ...distribution.BlobCreateOption) (distribution.BlobWriter, error) {
-	u, err := b.g.newUpload(ctx, b.q)
+	u, err := b.g.newUpload(ctx, b.q, false, "")
 	if err != nil {
 		return nil, b.q.note(err)
 	}
@@ -116,11 +116,17 @@ func (b *blobs) Create(ctx context.Context, _ ...distribution.BlobCreateOption) 
 
 // Resume goes on with an upload.
 func (b *blobs) Resume(ctx context.Context, id string) (distribution.BlobWriter, error) {
-	u, err := b.g.findUpload(ctx, b.q, id)
+	var err error
+	switch b.q.r.Method {
+	case http.MethodPatch, http.MethodPut:
+		b.q.upload, err = b.g.takeUpload(ctx, b.q, id, digest.Digest(b.q.r.URL.Query().Get("digest")))
+	default:
+		b.q.upload, err = b.g.findUpload(ctx, b.q, id)
+	}
 	if err != nil {
 		return nil, b.q.note(err)
 	}
-	return u, nil
+	return b.q.upload, nil
 }
 
 // note keeps the first error that distribution's handlers may not know, so that the client gets ours.

@@ -54,7 +54,7 @@ func (g *Registry) post(w http.ResponseWriter, r *http.Request, q *request) (boo
 
 // whole takes a blob that comes with the POST.
 func (g *Registry) whole(r *http.Request, q *request, d digest.Digest) error {
-	u, err := g.newUpload(r.Context(), q)
+	u, err := g.newUpload(r.Context(), q, true, d)
 	if err != nil {
 		return err
 	}

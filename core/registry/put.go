@@ -35,20 +35,17 @@ func (g *Registry) putManifest(w http.ResponseWriter, r *http.Request, q *reques
 	if m.via, err = readVia(r.Header); err != nil {
 		return err
 	}
-	var e Event
-	err = g.store.Tx(r.Context(), func(tx *store.Tx) (err error) {
-		p, err := g.keepManifest(tx, m)
-		if err != nil {
+	e, done, err := g.keepFresh(r.Context(), q, m)
+	if err == nil && !done {
+		err = g.store.Tx(r.Context(), func(tx *store.Tx) (err error) {
+			p, err := g.keepManifest(tx, m)
+			if err != nil {
+				return err
+			}
+			e, err = g.pushedTo(tx, q, p, m)
 			return err
-		}
-		if m.changed && len(m.tags) > 0 && slices.Contains(m.via, g.id) {
-			return errcode.ErrorCodeDenied.WithMessage("the artifact went out from here, and the tag means something else since").WithDetail(m.Digest)
-		}
-		x := g.event(q, p.project, EventPush, m.Artifact, m.tags...)
-		x.Via, x.Unchanged = m.via, !m.changed
-		e, err = g.changing(tx, x)
-		return err
-	})
+		})
+	}
 	if err != nil {
 		return err
 	}
@@ -98,6 +95,16 @@ func readPush(w http.ResponseWriter, r *http.Request, q *request, d digest.Diges
 		MediaType: doc.MediaType, ArtifactType: doc.ArtifactType, Subject: doc.subject(), Size: size, Total: doc.total(size)}}, nil
 }
 
+// pushedTo tells the observer of a manifest that was written. One that went out from here may not come back as something new.
+func (g *Registry) pushedTo(tx *store.Tx, q *request, p place, m *pushed) (Event, error) {
+	if m.changed && len(m.tags) > 0 && slices.Contains(m.via, g.id) {
+		return Event{}, errcode.ErrorCodeDenied.WithMessage("the artifact went out from here, and the tag means something else since").WithDetail(m.Digest)
+	}
+	x := g.event(q, p.project, EventPush, m.Artifact, m.tags...)
+	x.Via, x.Unchanged = m.via, !m.changed
+	return g.changing(tx, x)
+}
+
 // keepManifest writes a manifest and its tags.
 func (g *Registry) keepManifest(tx *store.Tx, m *pushed) (place, error) {
 	m.changed = false
@@ -119,8 +126,7 @@ func (g *Registry) keepManifest(tx *store.Tx, m *pushed) (place, error) {
 			return p, err
 		}
 	}
-	_, err = tx.Exec(`UPDATE repo SET updated = $1, version = version + 1 WHERE id = $2`, g.now(), p.repo)
-	return p, err
+	return p, tx.Do(`UPDATE repo SET updated = $1, version = version + 1 WHERE id = $2`, g.now(), p.repo)
 }
 
 // complete refuses a manifest whose content is not all in the repository.
@@ -158,27 +164,24 @@ func (g *Registry) writeManifest(tx *store.Tx, p place, m *pushed) (id int64, er
 		return id, err
 	}
 	m.changed = true
-	annotations, err := json.Marshal(m.doc.Annotations)
+	values, err := g.columns(p, m)
 	if err != nil {
 		return 0, err
 	}
-	subject := sql.NullString{String: m.Subject.String(), Valid: m.Subject != ""}
-	err = tx.Row(`INSERT INTO manifest (repo_id, digest, media_type, artifact_type, subject, annotations, size, total, pushed, pushed_by)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
-		p.repo, m.Digest.String(), m.MediaType, m.ArtifactType, subject, string(annotations), m.Size, m.Total, g.now(), m.by).Scan(&id)
+	err = tx.Row(insertManifest+` RETURNING id`, values...).Scan(&id)
 	if err != nil {
 		return 0, err
 	}
-	if _, err := tx.Exec(`INSERT INTO manifest_payload (manifest_id, payload) VALUES ($1, $2)`, id, m.payload); err != nil {
+	if err := tx.Do(`INSERT INTO manifest_payload (manifest_id, payload) VALUES ($1, $2)`, id, m.payload); err != nil {
 		return 0, err
 	}
 	for _, b := range append(m.doc.blobs(), m.doc.Manifests...) {
-		_, err := tx.Exec(`INSERT INTO manifest_ref (manifest_id, repo_id, digest) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, id, p.repo, b.Digest.String())
+		err := tx.Do(`INSERT INTO manifest_ref (manifest_id, repo_id, digest) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, id, p.repo, b.Digest.String())
 		if err != nil {
 			return 0, err
 		}
 	}
-	if _, err := tx.Exec(`UPDATE repo SET manifests = manifests + 1 WHERE id = $1`, p.repo); err != nil {
+	if err := tx.Do(`UPDATE repo SET manifests = manifests + 1 WHERE id = $1`, p.repo); err != nil {
 		return 0, err
 	}
 	if len(m.tags) == 0 {
@@ -187,6 +190,16 @@ func (g *Registry) writeManifest(tx *store.Tx, p place, m *pushed) (id int64, er
 		}
 	}
 	return id, charge(tx, p, m.Size)
+}
+
+const insertManifest = `INSERT INTO manifest (repo_id, digest, media_type, artifact_type, subject, annotations, size, total, pushed, pushed_by)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+
+// columns are the values of insertManifest.
+func (g *Registry) columns(p place, m *pushed) ([]any, error) {
+	annotations, err := json.Marshal(m.doc.Annotations)
+	subject := sql.NullString{String: m.Subject.String(), Valid: m.Subject != ""}
+	return []any{p.repo, m.Digest.String(), m.MediaType, m.ArtifactType, subject, string(annotations), m.Size, m.Total, g.now(), m.by}, err
 }
 
 // setTag points a tag at a manifest. What it pointed at before may be without a tag now.
@@ -204,9 +217,8 @@ func (g *Registry) setTag(tx *store.Tx, p place, id int64, m *pushed, tag string
 		return err
 	}
 	m.changed = m.changed || err != nil || old.Digest != m.Digest
-	_, err = tx.Exec(`INSERT INTO tag (repo_id, name, manifest_id, pushed) VALUES ($1, $2, $3, $4)
+	return tx.Do(`INSERT INTO tag (repo_id, name, manifest_id, pushed) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (repo_id, name) DO UPDATE SET manifest_id = excluded.manifest_id, pushed = excluded.pushed`, p.repo, tag, id, g.now())
-	return err
 }
 
 // mutable refuses to move or delete a tag that the project's rules hold.

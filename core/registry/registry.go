@@ -102,7 +102,9 @@ type Registry struct {
 	watch  Observer
 	o      Options
 	id     string // see ID
+	files  bool   // the storage is a folder: what is written to it is there when it is closed
 	busy   busyUploads
+	begun  begunUploads
 	ctx    context.Context // the registry's
 	fills  fills
 	// fetches are the manifests that proxy caches fetch at the moment.
@@ -126,7 +128,8 @@ func New(ctx context.Context, s *store.Store, driver storagedriver.StorageDriver
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	g := &Registry{store: s, driver: driver, log: o.Log, auth: o.Authorizer, policy: o.Policy, watch: o.Observer, o: o, ctx: ctx}
+	g := &Registry{store: s, driver: driver, log: o.Log, auth: o.Authorizer, policy: o.Policy, watch: o.Observer, o: o, ctx: ctx,
+		files: driver.Name() == filesystemName}
 	if g.policy == nil {
 		g.policy = laissezFaire{}
 	}

@@ -46,7 +46,8 @@ type request struct {
 	route
 	caller  Caller
 	r       *http.Request
-	failure error // what distribution's handlers would call an unknown error
+	failure error   // what distribution's handlers would call an unknown error
+	upload  *writer // that distribution's handlers go on with
 }
 
 type requestKey struct{}
@@ -157,6 +158,13 @@ func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, errcode.ErrorCodeUnsupported)
 		return
 	}
+	// Who may what, and what projects want, is asked as of now, once.
+	ctx, err := g.store.Moment(r.Context())
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	r = r.WithContext(ctx)
 	q := &request{route: x}
 	if q.caller, err = g.auth.Authenticate(r); err == nil {
 		for _, a := range x.wanted(r.Method) {
@@ -232,6 +240,9 @@ func (g *Registry) serve(w http.ResponseWriter, r *http.Request, q *request) err
 		}
 	}
 	g.app.ServeHTTP(&guard{ResponseWriter: w, g: g, r: r, q: q}, r)
+	if q.upload != nil { // which distribution leaves open where the client is at another place of it
+		_ = q.upload.Close()
+	}
 	return nil
 }
 

@@ -12,6 +12,9 @@ import (
 	s3 "github.com/distribution/distribution/v3/registry/storage/driver/s3-aws"
 )
 
+// filesystemName is what a folder's driver calls itself.
+const filesystemName = "filesystem"
+
 // Filesystem keeps objects in files below a folder, which is made if it is not there.
 func Filesystem(dir string) (storagedriver.StorageDriver, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -245,9 +245,10 @@ func storms(t *testing.T, rounds, registries int) {
 		t.Run(kind, func(t *testing.T) {
 			server := &shared{}
 			for i := range registries {
+				url := storetest.URL(t, kind) // made before the first crash, and removed after the last
 				t.Run(fmt.Sprint(i), func(t *testing.T) {
 					t.Parallel()
-					killStorm(t, server, storetest.URL(t, kind), (rounds+registries-1)/registries)
+					killStorm(t, server, url, (rounds+registries-1)/registries)
 				})
 			}
 		})

@@ -51,7 +51,7 @@ func (g *Registry) Tag(r *http.Request, by Caller, repo string, d digest.Digest,
 		if err := g.setTag(tx, p, m.id, &pushed{Artifact: m.Artifact}, tag); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`UPDATE repo SET updated = $1, version = version + 1 WHERE id = $2`, g.now(), p.repo); err != nil {
+		if err := tx.Do(`UPDATE repo SET updated = $1, version = version + 1 WHERE id = $2`, g.now(), p.repo); err != nil {
 			return err
 		}
 		e, err = g.changing(tx, g.event(q, p.project, EventPush, m.Artifact, tag))
@@ -69,11 +69,11 @@ func (g *Registry) Tag(r *http.Request, by Caller, repo string, d digest.Digest,
 // MarkPulled keeps when a manifest was pulled last, and by which tag. It is for an Observer, who may do several at once.
 func MarkPulled(tx *store.Tx, e Event) error {
 	at := e.Time.UnixMilli()
-	_, err := tx.Exec(`UPDATE manifest SET pulled = $1 WHERE repo_id = (SELECT id FROM repo WHERE name = $2) AND digest = $3 AND pulled < $1`,
+	err := tx.Do(`UPDATE manifest SET pulled = $1 WHERE repo_id = (SELECT id FROM repo WHERE name = $2) AND digest = $3 AND pulled < $1`,
 		at, e.Artifact.Repository, e.Artifact.Digest.String())
 	for _, t := range e.Tags {
 		if err == nil {
-			_, err = tx.Exec(`UPDATE tag SET pulled = $1 WHERE repo_id = (SELECT id FROM repo WHERE name = $2) AND name = $3 AND pulled < $1`,
+			err = tx.Do(`UPDATE tag SET pulled = $1 WHERE repo_id = (SELECT id FROM repo WHERE name = $2) AND name = $3 AND pulled < $1`,
 				at, e.Artifact.Repository, t)
 		}
 	}

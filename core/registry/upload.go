@@ -70,6 +70,7 @@ type writer struct {
 	location string
 	started  time.Time
 	quota    int64 // of the project; below 0: none
+	where    whereabouts
 
 	size    int64
 	saved   int64 // the size in the database
@@ -83,37 +84,109 @@ type writer struct {
 
 var _ distribution.BlobWriter = (*writer)(nil)
 
-// newUpload begins an upload into the request's repository.
-func (g *Registry) newUpload(ctx context.Context, q *request) (*writer, error) {
+// newWriter is for an upload of a number.
+func (g *Registry) newWriter(ctx context.Context, q *request, id string) *writer {
+	return &writer{g: g, ctx: context.WithoutCancel(ctx), q: q, id: id, hash: sha256.New()}
+}
+
+// newUpload begins an upload into the request's repository. held: this request goes on with it, and want is the digest of the
+// whole, if it knows that.
+func (g *Registry) newUpload(ctx context.Context, q *request, held bool, want digest.Digest) (*writer, error) {
 	id := uuid.NewString()
-	u := &writer{g: g, ctx: context.WithoutCancel(ctx), q: q, id: id, location: root + id[:2] + "/" + id, started: g.o.Now(), hash: sha256.New()}
+	u := g.newWriter(ctx, q, id)
+	u.location, u.started = root+id[:2]+"/"+id, g.o.Now()
+	var until int64
+	if held {
+		g.busy.take(id) // nobody else knows it
+		u.claimed = true
+		if g.store.Kind() != "sqlite" {
+			u.claim, u.renew, until = uuid.NewString(), g.o.Now().Add(claimLife/3), g.after(claimLife)
+		}
+	}
 	// The row is on the disk before the object is made: open sees to that.
-	err := g.store.LazyRow(ctx, []any{&u.quota}, `INSERT INTO upload (id, project_id, repo, location, size, started, touched)
-		SELECT CAST($1 AS TEXT), id, CAST($2 AS TEXT), CAST($3 AS TEXT), 0, CAST($4 AS BIGINT), CAST($4 AS BIGINT) FROM project WHERE name = $5
-		RETURNING (SELECT quota FROM project WHERE name = $5)`, id, q.name, u.location, u.started.UnixMilli(), projectOf(q.name))
+	err := g.store.LazyRow(ctx, []any{&u.where.project, &u.quota, &u.where.used, &u.where.repo, &u.where.there}, `
+		INSERT INTO upload (id, project_id, repo, location, size, started, touched, claim, claimed_until)
+		SELECT CAST($1 AS TEXT), id, CAST($2 AS TEXT), CAST($3 AS TEXT), 0, CAST($4 AS BIGINT), CAST($4 AS BIGINT), CAST($6 AS TEXT), CAST($7 AS BIGINT)
+		FROM project WHERE name = $5 RETURNING project_id, (SELECT quota FROM project WHERE name = $5), (SELECT used FROM project WHERE name = $5),
+		COALESCE((SELECT id FROM repo WHERE name = $2), 0), EXISTS (SELECT 1 FROM blob WHERE digest = $8)`,
+		id, q.name, u.location, u.started.UnixMilli(), projectOf(q.name), u.claim, until, want.String())
 	if errors.Is(err, sql.ErrNoRows) {
 		err = codeNameUnknown.WithMessage(fmt.Sprintf("there is no project %q", projectOf(q.name)))
 	}
-	return u, err
+	if err != nil {
+		if held {
+			u.release()
+		}
+		return nil, err
+	}
+	g.begun.keep(id, g.store.Soon())
+	return u, nil
+}
+
+// uploadState is what is known of an upload u, and of where its content of the digest $1 goes.
+const uploadState = `u.location, u.size, u.hash, u.started, u.project_id, (SELECT p.quota FROM project p WHERE p.id = u.project_id),
+	(SELECT p.used FROM project p WHERE p.id = u.project_id), COALESCE((SELECT r.id FROM repo r WHERE r.name = u.repo), 0),
+	EXISTS (SELECT 1 FROM blob b WHERE b.digest = $1)`
+
+// state reads what read finds of an upload.
+func (u *writer) state(read func(dest ...any) error) error {
+	var hash []byte
+	var started int64
+	err := read(&u.location, &u.size, &hash, &started, &u.where.project, &u.quota, &u.where.used, &u.where.repo, &u.where.there)
+	if err == nil && hash != nil {
+		err = u.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(hash)
+	}
+	u.saved, u.started = u.size, time.UnixMilli(started)
+	return err
 }
 
 // findUpload finds one that has begun; distribution.ErrBlobUploadUnknown.
 func (g *Registry) findUpload(ctx context.Context, q *request, id string) (*writer, error) {
-	u := &writer{g: g, ctx: context.WithoutCancel(ctx), q: q, id: id, hash: sha256.New()}
-	var state []byte
-	var started int64
-	err := g.store.Point(ctx, `SELECT u.location, u.size, u.hash, u.started, p.quota FROM upload u JOIN project p ON p.id = u.project_id
-		WHERE u.id = $1 AND u.repo = $2`,
-		id, q.name).Scan(&u.location, &u.size, &state, &started, &u.quota)
+	u := g.newWriter(ctx, q, id)
+	err := u.state(g.store.Point(ctx, `SELECT `+uploadState+` FROM upload u WHERE u.id = $2 AND u.repo = $3`, "", id, q.name).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, distribution.ErrBlobUploadUnknown
+		err = distribution.ErrBlobUploadUnknown
 	}
-	if err == nil && state != nil {
-		err = u.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(state)
-	}
-	u.saved, u.started = u.size, time.UnixMilli(started)
 	if err == nil && q.r != nil && q.r.Method == http.MethodGet {
 		err = u.catchUp()
+	}
+	return u, err
+}
+
+var errTaken = errcode.ErrorCodeRangeInvalid.WithMessage("another request is writing to this upload, or has gone on with it; ask for its status")
+
+// takeUpload is findUpload for a request that goes on with an upload, until Close, Commit or Cancel: it keeps others away from
+// it. want is the digest of the whole, "" if that is not known yet.
+func (g *Registry) takeUpload(ctx context.Context, q *request, id string, want digest.Digest) (_ *writer, err error) {
+	if !g.busy.take(id) {
+		return nil, errTaken
+	}
+	defer func() {
+		if err != nil {
+			g.busy.give(id)
+		}
+	}()
+	if g.store.Kind() == "sqlite" { // no other process
+		u := g.newWriter(ctx, q, id)
+		err := u.state(g.store.Point(ctx, `SELECT `+uploadState+` FROM upload u WHERE u.id = $2 AND u.repo = $3`, want.String(), id, q.name).Scan)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, distribution.ErrBlobUploadUnknown
+		}
+		u.claimed = true
+		return u, err
+	}
+	u := g.newWriter(ctx, q, id)
+	u.claim, u.renew, u.claimed = uuid.NewString(), g.o.Now().Add(claimLife/3), true
+	err = u.state(func(dest ...any) error {
+		return g.store.LazyRow(u.ctx, dest, `UPDATE upload u SET claim = $4, claimed_until = $5, touched = $6
+			WHERE u.id = $2 AND u.repo = $3 AND (u.claim = '' OR u.claimed_until < $6) RETURNING `+uploadState,
+			want.String(), id, q.name, u.claim, g.after(claimLife), g.now())
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		if _, err := g.findUpload(ctx, q, id); err != nil {
+			return nil, err
+		}
+		return nil, errTaken
 	}
 	return u, err
 }
@@ -151,13 +224,12 @@ func (u *writer) hold() error {
 	if u.claimed {
 		return nil
 	}
-	taken := errcode.ErrorCodeRangeInvalid.WithMessage("another request is writing to this upload, or has gone on with it; ask for its status")
 	if !u.g.busy.take(u.id) {
-		return taken
+		return errTaken
 	}
 	err := u.take()
 	if errors.Is(err, sql.ErrNoRows) {
-		err = taken
+		err = errTaken
 	}
 	if err != nil {
 		u.g.busy.give(u.id)
@@ -203,7 +275,7 @@ func (u *writer) open() error {
 		return err
 	}
 	if u.size == 0 {
-		if err := u.g.store.Durable(); err != nil {
+		if err := u.g.begun.durable(u.id, u.g.store); err != nil {
 			return err
 		}
 	}
@@ -324,7 +396,7 @@ func (u *writer) Commit(ctx context.Context, want v1.Descriptor) (v1.Descriptor,
 	if got != want.Digest {
 		return v1.Descriptor{}, distribution.ErrBlobInvalidDigest{Digest: want.Digest, Reason: fmt.Errorf("content has %s", got)}
 	}
-	if err := u.g.store.Tx(ctx, func(tx *store.Tx) error { return u.publish(tx, got) }); err != nil {
+	if err := u.publish(ctx, got); err != nil {
 		return v1.Descriptor{}, u.q.note(err)
 	}
 	u.done = true
@@ -342,13 +414,7 @@ func (u *writer) complete(a digest.Algorithm) (digest.Digest, error) {
 	if u.size == 0 {
 		return a.FromBytes(nil), nil
 	}
-	if err := u.open(); err != nil {
-		return "", err
-	}
-	err := u.file.Commit(u.ctx)
-	err = errors.Join(err, u.file.Close())
-	u.file = nil
-	if err != nil {
+	if err := u.finish(); err != nil {
 		return "", err
 	}
 	if a == digest.SHA256 {
@@ -362,36 +428,21 @@ func (u *writer) complete(a digest.Algorithm) (digest.Digest, error) {
 	return a.FromReader(f)
 }
 
-// publish moves the object from upload to blob, or to the trash if the registry has the content already.
-func (u *writer) publish(tx *store.Tx, d digest.Digest) error {
-	p, err := u.g.ensureRepo(tx, u.q.name)
-	if err != nil {
-		return err
-	}
-	n, err := tx.Exec(`DELETE FROM upload WHERE id = $1 AND claim = $2`, u.id, u.claim)
-	if err != nil {
-		return err
-	}
-	if n == 0 {
-		return distribution.ErrBlobUploadUnknown
-	}
-	if n, err = tx.Exec(`INSERT INTO blob (digest, size, location) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, d.String(), u.size, u.location); err != nil {
-		return err
-	}
-	if n == 0 {
-		var size int64
-		err := tx.Lock(`SELECT size FROM blob WHERE digest = $1`, d.String()).Scan(&size)
-		if errors.Is(err, sql.ErrNoRows) {
-			return store.ErrRetry // it was there, and the collector took it in between
-		}
-		if err != nil {
-			return err
-		}
-		if err := trash(tx, u.location, u.size, u.g.now(), false); err != nil {
-			return err
+// finish ends the object. A file that is closed is complete as it is, if it has all that the row says.
+func (u *writer) finish() error {
+	if u.file == nil && u.size == u.saved && u.g.files {
+		file, err := u.g.driver.Stat(u.ctx, u.location)
+		if err == nil && file.Size() == u.size {
+			return nil
 		}
 	}
-	return u.g.link(tx, p, d, u.size)
+	if err := u.open(); err != nil {
+		return err
+	}
+	err := u.file.Commit(u.ctx)
+	err = errors.Join(err, u.file.Close())
+	u.file = nil
+	return err
 }
 
 // Cancel gives the upload up.

@@ -178,6 +178,18 @@ func (x *world) project(p Project) Project {
 	return p
 }
 
+// exec changes what a test has no request for.
+func (x *world) exec(query string, args ...any) {
+	x.t.Helper()
+	err := x.store.Tx(x.t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(query, args...)
+		return err
+	})
+	if err != nil {
+		x.t.Fatal(err)
+	}
+}
+
 // response is what came back.
 type response struct {
 	code   int

@@ -29,6 +29,10 @@ func postgresState(err error) string {
 	return ""
 }
 
+// IsConstraint says that a statement would have broken a rule of the schema: a key that is there, a reference to what is not, a
+// NULL or a value that may not be. Nothing of its transaction is kept on PostgreSQL.
+func IsConstraint(err error) bool { return isConstraint(err) }
+
 func isConstraint(err error) bool {
 	return sqliteCode(err) == sqlitelib.SQLITE_CONSTRAINT || strings.HasPrefix(postgresState(err), "23")
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -96,7 +97,9 @@ func (p *postgres) reader() runner   { return p.db }
 func (p *postgres) dialect() dialect { return postgresDialect }
 func (p *postgres) trips() int64     { return p.n.Load() }
 func (p *postgres) durable() error   { return p.log.wait() }
-func (p *postgres) close() error     { return errors.Join(p.db.Close(), p.sync.Close()) }
+
+func (p *postgres) soon() func() error { return p.log.soon() }
+func (p *postgres) close() error       { return errors.Join(p.db.Close(), p.sync.Close()) }
 
 func (p *postgres) snapshot(ctx context.Context) (*sql.Tx, error) {
 	tx, err := p.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
@@ -141,19 +144,19 @@ func (p *postgres) tries(ctx context.Context, once func() error) error {
 }
 
 func (p *postgres) once(ctx context.Context, f func(*Tx) error) error {
-	tx, err := p.db.BeginTx(ctx, nil)
+	pipe, err := begin(ctx, p.db)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // also when f panics; nothing after Commit
+	defer pipe.end() // also when f panics
 	var broken error
-	if err := f(&Tx{ctx: ctx, run: tx, d: postgresDialect, broken: &broken}); err != nil {
+	if err := f(&Tx{ctx: pipe.ctx, run: pipe.conn, pipe: pipe, d: postgresDialect, broken: &broken}); err != nil {
 		return err
 	}
 	if broken != nil {
 		return broken
 	}
-	return tx.Commit()
+	return pipe.commit()
 }
 
 // flush has the log on the disk up to a commit that waits for it.
@@ -170,5 +173,5 @@ func again(err error) bool {
 	if errors.As(err, &pg) {
 		return pg.Code == "40001" || pg.Code == "40P01" // serialization failure, deadlock
 	}
-	return errors.Is(err, ErrRetry)
+	return errors.Is(err, ErrRetry) || errors.Is(err, driver.ErrBadConn)
 }

@@ -97,6 +97,8 @@ func (s *sqlite) snapshot(ctx context.Context) (*sql.Tx, error) { return s.r.Beg
 
 func (s *sqlite) durable() error { return s.log.wait() }
 
+func (s *sqlite) soon() func() error { return s.log.soon() }
+
 // flush has the log on the disk. When that fails nobody knows what of it is there, and a later flush that succeeds says
 // nothing of it: no transaction succeeds any more until the process starts again and SQLite reads what there is.
 func (s *sqlite) flush(path string) error {

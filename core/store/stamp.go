@@ -90,8 +90,11 @@ type moment struct {
 type momentKey struct{}
 
 // Moment is a context for one request, in which Remember need not ask the database again for what was read before, be it for
-// other requests, unless something has changed until now.
+// other requests, unless something has changed until now. In a Moment it is the same one.
 func (s *Store) Moment(ctx context.Context) (context.Context, error) {
+	if at, _ := ctx.Value(momentKey{}).(*moment); at != nil && at.s == s {
+		return ctx, nil
+	}
 	if err := s.memory.look.wait(); err != nil {
 		return ctx, err
 	}

@@ -49,6 +49,8 @@ type backend interface {
 	snapshot(ctx context.Context) (*sql.Tx, error)
 	// durable returns when everything that was committed before the call is on the disk.
 	durable() error
+	// soon is durable for who goes on meanwhile.
+	soon() (wait func() error)
 	dialect() dialect
 	close() error
 	// trips is how often an answer of the database was waited for.
@@ -189,6 +191,9 @@ func (s *Store) alone(ctx context.Context, f func(*Tx) error) error {
 // Durable returns when everything that was committed before the call is on the disk.
 func (s *Store) Durable() error { return s.b.durable() }
 
+// Soon is Durable for who has something else to do first: what it returns waits.
+func (s *Store) Soon() (wait func() error) { return s.b.soon() }
+
 // Transactions is how many have begun in this process: by it work that can wait sees whether others have any.
 func (s *Store) Transactions() int64 { return s.txs.Load() }
 
@@ -209,6 +214,7 @@ func (s *Store) Ping(ctx context.Context) error {
 type Tx struct {
 	ctx    context.Context
 	run    runner
+	pipe   *pipeline // PostgreSQL's; nil: none
 	d      dialect
 	broken *error // a failure after which SQLite may have rolled back behind our back
 }
@@ -221,15 +227,46 @@ func (t *Tx) Exec(query string, args ...any) (int64, error) {
 	if err := *t.broken; err != nil {
 		return 0, err
 	}
+	if t.pipe != nil && len(args) > 0 {
+		n, err := t.pipe.exec(query, args)
+		return n, t.failed(err)
+	}
+	if t.pipe != nil { // it may be several statements in one text
+		if err := t.failed(t.pipe.send(nil)); err != nil {
+			return 0, err
+		}
+	}
 	res, err := t.run.ExecContext(t.ctx, query, args...)
 	if err != nil {
-		if !isConstraint(err) {
-			*t.broken = err
-		}
-		return 0, err
+		return 0, t.failed(err)
 	}
 	return res.RowsAffected()
 }
+
+// failed takes note of a failure after which there is nothing to go on with.
+func (t *Tx) failed(err error) error {
+	if err != nil && !errors.Is(err, sql.ErrNoRows) && !isConstraint(err) {
+		*t.broken = err
+	}
+	return err
+}
+
+// Do is Exec for who needs no count: PostgreSQL gets the statement with the next one that somebody waits for, or with the end of
+// the transaction, and so a failure may be told there. Whatever fails, nothing of the transaction is kept.
+func (t *Tx) Do(query string, args ...any) error {
+	if t.pipe == nil {
+		_, err := t.Exec(query, args...)
+		return err
+	}
+	if err := *t.broken; err != nil {
+		return err
+	}
+	return t.failed(t.pipe.add(query, args))
+}
+
+// Locking is the text of a SELECT whose rows nobody else may change before the transaction ends, for one that is part of another
+// statement.
+func (t *Tx) Locking(query string) string { return query + t.d.lock }
 
 // Query reads rows, also what this transaction wrote. The caller closes the rows before the next call. ctx is not
 // looked at: see Tx of Store.
@@ -237,11 +274,19 @@ func (t *Tx) Query(_ context.Context, query string, args ...any) (*sql.Rows, err
 	if err := *t.broken; err != nil {
 		return nil, err
 	}
+	if t.pipe != nil {
+		if err := t.failed(t.pipe.send(nil)); err != nil {
+			return nil, err
+		}
+	}
 	return t.run.QueryContext(t.ctx, query, args...)
 }
 
 // QueryRow reads one row, also of what this transaction wrote. ctx is not looked at.
 func (t *Tx) QueryRow(_ context.Context, query string, args ...any) *sql.Row {
+	if t.pipe != nil {
+		_ = t.failed(t.pipe.send(nil)) // after which the query fails too
+	}
 	return t.run.QueryRowContext(t.ctx, query, args...)
 }
 
@@ -271,29 +316,24 @@ func (t *Tx) Numbers(table string, n int) ([]int64, error) {
 
 // Row is one row that a transaction reads, or writes and reads (RETURNING).
 type Row struct {
-	row *sql.Row
-	t   *Tx
+	t     *Tx
+	query string
+	args  []any
 }
 
-// Scan reads the columns; sql.ErrNoRows if there is no row.
+// Scan runs the statement and reads the columns of its first row; sql.ErrNoRows if there is none.
 func (r *Row) Scan(dest ...any) error {
 	if err := *r.t.broken; err != nil {
 		return err
 	}
-	err := r.row.Scan(dest...)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) && !isConstraint(err) {
-		*r.t.broken = err
+	if r.t.pipe != nil {
+		return r.t.failed(r.t.pipe.row(r.query, r.args, dest))
 	}
-	return err
+	return r.t.failed(r.t.run.QueryRowContext(r.t.ctx, r.query, r.args...).Scan(dest...))
 }
 
-// Row reads one row, also of what this transaction wrote.
-func (t *Tx) Row(query string, args ...any) *Row {
-	if *t.broken != nil {
-		return &Row{t: t}
-	}
-	return &Row{row: t.QueryRow(t.ctx, query, args...), t: t}
-}
+// Row reads one row, also of what this transaction wrote, when it is scanned, which is to be done once.
+func (t *Tx) Row(query string, args ...any) *Row { return &Row{t, query, args} }
 
 // Lock is Row for a plain SELECT whose rows nobody else may change before this transaction ends.
 func (t *Tx) Lock(query string, args ...any) *Row { return t.Row(query+t.d.lock, args...) }

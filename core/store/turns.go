@@ -41,6 +41,24 @@ func (t *turns) wait() error {
 	return one.err
 }
 
+// soon has the action run without waiting for it, and returns what waits.
+func (t *turns) soon() (wait func() error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.next == nil {
+		t.next = &turn{done: make(chan struct{})}
+	}
+	if !t.busy {
+		t.busy = true
+		go t.run()
+	}
+	one := t.next
+	return func() error {
+		<-one.done
+		return one.err
+	}
+}
+
 // run serves those who wait until there is nobody.
 func (t *turns) run() {
 	for {

@@ -108,7 +108,7 @@ func New(db *store.Store, log *slog.Logger, now func() time.Time) *Log {
 // Add writes a line within a transaction: it is there if and only if what it is about is.
 func (l *Log) Add(tx *store.Tx, x Line) error {
 	x.tidy(l.now)
-	_, err := tx.Exec(insertOne, x.values()...)
+	err := tx.Do(insertOne, x.values()...)
 	if err == nil {
 		l.poke()
 	}
@@ -189,7 +189,7 @@ type end struct {
 
 // chain reads both ends, and keeps other processes from sealing until the transaction ends.
 func chain(tx *store.Tx) (first, last end, err error) {
-	_, err = tx.Exec(`INSERT INTO audit_chain (id, first_seq, first_hash, last_seq, last_hash) VALUES (1, 0, $1, 0, $1) ON CONFLICT (id) DO NOTHING`,
+	err = tx.Do(`INSERT INTO audit_chain (id, first_seq, first_hash, last_seq, last_hash) VALUES (1, 0, $1, 0, $1) ON CONFLICT (id) DO NOTHING`,
 		make([]byte, sha256.Size))
 	if err != nil {
 		return first, last, err
@@ -218,7 +218,7 @@ func (l *Log) sealSome(tx *store.Tx) (int, error) {
 			return 0, err
 		}
 		last = end{last.seq + 1, sum(last.seq+1, last.hash, x)}
-		_, err = tx.Exec(`UPDATE audit_line SET seq = $1, hash = $2, actor = $3, subject = $4 WHERE id = $5`, last.seq, last.hash, actor, subject, x.ID)
+		err = tx.Do(`UPDATE audit_line SET seq = $1, hash = $2, actor = $3, subject = $4 WHERE id = $5`, last.seq, last.hash, actor, subject, x.ID)
 		if err != nil {
 			return 0, err
 		}
@@ -227,8 +227,7 @@ func (l *Log) sealSome(tx *store.Tx) (int, error) {
 }
 
 func setEnd(tx *store.Tx, last end) error {
-	_, err := tx.Exec(`UPDATE audit_chain SET last_seq = $1, last_hash = $2 WHERE id = 1`, last.seq, last.hash)
-	return err
+	return tx.Do(`UPDATE audit_chain SET last_seq = $1, last_hash = $2 WHERE id = 1`, last.seq, last.hash)
 }
 
 // sum is the hash of a line at its place in the chain. Each text goes in with its length before it, so that no two lines

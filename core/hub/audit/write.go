@@ -86,7 +86,7 @@ func (l *Log) AddSealed(tx *store.Tx, lines []Line) error {
 		if len(args) >= width*insertAtOnce {
 			n = insertAtOnce
 		}
-		if _, err := tx.Exec(insertSealed[n], args[:n*width]...); err != nil {
+		if err := tx.Do(insertSealed[n], args[:n*width]...); err != nil {
 			return err
 		}
 		args = args[n*width:]

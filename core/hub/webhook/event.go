@@ -67,6 +67,19 @@ type delivery struct {
 	Data     json.RawMessage `json:"event_data"`
 }
 
+// idleKey is of what is remembered of a project.
+type idleKey int64
+
+// Idle says that no policy of a project is on, as of the moment of the request that the transaction belongs to: whatever happens,
+// nobody is told.
+func (h *Hooks) Idle(tx *store.Tx, project int64) (bool, error) {
+	return store.Remember(tx.Context(), idleKey(project), func() (bool, error) {
+		var some bool
+		err := tx.Row(`SELECT EXISTS (SELECT 1 FROM webhook_policy WHERE project = $1 AND enabled)`, project).Scan(&some)
+		return !some, err
+	})
+}
+
 // Wants says whether a project has a policy for a type of events.
 func (h *Hooks) Wants(tx *store.Tx, project int64, kind string) (wants bool, err error) {
 	err = tx.Row(`SELECT EXISTS (SELECT 1 FROM webhook_policy WHERE project = $1 AND enabled AND events LIKE $2 ESCAPE '\')`, project,

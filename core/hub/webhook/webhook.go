@@ -27,7 +27,7 @@ import (
 
 // Schema is the tables. sealed holds the secrets of the targets. webhook_quota remembers when a project was last warned.
 func Schema() store.Schema {
-	return store.Schema{Name: "webhook", Steps: []string{`
+	return store.Schema{Name: "webhook", Watched: []string{"webhook_policy"}, Steps: []string{`
 CREATE TABLE webhook_policy (
 	id @id, project BIGINT NOT NULL, name TEXT NOT NULL, description TEXT NOT NULL, enabled BOOLEAN NOT NULL, events TEXT NOT NULL, targets TEXT NOT NULL,
 	sealed @bytes NOT NULL, creator TEXT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL, UNIQUE (project, name)
