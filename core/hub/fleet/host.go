@@ -209,7 +209,7 @@ func (h *host) refresh(ctx context.Context, conn *Conn, named map[string]bool) e
 		count, running := len(h.containers), h.running
 		there := h.take(list, true)
 		for _, id := range some {
-			if _, known := h.containers[id]; known && !there[id] {
+			if !there[id] { // it may have come and gone since it was looked last: whoever made it wants to know
 				h.remove(id)
 			}
 		}

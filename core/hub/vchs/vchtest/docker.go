@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/distribution/reference"
 )
 
 // Docker is a Docker API with containers that are but entries of a list. What it is asked to do happens at once, and is
@@ -238,7 +240,8 @@ func (d *Docker) create(w http.ResponseWriter, r *http.Request) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !slices.Contains(d.pulled, q.Image) {
+	ref, err := reference.ParseDockerRef(q.Image)
+	if err != nil || !slices.Contains(d.pulled, ref.String()) {
 		answer(w, 404, map[string]string{"message": "No such image: " + q.Image})
 		return
 	}
