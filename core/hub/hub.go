@@ -35,6 +35,7 @@ import (
 	"github.com/openvic/vic/core/hub/labels"
 	"github.com/openvic/vic/core/hub/notary"
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/provision"
 	"github.com/openvic/vic/core/hub/registries"
 	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/robots"
@@ -102,6 +103,9 @@ type Hub struct {
 
 	registries *registries.Registries // the others that the hub knows
 	fleet      *fleet.Fleet
+	vchs       *vchs.VCHs
+	provisions *provision.Provisions
+	docker     *dockerauth.Auth
 	settings   *settings.Settings
 	admission  *admission.Admission
 	logs       *systemlog.Log
@@ -190,6 +194,7 @@ func schemas() []store.Schema {
 		clisecret.Schema(),
 		jobs.Schema(),
 		webhook.Schema(),
+		provision.Schema(),
 	}
 }
 
@@ -257,10 +262,10 @@ func (h *Hub) openServices(ctx context.Context) error {
 	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}, Setting: h.settings.TokenLife})
 	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}, Robots: h.robots, Secrets: h.secrets,
 		Observe: h.triedToSignIn}
-	docker := dockerauth.New(dockerauth.Options{Moment: h.db.Moment, Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL,
+	h.docker = dockerauth.New(dockerauth.Options{Moment: h.db.Moment, Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL,
 		Log: h.log})
 	h.registries = registries.New(h.db, h.sealer, h.outbound, nil)
-	if err := h.openRegistry(ctx, docker); err != nil {
+	if err := h.openRegistry(ctx, h.docker); err != nil {
 		return err
 	}
 	if err := h.makeDefaultProject(ctx); err != nil {
@@ -269,18 +274,16 @@ func (h *Hub) openServices(ctx context.Context) error {
 	if err := h.prepareJobs(ctx); err != nil {
 		return err
 	}
-	hosts := vchs.New(h.db, h.sealer, nil)
-	h.fleet = fleet.New(fleet.Options{VCHs: hosts, Log: h.log})
 	mux := http.NewServeMux()
-	h.notary = h.newNotary(docker)
+	h.notary = h.newNotary(h.docker)
 	v2 := images(h.notary, access.SteadyBody(h.registry, access.StallPatience))
 	mux.Handle("/v2/", v2)
 	mux.Handle("/v2", v2)
-	mux.Handle(dockerauth.TokenPath, docker)
+	mux.Handle(dockerauth.TokenPath, h.docker)
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry,
 		Registries: h.registries, Settings: h.settings, Scanners: h.cfg.Roles[scan.Plugin().Name], DB: h.db,
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Volumes: h.volumes, Audit: h.audit, Robots: h.robots,
-		VCHs: hosts, Fleet: h.fleet, Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
+		VCHs: h.vchs, Fleet: h.fleet, Provisions: h.provisions, Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
 		Jobs:       h.jobs,
 		Webhooks:   h.hooks,
 		Immutable:  h.rules,
@@ -359,6 +362,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.renew(gctx) })
 	g.Go(func() error { h.jobs.Run(gctx); return nil })
 	g.Go(func() error { h.fleet.Run(gctx); return nil })
+	g.Go(func() error { h.provisions.Run(gctx); return nil })
 	g.Go(func() error { h.audit.Seal(gctx); return nil })
 	if h.forwarder != nil {
 		g.Go(func() error { h.forwarder.Run(gctx); return nil })

@@ -6,9 +6,14 @@ import (
 	"net"
 	"strings"
 
+	"github.com/distribution/reference"
+
 	"github.com/openvic/vic/core/hub/audit"
+	"github.com/openvic/vic/core/hub/fleet"
 	"github.com/openvic/vic/core/hub/gc"
 	"github.com/openvic/vic/core/hub/jobs"
+	"github.com/openvic/vic/core/hub/provision"
+	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/sdk/outbound"
@@ -23,6 +28,7 @@ func (h *Hub) kinds() []jobs.Kind {
 		h.hooks.Jobs(),
 		h.audit.Jobs(),
 		h.keeping(reg),
+		h.provisions.Jobs(),
 	}
 }
 
@@ -34,6 +40,10 @@ func (h *Hub) openJobs() error {
 	}
 	h.hooks = webhook.New(webhook.Options{DB: h.db, Sealer: h.sealer, Queue: func() *jobs.Queue { return h.jobs }, Log: h.log,
 		Outbound: h.outbound})
+	h.vchs = vchs.New(h.db, h.sealer, nil)
+	h.fleet = fleet.New(fleet.Options{VCHs: h.vchs, Log: h.log})
+	h.provisions = provision.New(provision.Options{DB: h.db, Sealer: h.sealer, Fleet: h.fleet, VCHs: h.vchs, Queue: func() *jobs.Queue { return h.jobs },
+		Token: h.pullToken, Log: h.log})
 	h.jobs = jobs.New(h.db, jobs.Options{Kinds: h.kinds(), Log: h.log})
 	h.events.hooks, h.events.host = h.hooks, h.host()
 	return nil
@@ -50,6 +60,16 @@ func (h *Hub) prepareJobs(ctx context.Context) (err error) {
 		}
 	}
 	return audit.Prepare(ctx, h.db, h.jobs, h.cfg.Audit.KeepDays)
+}
+
+// pullToken makes a token by which a VCH pulls an image of the hub's for a user, as far as that user may; "" for an image of
+// another registry.
+func (h *Hub) pullToken(ctx context.Context, principal, image string) (string, error) {
+	ref, err := reference.ParseDockerRef(image)
+	if err != nil || reference.Domain(ref) != h.host() {
+		return "", nil //nolint:nilerr // the VCH says what is wrong with the name
+	}
+	return h.docker.PullToken(ctx, principal, reference.Path(ref))
 }
 
 // host is what clients write before the name of a repository, as far as the configuration tells.

@@ -25,6 +25,7 @@ import (
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/labels"
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/provision"
 	"github.com/openvic/vic/core/hub/query"
 	"github.com/openvic/vic/core/hub/registries"
 	"github.com/openvic/vic/core/hub/retention"
@@ -92,6 +93,8 @@ type Options struct {
 	VCHs *vchs.VCHs
 	// Fleet is what runs on them.
 	Fleet *fleet.Fleet
+	// Provisions make containers on them.
+	Provisions *provision.Provisions
 	// Jobs is the queue of work.
 	Jobs *jobs.Queue
 	// Immutable are the rules by which tags stay; the registry's policy asks the same.
@@ -215,7 +218,7 @@ func routes() []route {
 		purgeRoutes(),
 		robotRoutes(),
 		vchRoutes(),
-		liveRoutes(), dockerRoutes(), streamRoutes(),
+		liveRoutes(), dockerRoutes(), streamRoutes(), provisionRoutes(),
 		sessionRoutes(),
 		jobRoutes(), gcRoutes(), queueRoutes(),
 		registryRoutes(),

@@ -30,6 +30,7 @@ import (
 	"github.com/openvic/vic/core/hub/labels"
 	"github.com/openvic/vic/core/hub/notary"
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/provision"
 	"github.com/openvic/vic/core/hub/registries"
 	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/robots"
@@ -74,6 +75,7 @@ type rig struct {
 
 	registries *registries.Registries
 	fleet      *fleet.Fleet
+	provisions *provision.Provisions
 }
 
 func must(t *testing.T, err error) {
@@ -108,7 +110,7 @@ func newRig(t *testing.T, url string) *rig {
 	t.Helper()
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
 	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), session.Schema(), clisecret.Schema(), vchs.Schema(),
-		jobs.Schema(), webhook.Schema(), immutable.Schema(), labels.Schema(), registries.Schema(), retention.Schema(), settings.Schema(),
+		jobs.Schema(), webhook.Schema(), immutable.Schema(), labels.Schema(), registries.Schema(), retention.Schema(), settings.Schema(), provision.Schema(),
 		cveallow.Schema(), trust.Schema(), notary.Schema())
 	r.people = people.New(r.db, nil, clisecret.Forget)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
@@ -135,18 +137,20 @@ func newRig(t *testing.T, url string) *rig {
 	r.hooks = webhook.New(webhook.Options{DB: r.db, Sealer: sealer, Log: log, Queue: func() *jobs.Queue { return r.jobs }, Outbound: policy})
 	tags, keeps := labels.New(r.db, nil), retention.New(r.db, nil)
 	reg := func() *registry.Registry { return r.registry }
-	r.jobs = jobs.New(r.db, jobs.Options{Log: log, Kinds: []jobs.Kind{gc.Jobs(reg), r.hooks.Jobs(),
+	hosts := vchs.New(r.db, sealer, nil)
+	r.fleet = fleet.New(fleet.Options{VCHs: hosts, Log: log})
+	r.provisions = provision.New(provision.Options{DB: r.db, Sealer: sealer, Fleet: r.fleet, VCHs: hosts, Queue: func() *jobs.Queue { return r.jobs }, Log: log,
+		Token: func(context.Context, string, string) (string, error) { return "", nil }})
+	r.jobs = jobs.New(r.db, jobs.Options{Log: log, Kinds: []jobs.Kind{r.provisions.Jobs(), gc.Jobs(reg), r.hooks.Jobs(),
 		retention.Parts{DB: r.db, Policies: keeps, Labels: tags, Immutable: rules, Registry: reg}.Jobs()}})
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
-	hosts := vchs.New(r.db, sealer, nil)
-	r.fleet = fleet.New(fleet.Options{VCHs: hosts, Log: log})
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots, Secrets: secrets}, People: r.people,
 		Identities: sign, Registry: r.registry, Registries: r.registries, Settings: set, Scanners: []string{"osv"},
 		Browsers: browsers, Sessions: sessions, Secrets: secrets,
 		TrustKeys: trusted, Trust: trust.NewVerifier(trusted, func() trust.Images { return r.registry }, nil),
 		Immutable: rules, Labels: tags, Retention: keeps, Allowlists: cveallow.New(r.db, nil),
-		DB: r.db, Robots: r.robots, VCHs: hosts, Fleet: r.fleet, Jobs: r.jobs, Webhooks: r.hooks,
+		DB: r.db, Robots: r.robots, VCHs: hosts, Fleet: r.fleet, Provisions: r.provisions, Jobs: r.jobs, Webhooks: r.hooks,
 		Support: NewSupport(r.logs, r.bundle), Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)
@@ -233,7 +237,7 @@ func TestEveryRoleOnEveryRoute(t *testing.T) {
 				continue
 			}
 			path := strings.NewReplacer("{project}", project, "{member}", "999", "{quota}", "999", "{user}", "999", "{robot}", "999", "{vch}", "999",
-				"{name}", "c1", "{label}", "999", "{rule}", "999", "{addition}", "build_history", "{principal...}", "d/nobody", "{gc}", "999", "{purge}", "999", "{registry}", "999",
+				"{name}", "c1", "{provision}", "999", "{label}", "999", "{rule}", "999", "{addition}", "build_history", "{principal...}", "d/nobody", "{gc}", "999", "{purge}", "999", "{registry}", "999",
 				"{policy}", "999", "{retention}", "999", "{metadata}", "severity", "{group}", "999", "{execution}", "999", "{task}", "999", "{format}", "csv",
 				"{repository}", "nothing", "{reference}", "1", "{tag}", "1").Replace(rt.path)
 			for i, user := range users {
@@ -274,7 +278,7 @@ func TestPrivateProjectsAreNotTold(t *testing.T) {
 			continue
 		}
 		ask := func(project string) string {
-			path := strings.NewReplacer("{project}", project, "{member}", "1", "{repository}", "app", "{reference}", "1", "{tag}", "1", "{policy}", "1", "{vch}", "1", "{name}", "c1",
+			path := strings.NewReplacer("{project}", project, "{member}", "1", "{repository}", "app", "{reference}", "1", "{tag}", "1", "{policy}", "1", "{vch}", "1", "{name}", "c1", "{provision}", "1", "{rule}", "1",
 				"{execution}", "1", "{task}", "1", "{format}", "csv").Replace(rt.path)
 			body := ""
 			if rt.method == "POST" || rt.method == "PUT" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/hub/people"
+	"github.com/openvic/vic/core/hub/provision"
 	"github.com/openvic/vic/core/hub/query"
 	"github.com/openvic/vic/core/hub/registries"
 	"github.com/openvic/vic/core/hub/retention"
@@ -347,6 +348,9 @@ func (a *api) deleteProject(c *call) error {
 			return err
 		}
 		if err := vchs.Forget(tx, c.project.ID); err != nil {
+			return err
+		}
+		if err := provision.Forget(tx, a.Jobs, c.project.ID); err != nil {
 			return err
 		}
 		if err := a.Webhooks.Forget(tx, c.project.ID); err != nil {

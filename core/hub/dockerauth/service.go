@@ -111,6 +111,21 @@ func (a *Auth) refreshed(ctx context.Context, raw string) (authz.Subject, error)
 	return s, err
 }
 
+// PullToken makes a token by which somebody else, a VCH, pulls a repository for a user, if that user may; errdef.ErrDenied if
+// the user may not come in any more. The registry asks again at each request, as for every token.
+func (a *Auth) PullToken(ctx context.Context, principal, repository string) (string, error) {
+	who, err := a.o.Authority.Find(ctx, token.User, principal)
+	if err != nil {
+		return "", err
+	}
+	granted, err := a.narrow(ctx, who, []token.Access{{Type: token.TypeRepository, Name: repository, Actions: []string{"pull"}}})
+	if err != nil {
+		return "", err
+	}
+	raw, _, err := a.o.Issuer.Issue(ctx, token.Claims{Subject: who.ID, Kind: who.Kind, Epoch: who.Epoch, Access: granted}, 0)
+	return raw, err
+}
+
 // issue answers with a token for what of the scopes the subject may.
 func (a *Auth) issue(w http.ResponseWriter, r *http.Request, who authz.Subject, service string, scopes []string, offline, oauth bool) {
 	if service != "" && service != a.o.Service {

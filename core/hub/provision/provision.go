@@ -408,8 +408,12 @@ func (p *Provisions) List(ctx context.Context, project int64, status Status, lim
 	return list, total, err
 }
 
-// Forget removes what is kept of a project that is deleted, within its transaction.
-func Forget(tx *store.Tx, project int64) error {
+// Forget removes what is kept of a project that is deleted, within its transaction. Containers that were made stay where they
+// are.
+func Forget(tx *store.Tx, q *jobs.Queue, project int64) error {
+	if err := q.Forget(tx, Kind, project); err != nil {
+		return err
+	}
 	for _, table := range []string{"provision", "allowance", "approval_rule"} {
 		if _, err := tx.Exec(`DELETE FROM `+table+` WHERE project = $1`, project); err != nil {
 			return err
