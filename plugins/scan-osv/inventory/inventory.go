@@ -238,6 +238,9 @@ func Base(ecosystem, name string) string {
 		"PyPI": {PyPI, ""}, "Go": {Go, ""}, "npm": {NPM, ""}, "Maven": {Maven, ""}, "crates.io": {Cargo, ""},
 	}
 	k, ok := kinds[base]
+	if ecosystem == "openSUSE:Tumbleweed" {
+		k.namespace = "opensuse-tumbleweed"
+	}
 	if !ok {
 		return ""
 	}

@@ -43,7 +43,8 @@ func convert(p *extractor.Package) (inventory.Package, bool) {
 	default:
 		return out, false
 	}
-	return out, out.Name != "" && out.Version != "" && out.Name != ":"
+	// The main module of a Go program that was not built by its version is of none: "(devel)".
+	return out, out.Name != "" && out.Version != "" && out.Version != "(devel)" && out.Name != ":"
 }
 
 // sourceRPM takes the name of a source package apart: "openssl-3.0.7-24.el9.src.rpm".

@@ -26,13 +26,14 @@ import (
 	scalibrfs "github.com/google/osv-scalibr/fs"
 
 	"github.com/openvic/vic/plugins/scan-osv/inventory"
+	"github.com/openvic/vic/sdk/errdef"
 )
 
 // Version changes with what Read finds: layers that were kept under another one are looked at again.
 const Version = 1
 
 // errLocal is the class of what fails on this side: a file that cannot be written.
-var errLocal = errors.New("scanner's own disk")
+var errLocal = fmt.Errorf("the scanner's own disk: %w", errdef.ErrUnavailable)
 
 // unreadable says that a file cannot be read for packages. The scan goes on.
 type unreadable struct{ text string }

@@ -114,7 +114,7 @@ type reader struct {
 }
 
 // Read looks at the archive of a layer; r is it, uncompressed. It does not read further than the archive's end.
-// ErrInvalid: it is no archive. ErrExhausted: a limit. Other errors are r's.
+// ErrInvalid: it is no archive. ErrExhausted: a limit. Errors of r that have a class are returned.
 func Read(ctx context.Context, r io.Reader, x *Extractors, limits Limits) (*Layer, error) {
 	l := &reader{limits: limits, extract: x, out: &Layer{Files: map[string][]inventory.Package{}, Releases: map[string]inventory.Distro{}}}
 	from := &source{from: r, left: limits.Bytes}
@@ -159,12 +159,13 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// explain tells what is wrong with the archive from what is wrong with its source.
+// explain tells what is wrong with the archive from what is wrong with its source: that has a class.
 func (s *source) explain(err error) error {
 	if s.err != nil {
-		return s.err
+		err = s.err
 	}
-	for _, class := range []error{errdef.ErrExhausted, context.Canceled, context.DeadlineExceeded, errLocal} {
+	for _, class := range []error{errdef.ErrExhausted, errdef.ErrUnavailable, errdef.ErrInvalid, errdef.ErrNotFound, errdef.ErrDenied,
+		context.Canceled, context.DeadlineExceeded, errLocal} {
 		if errors.Is(err, class) {
 			return err
 		}

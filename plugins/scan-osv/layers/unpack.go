@@ -43,7 +43,7 @@ func Unpack(ctx context.Context, blob io.Reader, d ocispec.Descriptor, diffID di
 	}
 	switch {
 	case counted.err != nil:
-		return nil, counted.err
+		return nil, counted.explain(err)
 	case err != nil:
 		return nil, outer.explain(err)
 	case !whole.Verified():
