@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/openvic/vic/core/admin/cli"
+	"github.com/openvic/vic/core/hub/trust/trusttest"
 )
 
 // vic runs "vic hub" as somebody would at a shell.
@@ -110,6 +111,21 @@ func TestVicHubDoesWhatAnAdministratorDoes(t *testing.T) {
 	has(run("repo", "ls", "default-project"), "default-project/app")
 	has(run("artifact", "ls", "default-project/app"), "sha256:", "1")
 	has(run("artifact", "inspect", "default-project/app:1"), "default-project/app", "admin@local")
+	key := w.file("cosign.pub", trusttest.NewKey(t).PEM(t))
+	has(run("trust", "keys", "add", "default-project", "release", key), "release is trusted in default-project")
+	has(run("trust", "keys", "ls", "default-project"), "release", "cosign-key", "sha256:", "admin@local")
+	run("trust", "keys", "revoke", "default-project", "release")
+	run("trust", "keys", "restore", "default-project", "release")
+	_, errs = w.vic(1, "", "trust", "keys", "add", "default-project", "x", w.file("cosign.key", "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n"))
+	has(errs, "is a private key, and stays here")
+	has(run("trust", "show", "default-project/app:1"), "FORMAT")
+	has(run("trust", "require", "default-project", "cosign", "notary"), "cosign, notary")
+	_, errs = w.vic(1, "", "trust", "require", "default-project", "pgp")
+	has(errs, "is none of cosign, notation, notary")
+	run("trust", "require", "default-project", "none")
+	run("trust", "keys", "rm", "default-project", "release")
+	_, errs = w.vic(1, "", "trust", "keys", "rm", "default-project", "release")
+	has(errs, "has no key")
 	run("tag", "rm", "default-project/app:1")
 	run("repo", "rm", "default-project/app")
 	has(run("admin", "ls"), "local/administrators", "group")

@@ -44,7 +44,8 @@ func Command(version string, in io.Reader, out, errs io.Writer) *cli.Command {
 			{Name: "logout", Usage: "forget the password", ArgsUsage: "[URL]", Action: a.logout},
 			{Name: "status", Usage: "how the hub is, and who you are there", Flags: output(), Action: a.with(a.status)},
 			a.userCommand(), a.adminCommand(), a.memberCommand(), a.projectCommand(), a.quotaCommand(), a.robotCommand(),
-			a.repositoryCommand(), a.artifactCommand(), a.tagCommand(), a.gcCommand(), a.auditCommand(), a.logsCommand(), a.bundleCommand(), a.apiCommand(),
+			a.repositoryCommand(), a.artifactCommand(), a.tagCommand(), a.trustCommand(), a.gcCommand(), a.auditCommand(), a.logsCommand(), a.bundleCommand(),
+			a.apiCommand(),
 		},
 	}
 }
