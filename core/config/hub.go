@@ -30,6 +30,7 @@ type Hub struct {
 	GC       HubGC       `toml:"gc"`
 	Outbound HubOutbound `toml:"outbound"`
 	Audit    HubAudit    `toml:"audit"`
+	Scan     HubScan     `toml:"scan"`
 	Plugins  Plugins     `toml:"plugins"`
 	Roles    Roles       `toml:"roles"`
 	// File is where this was read; empty: nowhere.
@@ -125,6 +126,14 @@ func (a HubAudit) validate() error {
 	return nil
 }
 
+// HubScan is where scanners find the hub.
+type HubScan struct {
+	// URL is its address for them; empty: that of clients, or the first name of the certificate.
+	URL string `toml:"url"`
+	// CA is a file with the authority of the certificate that they see there; empty: the hub's own, or the system's.
+	CA string `toml:"ca"`
+}
+
 // HubAccess says who begins with what.
 type HubAccess struct {
 	// CloudAdmins are groups, by ID, that are cloud administrators of a hub that has none yet; empty: those that the
@@ -195,7 +204,7 @@ func (h Hub) validate() error {
 		required("name", h.Name, "the hub's name"),
 		address("listen", h.Listen),
 		TLS{Cert: h.TLS.Cert, Key: h.TLS.Key}.validate(), h.TLS.ACME.validate(),
-		h.validateURL(), h.Database.validate(), h.Storage.validate(),
+		httpURL("url", h.URL), httpURL("scan.url", h.Scan.URL), h.Database.validate(), h.Storage.validate(),
 		required("plugins.dir", h.Plugins.Dir, "the directory with one TOML file for each plugin"),
 		h.Roles.validate(), h.Audit.validate(), h.Outbound.validate(), h.Access.validate(),
 	}
@@ -218,13 +227,13 @@ func (h Hub) validate() error {
 	return errors.Join(errs...)
 }
 
-func (h Hub) validateURL() error {
-	if h.URL == "" {
+func httpURL(key, text string) error {
+	if text == "" {
 		return nil
 	}
-	u, err := url.Parse(h.URL)
+	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
-		return invalid("url", "%q is not https://HOST or https://HOST:PORT", h.URL)
+		return invalid(key, "%q is not https://HOST or https://HOST:PORT", text)
 	}
 	return nil
 }

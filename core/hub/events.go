@@ -15,6 +15,7 @@ import (
 	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/browser"
+	"github.com/openvic/vic/core/hub/scanning"
 	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
@@ -29,8 +30,9 @@ type events struct {
 	log   *slog.Logger
 	pulls chan registry.Event
 
-	hooks *webhook.Hooks // nil: nobody else is told
-	host  string         // of resources in what they are told
+	scanning *scanning.Service // nil: pushes are not scanned
+	hooks    *webhook.Hooks    // nil: nobody else is told
+	host     string            // of resources in what they are told
 }
 
 // pullQueue is how many pulls may wait to be written. Beyond that they are counted, and not kept.
@@ -59,6 +61,11 @@ func (e *events) Changing(tx *store.Tx, x registry.Event) error {
 	}
 	if err := e.audit.Add(tx, line(x)); err != nil {
 		return err
+	}
+	if x.Kind == registry.EventPush && e.scanning != nil {
+		if err := e.scanning.Pushed(tx, x); err != nil {
+			return err
+		}
 	}
 	return e.tell(tx, x.ProjectID, x)
 }
@@ -113,8 +120,8 @@ func (e *events) data(tx *store.Tx, x registry.Event) (webhook.Data, error) {
 
 // Happened implements registry.Observer.
 func (e *events) Happened(_ context.Context, x registry.Event) {
-	if x.Kind != registry.EventPull && x.Kind != registry.EventQuota {
-		return
+	if x.Kind != registry.EventPull && x.Kind != registry.EventQuota || x.Caller == scanning.Caller {
+		return // a scan has its own log, and keeps no artifact from being forgotten
 	}
 	select {
 	case e.pulls <- x:

@@ -39,6 +39,7 @@ import (
 	"github.com/openvic/vic/core/hub/registries"
 	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/robots"
+	"github.com/openvic/vic/core/hub/scanning"
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/hub/session"
 	"github.com/openvic/vic/core/hub/settings"
@@ -57,7 +58,6 @@ import (
 	"github.com/openvic/vic/sdk/auth"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/outbound"
-	"github.com/openvic/vic/sdk/scan"
 )
 
 // Service is what Docker's clients name when they ask for a token.
@@ -108,6 +108,10 @@ type Hub struct {
 	docker     *dockerauth.Auth
 	settings   *settings.Settings
 	admission  *admission.Admission
+	issuer     *token.Issuer
+	allowed    *cveallow.Lists
+	scanning   *scanning.Service
+	scanners   func() []scanning.Scanner
 	logs       *systemlog.Log
 	trustKeys  *trust.Keys
 	trust      *trust.Verifier
@@ -165,11 +169,14 @@ func (h *Hub) openStore(ctx context.Context) (err error) {
 	h.settings = settings.New(h.db, nil)
 	h.trustKeys = trust.NewKeys(h.db, nil)
 	h.trust = trust.NewVerifier(h.trustKeys, func() trust.Images { return h.registry }, nil)
-	h.admission = admission.New(h.db, h.settings, h.admissionRules()...)
 	h.audit = audit.New(h.db, h.log, nil)
 	h.signIns = audit.NewSignIns(h.audit, h.account)
 	h.events = newEvents(h.audit, h.db, h.log)
-	return h.openJobs()
+	if err := h.openJobs(); err != nil {
+		return err
+	}
+	h.admission = admission.New(h.db, h.settings, h.admissionRules()...)
+	return nil
 }
 
 // schemas are all tables of a hub.
@@ -190,6 +197,7 @@ func schemas() []store.Schema {
 		registries.Schema(),
 		retention.Schema(),
 		settings.Schema(),
+		scanning.Schema(),
 		session.Schema(),
 		clisecret.Schema(),
 		jobs.Schema(),
@@ -259,10 +267,10 @@ func (h *Hub) openRegistry(ctx context.Context, who registry.Authorizer) error {
 }
 
 func (h *Hub) openServices(ctx context.Context) error {
-	issuer := token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}, Setting: h.settings.TokenLife})
+	h.issuer = token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}, Setting: h.settings.TokenLife})
 	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}, Robots: h.robots, Secrets: h.secrets,
 		Observe: h.triedToSignIn}
-	h.docker = dockerauth.New(dockerauth.Options{Moment: h.db.Moment, Issuer: issuer, Service: Service, Authority: authority, URL: h.cfg.URL,
+	h.docker = dockerauth.New(dockerauth.Options{Moment: h.db.Moment, Issuer: h.issuer, Service: Service, Authority: authority, URL: h.cfg.URL,
 		Log: h.log})
 	h.registries = registries.New(h.db, h.sealer, h.outbound, nil)
 	if err := h.openRegistry(ctx, h.docker); err != nil {
@@ -281,7 +289,7 @@ func (h *Hub) openServices(ctx context.Context) error {
 	mux.Handle("/v2", v2)
 	mux.Handle(dockerauth.TokenPath, h.docker)
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry,
-		Registries: h.registries, Settings: h.settings, Scanners: h.cfg.Roles[scan.Plugin().Name], DB: h.db,
+		Registries: h.registries, Settings: h.settings, Scanning: h.scanning, DB: h.db,
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Volumes: h.volumes, Audit: h.audit, Robots: h.robots,
 		VCHs: h.vchs, Fleet: h.fleet, Provisions: h.provisions, Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
 		Jobs:       h.jobs,
@@ -291,7 +299,7 @@ func (h *Hub) openServices(ctx context.Context) error {
 		Trust:      h.trust,
 		Labels:     h.labels,
 		Retention:  h.policies,
-		Allowlists: cveallow.New(h.db, nil),
+		Allowlists: h.allowed,
 		Support:    api.NewSupport(h.logs, h.supportBundle),
 		Log:        h.log}))
 	mux.Handle("/c/", h.browsers.Handler())
@@ -342,6 +350,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { h.jobs.Run(gctx); return nil })
 	g.Go(func() error { h.fleet.Run(gctx); return nil })
 	g.Go(func() error { h.provisions.Run(gctx); return nil })
+	g.Go(func() error { h.scanning.Watch(gctx); return nil })
 	g.Go(func() error { h.audit.Seal(gctx); return nil })
 	if h.forwarder != nil {
 		g.Go(func() error { h.forwarder.Run(gctx); return nil })

@@ -71,6 +71,8 @@ type world struct {
 	client *http.Client
 	stop   func()
 	logs   logs
+	// prepare, if not nil, changes a hub before it runs.
+	prepare func(*Hub)
 }
 
 // logs is what the hub has written to its log, whatever the level.
@@ -136,6 +138,9 @@ func (w *world) start() {
 	var err error
 	w.hub, err = New(ctx, w.cfg, "test", slog.New(slog.NewTextHandler(io.MultiWriter(w.t.Output(), &w.logs), &slog.HandlerOptions{Level: slog.LevelDebug})))
 	must(w.t, err)
+	if w.prepare != nil {
+		w.prepare(w.hub)
+	}
 	done := make(chan error, 1)
 	go func() { done <- w.hub.Run(ctx) }()
 	pool := x509.NewCertPool()

@@ -23,13 +23,14 @@ import (
 // needs is made later than the queue, and asked for when a job runs.
 func (h *Hub) kinds() []jobs.Kind {
 	reg := func() *registry.Registry { return h.registry }
-	return []jobs.Kind{
+	all := []jobs.Kind{
 		gc.Jobs(reg),
 		h.hooks.Jobs(),
 		h.audit.Jobs(),
 		h.keeping(reg),
 		h.provisions.Jobs(),
 	}
+	return append(all, h.scanning.Jobs()...)
 }
 
 // openJobs makes the queue, and what is told by it. Commands beside a hub add jobs, and leave them to hubs.
@@ -44,6 +45,7 @@ func (h *Hub) openJobs() error {
 	h.fleet = fleet.New(fleet.Options{VCHs: h.vchs, Log: h.log})
 	h.provisions = provision.New(provision.Options{DB: h.db, Sealer: h.sealer, Fleet: h.fleet, VCHs: h.vchs, Queue: func() *jobs.Queue { return h.jobs },
 		Token: h.pullToken, Log: h.log})
+	h.openScanning()
 	h.jobs = jobs.New(h.db, jobs.Options{Kinds: h.kinds(), Log: h.log})
 	h.events.hooks, h.events.host = h.hooks, h.host()
 	return nil

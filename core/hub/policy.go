@@ -6,6 +6,7 @@ import (
 
 	"github.com/openvic/vic/core/hub/admission"
 	"github.com/openvic/vic/core/hub/immutable"
+	"github.com/openvic/vic/core/hub/scanning"
 	"github.com/openvic/vic/core/hub/trust"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
@@ -13,9 +14,12 @@ import (
 
 // admissionRules are what may be wrong with an artifact, in the order in which it is asked. Whoever adds a rule adds it here.
 func (h *Hub) admissionRules() []admission.Rule {
-	return []admission.Rule{trust.NewRule(h.trust, func(ctx context.Context, repository, tag, digest string) (bool, error) {
-		return h.notary.Signed(ctx, repository, tag, digest)
-	})}
+	return []admission.Rule{
+		scanning.Rule{Service: h.scanning, Lists: h.allowed},
+		trust.NewRule(h.trust, func(ctx context.Context, repository, tag, digest string) (bool, error) {
+			return h.notary.Signed(ctx, repository, tag, digest)
+		}),
+	}
 }
 
 // policy is what the rules of projects say to the registry.

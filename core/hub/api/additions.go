@@ -29,7 +29,7 @@ func additionsOf(kind, mediaType string) []string {
 	case kind == kindChart:
 		return []string{additionReadme, additionValues, additionDependencies}
 	case kind == kindImage && (mediaType == v1.MediaTypeImageManifest || strings.HasSuffix(mediaType, "distribution.manifest.v2+json")):
-		return []string{additionHistory}
+		return []string{additionHistory, additionVulnerabilities, additionSBOM}
 	}
 	return nil
 }
@@ -53,6 +53,12 @@ func (a *api) getAddition(c *call) error {
 	}
 	name := strings.ToLower(c.r.PathValue("addition"))
 	isSBOM := name == additionSBOM && accessoryKind(m) == accessorySBOM
+	switch {
+	case name == additionVulnerabilities:
+		return a.vulnerabilities(c, x, m)
+	case name == additionSBOM && !isSBOM:
+		return a.scannedSBOM(c, x, m)
+	}
 	if !isSBOM && !slices.Contains(additionsOf(kindOf(m), m.MediaType), name) {
 		return badRequest("addition %.40q is not there for an artifact of type %s", name, kindOf(m))
 	}

@@ -31,6 +31,7 @@ import (
 	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/hub/scanning"
 	"github.com/openvic/vic/core/hub/session"
 	"github.com/openvic/vic/core/hub/settings"
 	"github.com/openvic/vic/core/hub/signin"
@@ -82,9 +83,10 @@ type Options struct {
 	Browsers *browser.Browsers
 	Sessions *session.Sessions
 	Secrets  *clisecret.Secrets
-	// Settings are what administrators set while the hub runs; Scanners the plugins that scan, the first one by default.
+	// Settings are what administrators set while the hub runs.
 	Settings *settings.Settings
-	Scanners []string
+	// Scanning has images scanned and keeps what is found.
+	Scanning *scanning.Service
 	// Registries are the other registries that the hub knows.
 	Registries *registries.Registries
 	// Robots are the accounts of programs.
@@ -223,6 +225,7 @@ func routes() []route {
 		jobRoutes(), gcRoutes(), queueRoutes(),
 		registryRoutes(),
 		webhookRoutes(),
+		scanRoutes(), scannerRoutes(),
 		configurationRoutes(),
 		metadataRoutes(),
 		groupRoutes(),

@@ -35,6 +35,7 @@ import (
 	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/hub/scanning"
 	"github.com/openvic/vic/core/hub/seal"
 	"github.com/openvic/vic/core/hub/session"
 	"github.com/openvic/vic/core/hub/settings"
@@ -48,6 +49,7 @@ import (
 	"github.com/openvic/vic/core/store/storetest"
 	"github.com/openvic/vic/sdk/auth"
 	"github.com/openvic/vic/sdk/outbound"
+	"github.com/openvic/vic/sdk/scan"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
@@ -76,6 +78,8 @@ type rig struct {
 	registries *registries.Registries
 	fleet      *fleet.Fleet
 	provisions *provision.Provisions
+	scanner    *scan.Fake
+	scanning   *scanning.Service
 }
 
 func must(t *testing.T, err error) {
@@ -111,7 +115,7 @@ func newRig(t *testing.T, url string) *rig {
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
 	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), session.Schema(), clisecret.Schema(), vchs.Schema(),
 		jobs.Schema(), webhook.Schema(), immutable.Schema(), labels.Schema(), registries.Schema(), retention.Schema(), settings.Schema(), provision.Schema(),
-		cveallow.Schema(), trust.Schema(), notary.Schema())
+		cveallow.Schema(), trust.Schema(), notary.Schema(), scanning.Schema())
 	r.people = people.New(r.db, nil, clisecret.Forget)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
@@ -141,12 +145,17 @@ func newRig(t *testing.T, url string) *rig {
 	r.fleet = fleet.New(fleet.Options{VCHs: hosts, Log: log})
 	r.provisions = provision.New(provision.Options{DB: r.db, Sealer: sealer, Fleet: r.fleet, VCHs: hosts, Queue: func() *jobs.Queue { return r.jobs }, Log: log,
 		Token: func(context.Context, string, string) (string, error) { return "", nil }})
-	r.jobs = jobs.New(r.db, jobs.Options{Log: log, Kinds: []jobs.Kind{r.provisions.Jobs(), gc.Jobs(reg), r.hooks.Jobs(),
-		retention.Parts{DB: r.db, Policies: keeps, Labels: tags, Immutable: rules, Registry: reg}.Jobs()}})
+	r.scanner = scan.NewFake()
+	r.scanning = scanning.New(scanning.Options{DB: r.db, Settings: set, Queue: func() *jobs.Queue { return r.jobs }, Registry: reg,
+		Scanners: func() []scanning.Scanner {
+			return []scanning.Scanner{{Name: "osv", Driver: r.scanner, Capabilities: scan.Capabilities()}}
+		}})
+	r.jobs = jobs.New(r.db, jobs.Options{Log: log, Kinds: append(r.scanning.Jobs(), r.provisions.Jobs(), gc.Jobs(reg), r.hooks.Jobs(),
+		retention.Parts{DB: r.db, Policies: keeps, Labels: tags, Immutable: rules, Registry: reg}.Jobs())})
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots, Secrets: secrets}, People: r.people,
-		Identities: sign, Registry: r.registry, Registries: r.registries, Settings: set, Scanners: []string{"osv"},
+		Identities: sign, Registry: r.registry, Registries: r.registries, Settings: set, Scanning: r.scanning,
 		Browsers: browsers, Sessions: sessions, Secrets: secrets,
 		TrustKeys: trusted, Trust: trust.NewVerifier(trusted, func() trust.Images { return r.registry }, nil),
 		Immutable: rules, Labels: tags, Retention: keeps, Allowlists: cveallow.New(r.db, nil),

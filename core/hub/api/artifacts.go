@@ -13,6 +13,7 @@ import (
 	"github.com/openvic/vic/core/hub/labels"
 	"github.com/openvic/vic/core/hub/query"
 	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/hub/scanning"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/sdk/errdef"
 )
@@ -28,24 +29,26 @@ type tagForm struct {
 }
 
 type artifactForm struct {
-	ID           int64                   `json:"id"`
-	ProjectID    int64                   `json:"project_id"`
-	RepositoryID int64                   `json:"repository_id"`
-	Repository   string                  `json:"repository_name"`
-	Digest       string                  `json:"digest"`
-	MediaType    string                  `json:"media_type"`
-	Manifest     string                  `json:"manifest_media_type"`
-	ArtifactType string                  `json:"artifact_type"`
-	Type         string                  `json:"type"`
-	Size         int64                   `json:"size"`
-	Pushed       string                  `json:"push_time"`
-	Pulled       string                  `json:"pull_time,omitempty"`
-	PushedBy     string                  `json:"pushed_by"` // ours
-	Tags         []tagForm               `json:"tags"`
-	Labels       []labelForm             `json:"labels"`
-	References   []referenceForm         `json:"references"`
-	Accessories  []accessoryForm         `json:"accessories,omitempty"`
-	Additions    map[string]additionLink `json:"addition_links,omitempty"`
+	ID           int64           `json:"id"`
+	ProjectID    int64           `json:"project_id"`
+	RepositoryID int64           `json:"repository_id"`
+	Repository   string          `json:"repository_name"`
+	Digest       string          `json:"digest"`
+	MediaType    string          `json:"media_type"`
+	Manifest     string          `json:"manifest_media_type"`
+	ArtifactType string          `json:"artifact_type"`
+	Type         string          `json:"type"`
+	Size         int64           `json:"size"`
+	Pushed       string          `json:"push_time"`
+	Pulled       string          `json:"pull_time,omitempty"`
+	PushedBy     string          `json:"pushed_by"` // ours
+	Tags         []tagForm       `json:"tags"`
+	Labels       []labelForm     `json:"labels"`
+	References   []referenceForm `json:"references"`
+	// Overview has the head of the report of the last scan by its media type, as Harbor's clients ask for it.
+	Overview    map[string]scanning.HarborOverview `json:"scan_overview,omitempty"`
+	Accessories []accessoryForm                    `json:"accessories,omitempty"`
+	Additions   map[string]additionLink            `json:"addition_links,omitempty"`
 }
 
 // maxReferences is how many of the manifests that an index names are told: a list has up to a hundred indexes.
@@ -125,6 +128,7 @@ func tagsOf(m registry.Stored, repo registry.Repository, held func(repository, t
 // shown is what of artifacts a client wants to see.
 type shown struct {
 	labels, accessories bool
+	overview            bool
 	held                func(repository, tag string) bool
 }
 
@@ -133,6 +137,9 @@ func (a *api) shown(c *call) (s shown, err error) {
 		return s, err
 	}
 	if s.accessories, err = c.wants("with_accessory", false); err != nil {
+		return s, err
+	}
+	if s.overview, err = c.wants("with_scan_overview", false); err != nil {
 		return s, err
 	}
 	s.held, err = a.Immutable.Held(c.r.Context(), a.DB, c.project.ID)
@@ -197,11 +204,18 @@ func (a *api) listArtifacts(c *call) error {
 	if err != nil {
 		return err
 	}
+	scans := map[string]map[string]scanning.HarborOverview{}
+	if show.overview {
+		if scans, err = a.overviews(c, x, list); err != nil {
+			return err
+		}
+	}
 	out := make([]artifactForm, len(list))
 	for i, m := range list {
 		if out[i], err = a.artifactOf(c, m, x, show); err != nil {
 			return err
 		}
+		out[i].Overview = scans[out[i].Digest]
 	}
 	return c.list(s.page, total, out)
 }
@@ -231,6 +245,13 @@ func (a *api) getArtifact(c *call) error {
 	out, err := a.artifactOf(c, m, x, show)
 	if err != nil {
 		return err
+	}
+	if show.overview {
+		scans, err := a.overviews(c, x, []registry.Stored{m})
+		if err != nil {
+			return err
+		}
+		out.Overview = scans[out.Digest]
 	}
 	return c.answer(http.StatusOK, out)
 }

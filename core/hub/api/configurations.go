@@ -20,8 +20,6 @@ func configurationRoutes() []route {
 			says: "Tell the hub's settings, and which of them can be changed", gives: map[string]settingForm{}},
 		{method: "PUT", path: "/configurations", id: "updateConfigurations", needs: role.Configuration, run: (*api).configure,
 			says: "Change some of the hub's settings", takes: map[string]any{}},
-		{method: "GET", path: "/scanners", id: "listScanners", needs: role.ScannerManage, run: (*api).listScanners,
-			says: "List the plugins that scan", gives: []scannerForm{}},
 	}
 }
 
@@ -172,25 +170,4 @@ func (a *api) configure(c *call) error {
 	}
 	c.detail = strings.Join(said, "; ")
 	return c.empty(http.StatusOK)
-}
-
-// scannerForm is Harbor's form of a scanner, as far as a plugin has its fields.
-type scannerForm struct {
-	UUID     string `json:"uuid"`
-	Name     string `json:"name"`
-	Default  bool   `json:"is_default"`
-	Disabled bool   `json:"disabled"`
-}
-
-func (a *api) listScanners(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	out := []scannerForm{}
-	for i, name := range a.Scanners {
-		out = append(out, scannerForm{UUID: name, Name: name, Default: i == 0})
-	}
-	from := min(p.offset(), len(out))
-	return c.list(p, len(out), out[from:min(from+p.size, len(out))])
 }

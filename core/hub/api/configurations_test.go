@@ -97,8 +97,9 @@ func TestMetadataOfProjects(t *testing.T) {
 		if fmt.Sprint(p.Metadata) != "map[auto_scan:true prevent_vul:false public:false]" {
 			t.Errorf("%v", p.Metadata)
 		}
+		r.api(admin, "POST", "/projects", `{"project_name":"safe","metadata":{"prevent_vul":"true","grace_days":"7"}}`, 201, nil)
+		r.api(admin, "POST", "/projects", `{"project_name":"odd","metadata":{"grace_days":"-1"}}`, 400, nil)
 		// What the hub would not do is not promised.
-		r.api(admin, "POST", "/projects", `{"project_name":"safe","metadata":{"prevent_vul":"true"}}`, 400, nil)
 		r.api(admin, "PUT", "/projects/meta", `{"metadata":{"enable_content_trust":"maybe"}}`, 400, nil)
 		r.api(admin, "PUT", "/projects/meta", `{"metadata":{"severity":"high"}}`, 200, nil)
 		at := "/projects/private/metadatas"

@@ -110,7 +110,9 @@ func harborCalls(upstream string) []harborCall {
 		{"artifacts", "read", "GET", harborArtifacts + "/1?with_tag=true", "", 200, "id digest media_type manifest_media_type size push_time", ""},
 		{"artifacts", "copy", "POST", "/projects/public/repositories/copied/artifacts?from=private/app:1", "", 201, "", ""},
 		{"artifacts", "accessories", "GET", harborArtifacts + "/1/accessories", "", 200, "", ""},
-		{"artifacts", "scan", "POST", harborArtifacts + "/1/scan", "", 202, "", ""},
+		{"artifacts", "scan", "POST", "/projects/private/repositories/web/artifacts/1/scan", "", 202, "", ""},
+		{"artifacts", "stop a scan", "POST", "/projects/private/repositories/web/artifacts/1/scan/stop", "", 202, "", ""},
+		{"artifacts", "with the head of the report", "GET", "/projects/private/repositories/web/artifacts/1?with_scan_overview=true", "", 200, "scan_overview", ""},
 		{"tags", "create", "POST", harborArtifacts + "/1/tags", `{"name":"2"}`, 201, "", ""},
 		{"tags", "list", "GET", harborArtifacts + "/1/tags", "", 200, "id name push_time immutable", ""},
 		{"tags", "delete", "DELETE", harborArtifacts + "/1/tags/2", "", 200, "", ""},
@@ -171,6 +173,7 @@ func harborCalls(upstream string) []harborCall {
 // harborRefused are calls that the hub answers otherwise on purpose, and why.
 var harborRefused = map[string]string{
 	"audit/purge, change schedule":      "refused: hub.toml alone says how long the log is kept",
+	"scanners/register":                 "refused: scanners are plugins of the configuration",
 	"robots/secret of the client's own": "refused: the hub makes secrets itself",
 }
 
@@ -184,6 +187,7 @@ func TestPageTellsEveryHarborCall(t *testing.T) {
 	var page strings.Builder
 	page.WriteString(clientsHead)
 	made := map[string]string{}
+	r.image("private/web", "1", imageConfig, "{}", imageLayer, "x")
 	for _, c := range harborCalls(up.URL) {
 		path, body := fillIn(c.path, made), fillIn(c.body, made)
 		if body == "" {

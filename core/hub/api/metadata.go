@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/hub/scanning"
 	"github.com/openvic/vic/core/hub/settings"
 	"github.com/openvic/vic/core/hub/trust"
 	"github.com/openvic/vic/core/registry"
@@ -33,14 +34,16 @@ func metadataRoutes() []route {
 // metadataValues are what can be set of a project in Harbor's words, beside whether it is public, and the values that are
 // taken. What would promise to stop a pull, which the hub does not do, can only be off.
 var metadataValues = map[string][]string{
-	"auto_scan":               {"true", "false"},
-	"auto_sbom_generation":    {"true", "false"},
-	"reuse_sys_cve_allowlist": {"true", "false"},
-	"severity":                {"none", "low", "medium", "high", "critical"},
-	"prevent_vul":             {"false"},
-	trust.MetadataNotary:      {"true", "false"},
-	trust.MetadataCosign:      {"true", "false"},
-	trust.MetadataNotation:    {"true", "false"}, // ours
+	"auto_scan":                {"true", "false"},
+	"auto_sbom_generation":     {"true", "false"},
+	"reuse_sys_cve_allowlist":  {"true", "false"},
+	"severity":                 {"none", "low", "medium", "high", "critical"},
+	scanning.MetadataPrevent:   {"true", "false"},
+	scanning.MetadataUnscanned: {"refuse", "allow"}, // ours
+	scanning.MetadataGrace:     nil,                 // ours: a number of days
+	trust.MetadataNotary:       {"true", "false"},
+	trust.MetadataCosign:       {"true", "false"},
+	trust.MetadataNotation:     {"true", "false"}, // ours
 }
 
 // publicName is the one that the registry keeps itself.
@@ -54,6 +57,10 @@ func checkMetadata(m map[string]string) error {
 		case name == publicName:
 			if _, err := strconv.ParseBool(m[name]); err != nil {
 				return badRequest("metadata.public: want true or false")
+			}
+		case name == scanning.MetadataGrace:
+			if n, err := strconv.Atoi(m[name]); m[name] != "" && (err != nil || n < 0 || n > scanning.MaxGraceDays) {
+				return badRequest("metadata.%s: want 0 to %d days", name, scanning.MaxGraceDays)
 			}
 		case known && m[name] != "" && !slices.Contains(values, m[name]):
 			return badRequest("metadata.%s: the hub takes %s", name, strings.Join(values, ", "))

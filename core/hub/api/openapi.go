@@ -155,6 +155,7 @@ var queryTexts = map[string]struct{ text, kind string }{
 	"q":                    {"", "string"},
 	"sort":                 {"", "string"},
 	"with_label":           {"with the labels of each artifact", "boolean"},
+	"with_scan_overview":   {"with the head of the report of the last scan", "boolean"},
 	"with_accessory":       {"with what is about each artifact: signatures, SBOMs", "boolean"},
 	"scope":                {"g for labels of the whole hub, p for those of a project", "string"},
 	"project_id":           {"the project's number", "integer"},

@@ -38,6 +38,13 @@ type Values struct {
 	ProjectBytes int64 `json:"project_bytes"`
 	// Banner is shown to everybody.
 	Banner string `json:"banner"`
+	// Scanner is the name of the one that scans where a project says nothing; empty: the first of the configuration.
+	Scanner string `json:"scanner,omitempty"`
+	// What follows is which images are taken in projects that say nothing themselves (package scanning).
+	PreventVul bool   `json:"prevent_vul,omitempty"`
+	Severity   string `json:"severity,omitempty"`  // empty: low
+	Unscanned  string `json:"unscanned,omitempty"` // empty: refuse
+	GraceDays  int    `json:"grace_days,omitempty"`
 }
 
 // Bounds.

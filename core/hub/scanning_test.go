@@ -1,0 +1,290 @@
+package hub
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/openvic/vic/core/hub/jobs"
+	"github.com/openvic/vic/core/hub/scanning"
+	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/scan"
+)
+
+// puller is the fake scanner behind what a real one does first: it pulls the manifest and the one layer, which is a list of
+// packages as JSON.
+type puller struct{ *scan.Fake }
+
+// Scan implements scan.Driver.
+func (p puller) Scan(ctx context.Context, req scan.ScanRequest, to scan.Sink) (scan.Report, error) {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(req.Registry.CA)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	defer transport.CloseIdleConnections()
+	get := func(path string, v any) error {
+		r, err := http.NewRequestWithContext(ctx, "GET", req.Registry.URL+"/v2/"+req.Repository+path, nil)
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Authorization", string(req.Registry.Authorization))
+		res, err := (&http.Client{Transport: transport}).Do(r)
+		if err != nil {
+			return errors.Join(err, errdef.ErrUnavailable)
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s: %w", path, res.Status, errdef.ErrDenied)
+		}
+		return json.NewDecoder(res.Body).Decode(v)
+	}
+	var m v1.Manifest
+	if err := get("/manifests/"+req.Digest, &m); err != nil {
+		return scan.Report{}, err
+	}
+	a := scan.FakeArtifact{Repository: req.Repository, Digest: req.Digest, Authorization: req.Registry.Authorization}
+	if err := get("/blobs/"+m.Layers[0].Digest.String(), &a.Packages); err != nil {
+		return scan.Report{}, err
+	}
+	p.Add(a)
+	return p.Fake.Scan(ctx, req, to)
+}
+
+// scanWorld is a hub with the scanner "fake", whose database knows one CVE of openssl 1.
+type scanWorld struct {
+	*world
+	fake  *scan.Fake
+	admin string // header
+	first string // password
+}
+
+func newScanWorld(t *testing.T, kind string) *scanWorld {
+	t.Helper()
+	w := &scanWorld{world: &world{t: t, dir: t.TempDir()}, fake: scan.NewFake()}
+	w.prepare = func(h *Hub) {
+		h.scanners = func() []scanning.Scanner {
+			return []scanning.Scanner{{Name: "fake", Driver: puller{w.fake}, Capabilities: scan.Capabilities()}}
+		}
+	}
+	w.weakness("CVE-2099-1", "openssl", scan.High, "1")
+	w.begin(kind, "local", fmt.Sprintf("file = %q\n", filepath.Join(w.dir, "people", "users.json")))
+	within(t, "ready", func() bool { status, _, _ := w.do("GET", "/readyz", "", "", ""); return status == 200 })
+	text, err := os.ReadFile(filepath.Join(w.dir, "people", "first-password"))
+	must(t, err)
+	w.first = strings.TrimSpace(string(text))
+	w.admin = basicAuth("admin@local", w.first)
+	within(t, "the first administrator", func() bool {
+		status, _, _ := w.do("GET", "/api/v2.0/scanners", w.admin, "", "")
+		return status == 200
+	})
+	return w
+}
+
+// weakness makes the scanner's data of one ecosystem, each package its own, say that a version of a package has a weakness.
+func (w *scanWorld) weakness(cve, pkg string, severity scan.Severity, versions ...string) {
+	w.t.Helper()
+	data := scan.FakeData(cve, pkg, pkg, severity, versions...)
+	_, err := w.fake.Import(w.t.Context(), scan.ImportRequest{Format: scan.FormatOSV, Ecosystem: pkg, SHA256: digest.FromBytes(data).Encoded(),
+		Data: strings.NewReader(string(data))})
+	must(w.t, err)
+}
+
+// api sends a request as the administrator and wants a status.
+func (w *scanWorld) api(method, path, body string, want int) string {
+	w.t.Helper()
+	status, _, text := w.do(method, "/api/v2.0"+path, w.admin, "application/json", body)
+	if status != want {
+		w.t.Errorf("%s %s: %d %s, want %d", method, path, status, text, want)
+	}
+	return text
+}
+
+// push pushes an image of packages ("openssl 1") and returns its digest.
+func (w *scanWorld) push(repo, tag string, packages ...string) string {
+	w.t.Helper()
+	list := []scan.FakePackage{}
+	for _, p := range packages {
+		name, version, _ := strings.Cut(p, " ")
+		list = append(list, scan.FakePackage{Name: name, Version: version})
+	}
+	layer, err := json.Marshal(list)
+	must(w.t, err)
+	bearer, _ := w.bearer("admin@local", w.first, "repository:"+repo+":pull,push")
+	blob := func(mediaType string, b []byte) v1.Descriptor {
+		d := digest.FromBytes(b)
+		_, header, _ := w.do("POST", "/v2/"+repo+"/blobs/uploads/", bearer, "", "")
+		if status, _, text := w.do("PUT", header.Get("Location")+"&digest="+d.String(), bearer, "application/octet-stream", string(b)); status != 201 {
+			w.t.Fatalf("blob: %d %s", status, text)
+		}
+		return v1.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(b))}
+	}
+	m := v1.Manifest{MediaType: v1.MediaTypeImageManifest, Config: blob(v1.MediaTypeImageConfig, []byte("{}")),
+		Layers: []v1.Descriptor{blob(v1.MediaTypeImageLayer, layer)}}
+	m.SchemaVersion = 2
+	text, err := json.Marshal(m)
+	must(w.t, err)
+	if status, _, s := w.do("PUT", "/v2/"+repo+"/manifests/"+tag, bearer, v1.MediaTypeImageManifest, string(text)); status != 201 {
+		w.t.Fatalf("manifest: %d %s", status, s)
+	}
+	return digest.FromBytes(text).String()
+}
+
+// pull is docker pull of a manifest.
+func (w *scanWorld) pull(repo, ref string) (int, string) {
+	w.t.Helper()
+	bearer, _ := w.bearer("admin@local", w.first, "repository:"+repo+":pull")
+	status, _, text := w.do("GET", "/v2/"+repo+"/manifests/"+ref, bearer, "", "")
+	return status, text
+}
+
+// scanned waits until the last scan of an artifact has ended, and returns its head.
+func (w *scanWorld) scanned(repo, ref string) (o scanning.HarborOverview) {
+	w.t.Helper()
+	within(w.t, "the scan of "+repo+" ends", func() bool {
+		var a struct {
+			Overview map[string]scanning.HarborOverview `json:"scan_overview"`
+		}
+		text := w.api("GET", "/projects/default-project/repositories/"+repo+"/artifacts/"+ref+"?with_scan_overview=true", "", 200)
+		must(w.t, json.Unmarshal([]byte(text), &a))
+		o = a.Overview[scanning.ReportType]
+		return o.Status.Ended()
+	})
+	return o
+}
+
+// TestAnImageIsScannedAndStopped goes from a push to a pull that is refused, and to one that is allowed again.
+func TestAnImageIsScannedAndStopped(t *testing.T) {
+	for _, kind := range []string{"sqlite", "postgres"} {
+		t.Run(kind, func(t *testing.T) {
+			w := newScanWorld(t, kind)
+			w.api("PUT", "/projects/default-project/metadatas/auto_scan", `{"auto_scan":"true"}`, 200)
+			w.push("default-project/app", "v1", "openssl 1", "bash 5")
+			if o := w.scanned("app", "v1"); o.Status != jobs.Success || o.Severity != "High" || o.Summary == nil || o.Summary.Total != 1 || o.Scanner.Name != "Fake" {
+				t.Fatalf("%+v", o)
+			}
+			report := w.api("GET", "/projects/default-project/repositories/app/artifacts/v1/additions/vulnerabilities", "", 200)
+			for _, part := range []string{`"id":"CVE-2099-1"`, `"package":"openssl"`, `"severity":"High"`, `"version":"1"`} {
+				if !strings.Contains(report, part) {
+					t.Errorf("%s lacks %s", report, part)
+				}
+			}
+			if sbom := w.api("GET", "/projects/default-project/repositories/app/artifacts/v1/additions/sbom", "", 200); !strings.Contains(sbom, "SPDX-2.3") {
+				t.Error(sbom)
+			}
+			if status, _ := w.pull("default-project/app", "v1"); status != 200 {
+				t.Errorf("without a threshold: %d", status)
+			}
+			w.api("POST", "/projects/default-project/metadatas", `{"prevent_vul":"true","severity":"high"}`, 200)
+			status, text := w.pull("default-project/app", "v1")
+			if status != 412 {
+				t.Errorf("%d %s", status, text)
+			}
+			for _, part := range []string{"PROJECTPOLICYVIOLATION", "default-project/app:v1 cannot be pulled: it has 1 vulnerability of severity high or above",
+				"CVE-2099-1 (High) in openssl 1", "allowlist"} {
+				if !strings.Contains(text, part) {
+					t.Errorf("%s lacks %s", text, part)
+				}
+			}
+			for _, list := range []struct {
+				cve  string
+				ends time.Duration
+				want int
+			}{{"CVE-2099-1", -time.Hour, 412}, {"cve-2099-1", time.Hour, 200}, {"CVE-2099-2", time.Hour, 412}} {
+				w.api("PUT", "/system/CVEAllowlist", fmt.Sprintf(`{"expires_at":%d,"items":[{"cve_id":%q}]}`, time.Now().Add(list.ends).Unix(), list.cve), 200)
+				if status, text := w.pull("default-project/app", "v1"); status != list.want {
+					t.Errorf("%+v: %d %s", list, status, text)
+				}
+			}
+			w.api("PUT", "/projects/default-project/metadatas/severity", `{"severity":"critical"}`, 200)
+			if status, text := w.pull("default-project/app", "v1"); status != 200 {
+				t.Errorf("below the threshold: %d %s", status, text)
+			}
+			// New data make it critical, without a pull.
+			w.weakness("CVE-2099-1", "openssl", scan.Critical, "1")
+			must(t, w.hub.scanning.CheckDatabases(t.Context()))
+			within(t, "the image is matched again", func() bool { status, _ := w.pull("default-project/app", "v1"); return status == 412 })
+			// But who says that news have grace does not break what runs.
+			w.weakness("CVE-2099-1", "openssl", scan.Low, "1")
+			w.weakness("CVE-2099-9", "bash", scan.Critical, "5")
+			must(t, w.hub.scanning.CheckDatabases(t.Context()))
+			within(t, "the news are matched", func() bool {
+				status, text := w.pull("default-project/app", "v1")
+				return status == 412 && strings.Contains(text, "CVE-2099-9")
+			})
+			w.api("POST", "/projects/default-project/metadatas", `{"grace_days":"30"}`, 200)
+			if status, text := w.pull("default-project/app", "v1"); status != 200 {
+				t.Errorf("within the grace: %d %s", status, text)
+			}
+		})
+	}
+}
+
+// An image that nobody scanned is refused, or not if the project says so; signatures and the hub's own pulls are not.
+func TestUnscannedImages(t *testing.T) {
+	w := newScanWorld(t, "sqlite")
+	digest := w.push("default-project/app", "v1", "openssl 2")
+	w.api("POST", "/projects/default-project/metadatas", `{"prevent_vul":"true"}`, 200)
+	if status, text := w.pull("default-project/app", digest); status != 412 || !strings.Contains(text, "has not been scanned") {
+		t.Errorf("%d %s", status, text)
+	}
+	w.api("PUT", "/projects/default-project/metadatas/unscanned_images", `{"unscanned_images":"allow"}`, 200)
+	if status, text := w.pull("default-project/app", digest); status != 200 {
+		t.Errorf("%d %s", status, text)
+	}
+	w.api("PUT", "/projects/default-project/metadatas/unscanned_images", `{"unscanned_images":"refuse"}`, 200)
+	w.fake.Fail("Scan", fmt.Errorf("it is no tar: %w", errdef.ErrInvalid))
+	w.api("POST", "/projects/default-project/repositories/app/artifacts/v1/scan", "", 202)
+	if o := w.scanned("app", "v1"); o.Status != jobs.Error || !strings.Contains(o.Message, "it is no tar") || o.Summary != nil {
+		t.Errorf("%+v", o)
+	}
+	if status, text := w.pull("default-project/app", digest); status != 412 || !strings.Contains(text, "its scan is failed") {
+		t.Errorf("%d %s", status, text)
+	}
+	w.api("POST", "/projects/default-project/repositories/app/artifacts/v1/scan", "", 202)
+	if o := w.scanned("app", "v1"); o.Status != jobs.Success || o.Severity != "None" {
+		t.Errorf("%+v", o)
+	}
+	if status, text := w.pull("default-project/app", digest); status != 200 {
+		t.Errorf("%d %s", status, text)
+	}
+	w.api("PATCH", "/scanners/fake", `{"is_default":true}`, 200)
+	w.api("PUT", "/projects/default-project/scanner", `{"uuid":"other"}`, 400)
+	w.api("PUT", "/projects/default-project/scanner", `{"uuid":"fake"}`, 200)
+	if text := w.api("GET", "/projects/default-project/scanner", "", 200); !strings.Contains(text, `"uuid":"fake"`) {
+		t.Error(text)
+	}
+}
+
+// The credential of a scan opens one repository for pulls, and nothing else.
+func TestScanCredentialOpensOneRepository(t *testing.T) {
+	w := newScanWorld(t, "sqlite")
+	at := w.push("default-project/app", "v1", "openssl 2")
+	w.push("default-project/other", "v1", "openssl 2")
+	credential, err := w.hub.scanCredential(t.Context(), "default-project/app")
+	must(t, err)
+	for _, c := range []struct {
+		method, path string
+		want         int
+	}{
+		{"GET", "/v2/default-project/app/manifests/" + at, 200},
+		{"GET", "/v2/default-project/other/manifests/v1", 403},
+		{"PUT", "/v2/default-project/app/manifests/v2", 403},
+		{"DELETE", "/v2/default-project/app/manifests/" + at, 403},
+		{"GET", "/api/v2.0/users/current", 401},
+	} {
+		if status, _, text := w.do(c.method, c.path, string(credential), "", ""); status != c.want {
+			t.Errorf("%s %s: %d %s, want %d", c.method, c.path, status, text, c.want)
+		}
+	}
+}
