@@ -57,9 +57,10 @@ func (s *Service) keep(tx *store.Tx, digest string, scanner Scanner, f *found) (
 	if err != nil {
 		return o, err
 	}
-	_, err = tx.Exec(`UPDATE scan_report SET status = 'Success', message = '', ended = $1, first = $2, generated = $3, database_version = $4, database_updated = $5,
-		severity = $6, summary = $7, tool = $8, warnings = $9 WHERE id = $10`,
-		now, first, f.report.Generated.UnixMilli(), f.report.Database, milli(f.report.DatabaseUpdated), int64(worst), string(count), string(tool), string(warnings), id)
+	_, err = tx.Exec(`UPDATE scan_report SET status = 'Success', message = '', ended = $1, first = $2, generated = $3, database_version = $4,
+		database_updated = $5, severity = $6, summary = $7, tool = $8, warnings = $9 WHERE id = $10`,
+		now, first, f.report.Generated.UnixMilli(), f.report.Database, milli(f.report.DatabaseUpdated), int64(worst), string(count),
+		string(tool), string(warnings), id)
 	if err != nil {
 		return o, err
 	}

@@ -233,7 +233,8 @@ type numbered struct {
 
 // after lists images by number: each digest once, for the whole hub.
 func (s *Service) after(ctx context.Context, project, last int64, limit int) ([]numbered, error) {
-	rows, err := s.o.DB.Query(ctx, `SELECT m.id, r.project_id, r.name, m.digest, m.media_type, COALESCE((SELECT MIN(t.name) FROM tag t WHERE t.manifest_id = m.id), '')
+	rows, err := s.o.DB.Query(ctx, `SELECT m.id, r.project_id, r.name, m.digest, m.media_type,
+			COALESCE((SELECT MIN(t.name) FROM tag t WHERE t.manifest_id = m.id), '')
 		FROM manifest m JOIN repo r ON r.id = m.repo_id
 		WHERE m.id > $1 AND m.subject IS NULL AND m.media_type NOT LIKE '%index%' AND m.media_type NOT LIKE '%manifest.list%'
 			AND ($2 = 0 AND NOT EXISTS (SELECT 1 FROM manifest o WHERE o.digest = m.digest AND o.id < m.id) OR r.project_id = $2)
