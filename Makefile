@@ -67,7 +67,7 @@ images: $(TOOLS)/buildkitd ## build the test images from Debian packages, into b
 DIST_PLATFORMS := linux/amd64 linux/arm64 windows/amd64 darwin/amd64 darwin/arm64
 
 .PHONY: dist
-dist: iso ## build vic-machine and vic for Linux, Windows and macOS, boot images, the hub and its container image into build/dist, with checksums
+dist: iso ## build vic-machine and vic for Linux, Windows and macOS, boot images, the hub with container image and OVA into build/dist, with checksums
 	@contrib/dev/dist.sh '$(LDFLAGS)' $(DIST_PLATFORMS)
 
 .PHONY: up

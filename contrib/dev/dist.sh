@@ -1,7 +1,7 @@
 #!/bin/bash
 # Usage: dist.sh LDFLAGS OS/ARCH...
 # Builds vic-machine and vic for each platform, their man page and completion scripts for shells, and puts
-# them with the boot images, the hub (program, plugin, systemd unit, container image) and checksums into
+# them with the boot images, the hub (programs, unit, container image, OVA) and checksums into
 # build/dist: as files, and all together as an archive.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -30,7 +30,7 @@ mkdir -p "$out/hub"
 cp build/bin/vic-hub build/bin/vic-auth-local build/bin/vic-auth-ldap build/bin/vic-auth-oidc build/bin/vic-auth-vsphere "$out/hub/"
 cp conf/hub.toml contrib/systemd/vic-hub.service "$out/hub/"
 cp contrib/systemd/vic-hub.sysusers "$out/hub/vic-hub.conf"
-go run ./contrib/pack -version "$version" -hub-image "$out/hub/vic-hub-image.tar"
+go run ./contrib/pack -version "$version" -hub-image "$out/hub/vic-hub-image.tar" -hub-ova "$out/hub/vic-hub.ova"
 (cd "$out" && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs -d '\n' sha256sum >SHA256SUMS)
 archive=vic-${version//[^A-Za-z0-9._-]/_}.tar.gz
 # The same files give the same archive.

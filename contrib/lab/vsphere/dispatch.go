@@ -76,6 +76,8 @@ func (s *Server) wrap(o mo.Reference) wrapper {
 		return &labDatastore{Datastore: o, base: b}
 	case *simulator.FileManager:
 		return &labFiles{FileManager: o, base: b}
+	case *simulator.OvfManager:
+		return &labOVF{OvfManager: o, base: b}
 	case *simulator.AuthorizationManager:
 		return &labAuthz{AuthorizationManager: o, base: b}
 	case *simulator.SearchIndex:

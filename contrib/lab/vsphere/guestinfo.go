@@ -59,6 +59,9 @@ func (s *Server) guestGet(ref types.ManagedObjectReference, key string) (v strin
 				v, ok = fmt.Sprint(o.GetOptionValue().Value), true
 			}
 		}
+		if key == keyOVFEnvironment && !ok {
+			v, ok = ovfEnvironment(vm)
+		}
 	})
 	return v, ok
 }

@@ -117,6 +117,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.service.TLS = cfg.TLS
 	s.service.ServeMux = http.NewServeMux()
 	s.serveFolder(s.service.ServeMux)
+	s.serveNFC(s.service.ServeMux)
 	if err := s.serveSSO(); err != nil {
 		return nil, fmt.Errorf("single sign-on: %w", err)
 	}
