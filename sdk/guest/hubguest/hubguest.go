@@ -5,6 +5,7 @@ package hubguest
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"github.com/openvic/vic/sdk/guest"
@@ -88,6 +89,22 @@ func (h Hub) Config() guest.Config {
 			Services: []guest.Service{{Name: "vic-hub", Args: args}},
 		},
 	}
+}
+
+// ownNames is the line of hub.toml by which a hub makes its own certificate.
+var ownNames = regexp.MustCompile(`(?m)^names = \[.*\]$`)
+
+// SetCertificate gives a hub that makes its own certificate another one, and says whether it did: a hub that has one keeps it.
+func SetCertificate(c *guest.Config, cert, key []byte) bool {
+	for i, f := range c.Appliance.Files {
+		if f.Path == FileHub && ownNames.Match(f.Data) {
+			c.Appliance.Files[i].Data = ownNames.ReplaceAll(f.Data, fmt.Appendf(nil, "cert = %q\nkey = %q", FileCert, FileKey))
+			c.Appliance.Files = append(c.Appliance.Files, guest.File{Path: FileCert, Mode: ModePublic, Data: cert},
+				guest.File{Path: FileKey, Mode: ModePrivate, Data: key})
+			return true
+		}
+	}
+	return false
 }
 
 // quoted are the elements of an array in TOML.

@@ -102,3 +102,18 @@ func TestUpgradeAndRollbackByCommand(t *testing.T) {
 		t.Errorf("no image: %+v", r)
 	}
 }
+
+func TestAnotherVersionIsNotConfigured(t *testing.T) {
+	s := simtest.New(t)
+	s.Follow("vch1", ready)
+	if r := run(t, createArgs(t, s)...); r.code != 0 {
+		t.Fatalf("create: %+v", r)
+	}
+	configure := append([]string{"configure", "--name", "vch1", "--containers", "7"}, access(s)...)
+	if r := runAs(t, "v10", configure...); r.code != exitRefused || !strings.Contains(r.err, "vic-machine upgrade --name vch1") {
+		t.Errorf("%+v", r)
+	}
+	if r := run(t, configure...); r.code != 0 {
+		t.Errorf("its own version: %+v", r)
+	}
+}

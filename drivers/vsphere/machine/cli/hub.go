@@ -26,6 +26,7 @@ func (a *app) hubCommand() *cli.Command {
 	usage := "make, list, describe, change, upgrade and remove hubs: the registry beside VCHs, as a VM"
 	return &cli.Command{Name: "hub", Usage: usage, Subcommands: []*cli.Command{
 		{Name: "create", Usage: "make a hub and wait until it serves", Flags: flags(operation.HubCreateOptions()), Action: a.hubCreate},
+		{Name: "adopt", Usage: "take over a hub that was deployed from the OVA; its VM boots anew", Flags: flags(operation.HubAdoptOptions()), Action: a.hubAdopt},
 		{Name: "ls", Usage: "list the hubs", Flags: append(targetFlags(), formatFlags()...), Action: a.hubLs},
 		{Name: "inspect", Usage: "describe a hub", Flags: append(append(targetFlags(), flags(operation.HubIDOptions())...), formatFlags()...),
 			Action: a.hubInspect},
@@ -214,6 +215,24 @@ func (a *app) hubRollback(c *cli.Context) error {
 		d, err := hubvm.Inspect(ctx, s, hubQuery(c))
 		if err == nil {
 			fmt.Fprintf(a.out, "The hub %s serves with version %s.\n", hubQuery(c), d.Record.Version)
+		}
+		return err
+	})
+}
+
+func (a *app) hubAdopt(c *cli.Context) error {
+	ad, err := operation.ReadHubAdopt(given(c, operation.HubAdoptOptions()))
+	if err != nil {
+		return err
+	}
+	return a.connected(c, func(ctx context.Context, s *session.Session) error {
+		d, err := ad.Adopt(ctx, s, hubQuery(c), progress.New(a.out))
+		switch {
+		case errors.Is(err, errdef.ErrExists):
+			fmt.Fprintf(a.out, "Nothing to do: %v\n", err)
+			return nil
+		case err == nil:
+			fmt.Fprintf(a.out, "The hub %s serves at %s, and vic-machine hub upgrades and configures it.\n", d.Record.Name, d.URL)
 		}
 		return err
 	})

@@ -102,9 +102,12 @@ func (v VM) cdrom() types.BaseVirtualDevice {
 	return d
 }
 
-func (v VM) console() types.BaseVirtualDevice {
+func (v VM) console() types.BaseVirtualDevice { return Console(v.Console) }
+
+// Console is a serial port whose output goes to a file.
+func Console(file string) types.BaseVirtualDevice {
 	b := &types.VirtualSerialPortFileBackingInfo{}
-	b.FileName = v.Console
+	b.FileName = file
 	d := &types.VirtualSerialPort{YieldOnPoll: true}
 	d.Key, d.Backing = keySerial, b
 	d.Connectable = &types.VirtualDeviceConnectInfo{StartConnected: true, Connected: true}

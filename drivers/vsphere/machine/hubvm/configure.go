@@ -25,6 +25,7 @@ import (
 	vsphere "github.com/openvic/vic/drivers/vsphere/session"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/guest"
+	"github.com/openvic/vic/sdk/guest/hubguest"
 )
 
 // Change is what configure changes; the zero values change nothing.
@@ -135,6 +136,9 @@ func (s *settings) apply(ch Change) (changed []string) {
 		if want, ok := map[string][]byte{fileCert: ch.Server.Cert, fileKey: ch.Server.Key}[f.Path]; ok && len(want) > 0 && !bytes.Equal(f.Data, want) {
 			s.guest.Appliance.Files[i].Data, differs = want, true
 		}
+	}
+	if !differs && len(ch.Server.Cert) > 0 {
+		differs = hubguest.SetCertificate(&s.guest, ch.Server.Cert, ch.Server.Key)
 	}
 	note("tls-server-cert", differs)
 	note("vCenter's certificate", s.renewTrust(ch.authorities))

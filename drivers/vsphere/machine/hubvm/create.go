@@ -155,9 +155,12 @@ func (c *creator) takeOver(ctx context.Context) error {
 		c.folder = true
 		return nil
 	}
+	c.record.Data = old.Data
 	if c.kept = slices.Contains(names, path.Base(c.record.dataDisk())); c.kept {
 		c.log.Printf("the data disk of the hub of %s is taken over", old.Created.Format(time.DateOnly))
 		c.record.DataGB = old.DataGB
+	} else {
+		c.record.Data = ""
 	}
 	switch {
 	case old.SSO == nil:
@@ -265,7 +268,7 @@ func (c *creator) cleanup(ctx context.Context) error {
 	defer cancel()
 	var errs []error
 	if c.vm != nil {
-		errs = append(errs, destroy(ctx, c.vm))
+		errs = append(errs, destroy(ctx, c.vm, &c.record, c.Res.Files))
 	}
 	if c.registered {
 		errs = append(errs, unregister(ctx, c.Res.Session, *c.record.SSO))

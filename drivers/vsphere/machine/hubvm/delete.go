@@ -53,7 +53,7 @@ func Delete(ctx context.Context, s *session.Session, o DeleteOptions, log *progr
 	}
 	if h != nil {
 		vm := object.NewVirtualMachine(s.Client(), types.ManagedObjectReference{Type: "VirtualMachine", Value: h.ID})
-		if err := destroy(ctx, vm); err != nil {
+		if err := destroy(ctx, vm, record, files); err != nil {
 			return "", advice.Wrap(err, "mend the cause and run the same command again: it goes on with what is left")
 		}
 		log.Printf("removed the VM %s", record.Name)
@@ -90,7 +90,7 @@ func removeAllBut(ctx context.Context, files session.Files, r *Record) error {
 	}
 	var errs []error
 	for _, n := range names {
-		if n == MarkerFile || strings.HasPrefix(n, r.Name+"-data") {
+		if n == MarkerFile || strings.HasPrefix(n, strings.TrimSuffix(path.Base(r.dataDisk()), ".vmdk")) {
 			continue
 		}
 		errs = append(errs, ignoreMissing(files.Delete(ctx, path.Join(r.Folder, n))))
@@ -124,12 +124,17 @@ func byFolder(ctx context.Context, s *session.Session, name string) (*Record, se
 }
 
 // destroy takes a hub's VM away, without its data disk.
-func destroy(ctx context.Context, vm *object.VirtualMachine) error {
+func destroy(ctx context.Context, vm *object.VirtualMachine, r *Record, files session.Files) error {
 	if err := vch.PowerOff(ctx, vm); err != nil {
 		return ignoreMissing(fmt.Errorf("power off: %w", err))
 	}
 	if err := vch.Detach(ctx, vm); err != nil {
 		return err
+	}
+	if r.Data != "" { // it lies in the VM's home
+		if err := detachData(ctx, vm, files.Path(r.dataDisk())); err != nil {
+			return err
+		}
 	}
 	task, err := vm.Destroy(ctx)
 	return ignoreMissing(session.Wait(ctx, task, err))

@@ -106,7 +106,7 @@ func find(ctx context.Context, s *session.Session, q Query) (*Hub, []Hub, error)
 	})
 	switch len(hits) {
 	case 0:
-		return nil, all, nil
+		return nil, all, notAdopted(ctx, s, q)
 	case 1:
 		return &hits[0], all, nil
 	}

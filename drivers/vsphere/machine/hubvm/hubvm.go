@@ -82,15 +82,17 @@ type Record struct {
 	ISO        string    `json:"iso"` // file in Folder
 	Sum        string    `json:"sum"` // sha256 of the ISO
 	// Previous is what an upgrade came from; nil: there was none.
-	Previous *Image              `json:"previous,omitempty"`
-	Network  string              `json:"network"`
-	Static   vch.Static          `json:"static,omitzero"`
-	DNS      []netip.Addr        `json:"dns,omitempty"`
-	CPUs     int32               `json:"cpus"`
-	MemoryMB int64               `json:"memoryMB"`
-	DataGB   int64               `json:"dataGB"`
-	SSO      *SSO                `json:"sso,omitempty"` // nil: vCenter's users do not sign in
-	Options  map[string][]string `json:"options,omitempty"`
+	Previous *Image       `json:"previous,omitempty"`
+	Network  string       `json:"network"`
+	Static   vch.Static   `json:"static,omitzero"`
+	DNS      []netip.Addr `json:"dns,omitempty"`
+	CPUs     int32        `json:"cpus"`
+	MemoryMB int64        `json:"memoryMB"`
+	DataGB   int64        `json:"dataGB"`
+	// Data is the file of the data disk in Folder, if it has another name than those that create makes: of a hub from the OVA.
+	Data    string              `json:"data,omitempty"`
+	SSO     *SSO                `json:"sso,omitempty"` // nil: vCenter's users do not sign in
+	Options map[string][]string `json:"options,omitempty"`
 }
 
 // Image is a version that the VM boots, or booted before.
@@ -124,6 +126,9 @@ func parseRecord(s string) (*Record, error) {
 	if r.ID == "" || r.Name == "" || r.Folder == "" || strings.ContainsAny(r.Folder, `/\`) || strings.Trim(r.Folder, ".") == "" {
 		return nil, fmt.Errorf("hub record: %w: it is not complete", errdef.ErrInvalid)
 	}
+	if strings.ContainsAny(r.Data, `/\`) {
+		return nil, fmt.Errorf("hub record: %w: %q is no file of a folder", errdef.ErrInvalid, r.Data)
+	}
 	if r.SSO != nil && !r.SSO.valid() {
 		return nil, fmt.Errorf("hub record: %w: %q is no solution user of a hub's", errdef.ErrInvalid, r.SSO.User+"@"+r.SSO.Domain)
 	}
@@ -136,7 +141,12 @@ func (r *Record) json() (string, error) {
 }
 
 // dataDisk is the file of the data disk, relative to the datastore.
-func (r *Record) dataDisk() string { return path.Join(r.Folder, r.Name+"-data.vmdk") }
+func (r *Record) dataDisk() string {
+	if r.Data != "" {
+		return path.Join(r.Folder, r.Data)
+	}
+	return path.Join(r.Folder, r.Name+"-data.vmdk")
+}
 
 func (r *Record) writeMarker(ctx context.Context, f session.Files) error {
 	s, err := r.json()

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/openvic/vic/drivers/vsphere/machine/advice"
+	"github.com/openvic/vic/drivers/vsphere/machine/progress"
 	"github.com/openvic/vic/drivers/vsphere/machine/session"
 	"github.com/openvic/vic/plugins/auth-vsphere/sso"
 	"github.com/openvic/vic/sdk/errdef"
@@ -85,36 +86,41 @@ func (d *directory) files(s SSO, certificate secret.Text) []guest.File {
 }
 
 // register makes the hub's solution user, or gives the one that an earlier try left a new certificate.
-func (c *creator) register(ctx context.Context) error {
-	s := c.record.SSO
-	if s == nil {
+func (c *creator) register(ctx context.Context) (err error) {
+	if c.record.SSO == nil {
 		c.log.Printf("users of vCenter do not sign in to this hub")
 		return nil
 	}
-	d, err := openDirectory(ctx, c.Res.Session, s.Domain)
+	c.files, c.registered, err = register(ctx, c.Res.Session, *c.record.SSO, c.log)
+	return err
+}
+
+// register makes a solution user, or gives one that is there a new certificate, and returns the files by which the hub is that user.
+// maybe says that the user may be there, also if there is an error.
+func register(ctx context.Context, sess *session.Session, s SSO, log *progress.Log) (files []guest.File, maybe bool, err error) {
+	d, err := openDirectory(ctx, sess, s.Domain)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	defer d.client.Close()
 	// From here on a failure is one of Single Sign-On's; before, nothing was made there.
 	if _, err := d.client.Registered(ctx, d.admin, d.password, s.User); err != nil {
-		return err
+		return nil, false, err
 	}
 	text, err := sso.NewCertificate(s.User)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	pair, err := sso.ParseCertificate(text)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	err = d.client.Register(ctx, d.admin, d.password, s.User, pair)
-	if c.registered = !errors.Is(err, errdef.ErrDenied); err != nil {
-		return err
+	if maybe = !errors.Is(err, errdef.ErrDenied); err != nil {
+		return nil, maybe, err
 	}
-	c.log.Printf("registered the solution user %s@%s", s.User, s.Domain)
-	c.files = d.files(*s, text)
-	return nil
+	log.Printf("registered the solution user %s@%s", s.User, s.Domain)
+	return d.files(s, text), true, nil
 }
 
 // unregister removes a hub's solution user; no error if it is gone.

@@ -23,6 +23,9 @@ func Configure(ctx context.Context, s *session.Session, q vch.Query, c option.Va
 		return nil, err
 	}
 	r := e.Record()
+	if err := sameVersion(r, l.Version); err != nil {
+		return nil, err
+	}
 	options, err := vch.Options(ctx, s, vch.Query{ID: e.ID()}) // somebody may have changed limits in vSphere
 	if err != nil {
 		return nil, err
@@ -59,6 +62,16 @@ func Configure(ctx context.Context, s *session.Session, q vch.Query, c option.Va
 	}
 	log.Printf("VCH %s is changed", r.Name)
 	return changed, nil
+}
+
+// sameVersion refuses to write the configuration of an endpoint of another version: an older one refuses keys that it does not know, and
+// a newer one would lose those that this vic-machine does not know.
+func sameVersion(r *vch.Record, version string) error {
+	if version == "" || r.Version == version {
+		return nil
+	}
+	return advice.Wrap(fmt.Errorf("VCH %s has the version %s, and this is vic-machine %s: %w", r.Name, r.Version, version, errdef.ErrConflict),
+		"upgrade it first (vic-machine upgrade --name %s), or use the vic-machine of its version", r.Name)
 }
 
 // changeOps reads the options of the operations user.

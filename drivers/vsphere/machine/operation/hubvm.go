@@ -80,6 +80,24 @@ func HubRollbackOptions() []option.Option {
 	return joined(patient(), HubIDOptions(), []option.Option{patienceFlag(), TrustOption()})
 }
 
+// HubAdoptOptions are all options of hub adopt.
+func HubAdoptOptions() []option.Option {
+	return joined(patient(), HubIDOptions(), option.Pick(HubCreateOptions(), "sso-domain", "no-sso"), []option.Option{patienceFlag(), TrustOption()})
+}
+
+// ReadHubAdopt reads the options of hub adopt.
+func ReadHubAdopt(c option.Values) (hubvm.Adoption, error) {
+	a := hubvm.Adoption{Patience: c.Duration("serve-timeout")}
+	if c.Bool("no-sso") {
+		return a, nil
+	}
+	a.SSODomain = strings.ToLower(c.String("sso-domain"))
+	if !domainPattern.MatchString(a.SSODomain) {
+		return a, wrongOption("sso-domain", a.SSODomain, "no name of a domain", "give it the system domain, such as vsphere.local")
+	}
+	return a, nil
+}
+
 // HubDebugOptions are all options of hub debug.
 func HubDebugOptions() []option.Option {
 	return joined(TargetOptions(), HubIDOptions(), []option.Option{
