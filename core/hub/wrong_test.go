@@ -128,6 +128,13 @@ func (w *world) wrongVic() []wrong {
 		vic("where none is", "does not answer", "--hub", "https://127.0.0.1:1", "project", "ls"),
 		vic("member set with an unknown role", `"boss" is no role`, "--hub", hub, "member", "set", "p", "u", "boss"),
 		vic("quota set 0", "a number above 0", "--hub", hub, "quota", "set", "--storage", "0", "p"),
+		vic("immutable rm of no number", "is no number of a rule", "--hub", hub, "immutable", "rm", "p", "first"),
+		vic("webhook retry of no number", "wants PROJECT NAME DELIVERY", "--hub", hub, "webhook", "retry", "p", "ci"),
+		vic("registry create with a name alone", "give both or none", "--hub", hub, "registry", "create", "--username", "x", "r", "https://r"),
+		vic("job stop of no number", "is no number of a job", "--hub", hub, "job", "stop", "last"),
+		vic("session end of nothing", "or --all", "--hub", hub, "session", "end"),
+		vic("config set without a value", `"read_only" is not NAME=VALUE`, "--hub", hub, "config", "set", "read_only"),
+		vic("label ls as a picture", "it is table or json", "--hub", hub, "label", "ls", "--output", "png"),
 		vic("tag rm without a tag", "is neither PROJECT/NAME:TAG", "--hub", hub, "tag", "rm", "p/a"),
 	}
 }
@@ -155,6 +162,17 @@ func (w *world) wrongAPI(password string) []wrong {
 		api("a page that is none", "GET", "/projects?page=0", as, "", "", 400, "want a number from 1"),
 		api("a page that is too large", "GET", "/projects?page_size=1000", as, "", "", 400, "want a number from 1 to 100"),
 		api("a name with a NUL", "POST", "/projects", as, j, `{"project_name":"a\u0000b"}`, 400, "BAD_REQUEST"),
+		api("a vulnerability without an ID", "PUT", "/system/CVEAllowlist", as, j, `{"items":[{"cve_id":""}]}`, 400, "is not the ID of a vulnerability"),
+		api("a list that ended before time began", "PUT", "/system/CVEAllowlist", as, j, `{"expires_at":-1}`, 400, "seconds since 1970"),
+		api("the log kept for a day", "PUT", "/system/purgeaudit/schedule", as, j, `{"schedule":{"type":"Daily"}}`, 400, "[audit] keep_days of hub.toml"),
+		api("permissions nowhere", "GET", "/users/current/permissions?scope=/moon", as, "", "", 400, "scope: want /project/NUMBER"),
+		api("a job that is none", "PUT", "/jobservice/jobs/999999", as, "", "", 404, "execution 999999"),
+		api("a profile of nobody", "PUT", "/users/999999", as, j, `{"email":"x@example.com"}`, 404, "user 999999 not found"),
+		api("a delivery that is none", "POST", "/projects/default-project/webhook/policies/9/executions/9/retry", as, j, `{}`, 404, "NOT_FOUND"),
+		wrong{"browser: a form that nobody has begun", func() (int, string) {
+			status, _, text := w.do("POST", "/c/oidc/callback", "", "application/x-www-form-urlencoded", "SAMLResponse=x&RelayState=y")
+			return status, text
+		}, 401, "has not begun a sign-in here"},
 		api("more than a megabyte", "POST", "/projects", as, j, `{"project_name":"`+strings.Repeat("a", 2<<20)+`"}`, 413, "REQUEST_ENTITY_TOO_LARGE"),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/webhook"
+	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/sdk/secret"
 )
 
@@ -34,6 +35,8 @@ func webhookRoutes() []route {
 			says: "List the deliveries of a policy, the latest first", query: []string{"policy_id", "status"}, gives: []webhookJobForm{}},
 		{method: "GET", path: runs, id: "ListExecutionsOfWebhookPolicy", needs: role.WebhookManage, run: (*api).webhookExecutions,
 			says: "List the deliveries of a policy, the latest first", query: []string{"q:status,trigger"}, gives: []executionForm{}},
+		{method: "POST", path: runs + "/{execution}/retry", id: "retryWebhookExecution", needs: role.WebhookManage, run: (*api).retryWebhook,
+			says: "Send a delivery that has ended once more"},
 		{method: "GET", path: runs + "/{execution}/tasks", id: "ListTasksOfWebhookExecution", needs: role.WebhookManage, run: (*api).webhookTasks,
 			says: "List the tasks of a delivery", gives: []taskForm{}},
 		{method: "GET", path: runs + "/{execution}/tasks/{task}/log", id: "GetLogsOfWebhookTask", needs: role.WebhookManage, run: (*api).webhookLog,
@@ -336,6 +339,22 @@ func (a *api) webhookExecution(c *call) (jobs.Execution, error) {
 		return jobs.Execution{}, err
 	}
 	return a.oneExecution(c, "execution", webhook.Kind, &p.ID)
+}
+
+func (a *api) retryWebhook(c *call) error {
+	e, err := a.webhookExecution(c)
+	if err != nil {
+		return err
+	}
+	var id int64
+	err = a.DB.Tx(c.r.Context(), func(tx *store.Tx) (err error) {
+		id, err = a.Webhooks.Again(tx, e)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return c.created("/projects/%d/webhook/policies/%d/executions/%d", c.project.ID, e.Subject, id)
 }
 
 func (a *api) webhookTasks(c *call) error {

@@ -30,7 +30,8 @@ func Command(version string, in io.Reader, out, errs io.Writer) *cli.Command {
 	a := &app{version: version, in: bufio.NewReader(in), out: out, err: errs}
 	return &cli.Command{
 		Name: "hub", Usage: "users, roles, projects, images, robots and the log of a hub",
-		Description: "Sign in once (vic hub login URL), or give --hub, --user and --password-stdin with each command, before its name.",
+		Description: "Sign in once (vic hub login URL), or give --hub, --user and --password-stdin with each command, before its name. " +
+			"Backup, restore, the move to another database, adopting a registry and fsck are commands of vic-hub, on the hub's machine.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "hub", Usage: "the hub, https://HOST:PORT; else the one that was signed in to last", EnvVars: []string{"VIC_HUB"}},
 			&cli.StringFlag{Name: "ca", Usage: "file with the authority of the hub's certificate", EnvVars: []string{"VIC_HUB_CA"}},
@@ -44,8 +45,9 @@ func Command(version string, in io.Reader, out, errs io.Writer) *cli.Command {
 			{Name: "logout", Usage: "forget the password", ArgsUsage: "[URL]", Action: a.logout},
 			{Name: "status", Usage: "how the hub is, and who you are there", Flags: output(), Action: a.with(a.status)},
 			a.userCommand(), a.adminCommand(), a.memberCommand(), a.projectCommand(), a.quotaCommand(), a.robotCommand(),
-			a.repositoryCommand(), a.artifactCommand(), a.tagCommand(), a.trustCommand(), a.gcCommand(), a.auditCommand(), a.logsCommand(), a.bundleCommand(),
-			a.apiCommand(),
+			a.repositoryCommand(), a.artifactCommand(), a.tagCommand(), a.labelCommand(), a.searchCommand(), a.immutableCommand(), a.retentionCommand(),
+			a.registryCommand(), a.webhookCommand(), a.vchCommand(), a.allowlistCommand(), a.sessionCommand(), a.jobCommand(), a.configCommand(), a.gcCommand(),
+			a.trustCommand(), a.auditCommand(), a.logsCommand(), a.bundleCommand(), a.apiCommand(),
 		},
 	}
 }

@@ -1,15 +1,12 @@
 package cli
 
 import (
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/openvic/vic/core/hub/client"
-	"github.com/openvic/vic/sdk/errdef"
 )
 
 func (a *app) gcCommand() *cli.Command {
@@ -47,10 +44,7 @@ func (a *app) gcCommand() *cli.Command {
 				return err
 			}
 			text, err := h.CollectionLog(c.Context, id)
-			if err == nil {
-				_, err = fmt.Fprint(a.out, text)
-			}
-			return err
+			return a.text(text, err)
 		})},
 		{Name: "stop", Usage: "stop one", ArgsUsage: "RUN", Action: a.with(func(c *cli.Context, h *client.Client) error {
 			id, err := run(c)
@@ -70,11 +64,7 @@ func run(c *cli.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	id, err := strconv.ParseInt(v[0], 10, 64)
-	if err != nil || id < 1 {
-		return 0, fmt.Errorf("%q is no number of a run; vic hub gc ls lists them: %w", v[0], errdef.ErrInvalid)
-	}
-	return id, nil
+	return numbered(v[0], "run", "vic hub gc ls")
 }
 
 func (a *app) schedule(c *cli.Context, h *client.Client) error {

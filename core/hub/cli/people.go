@@ -111,14 +111,7 @@ func (a *app) adminCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			all := func(yield func(client.Member, error) bool) {
-				for _, m := range list {
-					if !yield(m, nil) {
-						return
-					}
-				}
-			}
-			return show(a, c, all, "NAME KIND ID", func(m client.Member) []any { return []any{m.EntityName, kind(m), m.Principal} })
+			return show(a, c, each(list), "NAME KIND ID", func(m client.Member) []any { return []any{m.EntityName, kind(m), m.Principal} })
 		})},
 		{Name: "add", Usage: "make a user or group one", ArgsUsage: "NAME", Action: a.with(func(c *cli.Context, h *client.Client) error {
 			v, err := args(c, "NAME")

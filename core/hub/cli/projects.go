@@ -62,7 +62,8 @@ func (a *app) projectCommand() *cli.Command {
 		})},
 		{Name: "create", Usage: "make one", ArgsUsage: "PROJECT",
 			Flags: []cli.Flag{public, &cli.StringFlag{Name: "storage", Usage: "quota, as 10GiB", Value: "none"},
-				&cli.StringFlag{Name: "admin", Usage: "the first DevOps administrator"}}, Action: a.with(a.createProject)},
+				&cli.StringFlag{Name: "admin", Usage: "the first DevOps administrator"},
+				&cli.StringFlag{Name: "proxy-of", Usage: "make it a proxy cache of a registry (vic hub registry ls)"}}, Action: a.with(a.createProject)},
 		{Name: "update", Usage: "make one public or private (--public=false)", ArgsUsage: "PROJECT", Flags: []cli.Flag{public},
 			Action: a.with(func(c *cli.Context, h *client.Client) error {
 				v, err := args(c, "PROJECT")
@@ -94,8 +95,16 @@ func (a *app) createProject(c *cli.Context, h *client.Client) error {
 	if err != nil {
 		return err
 	}
-	_, err = h.CreateProject(c.Context, client.ProjectRequest{Name: v[0], Storage: &storage, Admin: c.String("admin"),
-		Metadata: map[string]string{"public": strconv.FormatBool(c.Bool("public"))}})
+	q := client.ProjectRequest{Name: v[0], Storage: &storage, Admin: c.String("admin"),
+		Metadata: map[string]string{"public": strconv.FormatBool(c.Bool("public"))}}
+	if name := c.String("proxy-of"); name != "" {
+		r, err := registryNamed(c, h, name)
+		if err != nil {
+			return err
+		}
+		q.Registry = &r.ID
+	}
+	_, err = h.CreateProject(c.Context, q)
 	return a.did(err, "project %s is made", v[0])
 }
 

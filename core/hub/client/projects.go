@@ -21,6 +21,7 @@ type Project struct {
 	Role      int               `json:"current_user_role_id"`
 	Roles     []int             `json:"current_user_role_ids"`
 	Metadata  map[string]string `json:"metadata"`
+	Registry  int64             `json:"registry_id,omitempty"` // it is a proxy cache of this registry
 }
 
 func project(name string) string { return "/projects/" + url.PathEscape(name) }
@@ -46,6 +47,7 @@ type ProjectRequest struct {
 	Storage  *int64            `json:"storage_limit,omitempty"` // bytes; -1: no bound
 	Metadata map[string]string `json:"metadata,omitempty"`
 	Admin    string            `json:"devops_admin,omitempty"` // the first DevOps administrator, by ID or name
+	Registry *int64            `json:"registry_id,omitempty"`  // the project is a proxy cache of this registry
 }
 
 // CreateProject makes a project and tells its number.
@@ -149,15 +151,6 @@ type Artifact struct {
 	Tags         []Tag       `json:"tags"`
 	Labels       []Label     `json:"labels"`
 	Accessories  []Accessory `json:"accessories,omitempty"`
-}
-
-// Label is a word that artifacts are marked with.
-type Label struct {
-	ID        int64  `json:"id"`
-	Name      string `json:"name"`
-	Color     string `json:"color"`
-	Scope     string `json:"scope"` // "g": of the whole hub, "p": of a project
-	ProjectID int64  `json:"project_id"`
 }
 
 // Accessory is an artifact about another one: a signature, an SBOM.

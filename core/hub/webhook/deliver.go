@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/hub/jobs"
+	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/outbound"
 )
@@ -36,7 +37,7 @@ func (h *Hooks) deliver(ctx context.Context, j *jobs.Job) error {
 	if err := j.Decode(&d); err != nil {
 		return err
 	}
-	d.ID = fmt.Sprintf("evt_%d", j.Execution)
+	d.ID = d.id(j.Execution)
 	p, err := h.Get(ctx, h.db, d.Project, d.Policy)
 	switch {
 	case errors.Is(err, errdef.ErrNotFound):
@@ -75,6 +76,28 @@ func (h *Hooks) deliver(ctx context.Context, j *jobs.Job) error {
 	}
 	j.Logf("the target answers %d", res.StatusCode)
 	return nil
+}
+
+// id names a delivery that is the payload of an execution, also when it is sent once more by another one.
+func (d delivery) id(execution int64) string {
+	if d.ID != "" {
+		return d.ID
+	}
+	return fmt.Sprintf("evt_%d", execution)
+}
+
+// Again sends a delivery that has ended once more, with the same webhook-id, and returns the number of the new execution.
+// errdef.ErrConflict: it has not ended.
+func (h *Hooks) Again(tx *store.Tx, e jobs.Execution) (int64, error) {
+	if !e.Status.Ended() {
+		return 0, fmt.Errorf("delivery %d has not ended: it is tried again by itself: %w", e.ID, errdef.ErrConflict)
+	}
+	var d delivery
+	if err := json.Unmarshal(e.Params, &d); err != nil {
+		return 0, fmt.Errorf("delivery %d: %w", e.ID, err)
+	}
+	d.ID = d.id(e.ID)
+	return h.queue().Enqueue(tx, jobs.Request{Kind: Kind, Subject: e.Subject, Cause: jobs.ByHand, Payload: d})
 }
 
 // plainURL is a URL without its query, which may hold a secret.

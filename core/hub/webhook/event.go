@@ -56,7 +56,7 @@ const maxWaiting = 1000
 
 // delivery is the payload of a job. It holds no secret: those are read when it is delivered.
 type delivery struct {
-	ID       string          `json:"id"` // the same in each attempt
+	ID       string          `json:"id"` // the same in each attempt; "": it follows from the execution
 	Type     string          `json:"type"`
 	Project  int64           `json:"project"`
 	Policy   int64           `json:"policy"`
