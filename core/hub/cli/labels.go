@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"fmt"
-	"iter"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
@@ -11,17 +10,6 @@ import (
 	"github.com/openvic/vic/core/hub/client"
 	"github.com/openvic/vic/sdk/errdef"
 )
-
-// each is a list that is there as one that is read.
-func each[T any](list []T) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for _, v := range list {
-			if !yield(v, nil) {
-				return
-			}
-		}
-	}
-}
 
 // numbered is the number that an argument is; what lists those that there are.
 func numbered(s, what, lists string) (int64, error) {
