@@ -31,8 +31,10 @@ type Hub struct {
 	Outbound HubOutbound `toml:"outbound"`
 	Audit    HubAudit    `toml:"audit"`
 	Scan     HubScan     `toml:"scan"`
-	Plugins  Plugins     `toml:"plugins"`
-	Roles    Roles       `toml:"roles"`
+	// Replication is how much goes to other registries, and comes from them, at once.
+	Replication HubReplication `toml:"replication"`
+	Plugins     Plugins        `toml:"plugins"`
+	Roles       Roles          `toml:"roles"`
 	// File is where this was read; empty: nowhere.
 	File string `toml:"-"`
 }
@@ -157,6 +159,20 @@ type HubOutbound struct {
 	Deny  []string `toml:"deny"`
 }
 
+// HubReplication bounds what one hub copies to other registries, and from them.
+type HubReplication struct {
+	// Parallel is how many artifacts are copied at once.
+	Parallel int `toml:"parallel"`
+}
+
+func (r HubReplication) validate() error {
+	const most = 64
+	if r.Parallel < 1 || r.Parallel > most {
+		return invalid("replication.parallel", "%d: want 1 to %d artifacts", r.Parallel, most)
+	}
+	return nil
+}
+
 // DefaultHub holds the values of keys that hub.toml leaves out.
 func DefaultHub() Hub {
 	return Hub{
@@ -165,7 +181,7 @@ func DefaultHub() Hub {
 		Limits:  HubLimits{Connections: 10000, PerAddress: 1000},
 		Storage: HubStorage{S3: HubS3{Region: "us-east-1"}},
 		Access:  HubAccess{SessionIdle: time.Hour, SessionLongest: 12 * time.Hour, CheckEvery: 10 * time.Minute, Outage: 12 * time.Hour},
-		GC:      HubGC{Hourly: true},
+		GC:      HubGC{Hourly: true}, Replication: HubReplication{Parallel: 4},
 		Plugins: Plugins{Dir: "/etc/vic-hub/plugins.d"},
 	}
 }
@@ -206,7 +222,7 @@ func (h Hub) validate() error {
 		TLS{Cert: h.TLS.Cert, Key: h.TLS.Key}.validate(), h.TLS.ACME.validate(),
 		httpURL("url", h.URL), httpURL("scan.url", h.Scan.URL), h.Database.validate(), h.Storage.validate(),
 		required("plugins.dir", h.Plugins.Dir, "the directory with one TOML file for each plugin"),
-		h.Roles.validate(), h.Audit.validate(), h.Outbound.validate(), h.Access.validate(),
+		h.Roles.validate(), h.Audit.validate(), h.Outbound.validate(), h.Replication.validate(), h.Access.validate(),
 	}
 	for name, n := range map[string]int{"limits.connections": h.Limits.Connections, "limits.connections_per_address": h.Limits.PerAddress} {
 		if n < 0 {

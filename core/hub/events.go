@@ -15,6 +15,7 @@ import (
 	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/browser"
+	"github.com/openvic/vic/core/hub/replication"
 	"github.com/openvic/vic/core/hub/scanning"
 	"github.com/openvic/vic/core/hub/webhook"
 	"github.com/openvic/vic/core/registry"
@@ -30,9 +31,10 @@ type events struct {
 	log   *slog.Logger
 	pulls chan registry.Event
 
-	scanning *scanning.Service // nil: pushes are not scanned
-	hooks    *webhook.Hooks    // nil: nobody else is told
-	host     string            // of resources in what they are told
+	scanning    *scanning.Service        // nil: pushes are not scanned
+	hooks       *webhook.Hooks           // nil: nobody else is told
+	host        string                   // of resources in what they are told
+	replication *replication.Replication // nil: nothing goes anywhere
 }
 
 // pullQueue is how many pulls may wait to be written. Beyond that they are counted, and not kept.
@@ -61,6 +63,11 @@ func (e *events) Changing(tx *store.Tx, x registry.Event) error {
 	}
 	if err := e.audit.Add(tx, line(x)); err != nil {
 		return err
+	}
+	if e.replication != nil {
+		if err := e.replication.Changing(tx, x); err != nil {
+			return err
+		}
 	}
 	if x.Kind == registry.EventPush && e.scanning != nil {
 		if err := e.scanning.Pushed(tx, x); err != nil {

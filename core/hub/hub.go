@@ -37,6 +37,7 @@ import (
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/provision"
 	"github.com/openvic/vic/core/hub/registries"
+	"github.com/openvic/vic/core/hub/replication"
 	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/scanning"
@@ -116,6 +117,9 @@ type Hub struct {
 	trustKeys  *trust.Keys
 	trust      *trust.Verifier
 	notary     *notary.Notary // nil in a command beside a hub
+
+	replication *replication.Replication
+	inner       *inner // nil: a command beside a hub
 }
 
 // New makes all parts. Nothing of it touches a plugin yet; the listener comes first, so that a port that is taken is
@@ -203,6 +207,7 @@ func schemas() []store.Schema {
 		jobs.Schema(),
 		webhook.Schema(),
 		provision.Schema(),
+		replication.Schema(),
 	}
 }
 
@@ -266,13 +271,14 @@ func (h *Hub) openRegistry(ctx context.Context, who registry.Authorizer) error {
 	return err
 }
 
-func (h *Hub) openServices(ctx context.Context) error {
+func (h *Hub) openServices(ctx context.Context) (err error) {
 	h.issuer = token.New(token.Options{Issuer: h.cfg.Name, Service: Service, Keys: signingKeys{h.db, h.sealer}, Setting: h.settings.TokenLife})
 	authority := &authz.Authority{Signer: h.signer, Roles: h.people, Projects: projects{h}, Robots: h.robots, Secrets: h.secrets,
-		Observe: h.triedToSignIn}
+		Jobs: tasks{h}, Observe: h.triedToSignIn}
 	h.docker = dockerauth.New(dockerauth.Options{Moment: h.db.Moment, Issuer: h.issuer, Service: Service, Authority: authority, URL: h.cfg.URL,
 		Log: h.log})
 	h.registries = registries.New(h.db, h.sealer, h.outbound, nil)
+	h.registries.Connect(h.replication, replication.Uses)
 	if err := h.openRegistry(ctx, h.docker); err != nil {
 		return err
 	}
@@ -287,12 +293,15 @@ func (h *Hub) openServices(ctx context.Context) error {
 	v2 := images(h.notary, access.SteadyBody(h.registry, access.StallPatience))
 	mux.Handle("/v2/", v2)
 	mux.Handle("/v2", v2)
+	if h.inner, err = openInner(v2); err != nil {
+		return err
+	}
 	mux.Handle(dockerauth.TokenPath, h.docker)
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry,
 		Registries: h.registries, Settings: h.settings, Scanning: h.scanning, DB: h.db,
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Volumes: h.volumes, Audit: h.audit, Robots: h.robots,
 		VCHs: h.vchs, Fleet: h.fleet, Provisions: h.provisions, Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
-		Jobs:       h.jobs,
+		Jobs: h.jobs, Replication: h.replication,
 		Webhooks:   h.hooks,
 		Immutable:  h.rules,
 		TrustKeys:  h.trustKeys,
@@ -344,6 +353,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+	g.Go(func() error { return h.inner.run(gctx) })
 	g.Go(func() error { return h.plugins.Run(gctx) })
 	g.Go(func() error { return h.begin(gctx) })
 	g.Go(func() error { return h.renew(gctx) })
@@ -485,6 +495,9 @@ func plain(w http.ResponseWriter, status int, text string) {
 func (h *Hub) close() {
 	if h.listener != nil {
 		_ = h.listener.Close()
+	}
+	if h.inner != nil {
+		_ = h.inner.listener.Close()
 	}
 	if h.db != nil {
 		if err := h.db.Close(); err != nil {

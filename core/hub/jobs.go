@@ -29,6 +29,7 @@ func (h *Hub) kinds() []jobs.Kind {
 		h.audit.Jobs(),
 		h.keeping(reg),
 		h.provisions.Jobs(),
+		h.replication.Jobs(),
 	}
 	return append(all, h.scanning.Jobs()...)
 }
@@ -46,8 +47,9 @@ func (h *Hub) openJobs() error {
 	h.provisions = provision.New(provision.Options{DB: h.db, Sealer: h.sealer, Fleet: h.fleet, VCHs: h.vchs, Queue: func() *jobs.Queue { return h.jobs },
 		Token: h.pullToken, Log: h.log})
 	h.openScanning()
+	h.openReplication()
 	h.jobs = jobs.New(h.db, jobs.Options{Kinds: h.kinds(), Log: h.log})
-	h.events.hooks, h.events.host = h.hooks, h.host()
+	h.events.hooks, h.events.host, h.events.replication = h.hooks, h.host(), h.replication
 	return nil
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/openvic/vic/core/hub/provision"
 	"github.com/openvic/vic/core/hub/query"
 	"github.com/openvic/vic/core/hub/registries"
+	"github.com/openvic/vic/core/hub/replication"
 	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
@@ -97,6 +98,8 @@ type Options struct {
 	Fleet *fleet.Fleet
 	// Provisions make containers on them.
 	Provisions *provision.Provisions
+	// Replication are the rules by which artifacts are copied to other registries and from them.
+	Replication *replication.Replication
 	// Jobs is the queue of work.
 	Jobs *jobs.Queue
 	// Immutable are the rules by which tags stay; the registry's policy asks the same.
@@ -224,6 +227,7 @@ func routes() []route {
 		sessionRoutes(),
 		jobRoutes(), gcRoutes(), queueRoutes(),
 		registryRoutes(),
+		replicationRoutes(),
 		webhookRoutes(),
 		scanRoutes(), scannerRoutes(),
 		configurationRoutes(),

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/openvic/vic/core/hub/registries"
+	"github.com/openvic/vic/core/hub/replication"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/upstream"
 	"github.com/openvic/vic/sdk/errdef"
@@ -249,11 +250,24 @@ func (a *api) deleteRegistry(c *call) error {
 	return c.empty(http.StatusOK)
 }
 
-// registryInfoForm is Harbor's form: what replication can do with a registry. The hub is a proxy cache of it, so far.
+// registryInfoForm is Harbor's form: what replication can do with a registry.
 type registryInfoForm struct {
-	Type     string   `json:"type"`
-	Filters  []string `json:"supported_resource_filters"`
-	Triggers []string `json:"supported_triggers"`
+	Type     string              `json:"type"`
+	Filters  []filterChoicesForm `json:"supported_resource_filters"`
+	Triggers []string            `json:"supported_triggers"`
+}
+
+// filterChoicesForm is a filter that rules may have, and how it is entered.
+type filterChoicesForm struct {
+	Type   string   `json:"type"`
+	Style  string   `json:"style"`
+	Values []string `json:"values,omitempty"`
+}
+
+func replicationFilters() []filterChoicesForm {
+	return []filterChoicesForm{{Type: replication.FilterName, Style: "input"}, {Type: replication.FilterTag, Style: "input"},
+		{Type: replication.FilterLabel, Style: "list"}, {replication.FilterResource, "radio", []string{replication.Image, replication.Artifact}},
+		{Type: replication.FilterAge, Style: "input"}}
 }
 
 func (a *api) registryInfo(c *call) error {
@@ -261,10 +275,13 @@ func (a *api) registryInfo(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, registryInfoForm{Type: e.Kind, Filters: []string{}, Triggers: []string{}})
+	return c.answer(http.StatusOK, registryInfoForm{Type: e.Kind, Filters: replicationFilters(),
+		Triggers: []string{string(replication.Manual), string(replication.Scheduled), string(replication.OnEvent)}})
 }
 
-func (a *api) listAdapters(c *call) error { return c.answer(http.StatusOK, upstream.Kinds()) }
+func (a *api) listAdapters(c *call) error {
+	return c.answer(http.StatusOK, a.Registries.Kinds(c.r.Context()))
+}
 
 // adapterForm is Harbor's form of a kind of registries: the addresses that all of the kind have, if they have.
 type adapterForm struct {
@@ -283,7 +300,7 @@ type adapterEndpoint struct {
 
 func (a *api) adapterInfos(c *call) error {
 	out := map[string]adapterForm{}
-	for _, kind := range upstream.Kinds() {
+	for _, kind := range a.Registries.Kinds(c.r.Context()) {
 		f := adapterForm{adapterEndpoints{Type: "EndpointPatternTypeStandard", Endpoints: []adapterEndpoint{}}}
 		if url := upstream.Address(kind); url != "" {
 			f.Endpoints = adapterEndpoints{"EndpointPatternTypeFix", []adapterEndpoint{{url[len("https://"):], url}}}

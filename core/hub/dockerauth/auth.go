@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/openvic/vic/core/access"
@@ -103,7 +104,13 @@ func (a *Auth) Authenticate(r *http.Request) (registry.Caller, error) {
 			return nil, err
 		}
 		if claims.Kind == token.Job {
-			return &caller{a: a, at: ctx, subject: authz.Subject{Kind: token.Job, Name: claims.Subject}, token: true, access: claims.Access, own: true}, nil
+			s := authz.Subject{Kind: token.Job, Name: claims.Subject}
+			if _, err := strconv.ParseInt(claims.Subject, 10, 64); err == nil { // a task's, which ends with it
+				if s, err = a.o.Authority.Bearer(ctx, claims); err != nil {
+					return nil, unauthenticated(err)
+				}
+			}
+			return &caller{a: a, at: ctx, subject: s, token: true, access: claims.Access, own: true}, nil
 		}
 		s, err := a.o.Authority.Bearer(ctx, claims)
 		if err != nil {
@@ -237,7 +244,8 @@ func (c *caller) May(_ context.Context, w registry.Access) error {
 		return nil
 	}
 	if c.own {
-		if w.Type == token.TypeRepository && w.Action == registry.Pull && token.Grants(c.access, w.Type, w.Name, string(w.Action)) {
+		may := w.Action == registry.Pull || c.subject.ID != "" // a task's token is asked about at each request: it may push
+		if w.Type == token.TypeRepository && may && token.Grants(c.access, w.Type, w.Name, string(w.Action)) {
 			return nil
 		}
 		return registry.ErrDenied

@@ -17,14 +17,18 @@ import (
 // MakeProxy makes a project a proxy cache, within the transaction that makes the project; errdef.ErrInvalid if there is
 // no such registry. A project stays what it was made as: its content would else have two sources.
 func (s *Registries) MakeProxy(tx *store.Tx, project, endpoint int64) error {
-	var there bool
-	if err := tx.Row(`SELECT EXISTS (SELECT 1 FROM endpoint WHERE id = $1)`, endpoint).Scan(&there); err != nil {
-		return err
-	}
-	if !there {
+	var kind string
+	err := tx.Row(`SELECT kind FROM endpoint WHERE id = $1`, endpoint).Scan(&kind)
+	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("registry_id: there is no registry %d: %w", endpoint, errdef.ErrInvalid)
 	}
-	_, err := tx.Exec(`INSERT INTO proxy_project (project_id, endpoint_id) VALUES ($1, $2)`, project, endpoint)
+	if err != nil {
+		return err
+	}
+	if !upstream.Known(kind) {
+		return fmt.Errorf("registry_id: a registry of type %s is for replication: no project can be a proxy cache of it: %w", kind, errdef.ErrInvalid)
+	}
+	_, err = tx.Exec(`INSERT INTO proxy_project (project_id, endpoint_id) VALUES ($1, $2)`, project, endpoint)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +67,8 @@ type Registries struct {
 	sealer *seal.Sealer
 	policy *outbound.Policy
 	now    func() time.Time
+	others Others
+	uses   func(tx *store.Tx, id int64) error
 
 	mu      sync.Mutex // guards what follows
 	clients map[int64]client
@@ -89,6 +92,30 @@ func New(db *store.Store, sealer *seal.Sealer, policy *outbound.Policy, now func
 		now = time.Now
 	}
 	return &Registries{db: db, sealer: sealer, policy: policy, now: now, clients: map[int64]client{}, healthy: map[int64]bool{}}
+}
+
+// Others knows the kinds of registries that plugins bring; package upstream's are known without it.
+type Others interface {
+	// Kinds lists them.
+	Kinds(ctx context.Context) []string
+	// Check is Ping for one of them.
+	Check(ctx context.Context, e Endpoint) error
+}
+
+// Connect sets who knows other kinds of registries, and who says with an error that a registry is in use, before anything else
+// is called; each may be nil.
+func (s *Registries) Connect(others Others, uses func(tx *store.Tx, id int64) error) {
+	s.others, s.uses = others, uses
+}
+
+// Kinds are all kinds of registries.
+func (s *Registries) Kinds(ctx context.Context) []string {
+	all := upstream.Kinds()
+	if s.others != nil {
+		all = append(all, s.others.Kinds(ctx)...)
+	}
+	slices.Sort(all)
+	return all
 }
 
 func sealName(id int64) string { return fmt.Sprintf("credential of registry endpoint %d", id) }
@@ -145,18 +172,25 @@ func check(e Endpoint) error {
 // Ping asks a registry whether it answers and takes the credentials, whether it is saved or not; errdef.ErrInvalid,
 // errdef.ErrUnavailable, errdef.ErrDenied.
 func (s *Registries) Ping(ctx context.Context, e Endpoint) error {
+	ctx, cancel := context.WithTimeout(ctx, pingPatience)
+	defer cancel()
+	err := s.ask(ctx, e)
+	if e.ID != 0 {
+		s.found(e.ID, err)
+	}
+	return err
+}
+
+func (s *Registries) ask(ctx context.Context, e Endpoint) error {
+	if s.others != nil && !upstream.Known(e.Kind) && slices.Contains(s.others.Kinds(ctx), e.Kind) {
+		return s.others.Check(ctx, e)
+	}
 	c, err := upstream.New(e.Endpoint, s.policy, upstream.Options{Now: s.now})
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(ctx, pingPatience)
-	defer cancel()
-	err = c.Ping(ctx)
-	if e.ID != 0 {
-		s.found(e.ID, err)
-	}
-	return err
+	return c.Ping(ctx)
 }
 
 // found remembers whether an endpoint answered.
@@ -243,7 +277,7 @@ func (s *Registries) Change(ctx context.Context, e Endpoint) error {
 	return err
 }
 
-// Remove forgets a registry that no project is a proxy cache of; errdef.ErrConflict if one is, errdef.ErrNotFound.
+// Remove forgets a registry that no project is a proxy cache of, and nothing else uses; errdef.ErrConflict if something does, errdef.ErrNotFound.
 func (s *Registries) Remove(ctx context.Context, id int64) error {
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		var users int
@@ -252,6 +286,11 @@ func (s *Registries) Remove(ctx context.Context, id int64) error {
 		}
 		if users > 0 {
 			return fmt.Errorf("%d projects are proxy caches of the registry; delete them first: %w", users, errdef.ErrConflict)
+		}
+		if s.uses != nil {
+			if err := s.uses(tx, id); err != nil {
+				return err
+			}
 		}
 		n, err := tx.Exec(`DELETE FROM endpoint WHERE id = $1`, id)
 		if err == nil && n == 0 {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,9 @@ const (
 
 // Kinds lists them.
 func Kinds() []string { return []string{DockerHub, Registry, GitHub, Harbor, Quay} }
+
+// Known says whether a kind is one of them.
+func Known(kind string) bool { return slices.Contains(Kinds(), kind) }
 
 // Address is that of all registries of a kind; "" if they have not one.
 func Address(kind string) string {
@@ -71,11 +75,7 @@ func (e Endpoint) base() (*url.URL, error) {
 	if err != nil || len(e.URL) > maxURL || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, bad("url: want https://HOST or https://HOST:PORT")
 	}
-	known := false
-	for _, k := range Kinds() {
-		known = known || k == e.Kind
-	}
-	if !known {
+	if !Known(e.Kind) {
 		return nil, bad("type: want one of %s", strings.Join(Kinds(), ", "))
 	}
 	switch {
