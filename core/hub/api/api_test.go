@@ -32,6 +32,7 @@ import (
 	"github.com/openvic/vic/core/hub/people"
 	"github.com/openvic/vic/core/hub/provision"
 	"github.com/openvic/vic/core/hub/registries"
+	"github.com/openvic/vic/core/hub/replication"
 	"github.com/openvic/vic/core/hub/retention"
 	"github.com/openvic/vic/core/hub/robots"
 	"github.com/openvic/vic/core/hub/role"
@@ -115,7 +116,7 @@ func newRig(t *testing.T, url string) *rig {
 	r := &rig{t: t, source: auth.NewFake("d"), health: map[string]error{"core": nil}}
 	r.db = storetest.Open(t, url, registry.Schema(), people.Schema(), audit.Schema(), robots.Schema(), session.Schema(), clisecret.Schema(), vchs.Schema(),
 		jobs.Schema(), webhook.Schema(), immutable.Schema(), labels.Schema(), registries.Schema(), retention.Schema(), settings.Schema(), provision.Schema(),
-		cveallow.Schema(), trust.Schema(), notary.Schema(), scanning.Schema())
+		cveallow.Schema(), trust.Schema(), notary.Schema(), scanning.Schema(), replication.Schema())
 	r.people = people.New(r.db, nil, clisecret.Forget)
 	sealer, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
 	must(t, err)
@@ -145,12 +146,15 @@ func newRig(t *testing.T, url string) *rig {
 	r.fleet = fleet.New(fleet.Options{VCHs: hosts, Log: log})
 	r.provisions = provision.New(provision.Options{DB: r.db, Sealer: sealer, Fleet: r.fleet, VCHs: hosts, Queue: func() *jobs.Queue { return r.jobs }, Log: log,
 		Token: func(context.Context, string, string) (string, error) { return "", nil }})
+	copies := replication.New(replication.Options{DB: r.db, Sealer: sealer, Queue: func() *jobs.Queue { return r.jobs }, Registry: reg, Labels: tags, Hooks: r.hooks,
+		Registries: func() *registries.Registries { return r.registries }, Outbound: policy, Drivers: func() []replication.Driver { return nil }})
+	r.registries.Connect(copies, replication.Uses)
 	r.scanner = scan.NewFake()
 	r.scanning = scanning.New(scanning.Options{DB: r.db, Settings: set, Queue: func() *jobs.Queue { return r.jobs }, Registry: reg,
 		Scanners: func() []scanning.Scanner {
 			return []scanning.Scanner{{Name: "osv", Driver: r.scanner, Capabilities: scan.Capabilities()}}
 		}})
-	r.jobs = jobs.New(r.db, jobs.Options{Log: log, Kinds: append(r.scanning.Jobs(), r.provisions.Jobs(), gc.Jobs(reg), r.hooks.Jobs(),
+	r.jobs = jobs.New(r.db, jobs.Options{Log: log, Kinds: append(r.scanning.Jobs(), copies.Jobs(), r.provisions.Jobs(), gc.Jobs(reg), r.hooks.Jobs(),
 		retention.Parts{DB: r.db, Policies: keeps, Labels: tags, Immutable: rules, Registry: reg}.Jobs())})
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", r.registry)
@@ -159,7 +163,7 @@ func newRig(t *testing.T, url string) *rig {
 		Browsers: browsers, Sessions: sessions, Secrets: secrets,
 		TrustKeys: trusted, Trust: trust.NewVerifier(trusted, func() trust.Images { return r.registry }, nil),
 		Immutable: rules, Labels: tags, Retention: keeps, Allowlists: cveallow.New(r.db, nil),
-		DB: r.db, Robots: r.robots, VCHs: hosts, Fleet: r.fleet, Provisions: r.provisions, Jobs: r.jobs, Webhooks: r.hooks,
+		DB: r.db, Robots: r.robots, VCHs: hosts, Replication: copies, Fleet: r.fleet, Provisions: r.provisions, Jobs: r.jobs, Webhooks: r.hooks,
 		Support: NewSupport(r.logs, r.bundle), Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)

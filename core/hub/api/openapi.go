@@ -172,6 +172,7 @@ var queryTexts = map[string]struct{ text, kind string }{
 	"after":                {"the id of a line: later ones alone", "integer"},
 	"policy_id":            {"the number of a policy", "integer"},
 	"permission_scope":     {"/project/NUMBER, or /system for the whole hub, which is meant without it", "string"}, // which is scope
+	"trigger":              {"manual, scheduled or event_based", "string"},
 	"relative":             {"true leaves the scope out of the resources", "boolean"},
 	"status":               {"Pending, Running, Success, Error or Stopped", "string"},
 	"new_name":             {"the name that it gets", "string"},
