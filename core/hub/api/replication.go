@@ -67,9 +67,9 @@ type replicationTriggerForm struct {
 }
 
 type replicationFilterForm struct {
-	Type       string          `json:"type"`
-	Value      json.RawMessage `json:"value"`
-	Decoration string          `json:"decoration,omitempty"`
+	Type       string `json:"type"`
+	Value      any    `json:"value"` // a text, a list of texts or a number
+	Decoration string `json:"decoration,omitempty"`
 }
 
 const kilobyte = 1024
@@ -94,15 +94,11 @@ func (a *api) policyOf(c *call, p replication.Policy) (replicationPolicyForm, er
 		case replication.FilterAge:
 			v = x.Days
 		}
-		b, err := json.Marshal(v)
-		if err != nil {
-			return f, err
-		}
 		decoration := ""
 		if x.Type != replication.FilterName && x.Type != replication.FilterResource {
 			decoration = map[bool]string{false: "matches", true: "excludes"}[x.Exclude]
 		}
-		f.Filters = append(f.Filters, replicationFilterForm{x.Type, b, decoration})
+		f.Filters = append(f.Filters, replicationFilterForm{x.Type, v, decoration})
 	}
 	e, err := a.Registries.Get(c.r.Context(), p.Endpoint)
 	if err != nil {
@@ -131,7 +127,8 @@ func (f replicationFilterForm) filter() (x replication.Filter, err error) {
 	case replication.FilterAge:
 		to = &x.Days
 	}
-	if len(f.Value) == 0 || json.Unmarshal(f.Value, to) != nil {
+	b, err := json.Marshal(f.Value)
+	if err != nil || f.Value == nil || json.Unmarshal(b, to) != nil {
 		return x, badRequest("filters: %.40s: value: want a text, for label a list of texts, for age a number of days", f.Type)
 	}
 	return x, nil
