@@ -136,8 +136,9 @@ func (f replicationFilterForm) filter() (x replication.Filter, err error) {
 
 // policy reads a request.
 func (f replicationPolicyForm) policy() (p replication.Policy, err error) {
-	p = replication.Policy{Name: f.Name, Enabled: f.Enabled, Trigger: replication.Manual, Spec: replication.Spec{Description: f.Description, Namespace: f.Namespace,
-		Replace: -1, Override: f.Override, Deletion: f.Deletion || f.OldDeletion, Single: f.Single}}
+	p = replication.Policy{Name: f.Name, Enabled: f.Enabled, Trigger: replication.Manual}
+	p.Spec = replication.Spec{Description: f.Description, Namespace: f.Namespace, Replace: -1,
+		Override: f.Override, Deletion: f.Deletion || f.OldDeletion, Single: f.Single}
 	from, to := f.From != nil && f.From.ID != 0, f.To != nil && f.To.ID != 0
 	switch {
 	case from == to:

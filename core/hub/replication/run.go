@@ -61,6 +61,12 @@ type Report struct {
 	Referrers int      `json:"referrers,omitempty"`
 }
 
+// report is what a task tells before it has done anything.
+func (w params) report() Report {
+	return Report{Artifact: w.Repository + "@" + w.Digest, From: w.Repository, To: w.To, Tags: w.Tags, Operation: w.Operation, Project: project(w.Repository),
+		Kind: Image}
+}
+
 // Bounds of a run.
 const (
 	longest   = 12 * time.Hour // one attempt of a task
@@ -158,7 +164,7 @@ type work struct {
 
 func (r *Replication) copy(ctx context.Context, j *jobs.Job, p Policy, e registries.Endpoint, d Driver, w params) error {
 	x := &work{r: r, j: j, p: p, d: d, w: w, mark: mark{r: r, task: j.ID}}
-	x.report = Report{Artifact: w.Repository + "@" + w.Digest, From: w.Repository, To: w.To, Tags: w.Tags, Operation: opCopy, Project: project(w.Repository), Kind: Image}
+	x.report = w.report()
 	need := replicate.CapPush
 	if p.Pull {
 		x.report.Project, need = project(w.To), replicate.CapPull
@@ -269,7 +275,7 @@ func (x *work) progress(ctx context.Context, p replicate.Progress) error {
 }
 
 func (r *Replication) remove(ctx context.Context, j *jobs.Job, e registries.Endpoint, d Driver, w params) error {
-	rep := Report{Artifact: w.Repository + "@" + w.Digest, From: w.Repository, To: w.To, Tags: w.Tags, Operation: opDelete, Project: project(w.Repository), Kind: Image}
+	rep := w.report()
 	j.Tell(rep)
 	if !d.can(replicate.CapDelete) {
 		return jobs.Permanent(fmt.Errorf("the plugin %s cannot delete: %w", d.Name, errdef.ErrUnsupported))
