@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +15,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -59,7 +60,7 @@ func openBrowser(t *testing.T, site string) *browser {
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewContext(ctx)
 	t.Cleanup(stop)
-	b.ctx, stop = context.WithTimeout(ctx, 5*patience)
+	b.ctx, stop = context.WithTimeout(ctx, 10*patience)
 	t.Cleanup(stop)
 	chromedp.ListenTarget(b.ctx, b.listen)
 	b.run(emulation.SetTimezoneOverride("Europe/Berlin"), emulation.SetLocaleOverride().WithLocale("en-GB"))
@@ -153,9 +154,22 @@ func (b *browser) sees(t *testing.T, texts ...string) {
 	}
 }
 
+// hides sees that the page does not show a text.
+func (b *browser) hides(t *testing.T, texts ...string) {
+	t.Helper()
+	b.settled(t)
+	lines := strings.Split(b.text(), "\n")
+	for _, s := range texts {
+		if slices.ContainsFunc(lines, func(line string) bool { return strings.TrimSpace(line) == s }) {
+			t.Errorf("the page shows %q:\n%s", s, strings.Join(lines, "\n"))
+		}
+	}
+}
+
 // open opens the page at a path and waits until it has all that it loads.
 func (b *browser) open(t *testing.T, path string) {
 	t.Helper()
+	b.t = t
 	b.run(chromedp.Navigate(b.site + path))
 	b.settled(t)
 }
@@ -210,18 +224,39 @@ func (b *browser) accessible(t *testing.T, what string) {
 // asFunction makes an expression of a script.
 func asFunction(script string) string { return "(() => {" + script + "\n})()" }
 
-// signIn signs a user in at the page that is open.
-func (b *browser) signIn(t *testing.T, w *world, name string) {
+// signIn opens a page as a user, whoever was signed in before.
+func (b *browser) signIn(t *testing.T, w *world, name, path string) {
 	t.Helper()
+	b.signOut(t)
+	b.open(t, path)
 	b.run(chromedp.WaitVisible(`input[autocomplete=username]`), chromedp.SendKeys(`input[autocomplete=username]`, name+"@local"),
 		chromedp.SendKeys(`input[type=password]`, w.passwords[name]), chromedp.Click(`form button[type=submit]`), chromedp.WaitVisible(`.who`))
 	b.settled(t)
 }
 
-// signOut ends the session, by the cookie alone, and leaves the portal.
-func (b *browser) signOut() {
-	b.run(chromedp.ActionFunc(func(ctx context.Context) error {
-		_, _, err := runtime.Evaluate(`fetch("/api/v2.0/sign-out", {method: "POST"})`).WithAwaitPromise(true).Do(ctx)
-		return err
-	}), chromedp.Navigate("about:blank"), page.ResetNavigationHistory())
+// signOut ends the session, by the cookie alone.
+func (b *browser) signOut(t *testing.T) {
+	t.Helper()
+	b.t = t
+	b.run(network.ClearBrowserCookies())
+}
+
+// press clicks on the button or link with a text.
+func (b *browser) press(t *testing.T, text string) {
+	t.Helper()
+	quoted, err := json.Marshal(text)
+	must(t, err)
+	find := `[...(document.querySelector("dialog[open]") ?? document).querySelectorAll("button, a")].find(x => x.textContent.trim() === ` + string(quoted) + `)`
+	b.until(t, find)
+	b.run(chromedp.Evaluate(find+`.click()`, nil))
+}
+
+// fill types into the field with a label.
+func (b *browser) fill(t *testing.T, label, text string) {
+	t.Helper()
+	quoted, err := json.Marshal(label)
+	must(t, err)
+	find := `[...document.querySelectorAll("dialog[open] label")].find(x => x.textContent.startsWith(` + string(quoted) + `))`
+	b.until(t, find)
+	b.run(chromedp.Evaluate(find+`.control.focus()`, nil), chromedp.KeyEvent(text))
 }

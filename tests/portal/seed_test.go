@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"time"
 )
@@ -72,6 +73,9 @@ func (w *world) seedPolicies() {
 	w.do(admin, "POST", shop+"/webhook/policies", object{"name": "deploy", "enabled": true, "event_types": []string{"PUSH_ARTIFACT", "DELETE_ARTIFACT"},
 		"targets": []object{{"type": "http", "address": "http://127.0.0.1:9/hook", "auth_header": "Bearer secret", "skip_cert_verify": false}}})
 	w.push("shop", "search", 2<<10, "4.2.1")
+	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // all that a registry says to a ping
+	w.t.Cleanup(upstream.Close)
+	w.do(admin, "POST", "/api/v2.0/registries", object{"name": "upstream", "type": "docker-registry", "url": upstream.URL, "description": "The lab's registry"})
 	w.do(admin, "POST", "/api/v2.0/vchs", object{"uid": "vch-1", "name": "vch-ber-01", "projects": []string{"shop"}})
 	w.do(admin, "POST", "/api/v2.0/system/gc/schedule", object{"schedule": object{"type": "Manual"}, "parameters": object{"delete_untagged": false}})
 	w.within("garbage was collected", func() bool {

@@ -74,11 +74,11 @@ export const project = {
     removeText: "Its members, robots, webhooks, policies and labels go with it. Its lines in the audit log stay.",
     removeKeep: "Keep it",
     removeType: (name: string) => `Type ${name} to delete it`,
-    removed: (name: string) => `Project ${name} is deleted.`,
+    removed: (name: string) => `Project ${name} is deleted.`, notNow: "It cannot be deleted now.",
     quotaSet: "Set the quota", quotaGiB: "Storage in GiB", quotaRepos: "Repositories", quotaHint: "-1 for no limit. What is there already stays, also beyond it.",
   },
   settings: {
-    access: "Access", danger: "Remove",
+    access: "Access", danger: "Remove", scanning: "Scanning",
     autoScan: "Scan each image that is pushed", autoSbom: "Make an SBOM of each image that is pushed",
     now: (v: string) => `It is ${v} now.`,
     metadata: "What is set", key: "Setting", value: "Value",

@@ -148,6 +148,7 @@ export const shell = {
     endOthers: "Sign out everywhere else",
     endAll: "Sign out everywhere",
     ended: "The other sessions have ended.",
+    noSession: "There is none.",
     secret: "Secret for docker login",
     secretAbout: "Whoever signs in by a redirect has no password that docker could send. This secret takes its place.",
     secretMade: (when: string) => `Made ${when}.`,
