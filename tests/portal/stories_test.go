@@ -56,7 +56,7 @@ func pages(t *testing.T, w *world, b *browser) {
 		{"labels", "/projects/shop/labels", []string{"deprecated", "approved", "Of the whole hub"}},
 		{"log", "/projects/shop/log", []string{"push artifact", "127.0.0.1"}},
 		{"robots", "/projects/shop/robots", []string{"robot$shop+ci", "repository:push", "Active"}},
-		{"webhooks", "/projects/shop/webhooks", []string{"deploy", "http://127.0.0.1:9/hook", "push, delete"}},
+		{"webhooks", "/projects/shop/webhooks", []string{"deploy", "http://127.0.0.1:9/hook", "push", "delete"}},
 		{"webhook", "/projects/shop/webhooks/1", []string{"Deliveries", "Address"}},
 		{"policies", "/projects/shop/policies", []string{"Tags 2.*", "the 10 artifacts that were pushed last", "Trial"}},
 		{"project-vchs", "/projects/shop/vchs", []string{"vch-ber-01", "Not connected"}},

@@ -32,7 +32,7 @@ function Configuration({ project: p, again }: { project: Project; again: () => v
         ...(may("quota:manage") ? [`vic hub quota set --storage 10GiB ${quoted(p.name)}`] : [])]} />}>
       <div class="body narrow-body">
         <Section title={t.settings.access}>
-          <div class="panel row"><div><Access of={p} /><p class="soft">{open ? t.project.publicText : t.project.privateText}</p></div>
+          <div class="panel row"><div><Access of={p} /><p class="soft">{open ? t.project.isPublic : t.project.isPrivate}</p></div>
             <Button icon={open ? "lock" : "globe"} onClick={() => ask("access")}>{open ? t.project.makePrivate : t.project.makePublic}</Button></div>
         </Section>
         <Scanning project={p} again={again} />

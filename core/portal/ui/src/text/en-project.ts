@@ -68,6 +68,8 @@ export const project = {
     publicAsk: (name: string) => `Make ${name} public?`, privateAsk: (name: string) => `Make ${name} private?`,
     publicText: "Everybody who reaches the hub may then see and pull what is in it, without signing in.",
     privateText: "Only members may then see and pull what is in it. VCHs and scripts that pull without signing in are refused from then on.",
+    isPublic: "Everybody who reaches the hub sees and pulls what is in it, also without signing in.",
+    isPrivate: "Only members see and pull what is in it.",
     publicKeep: "Leave it private", privateKeep: "Leave it public",
     remove: "Delete the project",
     removeAsk: (name: string) => `Delete project ${name}?`,

@@ -74,9 +74,9 @@ export const shell = {
   times: {
     never: "never",
     now: "just now",
-    minutes: (n: number) => `${n} min ago`,
-    seconds: (n: number) => `${n} s`,
-    minutesLong: (n: number) => `${n} min`,
+    minutes: (n: number) => `${n}\u00a0min ago`,
+    seconds: (n: number) => `${n}\u00a0s`,
+    minutesLong: (n: number) => `${n}\u00a0min`,
   },
   palette: {
     open: "Search names, images, pages",
