@@ -298,7 +298,8 @@ func (h *Hub) openServices(ctx context.Context) (err error) {
 	}
 	mux.Handle(dockerauth.TokenPath, h.docker)
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Authority: authority, People: h.people, Identities: h.signer, Registry: h.registry,
-		Registries: h.registries, Settings: h.settings, Scanning: h.scanning, DB: h.db,
+		Registries: h.registries, Settings: h.settings, Scanning: h.scanning,
+		Answers: &admission.Answers{Admission: h.admission, Signer: h.issuer}, Keys: h.issuer.PublicKeys, DB: h.db,
 		Version: h.version, URL: h.cfg.URL, Authorities: h.authorities, Health: h.health, Volumes: h.volumes, Audit: h.audit, Robots: h.robots,
 		VCHs: h.vchs, Fleet: h.fleet, Provisions: h.provisions, Browsers: h.browsers, Sessions: h.sessions, Secrets: h.secrets,
 		Jobs: h.jobs, Replication: h.replication,

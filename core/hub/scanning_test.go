@@ -14,9 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/openvic/vic/core/hub/admission"
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/scanning"
 	"github.com/openvic/vic/sdk/errdef"
@@ -206,7 +209,10 @@ func TestAnImageIsScannedAndStopped(t *testing.T) {
 					t.Errorf("%+v: %d %s", list, status, text)
 				}
 			}
+			w.findings()
+			w.admission("app", "v1", false, "CVE-2099-1")
 			w.api("PUT", "/projects/default-project/metadatas/severity", `{"severity":"critical"}`, 200)
+			w.admission("app", "v1", true, "")
 			if status, text := w.pull("default-project/app", "v1"); status != 200 {
 				t.Errorf("below the threshold: %d %s", status, text)
 			}
@@ -286,5 +292,56 @@ func TestScanCredentialOpensOneRepository(t *testing.T) {
 		if status, _, text := w.do(c.method, c.path, string(credential), "", ""); status != c.want {
 			t.Errorf("%s %s: %d %s, want %d", c.method, c.path, status, text, c.want)
 		}
+	}
+}
+
+// findings looks for the one finding by all ways.
+func (w *scanWorld) findings() {
+	w.t.Helper()
+	for path, want := range map[string]string{
+		"/security/vul?q=cve_id=CVE-2099-1,severity=High,package=openssl,repository_name=default-project/app,tag=v1": `"cve_id":"CVE-2099-1"`,
+		"/security/vul?q=severity={High%20Critical},cvss_score_v3=[0~100]":                                           `"tags":["v1"]`,
+		"/security/vul?q=package=~SSL&sort=":                                                                         `"package":"openssl"`,
+		"/security/vul?q=package=bash":                                                                               "[]",
+		"/projects/default-project/security/vul":                                                                     `"severity":"High"`,
+		"/projects/default-project/export/cve/csv":                                                                   "default-project/app,sha256:",
+		"/export/cve/jsonl?q=cve_id=CVE-2099-1":                                                                      `"cve_id":"CVE-2099-1"`,
+		"/security/summary":                                                                                          `"high_cnt":1,"medium_cnt":0,"low_cnt":0,"none_cnt":0,"unknown_cnt":0,"total_vuls":1`,
+	} {
+		if text := w.api("GET", path, "", 200); !strings.Contains(text, want) {
+			w.t.Errorf("%s: %s lacks %s", path, text, want)
+		}
+	}
+	w.api("GET", "/security/vul?q=severity=awful", "", 400)
+	w.api("GET", "/export/cve/xml", "", 404)
+}
+
+// admission asks whether an artifact may be run, and checks the signature of the answer.
+func (w *scanWorld) admission(repo, tag string, allowed bool, text string) {
+	w.t.Helper()
+	_, header, _ := w.do("HEAD", "/v2/default-project/"+repo+"/manifests/"+tag, w.admin, "", "")
+	at := header.Get("Docker-Content-Digest")
+	var form struct {
+		Allowed     bool
+		Text, Token string
+	}
+	must(w.t, json.Unmarshal([]byte(w.api("POST", "/projects/default-project/admission",
+		fmt.Sprintf(`{"repository":"default-project/%s","digest":%q,"tag":%q,"nonce":"once"}`, repo, at, tag), 200)), &form))
+	if form.Allowed != allowed || !strings.Contains(form.Text, text) {
+		w.t.Errorf("%+v", form)
+	}
+	var set jose.JSONWebKeySet
+	must(w.t, json.Unmarshal([]byte(w.api("GET", "/admission/keys", "", 200)), &set))
+	parsed, err := jwt.ParseSigned(form.Token, []jose.SignatureAlgorithm{jose.ES256})
+	must(w.t, err)
+	var claims jwt.Claims
+	var answer admission.Answer
+	must(w.t, parsed.Claims(set, &claims, &answer))
+	must(w.t, claims.Validate(jwt.Expected{AnyAudience: jwt.Audience{admission.Audience}, Time: time.Now()}))
+	if answer.Allowed != allowed || answer.Digest != at || answer.Nonce != "once" {
+		w.t.Errorf("%+v", answer)
+	}
+	if status, _, _ := w.do("GET", "/v2/default-project/"+repo+"/manifests/"+tag, "Bearer "+form.Token, "", ""); status != 401 {
+		w.t.Errorf("an answer opens the registry: %d", status)
 	}
 }

@@ -14,7 +14,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/openvic/vic/core/access"
+	"github.com/openvic/vic/core/hub/admission"
 	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/browser"
@@ -86,6 +89,9 @@ type Options struct {
 	Secrets  *clisecret.Secrets
 	// Settings are what administrators set while the hub runs.
 	Settings *settings.Settings
+	// Answers says whether artifacts may be run, and Keys are the public ones that it signs with.
+	Answers *admission.Answers
+	Keys    func(context.Context) (jose.JSONWebKeySet, error)
 	// Scanning has images scanned and keeps what is found.
 	Scanning *scanning.Service
 	// Registries are the other registries that the hub knows.
@@ -229,7 +235,7 @@ func routes() []route {
 		registryRoutes(),
 		replicationRoutes(),
 		webhookRoutes(),
-		scanRoutes(), scannerRoutes(),
+		scanRoutes(), scannerRoutes(), scanAllRoutes(), securityRoutes(), admissionRoutes(),
 		configurationRoutes(),
 		metadataRoutes(),
 		groupRoutes(),

@@ -17,7 +17,10 @@ import (
 
 	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/openvic/vic/core/access"
+	"github.com/openvic/vic/core/hub/admission"
 	"github.com/openvic/vic/core/hub/audit"
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/browser"
@@ -101,6 +104,13 @@ func (policies) MayPull(context.Context, registry.Caller, registry.Artifact, str
 }
 func (policies) Untagged(context.Context, string) (time.Duration, error) { return -1, nil }
 
+// unsigned signs nothing: how answers are signed is tested where the keys are.
+type unsigned struct{}
+
+func (unsigned) Sign(_ context.Context, _ string, _ any, life time.Duration) (string, time.Time, error) {
+	return "unsigned", time.Now().Add(life), nil
+}
+
 // open is an Authorizer that lets everybody do everything: what the registry allows is tested elsewhere.
 type open struct{}
 
@@ -160,6 +170,8 @@ func newRig(t *testing.T, url string) *rig {
 	mux.Handle("/v2/", r.registry)
 	mux.Handle(Prefix+"/", New(Options{Authority: &authz.Authority{Signer: sign, Roles: r.people, Projects: r, Robots: r.robots, Secrets: secrets}, People: r.people,
 		Identities: sign, Registry: r.registry, Registries: r.registries, Settings: set, Scanning: r.scanning,
+		Answers:  &admission.Answers{Admission: admission.New(r.db, set), Signer: unsigned{}},
+		Keys:     func(context.Context) (jose.JSONWebKeySet, error) { return jose.JSONWebKeySet{}, nil },
 		Browsers: browsers, Sessions: sessions, Secrets: secrets,
 		TrustKeys: trusted, Trust: trust.NewVerifier(trusted, func() trust.Images { return r.registry }, nil),
 		Immutable: rules, Labels: tags, Retention: keeps, Allowlists: cveallow.New(r.db, nil),

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/hub/scanning"
 	"github.com/openvic/vic/core/hub/settings"
 )
 
@@ -53,6 +55,37 @@ var changeable = map[string]setting{
 			}
 			return nil
 		}},
+	// Ours: which images are taken where a project says nothing.
+	scanning.MetadataPrevent: {func(v settings.Values) any { return v.PreventVul },
+		func(v *settings.Values, x any) (err error) { v.PreventVul, err = truth(x); return err }},
+	scanning.MetadataSeverity: {func(v settings.Values) any { return cmp.Or(v.Severity, "low") },
+		func(v *settings.Values, x any) (err error) {
+			v.Severity, err = oneOf(x, metadataValues[scanning.MetadataSeverity])
+			return err
+		}},
+	scanning.MetadataUnscanned: {func(v settings.Values) any { return cmp.Or(v.Unscanned, "refuse") },
+		func(v *settings.Values, x any) (err error) {
+			v.Unscanned, err = oneOf(x, metadataValues[scanning.MetadataUnscanned])
+			return err
+		}},
+	scanning.MetadataGrace: {func(v settings.Values) any { return v.GraceDays },
+		func(v *settings.Values, x any) error {
+			n, err := whole(x)
+			if err == nil && (n < 0 || n > scanning.MaxGraceDays) {
+				err = fmt.Errorf("want 0 to %d days", scanning.MaxGraceDays)
+			}
+			v.GraceDays = int(n)
+			return err
+		}},
+}
+
+// oneOf reads one of some words.
+func oneOf(x any, words []string) (string, error) {
+	word, ok := x.(string)
+	if !ok || !slices.Contains(words, word) {
+		return "", fmt.Errorf("want one of %s", strings.Join(words, ", "))
+	}
+	return word, nil
 }
 
 // creation is Harbor's word for who makes projects: the table of roles says cloud administrators.

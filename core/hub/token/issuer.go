@@ -113,6 +113,25 @@ func (i *Issuer) Issue(ctx context.Context, c Claims, lifetime time.Duration) (s
 	return raw, c, err
 }
 
+// Sign makes a JWT of claims, which are an object in JSON, for another audience than the service: Verify refuses it. It also says
+// when it ends.
+func (i *Issuer) Sign(ctx context.Context, audience string, claims any, life time.Duration) (raw string, ends time.Time, err error) {
+	k, err := i.ring.signing(ctx)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: k.Private, KeyID: k.ID}},
+		(&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	now := i.o.Now().Truncate(time.Second)
+	ends = now.Add(life)
+	raw, err = jwt.Signed(signer).Claims(jwt.Claims{Issuer: i.o.Issuer, Audience: jwt.Audience{audience}, Expiry: jwt.NewNumericDate(ends),
+		IssuedAt: jwt.NewNumericDate(now)}).Claims(claims).Serialize()
+	return raw, ends, err
+}
+
 // ErrInvalid is the class of what Verify refuses. The text says why, and nothing of the token.
 var ErrInvalid = errors.New("the token is not accepted")
 
