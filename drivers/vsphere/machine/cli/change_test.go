@@ -116,4 +116,7 @@ func TestAnotherVersionIsNotConfigured(t *testing.T) {
 	if r := run(t, configure...); r.code != 0 {
 		t.Errorf("its own version: %+v", r)
 	}
+	if r := runAs(t, "v10", configure...); r.code != 0 || !strings.Contains(r.out, "nothing to change") {
+		t.Errorf("what it has already: %+v", r)
+	}
 }

@@ -23,9 +23,6 @@ func Configure(ctx context.Context, s *session.Session, q vch.Query, c option.Va
 		return nil, err
 	}
 	r := e.Record()
-	if err := sameVersion(r, l.Version); err != nil {
-		return nil, err
-	}
 	options, err := vch.Options(ctx, s, vch.Query{ID: e.ID()}) // somebody may have changed limits in vSphere
 	if err != nil {
 		return nil, err
@@ -42,6 +39,9 @@ func Configure(ctx context.Context, s *session.Session, q vch.Query, c option.Va
 	if changed = append(changed, more...); len(changed) == 0 {
 		log.Printf("nothing to change")
 		return nil, nil
+	}
+	if err := sameVersion(r, l.Version); err != nil {
+		return nil, err
 	}
 	var fresh []string
 	for _, f := range options["registry-ca"] {
