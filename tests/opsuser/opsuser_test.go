@@ -44,6 +44,7 @@ func TestNoneOfThePrivilegesIsTooMany(t *testing.T) {
 			text.WriteString(section(t, w, pool, place))
 		}
 	}
+	text.WriteString(hubSection())
 	if *update {
 		must(t, os.WriteFile(page, []byte(text.String()), 0o644))
 		return

@@ -62,21 +62,27 @@ type world struct {
 	find   *find.Finder
 	dc     *object.Datacenter
 	next   int
+	// started, if not nil, is told the name of each VM that is powered on, in a goroutine of its own.
+	started func(name string)
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
+	w := &world{}
 	vc, err := lab.New(t.Context(), lab.Config{
 		Listen: "127.0.0.1:0", Dir: dir, User: admin, Password: adminPassword,
 		Datastores: []lab.Datastore{{Name: "datastore1", Path: filepath.Join(dir, "datastore1")}, {Name: "datastore2", Path: filepath.Join(dir, "datastore2")}},
-		Start: func(context.Context, qemu.Spec) (lab.Machine, error) {
+		Start: func(_ context.Context, s qemu.Spec) (lab.Machine, error) {
+			if w.started != nil {
+				go w.started(s.Name)
+			}
 			return &machine{done: make(chan struct{})}, nil
 		},
 	})
 	must(t, err)
 	t.Cleanup(vc.Close)
-	w := &world{vc: vc}
+	w.vc = vc
 	u := *vc.URL()
 	u.User = url.UserPassword(admin, adminPassword)
 	w.client, err = govmomi.NewClient(t.Context(), &u, true)
