@@ -1,6 +1,10 @@
 package portal
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"testing"
 
 	"github.com/chromedp/cdproto/input"
@@ -21,6 +25,7 @@ func TestPortal(t *testing.T) {
 	t.Run("pages", func(t *testing.T) { pages(t, w, b) })
 	t.Run("dialogs", func(t *testing.T) { dialogs(t, w, b) })
 	t.Run("roles", func(t *testing.T) { roles(t, w, b) })
+	t.Run("prefix", func(t *testing.T) { prefix(t, w, b) })
 	t.Run("session", func(t *testing.T) { session(t, w, b) })
 }
 
@@ -159,4 +164,28 @@ func session(t *testing.T, w *world, b *browser) {
 	b.run(chromedp.Click(`dialog[open] button[type=submit]`))
 	b.sees(t, "Your session has ended.")
 	b.look(t, "session-ended")
+	b.run(chromedp.SendKeys(`.again input[autocomplete=username]`, admin+"@local"), chromedp.SendKeys(`.again input[type=password]`, w.passwords[admin]),
+		chromedp.Click(`.again button[type=submit]`))
+	b.until(t, `document.querySelectorAll("dialog[open]").length === 1`)
+	b.until(t, `document.querySelector("dialog[open] input").value === "vic-developer@local"`)
+	b.run(chromedp.Click(`dialog[open] button[type=submit]`))
+	b.sees(t, "vic-developer@local is cloud administrator.")
+}
+
+// prefix looks at the portal behind a proxy that adds something to all addresses.
+func prefix(t *testing.T, w *world, b *browser) {
+	to, err := url.Parse(w.url)
+	must(t, err)
+	proxy := httptest.NewTLSServer(http.StripPrefix("/vic/hub", &httputil.ReverseProxy{Transport: w.client.Transport,
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }}))
+	t.Cleanup(proxy.CloseClientConnections)
+	b.site = proxy.URL
+	defer func() { b.site = w.url }()
+	b.signOut(t)
+	b.open(t, "/vic/hub/projects/tools/repositories")
+	b.press(t, "Look at public projects without signing in")
+	b.press(t, "curl")
+	b.sees(t, "8.15")
+	b.until(t, `location.pathname === "/vic/hub/projects/tools/repositories/curl"`)
+	b.quiet(t)
 }

@@ -61,7 +61,7 @@ export function Garbage() {
   return (
     <Page title={t.admin.gc.title} intro={t.gc.intro} acts={<>
       <ShowCommand lines={["vic hub gc ls", "vic hub gc run --dry-run", "vic hub gc run", "vic hub gc schedule daily"]} />
-      <Button icon="clock" onClick={() => set("when")}>{cronText(cron)}</Button>
+      <Button icon="clock" onClick={() => set("when")}>{cron ? cronText(cron) : t.gc.schedule}</Button>
       <Button kind="main" icon="recycle" onClick={() => set("run")}>{t.gc.run}</Button>
     </>}>
       <Table list={list} columns={columns} of={(g) => g.id} label={t.admin.gc.title} empty={<Empty icon="recycle" title={t.gc.empty}>{t.gc.emptyText}</Empty>} />

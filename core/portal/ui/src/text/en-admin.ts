@@ -56,7 +56,7 @@ export const admin = {
   gc: {
     intro: "Gives back the storage that nothing needs any more. Pushes and pulls go on meanwhile.",
     kind: "Kind", real: "Run", try: "Trial", withUntagged: "untagged too", freed: "Given back", artifacts: "Artifacts", objects: "Objects",
-    run: "Collect now", tryIt: "Try it", stop: "Stop", started: "It has begun.",
+    schedule: "Set a schedule", run: "Collect now", tryIt: "Try it", stop: "Stop", started: "It has begun.",
     runText: "What was pushed or deleted less than an hour ago stays for a later run.",
     dry: "Only tell what would go", untagged: "Also remove artifacts without a tag", untaggedHint: "Those that are older than an hour and that no rule keeps.",
     logOf: (n: number) => `Log of run ${n}`,

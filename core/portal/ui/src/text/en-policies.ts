@@ -69,7 +69,7 @@ export const policies = {
   },
   schedule: {
     cron: "Schedule", hint: "Six fields of cron in UTC, the first of them 0: 0 0 3 * * * is each day at 03:00. Empty: by hand alone.",
-    byHand: "By hand alone", custom: (cron: string) => `At ${cron}`,
+    byHand: "By hand alone", hourly: (minute: string) => `Each hour at minute ${minute}`, custom: (cron: string) => `At ${cron}`,
     words: { "0 0 * * * *": "Each hour", "0 0 0 * * *": "Each day at 00:00 UTC", "0 0 3 * * *": "Each day at 03:00 UTC", "0 0 0 * * 0": "Each Sunday at 00:00 UTC" } as Record<string, string>,
   },
 };
