@@ -31,6 +31,9 @@ type events struct {
 	log   *slog.Logger
 	pulls chan registry.Event
 
+	marks map[string]registry.Event // the last pull of each name that is not written yet; run's
+	due   <-chan time.Time          // when they are to be written; nil: there are none
+
 	scanning    *scanning.Service        // nil: pushes are not scanned
 	hooks       *webhook.Hooks           // nil: nobody else is told
 	host        string                   // of resources in what they are told
@@ -180,16 +183,46 @@ func (e *events) run(ctx context.Context) {
 		select {
 		case x := <-e.pulls:
 			e.write(ctx, x, time.After(gather))
+		case <-e.due:
+			e.mark(ctx)
 		case <-ctx.Done():
 			for {
 				select {
 				case x := <-e.pulls:
 					e.write(ctx, x, nil)
 				default:
+					e.mark(ctx)
 					return
 				}
 			}
 		}
+	}
+}
+
+// markLater is how long the time of a name's last pull waits to be written: what is pulled again and again is written once.
+// maxMarks is how many names wait at most.
+const (
+	markLater = 2 * time.Second
+	maxMarks  = 1000
+)
+
+// mark writes when names were last pulled. A crash loses those of the last moment; the audit log has the pulls.
+func (e *events) mark(ctx context.Context) {
+	marks := e.marks
+	e.marks, e.due = nil, nil
+	if len(marks) == 0 {
+		return
+	}
+	err := e.db.Lazy(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		for _, name := range slices.Sorted(maps.Keys(marks)) { // an order that is the same for all hubs
+			if err := registry.MarkPulled(tx, marks[name]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		e.log.Error("times of the last pull are not kept", "names", len(marks), "err", err)
 	}
 }
 
@@ -219,6 +252,18 @@ func (e *events) write(ctx context.Context, first registry.Event, soon <-chan ti
 	if err != nil {
 		e.log.Error("pulls are not in the audit log", "pulls", len(batch), "err", err)
 	}
+	for _, x := range batch {
+		if x.Kind != registry.EventPull {
+			continue
+		}
+		if e.marks == nil {
+			e.marks, e.due = map[string]registry.Event{}, time.After(markLater)
+		}
+		e.marks[line(x).Resource+" "+line(x).Detail] = x
+	}
+	if len(e.marks) >= maxMarks {
+		e.mark(ctx)
+	}
 }
 
 // writeAll writes pulls, and tells of pushes that were refused.
@@ -241,11 +286,6 @@ func (e *events) writeAll(tx *store.Tx, batch []registry.Event) error {
 	}
 	if err := e.audit.AddSealed(tx, lines); err != nil {
 		return err
-	}
-	for _, x := range lastPulls(pulls) {
-		if err := registry.MarkPulled(tx, x); err != nil {
-			return err
-		}
 	}
 	return e.tellPulls(tx, pulls)
 }
@@ -273,14 +313,4 @@ func (e *events) tellPulls(tx *store.Tx, pulls []registry.Event) error {
 		}
 	}
 	return nil
-}
-
-// lastPulls leaves the last pull of each name, in an order that is the same for all hubs.
-func lastPulls(batch []registry.Event) []registry.Event {
-	name := func(x registry.Event) string { return line(x).Resource + " " + line(x).Detail }
-	latest := map[string]registry.Event{}
-	for _, x := range batch {
-		latest[name(x)] = x
-	}
-	return slices.SortedFunc(maps.Values(latest), func(a, b registry.Event) int { return strings.Compare(name(a), name(b)) })
 }

@@ -41,8 +41,12 @@ func TestThePullOfAnArtifactIsRemembered(t *testing.T) {
 		x := registry.Event{Kind: registry.EventPull, Time: at, Artifact: registry.Artifact{Project: "p", Repository: "p/a", Digest: d}, Tags: []string{"v1"}}
 		refused := x
 		refused.Kind, refused.Time = registry.EventQuota, at.Add(time.Hour)
-		e.write(t.Context(), x, time.After(0))
-		e.write(t.Context(), refused, time.After(0))
+		before := x
+		before.Time = at.Add(-time.Minute)
+		for _, each := range []registry.Event{before, x, refused} {
+			e.write(t.Context(), each, time.After(0))
+		}
+		e.mark(t.Context())
 		var manifest, tag int64
 		err = db.QueryRow(t.Context(), `SELECT m.pulled, t.pulled FROM manifest m JOIN tag t ON t.manifest_id = m.id`).Scan(&manifest, &tag)
 		if err != nil || manifest != at.UnixMilli() || tag != at.UnixMilli() {

@@ -26,11 +26,13 @@ type content struct {
 	review   sql.NullInt64 // when the collector will look whether a manifest needs it, if it will
 }
 
+// findBlob finds where a blob of the digest $2 lies that a repository has.
+const findBlob = `SELECT r.id, b.size, b.location, v.due FROM repo r JOIN repo_blob l ON l.repo_id = r.id JOIN blob b ON b.digest = l.digest
+	LEFT JOIN review v ON v.repo_id = r.id AND v.kind = 'blob' AND v.digest = l.digest WHERE r.name = $1 AND l.digest = $2`
+
 // find finds a blob that a repository has; distribution.ErrBlobUnknown.
 func (g *Registry) find(ctx context.Context, repo string, d digest.Digest) (c content, err error) {
-	err = g.store.Point(ctx, `SELECT r.id, b.size, b.location, v.due FROM repo r JOIN repo_blob l ON l.repo_id = r.id JOIN blob b ON b.digest = l.digest
-		LEFT JOIN review v ON v.repo_id = r.id AND v.kind = 'blob' AND v.digest = l.digest WHERE r.name = $1 AND l.digest = $2`, repo, d.String()).
-		Scan(&c.repo, &c.size, &c.location, &c.review)
+	err = g.store.Point(ctx, findBlob, repo, d.String()).Scan(&c.repo, &c.size, &c.location, &c.review)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = distribution.ErrBlobUnknown
 	}
@@ -43,6 +45,11 @@ func (g *Registry) serveBlob(w http.ResponseWriter, r *http.Request, repo string
 	if err != nil {
 		return err
 	}
+	return g.sendBlob(w, r, repo, d, c)
+}
+
+// sendBlob answers with one that was found.
+func (g *Registry) sendBlob(w http.ResponseWriter, r *http.Request, repo string, d digest.Digest, c content) error {
 	h := w.Header()
 	h.Set("Docker-Content-Digest", d.String())
 	if r.Method == http.MethodHead {

@@ -132,13 +132,14 @@ func TestRoundTripsOfRequests(t *testing.T) {
 		most int64
 		do   func()
 	}{
-		{"HEAD of a blob that is not there", 2, func() { x.want(404, "HEAD", "/v2/p/a/blobs/"+blob.Digest.String(), nil) }},
+		{"HEAD of a blob that is not there", 1, func() { x.want(404, "HEAD", "/v2/p/a/blobs/"+blob.Digest.String(), nil) }},
 		{"a blob by POST, PATCH and PUT", 10, func() { x.blob("p/a", content) }},
 		{"a manifest", 4, func() { x.image("p/a", "v1", blob) }},
-		{"a manifest by its tag", 3, func() { x.want(200, "GET", "/v2/p/a/manifests/v1", nil) }},
-		{"... again", 2, func() { x.want(200, "GET", "/v2/p/a/manifests/v1", nil) }},
-		{"a blob", 2, func() { x.want(200, "GET", "/v2/p/a/blobs/"+blob.Digest.String(), nil) }},
+		{"a manifest by its tag", 2, func() { x.want(200, "GET", "/v2/p/a/manifests/v1", nil) }},
+		{"... again", 1, func() { x.want(200, "GET", "/v2/p/a/manifests/v1", nil) }},
+		{"a blob", 1, func() { x.want(200, "GET", "/v2/p/a/blobs/"+blob.Digest.String(), nil) }},
 		{"a list of tags", 2, func() { x.want(200, "GET", "/v2/p/a/tags/list", nil) }},
+		{"... again, while nothing changes", 1, func() { x.want(200, "GET", "/v2/p/a/tags/list", nil) }},
 	} {
 		before := x.store.RoundTrips()
 		c.do()

@@ -96,23 +96,23 @@ func (g *Registry) getManifest(w http.ResponseWriter, r *http.Request, q *reques
 
 // lookUp finds a manifest by its digest or tag, and the number of its project; sql.ErrNoRows.
 func (g *Registry) lookUp(ctx context.Context, q *request, d digest.Digest, tag string) (a Artifact, project int64, payload []byte, err error) {
-	var repo, version int64
-	if err := g.store.Point(ctx, `SELECT id, project_id, version FROM repo WHERE name = $1`, q.name).Scan(&repo, &project, &version); err != nil {
+	home, err := g.home(ctx, q)
+	if err != nil {
 		return a, 0, nil, err
 	}
-	if m, ok := g.pulled.find(repo, q.ref, version); ok {
-		return m.Artifact, project, m.payload, nil
+	if m, ok := g.pulled.find(home.repo, q.ref, home.version); ok {
+		return m.Artifact, home.project, m.payload, nil
 	}
 	const from = `SELECT ` + artifactColumns + `, b.payload FROM manifest m JOIN manifest_payload b ON b.manifest_id = m.id `
 	query, ref := from+`WHERE m.repo_id = $1 AND m.digest = $2`, d.String()
 	if tag != "" {
 		query, ref = from+`JOIN tag t ON t.manifest_id = m.id WHERE t.repo_id = $1 AND t.name = $2`, tag
 	}
-	m := recentManifest{version: version}
-	if m.Artifact, err = scanArtifact(g.store.Point(ctx, query, repo, ref).Scan, q.name, &m.payload); err == nil {
-		g.pulled.keep(repo, q.ref, m)
+	m := recentManifest{version: home.version}
+	if m.Artifact, err = scanArtifact(g.store.Point(ctx, query, home.repo, ref).Scan, q.name, &m.payload); err == nil {
+		g.pulled.keep(home.repo, q.ref, m)
 	}
-	return m.Artifact, project, m.payload, err
+	return m.Artifact, home.project, m.payload, err
 }
 
 // unknownManifest tells a repository that is not there from a manifest that is not.

@@ -15,23 +15,43 @@ import (
 	"github.com/openvic/vic/core/store"
 )
 
-func (g *Registry) listTags(w http.ResponseWriter, r *http.Request, name string) error {
-	list, err := g.names(w, r, `SELECT t.name FROM repo r JOIN tag t ON t.repo_id = r.id WHERE r.name = $1 AND t.name > $2 ORDER BY t.name LIMIT $3`, name)
-	if err == nil && len(list) == 0 { // or there is no such repository
-		var one int
-		err = g.store.QueryRow(r.Context(), `SELECT 1 FROM repo WHERE name = $1`, name).Scan(&one)
-		if errors.Is(err, sql.ErrNoRows) {
-			return unknownName(name)
-		}
+func (g *Registry) listTags(w http.ResponseWriter, r *http.Request, q *request) error {
+	home, err := g.home(r.Context(), q)
+	if errors.Is(err, sql.ErrNoRows) {
+		return unknownName(q.name)
 	}
 	if err != nil {
 		return err
 	}
-	return reply(w, "application/json", struct {
-		Name string   `json:"name"`
-		Tags []string `json:"tags"`
-	}{name, list})
+	query := r.URL.Query()
+	page := "?" + query.Get("n") + "&" + query.Get("last")
+	m, ok := g.pulled.find(home.repo, page, home.version)
+	if !ok {
+		list, err := g.names(w, r, `SELECT name FROM tag WHERE repo_id = $1 AND name > $2 ORDER BY name LIMIT $3`, home.repo)
+		if err != nil {
+			return err
+		}
+		m = recentManifest{version: home.version, next: w.Header().Get("Link")}
+		m.payload, err = json.Marshal(struct {
+			Name string   `json:"name"`
+			Tags []string `json:"tags"`
+		}{q.name, list})
+		if err != nil {
+			return err
+		}
+		if len(page) <= maxPageKey {
+			g.pulled.keep(home.repo, page, m)
+		}
+	}
+	if m.next != "" {
+		w.Header().Set("Link", m.next)
+	}
+	send(w, "application/json", m.payload)
+	return nil
 }
+
+// maxPageKey bounds what a client may have kept as the name of a page.
+const maxPageKey = 200
 
 func (g *Registry) listCatalog(w http.ResponseWriter, r *http.Request) error {
 	list, err := g.names(w, r, `SELECT name FROM repo WHERE name > $1 AND manifests > 0 ORDER BY name LIMIT $2`)
@@ -146,8 +166,12 @@ func reply(w http.ResponseWriter, contentType string, v any) error {
 	if err != nil {
 		return err
 	}
+	send(w, contentType, b)
+	return nil
+}
+
+func send(w http.ResponseWriter, contentType string, b []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-	_, _ = w.Write(b)
-	return nil
+	_, _ = w.Write(b) // the client has gone
 }

@@ -76,6 +76,7 @@ func (g *Registry) refresh(w http.ResponseWriter, r *http.Request, q *request, d
 	if err != nil || up == nil {
 		return err
 	}
+	q.seen = nil // it may change now
 	have, err := g.digestOf(r.Context(), q.name, d, tag)
 	if err != nil {
 		return err

@@ -2,7 +2,7 @@ package registry
 
 import "sync"
 
-// recent holds manifests that were pulled a short time ago. Each holds as long as the repository has the version that it was read
+// recent holds manifests and pages of tags that were read a short time ago. Each holds as long as the repository has the version that it was read
 // after, which every pull looks at. It may be used by several goroutines.
 type recent struct {
 	mu   sync.Mutex
@@ -12,12 +12,13 @@ type recent struct {
 
 type recentKey struct {
 	repo int64
-	ref  string // tag or digest
+	ref  string // tag or digest; "?" and more is a page of the tags
 }
 
 type recentManifest struct {
 	Artifact
 	payload []byte // nobody changes it
+	next    string // of a page of tags, the header that names the next one
 	version int64
 }
 

@@ -46,8 +46,9 @@ type request struct {
 	route
 	caller  Caller
 	r       *http.Request
-	failure error   // what distribution's handlers would call an unknown error
-	upload  *writer // that distribution's handlers go on with
+	failure error      // what distribution's handlers would call an unknown error
+	seen    *firstLook // nil: nothing
+	upload  *writer    // that distribution's handlers go on with
 }
 
 type requestKey struct{}
@@ -158,14 +159,13 @@ func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, errcode.ErrorCodeUnsupported)
 		return
 	}
-	// Who may what, and what projects want, is asked as of now, once.
-	ctx, err := g.store.Moment(r.Context())
+	ctx, seen, err := g.moment(r, x)
 	if err != nil {
 		g.fail(w, r, err)
 		return
 	}
 	r = r.WithContext(ctx)
-	q := &request{route: x}
+	q := &request{route: x, seen: seen}
 	if q.caller, err = g.auth.Authenticate(r); err == nil {
 		for _, a := range x.wanted(r.Method) {
 			if err = q.caller.May(r.Context(), a); err != nil {
@@ -208,7 +208,7 @@ func (g *Registry) serve(w http.ResponseWriter, r *http.Request, q *request) err
 	case catalog:
 		return g.listCatalog(w, r)
 	case tags:
-		return g.listTags(w, r, q.name)
+		return g.listTags(w, r, q)
 	case manifests:
 		return g.serveManifest(w, r, q)
 	case referrers:
@@ -224,7 +224,10 @@ func (g *Registry) serve(w http.ResponseWriter, r *http.Request, q *request) err
 			return errcode.ErrorCodeDigestInvalid.WithDetail(q.ref)
 		}
 		if r.Method != http.MethodDelete {
-			err := g.serveBlob(w, r, q.name, d)
+			err := distribution.ErrBlobUnknown
+			if q.seen.blob != nil {
+				err = g.sendBlob(w, r, q.name, d, *q.seen.blob)
+			}
 			if errors.Is(err, distribution.ErrBlobUnknown) {
 				err = g.fetchBlob(w, r, q, d)
 			}

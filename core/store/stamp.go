@@ -104,6 +104,25 @@ func (s *Store) Moment(ctx context.Context) (context.Context, error) {
 	return context.WithValue(ctx, momentKey{}, at), nil
 }
 
+// Stamp is the stamp as a column of a query for MomentOf.
+const Stamp = `(SELECT n FROM store_stamp WHERE id = 1)`
+
+// MomentOf is Moment for a request that has a question of its own to begin with, which is asked with the same look at the database:
+// the query returns one row, whose first column is Stamp and whose others are scanned into dest.
+func (s *Store) MomentOf(ctx context.Context, dest []any, query string, args ...any) (context.Context, error) {
+	at := &moment{s: s}
+	if err := s.Point(ctx, query, args...).Scan(append([]any{&at.stamp}, dest...)...); err != nil {
+		return ctx, err
+	}
+	m := &s.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if at.stamp > m.stamp || len(m.kept) >= maxKept { // one who asked later may have been quicker
+		m.stamp, m.kept = at.stamp, map[any]any{}
+	}
+	return context.WithValue(ctx, momentKey{}, at), nil
+}
+
 // Forget has Remember ask the database anew, also in moments that have begun: for one who has changed something and goes on within
 // the same request.
 func (s *Store) Forget() {
