@@ -47,6 +47,7 @@ func parse() options {
 	flag.StringVar(&o.programs.AuthVSphere, "auth-vsphere", "build/bin/vic-auth-vsphere", "the plugin that knows vCenter's users")
 	flag.StringVar(&o.programs.AuthOIDC, "auth-oidc", "build/bin/vic-auth-oidc", "the plugin that knows the users of an OpenID provider")
 	flag.StringVar(&o.programs.AuthLDAP, "auth-ldap", "build/bin/vic-auth-ldap", "the plugin that knows the users of a directory")
+	flag.StringVar(&o.programs.ReplicateOCI, "replicate-oci", "build/bin/vic-replicate-oci", "the plugin that copies to other registries")
 	flag.StringVar(&o.programs.Plugins, "plugins", "",
 		"`folder` with plugins for the appliance, laid out as its root: etc/vic/plugins.d and so on (sdk/README.md)")
 	flag.Parse()
@@ -77,7 +78,7 @@ func run(ctx context.Context, o options) error {
 }
 
 func hub(ctx context.Context, kernel *media.Kernel, o options) error {
-	if err := o.programs.Missing("tether", "hub", "auth-local", "auth-vsphere", "auth-oidc", "auth-ldap"); err != nil {
+	if err := o.programs.Missing("tether", "hub", "auth-local", "auth-vsphere", "auth-oidc", "auth-ldap", "replicate-oci"); err != nil {
 		return err
 	}
 	tree, err := media.Hub(ctx, kernel, o.programs)

@@ -39,9 +39,9 @@ down() {
 
 ready() { curl -fs --cacert "$dir/data/tls/ca.pem" "https://localhost:$port/readyz" >/dev/null 2>&1; }
 
-# plugin writes what the hub needs to know of one: its name, and where its own configuration is.
+# plugin writes what the hub needs to know of one: its name, its kind (auth unless it is given), and where its own configuration is.
 plugin() {
-	local program=$build/bin/vic-auth-$1
+	local program=$build/bin/vic-${2:-auth}-$1
 	printf 'name = "%s"\npath = "%s"\nsha256 = "%s"\nconfig = "%s/%s.toml"\n' \
 		"$1" "$program" "$(sha256sum <"$program" | cut -c1-64)" "$dir" "$1" >"$dir/plugins.d/$1.toml"
 }
@@ -67,9 +67,11 @@ up() {
 	if ! running; then
 		! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || fail "port $port of 127.0.0.1 is taken by another program; stop it, or choose another: HUB_PORT=18443"
 		[[ -z ${LAB:-} ]] || vsphere
-		printf 'listen = "tcp://127.0.0.1:%s"\ndata = "%s/data"\n[tls]\nnames = [%s]\n[plugins]\ndir = "%s/plugins.d"\n[roles]\nauth = [%s]\n[access]\nexamples = "vic"\n' \
+		printf 'listen = "tcp://127.0.0.1:%s"\ndata = "%s/data"\n[tls]\nnames = [%s]\n[plugins]\ndir = "%s/plugins.d"\n[roles]\nauth = [%s]\nreplicate = ["oci"]\n[access]\nexamples = "vic"\n' \
 			"$port" "$dir" "$names" "$dir" "$sources" >"$dir/hub.toml"
 		plugin local
+		plugin oci replicate
+		: >"$dir/oci.toml"
 		printf 'file = "%s/people/users.json"\n' "$dir" >"$dir/local.toml"
 		setsid "$build/bin/vic-hub" serve --config "$dir/hub.toml" >>"$dir/hub.log" 2>&1 </dev/null &
 		echo $! >"$dir/pid"

@@ -21,7 +21,7 @@ const (
 	hubPlugins = "usr/lib/vic/plugins/"
 	caBundle   = "etc/ssl/certs/ca-certificates.crt"
 	hubPort    = "8443/tcp"
-	hubToml    = "# This image's own; mount another over it. conf/hub.toml explains every key.\ndata = \"/var/lib/vic-hub\"\n[roles]\nauth = [\"local\"]\n"
+	hubToml    = "# This image's own; mount another over it. conf/hub.toml explains every key.\ndata = \"/var/lib/vic-hub\"\n[roles]\nauth = [\"local\"]\nreplicate = [\"oci\"]\n"
 	localToml  = "file = \"/var/lib/vic-hub/users/users.json\"\n"
 	hubPasswd  = "root:x:0:0:root:/:/sbin/nologin\nvic-hub:x:10001:10001:vic-hub:/var/lib/vic-hub:/sbin/nologin\n"
 	hubGroup   = "root:x:0:\nvic-hub:x:10001:\n"
@@ -93,12 +93,17 @@ func hubFiles(bin string) ([]layer.File, error) {
 		{Name: "etc/group", Mode: 0o644, Data: []byte(hubGroup)},
 		{Name: "etc/vic-hub/hub.toml", Mode: 0o644, Data: []byte(hubToml)},
 		{Name: "etc/vic-hub/local.toml", Mode: 0o644, Data: []byte(localToml)},
+		{Name: "etc/vic-hub/oci.toml", Mode: 0o644}, // what it does without a word
 		{Name: hubData, Mode: 0o700, UID: hubUser, GID: hubUser, Dir: true},
 		{Name: "tmp", Mode: 0o1777, Dir: true},
 	}
 	// The sources but local are used by who mounts a hub.toml that names them, and their configurations.
-	for _, name := range []string{"local", "vsphere", "oidc", "ldap"} {
-		plugin, path := read(filepath.Join(bin, "vic-auth-"+name)), hubPlugins+"vic-auth-"+name
+	for _, name := range []string{"local", "vsphere", "oidc", "ldap", "oci"} {
+		program := "vic-auth-" + name
+		if name == "oci" {
+			program = "vic-replicate-oci"
+		}
+		plugin, path := read(filepath.Join(bin, program)), hubPlugins+program
 		files = append(files, layer.File{Name: path, Mode: 0o755, Data: plugin}, layer.File{Name: "etc/vic-hub/plugins.d/" + name + ".toml", Mode: 0o644,
 			Data: fmt.Appendf(nil, pluginToml, name, path, sha256.Sum256(plugin), name)})
 	}

@@ -23,6 +23,7 @@ type Programs struct {
 	Hub                       string
 	// The hub's identity sources.
 	AuthLocal, AuthVSphere, AuthOIDC, AuthLDAP string
+	ReplicateOCI                               string
 	// Plugins is a folder whose files are laid over the appliance's root: plugins of others with what
 	// belongs to them. Empty: none.
 	Plugins string
@@ -31,7 +32,8 @@ type Programs struct {
 // Missing names the programs that are not there.
 func (p Programs) Missing(names ...string) error {
 	paths := map[string]string{"tether": p.Tether, "vicd": p.Vicd, "vic": p.Vic, "driver": p.Driver, "hub": p.Hub,
-		"auth-local": p.AuthLocal, "auth-vsphere": p.AuthVSphere, "auth-oidc": p.AuthOIDC, "auth-ldap": p.AuthLDAP}
+		"auth-local": p.AuthLocal, "auth-vsphere": p.AuthVSphere, "auth-oidc": p.AuthOIDC, "auth-ldap": p.AuthLDAP,
+		"replicate-oci": p.ReplicateOCI}
 	var errs []error
 	for _, name := range names {
 		if _, err := os.Stat(paths[name]); err != nil {

@@ -35,14 +35,19 @@ func Hub(ctx context.Context, kernel *Kernel, programs Programs) (*initramfs.Tre
 	return tree, nil
 }
 
-// addHub adds the hub and its identity sources. Their entries in plugins.d hold their checksums, so they are made with the image.
+// addHub adds the hub, its identity sources and what replicates. Their entries in plugins.d hold their checksums, so they are made with the image.
 func addHub(tree *initramfs.Tree, programs Programs) error {
-	for name, path := range map[string]string{"local": programs.AuthLocal, "vsphere": programs.AuthVSphere, "oidc": programs.AuthOIDC, "ldap": programs.AuthLDAP} {
+	for name, path := range map[string]string{"local": programs.AuthLocal, "vsphere": programs.AuthVSphere, "oidc": programs.AuthOIDC, "ldap": programs.AuthLDAP,
+		"oci": programs.ReplicateOCI} {
 		plugin, err := os.ReadFile(path)
 		if err != nil {
 			return fmt.Errorf("media: %w", err)
 		}
 		target := pluginFolder + "vic-auth-" + name
+		if name == "oci" {
+			target = pluginFolder + "vic-replicate-oci"
+			tree.Bytes("/etc/vic-hub/oci.toml", 0o644, nil) // what it does without a word
+		}
 		tree.Bytes(target, 0o755, plugin)
 		tree.Bytes("/etc/vic-hub/plugins.d/"+name+".toml", 0o644, fmt.Appendf(nil,
 			"# Made with the image; [roles] in hub.toml says whether it is used.\nname = %q\npath = %q\nsha256 = \"%x\"\nconfig = \"/etc/vic-hub/%s.toml\"\n",
