@@ -21,7 +21,8 @@ const (
 	hubPlugins = "usr/lib/vic/plugins/"
 	caBundle   = "etc/ssl/certs/ca-certificates.crt"
 	hubPort    = "8443/tcp"
-	hubToml    = "# This image's own; mount another over it. conf/hub.toml explains every key.\ndata = \"/var/lib/vic-hub\"\n[roles]\nauth = [\"local\"]\nreplicate = [\"oci\"]\n"
+	hubToml    = "# This image's own; mount another over it. conf/hub.toml explains every key.\n" +
+		"data = \"/var/lib/vic-hub\"\n[roles]\nauth = [\"local\"]\nreplicate = [\"oci\"]\n"
 	localToml  = "file = \"/var/lib/vic-hub/users/users.json\"\n"
 	hubPasswd  = "root:x:0:0:root:/:/sbin/nologin\nvic-hub:x:10001:10001:vic-hub:/var/lib/vic-hub:/sbin/nologin\n"
 	hubGroup   = "root:x:0:\nvic-hub:x:10001:\n"
