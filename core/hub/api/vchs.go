@@ -3,9 +3,12 @@ package api
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/openvic/vic/core/hub/role"
+	"github.com/openvic/vic/core/hub/scanning"
+	"github.com/openvic/vic/core/hub/trust"
 	"github.com/openvic/vic/core/hub/vchs"
 	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/sdk/errdef"
@@ -52,6 +55,7 @@ type vchConnection struct {
 // vchCheck is what a registration would do.
 type vchCheck struct {
 	Projects []vchProject `json:"projects"`
+	HubOnly  bool         `json:"hub_only"` // as in vchForm
 }
 
 // vchPing is whether a VCH answers the hub.
@@ -77,6 +81,18 @@ type vchForm struct {
 	Connected bool         `json:"connected"`
 	Projects  []vchProject `json:"projects"`
 	Created   string       `json:"creation_time"`
+	// HubOnly says that one of its projects demands that it takes images of the hub alone.
+	HubOnly bool `json:"hub_only"`
+}
+
+// demands say that a project has the hub look at what is pulled: at findings, or at signatures. A VCH that could pull from
+// elsewhere would go around it.
+var demands = []string{scanning.MetadataPrevent, trust.MetadataNotary, trust.MetadataCosign, trust.MetadataNotation}
+
+// hubOnly says whether a project demands that its VCHs take images of the hub alone.
+func (a *api) hubOnly(c *call, project int64) (bool, error) {
+	m, err := a.Settings.Metadata(c.r.Context(), a.DB, project)
+	return slices.ContainsFunc(demands, func(name string) bool { return m[name] == "true" }), err
 }
 
 // vchAnswer is what who registers one needs besides.
@@ -97,6 +113,11 @@ func (a *api) vchForm(c *call, v vchs.VCH) (vchForm, error) {
 			return out, err
 		}
 		out.Projects = append(out.Projects, vchProject{p.ID, p.Name})
+		only, err := a.hubOnly(c, p.ID)
+		if err != nil {
+			return out, err
+		}
+		out.HubOnly = out.HubOnly || only
 	}
 	return out, nil
 }
@@ -199,6 +220,11 @@ func (a *api) checkVCH(c *call) error {
 	out := vchCheck{Projects: []vchProject{}}
 	for _, p := range projects {
 		out.Projects = append(out.Projects, vchProject{p.ID, p.Name})
+		only, err := a.hubOnly(c, p.ID)
+		if err != nil {
+			return err
+		}
+		out.HubOnly = out.HubOnly || only
 	}
 	return c.answer(http.StatusOK, out)
 }

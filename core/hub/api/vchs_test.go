@@ -42,6 +42,23 @@ func TestTheLifeOfAVCH(t *testing.T) {
 			t.Errorf("%+v", ping)
 		}
 
+		if again.HubOnly {
+			t.Errorf("no project demands the hub: %+v", again)
+		}
+		for _, name := range []string{"prevent_vul", "enable_content_trust", "enable_content_trust_cosign"} {
+			var check vchCheck
+			set := func(value string, want bool) {
+				t.Helper()
+				r.api(admin, "PUT", "/projects/shop", fmt.Sprintf(`{"metadata":{%q:%q}}`, name, value), 200, nil)
+				r.api(admin, "POST", "/vchs/check", `{"uid":"u1","name":"web","projects":["private","shop"]}`, 200, &check)
+				if r.api(admin, "GET", at, "", 200, &again); again.HubOnly != want || check.HubOnly != want {
+					t.Errorf("%s %s: %+v, %+v", name, value, again, check)
+				}
+			}
+			set("true", true)
+			set("false", false)
+		}
+
 		host := vchtest.Serve(t)
 		put := func(address, certificate string, want int) {
 			t.Helper()

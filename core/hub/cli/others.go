@@ -121,7 +121,8 @@ func (a *app) vchCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return a.one(c, map[string]any{"vch": v, "ping": p}, "Name", v.Name, "UID", v.UID, "Address", v.Address, "Projects", projectsOf(v), "Created", v.Created,
+			return a.one(c, map[string]any{"vch": v, "ping": p}, "Name", v.Name, "UID", v.UID, "Address", v.Address, "Projects", projectsOf(v), "Images of the hub alone", v.HubOnly,
+				"Created", v.Created,
 				"Status", p.Status, "Version", p.Version, "Error", p.Error)
 		})},
 		{Name: "rm", Usage: "forget one; the VCH itself stays", ArgsUsage: "NAME", Action: a.with(func(c *cli.Context, h *client.Client) error {

@@ -83,6 +83,7 @@ type VCH struct {
 	Connected bool         `json:"connected"`
 	Projects  []VCHProject `json:"projects"`
 	Created   string       `json:"creation_time"`
+	HubOnly   bool         `json:"hub_only"` // a project demands that it takes images of the hub alone
 }
 
 // VCHProject is a project of one.

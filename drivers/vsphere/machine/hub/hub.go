@@ -88,6 +88,8 @@ type Registration struct {
 type Registered struct {
 	ID      int64  `json:"id"`
 	Request string `json:"certificate_request"`
+	// HubOnly says that one of the projects demands that the VCH takes images of the hub alone.
+	HubOnly bool `json:"hub_only"`
 }
 
 // Connection is how the hub will reach the VCH.
@@ -98,9 +100,16 @@ type Connection struct {
 	Certificate string `json:"certificate,omitempty"`
 }
 
-// Check says whether the VCH could be registered, and makes nothing.
-func (c *Client) Check(ctx context.Context, r Registration) error {
-	return c.call(ctx, http.MethodPost, "/vchs/check", r, nil)
+// Registry is the hub as names of images have it: host, or host:port.
+func (c *Client) Registry() string { return strings.TrimPrefix(c.base, "https://") }
+
+// Check says whether the VCH could be registered, and whether it would have to take images of the hub alone. It makes nothing.
+func (c *Client) Check(ctx context.Context, r Registration) (hubOnly bool, err error) {
+	var out struct {
+		HubOnly bool `json:"hub_only"`
+	}
+	err = c.call(ctx, http.MethodPost, "/vchs/check", r, &out)
+	return out.HubOnly, err
 }
 
 // Register makes the VCH known; the same again changes nothing.

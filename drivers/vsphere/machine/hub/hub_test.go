@@ -40,7 +40,7 @@ func fake(t *testing.T) (*httptest.Server, []byte) {
 				fail(400, "projects: there is no project")
 				return
 			}
-			fmt.Fprint(w, `{"id":7,"certificate_request":"PEM"}`)
+			fmt.Fprintf(w, `{"id":7,"certificate_request":"PEM","hub_only":%t}`, q.Name == "strict")
 		case r.URL.Path == "/api/v2.0/vchs/7" && r.Method == "PUT":
 			fail(503, "the database does not answer")
 		case r.URL.Path == "/api/v2.0/vchs/7":
@@ -58,7 +58,16 @@ func TestAVCHIsRegisteredAndRemoved(t *testing.T) {
 	c, err := New(Access{URL: s.URL + "/", CA: ca, Token: "robot$vch:a:b"})
 	must(t, err)
 	r := Registration{UID: "u", Name: "v", Projects: []string{"shop"}}
-	must(t, c.Check(t.Context(), r))
+	if only, err := c.Check(t.Context(), r); err != nil || only {
+		t.Errorf("%v, %v", only, err)
+	}
+	strict := Registration{UID: "u", Name: "strict", Projects: []string{"shop"}}
+	if only, err := c.Check(t.Context(), strict); err != nil || !only {
+		t.Errorf("a project that demands the hub: %v, %v", only, err)
+	}
+	if got := "https://" + c.Registry(); got != s.URL {
+		t.Errorf("images come from %q", got)
+	}
 	got, err := c.Register(t.Context(), r)
 	must(t, err)
 	if got.ID != 7 || got.Request != "PEM" {
@@ -96,7 +105,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, err := New(x.Access)
 			must(t, err)
-			err = c.Check(t.Context(), x.registration)
+			_, err = c.Check(t.Context(), x.registration)
 			if !errors.Is(err, x.class) || !strings.Contains(err.Error(), x.text) || !strings.Contains(advice.Of(err), x.remedy) {
 				t.Errorf("%v (%s)", err, advice.Of(err))
 			}

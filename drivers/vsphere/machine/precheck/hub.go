@@ -30,9 +30,17 @@ func (c *checker) checkHub(ctx context.Context) {
 		return
 	}
 	// The VCH has no ID yet; any will do for the question.
-	if err := h.Client.Check(ctx, hub.Registration{UID: "check", Name: c.Spec.Name, Projects: h.Projects}); err != nil {
+	only, err := h.Client.Check(ctx, hub.Registration{UID: "check", Name: c.Spec.Name, Projects: h.Projects})
+	if err == nil {
+		_, err = h.Limit(c.Spec.AllowRegistries, only)
+	}
+	if err != nil {
 		c.fail(check, err, "check --hub")
 		return
 	}
-	c.ok(check, "%s takes the VCH as a resource of %s", h.Client.URL(), strings.Join(h.Projects, ", "))
+	limit := ""
+	if only {
+		limit = ", and has it take images of the hub alone"
+	}
+	c.ok(check, "%s takes the VCH as a resource of %s%s", h.Client.URL(), strings.Join(h.Projects, ", "), limit)
 }

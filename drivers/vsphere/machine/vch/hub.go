@@ -28,6 +28,22 @@ type HubRecord struct {
 	Projects []string `json:"projects"`
 }
 
+// Limit returns the registries that users of the VCH may use, empty for all: what --allow-registry names, or the hub alone
+// where a project demands that. errdef.ErrConflict if both is asked for.
+func (h *HubSpec) Limit(allow []string, hubOnly bool) ([]string, error) {
+	only := h.Client.Registry()
+	for _, a := range allow {
+		if hubOnly && a != only {
+			return nil, advice.Wrap(fmt.Errorf("a project of the hub demands that its VCHs take images of the hub alone, and --allow-registry names %s: %w",
+				a, errdef.ErrConflict), "leave out --allow-registry, or give --allow-registry %s", only)
+		}
+	}
+	if hubOnly {
+		return []string{only}, nil
+	}
+	return allow, nil
+}
+
 func (c *creator) registration() hub.Registration {
 	return hub.Registration{UID: c.Record.ID, Name: c.Spec.Name, Projects: c.Spec.Hub.Projects}
 }
@@ -42,9 +58,17 @@ func (c *creator) registerAtHub(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	allow, err := c.Spec.Hub.Limit(c.Spec.AllowRegistries, r.HubOnly)
+	if err != nil { // the project has changed since the checks
+		return errors.Join(err, c.Spec.Hub.Client.Remove(ctx, r.ID))
+	}
+	c.Spec.AllowRegistries, c.Record.Settings.AllowRegistries = allow, allow
 	c.Record.Hub = &HubRecord{URL: c.Spec.Hub.Client.URL(), ID: r.ID, Projects: c.Spec.Hub.Projects}
 	c.hubRequest = []byte(r.Request)
 	c.log.Printf("the hub %s knows the VCH: number %d, projects %s", c.Record.Hub.URL, r.ID, strings.Join(c.Spec.Hub.Projects, ", "))
+	if r.HubOnly {
+		c.log.Printf("users of the VCH may use images of the hub alone, as a project demands")
+	}
 	return nil
 }
 
