@@ -121,7 +121,8 @@ func (a *app) vchCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return a.one(c, map[string]any{"vch": v, "ping": p}, "Name", v.Name, "UID", v.UID, "Address", v.Address, "Projects", projectsOf(v), "Images of the hub alone", v.HubOnly,
+			return a.one(c, map[string]any{"vch": v, "ping": p}, "Name", v.Name, "UID", v.UID, "Address", v.Address, "Projects", projectsOf(v),
+				"Images of the hub alone", v.HubOnly,
 				"Created", v.Created,
 				"Status", p.Status, "Version", p.Version, "Error", p.Error)
 		})},
