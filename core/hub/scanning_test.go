@@ -345,3 +345,46 @@ func (w *scanWorld) admission(repo, tag string, allowed bool, text string) {
 		w.t.Errorf("an answer opens the registry: %d", status)
 	}
 }
+
+// TestVicHubScans runs each command about scans against a hub.
+func TestVicHubScans(t *testing.T) {
+	w := newScanWorld(t, "sqlite")
+	w.push("default-project/app", "v1", "openssl 1")
+	url, ca := "https://"+w.hub.Addr().String(), filepath.Join(w.cfg.Data, "tls", "ca.pem")
+	w.vic(0, w.first+"\n", "--hub", url, "--ca", ca, "--user", "admin@local", "--password-stdin", "login")
+	run := func(want string, args ...string) {
+		t.Helper()
+		if out, _ := w.vic(0, "", args...); !strings.Contains(out, want) {
+			t.Errorf("vic hub %q: %s lacks %q", args, out, want)
+		}
+	}
+	refused := func(want string, args ...string) {
+		t.Helper()
+		if _, errs := w.vic(1, "", args...); !strings.Contains(errs, want) {
+			t.Errorf("vic hub %q: %s lacks %q", args, errs, want)
+		}
+	}
+	refused("was never scanned", "scan", "status", "default-project/app:v1")
+	run("is being scanned", "scan", "start", "default-project/app:v1")
+	w.scanned("app", "v1")
+	run("1, of which 0 can be fixed", "scan", "status", "default-project/app:v1")
+	run("CVE-2099-1", "scan", "show", "default-project/app:v1")
+	run(`"severity": "High"`, "scan", "show", "--output", "json", "default-project/app:v1")
+	run("default-project/app@sha256:", "cve", "find", "CVE-2099-1")
+	run("openssl", "cve", "find", "--project", "default-project", "--severity", "High", "--package", "ssl")
+	refused("no scan of default-project/app", "scan", "stop", "default-project/app:v1")
+	run("all images", "scan", "all", "default-project")
+	run("all images", "scan", "all")
+	run("fake", "scanner", "ls")
+	run("Records", "scanner", "data", "fake")
+	run("is the default", "scanner", "default", "fake")
+	run("fetches new data", "scanner", "update", "fake")
+	refused("not found", "scanner", "data", "other")
+	run("3 settings", "policy", "set", "--prevent", "true", "--severity", "medium", "--grace-days", "3", "default-project")
+	run("medium", "policy", "show", "default-project")
+	refused("want 0 to 365 days", "policy", "set", "--grace-days", "1000", "default-project")
+	refused("give one of its flags", "policy", "set", "default-project")
+	if status, text := w.pull("default-project/app", "v1"); status != 412 {
+		t.Errorf("%d %s", status, text)
+	}
+}

@@ -46,7 +46,8 @@ func Command(version string, in io.Reader, out, errs io.Writer) *cli.Command {
 			{Name: "status", Usage: "how the hub is, and who you are there", Flags: output(), Action: a.with(a.status)},
 			a.userCommand(), a.adminCommand(), a.memberCommand(), a.projectCommand(), a.quotaCommand(), a.robotCommand(),
 			a.repositoryCommand(), a.artifactCommand(), a.tagCommand(), a.labelCommand(), a.searchCommand(), a.immutableCommand(), a.retentionCommand(),
-			a.registryCommand(), a.webhookCommand(), a.vchCommand(), a.allowlistCommand(), a.sessionCommand(), a.jobCommand(), a.configCommand(), a.gcCommand(),
+			a.registryCommand(), a.webhookCommand(), a.vchCommand(), a.allowlistCommand(),
+			a.scanCommand(), a.cveCommand(), a.scannerCommand(), a.policyCommand(), a.sessionCommand(), a.jobCommand(), a.configCommand(), a.gcCommand(),
 			a.trustCommand(), a.auditCommand(), a.logsCommand(), a.bundleCommand(), a.apiCommand(),
 		},
 	}
