@@ -62,11 +62,16 @@ func (r *Replication) Changing(tx *store.Tx, e registry.Event) error {
 	return nil
 }
 
-// onEvent are the rules that events set off.
+// onEventKey is of what is remembered of the rules.
+type onEventKey struct{}
+
+// onEvent are the rules that events set off, as of the moment of the request that the transaction belongs to. Nobody changes them.
 func (r *Replication) onEvent(tx *store.Tx) ([]Policy, error) {
-	list, _, err := store.List(tx.Context(), tx, maxPolicies, func(rows *sql.Rows) (Policy, error) { return scan(rows.Scan) },
-		`SELECT `+columns+` FROM replication_policy WHERE on_event AND enabled ORDER BY id LIMIT $1`)
-	return list, err
+	return store.Remember(tx.Context(), onEventKey{}, func() ([]Policy, error) {
+		list, _, err := store.List(tx.Context(), tx, maxPolicies, func(rows *sql.Rows) (Policy, error) { return scan(rows.Scan) },
+			`SELECT `+columns+` FROM replication_policy WHERE on_event AND enabled ORDER BY id LIMIT $1`)
+		return list, err
+	})
 }
 
 // about is the artifact that an event is about.

@@ -24,7 +24,7 @@ import (
 // Schema is the tables, over those of packages registries and jobs. replication_checkpoint is what a task goes on from; it holds
 // addresses of uploads, and is sealed.
 func Schema() store.Schema {
-	return store.Schema{Name: "replication", Steps: []string{`
+	return store.Schema{Name: "replication", Watched: []string{"replication_policy"}, Steps: []string{`
 CREATE TABLE replication_policy (
 	id @id, name TEXT NOT NULL UNIQUE, endpoint_id BIGINT NOT NULL REFERENCES endpoint(id), pull BOOLEAN NOT NULL, enabled BOOLEAN NOT NULL,
 	on_event BOOLEAN NOT NULL, spec TEXT NOT NULL, creator TEXT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL
