@@ -322,3 +322,49 @@ func forKind(w *world, query string) error {
 	_, err := w.hub.db.LazyExec(w.t.Context(), query, replication.Kind)
 	return err
 }
+
+// TestVicHubReplication makes a rule and runs it at a shell.
+func TestVicHubReplication(t *testing.T) {
+	a, b := replicating(t, "sqlite"), replicating(t, "sqlite")
+	other := a.knows("b", b)
+	want, _ := a.image("default-project/app", "v1", 100, "")
+	a.image("default-project/app", "test", 100, "")
+	a.vic(0, a.password+"\n", "--ca", filepath.Join(a.cfg.Data, "tls", "ca.pem"), "--user", "admin@local", "--password-stdin", "login",
+		"https://"+a.hub.Addr().String())
+	sh := func(want string, args ...string) {
+		t.Helper()
+		if out, _ := a.vic(0, "", append([]string{"replication"}, args...)...); !strings.Contains(out, want) {
+			t.Errorf("vic hub replication %q: %q lacks %q", args, out, want)
+		}
+	}
+	sh("rule 1 is made", "create", "--to", fmt.Sprint(other), "--repositories", "default-project/*", "--tags", "v*", "--namespace", "copies", "releases")
+	sh("releases", "ls")
+	sh("run 1 has begun", "run", "1")
+	a.rests()
+	if got := b.means("copies/app", "v1"); got != want || b.means("copies/app", "test") != "" {
+		t.Errorf("the other hub has %q", got)
+	}
+	sh("Succeed", "runs", "--rule", "1")
+	sh("copies/app [v1]", "tasks", "1")
+	sh("bytes sent", "log", "1", fmt.Sprint(a.copyTask(1)))
+	sh("is to stop", "stop", "1")
+	a.vic(1, "", "replication", "retry", "x")
+	sh("is deleted", "rm", "1")
+}
+
+// copyTask is the number of the first task of a run that copies.
+func (c *copier) copyTask(run int64) int64 {
+	c.t.Helper()
+	var all []struct {
+		ID        int64
+		Operation string
+	}
+	c.api(200, "GET", fmt.Sprintf("/replication/executions/%d/tasks", run), "", &all)
+	for _, x := range all {
+		if x.Operation == "copy" {
+			return x.ID
+		}
+	}
+	c.t.Fatal("nothing is copied")
+	return 0
+}

@@ -48,7 +48,7 @@ func Command(version string, in io.Reader, out, errs io.Writer) *cli.Command {
 			a.repositoryCommand(), a.artifactCommand(), a.tagCommand(), a.labelCommand(), a.searchCommand(), a.immutableCommand(), a.retentionCommand(),
 			a.registryCommand(), a.webhookCommand(), a.vchCommand(), a.allowlistCommand(),
 			a.scanCommand(), a.cveCommand(), a.scannerCommand(), a.policyCommand(), a.sessionCommand(), a.jobCommand(), a.configCommand(), a.gcCommand(),
-			a.trustCommand(), a.auditCommand(), a.logsCommand(), a.bundleCommand(), a.apiCommand(),
+			a.trustCommand(), a.replicationCommand(), a.auditCommand(), a.logsCommand(), a.bundleCommand(), a.apiCommand(),
 		},
 	}
 }
