@@ -50,7 +50,7 @@ func (a *app) replicationCommand() *cli.Command {
 		{Name: "stop", Usage: "stop a run", ArgsUsage: "RUN", Action: a.numbered(func(c *cli.Context, h *client.Client, n []int64) error {
 			return a.did(h.StopReplication(c.Context, n[0]), "run %d is to stop", n[0])
 		}, "RUN")},
-		{Name: "retry", Usage: "do again what did not succeed of a run", ArgsUsage: "RUN", Action: a.numbered(func(c *cli.Context, h *client.Client, n []int64) error {
+		{Name: "retry", Usage: "do again what failed of a run", ArgsUsage: "RUN", Action: a.numbered(func(c *cli.Context, h *client.Client, n []int64) error {
 			return a.did(h.RetryReplication(c.Context, n[0]), "run %d goes on", n[0])
 		}, "RUN")},
 	}}
