@@ -25,8 +25,9 @@ import (
 //go:embed site
 var site embed.FS
 
-// policy lets the page load what the hub itself serves, and nothing else.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'self'; " +
+// policy lets the page load what the hub itself serves, and nothing else. The terminal of a container's shell (xterm.js) writes
+// its sizes and colours as styles of its own, so that styles may be in the page; scripts may not.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'self'; " +
 	"form-action 'self'; frame-ancestors 'none'"
 
 // file is one of the site, in the two forms in which it is sent.

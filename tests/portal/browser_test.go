@@ -77,7 +77,7 @@ func (b *browser) listen(event any) {
 	case *runtime.EventExceptionThrown:
 		text = e.ExceptionDetails.Error()
 	case *log.EventEntryAdded:
-		if e.Entry.Source == log.SourceNetwork && strings.Contains(e.Entry.URL, "/api/v2.0/") {
+		if e.Entry.Level == log.LevelInfo || e.Entry.Source == log.SourceNetwork && strings.Contains(e.Entry.URL, "/api/v2.0/") {
 			return
 		}
 		text = fmt.Sprintf("%s %s %s", e.Entry.Level, e.Entry.Text, e.Entry.URL)

@@ -23,6 +23,7 @@ func TestPortal(t *testing.T) {
 	}
 	t.Run("sign-in", func(t *testing.T) { signIn(t, w, b) })
 	t.Run("pages", func(t *testing.T) { pages(t, w, b) })
+	t.Run("live", func(t *testing.T) { live(t, w, b) })
 	t.Run("dialogs", func(t *testing.T) { dialogs(t, w, b) })
 	t.Run("roles", func(t *testing.T) { roles(t, w, b) })
 	t.Run("prefix", func(t *testing.T) { prefix(t, w, b) })

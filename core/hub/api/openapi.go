@@ -281,6 +281,9 @@ type schemas struct{ named map[string]schema }
 // of is the schema of a type. What the hub sends has every field that is not left out when empty, and no others; what it
 // takes may leave out any, and have others, which are ignored.
 func (s *schemas) of(t reflect.Type, taken bool) schema {
+	if t == reflect.TypeFor[json.RawMessage]() {
+		return schema{} // anything
+	}
 	switch t.Kind() {
 	case reflect.Interface:
 		return schema{} // anything

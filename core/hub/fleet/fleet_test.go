@@ -245,7 +245,9 @@ func TestHostileLists(t *testing.T) {
 // never is a Dialer of a VCH that cannot be reached.
 type never struct{}
 
-func (never) TLS(vchs.VCH) (*tls.Config, error) { return nil, errdef.ErrConflict }
+func (never) TLS(vchs.VCH) (*tls.Config, error) {
+	return nil, fmt.Errorf("nobody has said where: %w", errdef.ErrConflict)
+}
 func (never) List(context.Context, int64, int64, int) ([]vchs.VCH, bool, error) {
 	return []vchs.VCH{{ID: 1, Name: "one"}}, false, nil
 }

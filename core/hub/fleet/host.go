@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/openvic/vic/core/hub/vchs"
+	"github.com/openvic/vic/sdk/errdef"
 )
 
 // host is a VCH that is watched. Its goroutine is run; what it knows is guarded by fleet.mu.
@@ -72,7 +73,7 @@ func (h *host) leave() {
 func (h *host) gone(ctx context.Context, err error) {
 	h.fleet.mu.Lock()
 	defer h.fleet.mu.Unlock()
-	text := cut(err.Error())
+	text := reason(err)
 	if h.away == text || ctx.Err() != nil { // after that, another host tells of the VCH
 		return
 	}
@@ -82,6 +83,15 @@ func (h *host) gone(ctx context.Context, err error) {
 	}
 	h.away = text
 	h.tell(Change{Kind: KindVCH, State: h.state()})
+}
+
+// reason is an error as people read it: without the words of its class at the end.
+func reason(err error) string {
+	text := err.Error()
+	for _, class := range []error{errdef.ErrConflict, errdef.ErrUnavailable} {
+		text = strings.TrimSuffix(strings.ReplaceAll(text, ": "+class.Error()+": ", ": "), ": "+class.Error())
+	}
+	return cut(text)
 }
 
 // watch reads events until the VCH does not answer any more. answered says that it has.

@@ -34,7 +34,7 @@ type Container struct {
 }
 
 // ID is the ID of a container made of a number.
-func ID(n int) string { return fmt.Sprintf("%064x", n) }
+func ID(n int) string { return fmt.Sprintf("%012x%052x", n, n) }
 
 // Add puts containers there, without an event.
 func (d *Docker) Add(list ...*Container) {
@@ -98,6 +98,16 @@ func (d *Docker) Hang() (release func()) {
 		defer d.mu.Unlock()
 		d.hang = nil
 		close(c)
+	}
+}
+
+// Drop ends the streams of events.
+func (d *Docker) Drop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.listeners {
+		close(c)
+		delete(d.listeners, c)
 	}
 }
 
@@ -285,8 +295,12 @@ func (d *Docker) show(w http.ResponseWriter, r *http.Request) {
 	case c == nil:
 		missing(w, r.PathValue("id"))
 	case r.PathValue("what") == "json":
-		answer(w, 200, map[string]any{"Id": c.ID, "Name": "/" + c.Name, "Config": map[string]any{"Image": c.Image, "Labels": c.Labels, "Tty": false},
-			"State": map[string]any{"Status": c.State, "Running": c.State == "running"}})
+		answer(w, 200, map[string]any{"Id": c.ID, "Name": "/" + c.Name, "RestartCount": 2,
+			"Config":          map[string]any{"Image": c.Image, "Labels": c.Labels, "Tty": false, "Env": []string{"PORT=8080", "DB=db-orders"}, "Cmd": []string{"serve", "--all"}},
+			"State":           map[string]any{"Status": c.State, "Running": c.State == "running"},
+			"HostConfig":      map[string]any{"Memory": 64 << 20, "NanoCpus": 2_000_000_000, "RestartPolicy": map[string]any{"Name": "on-failure", "MaximumRetryCount": 5}},
+			"Mounts":          []any{map[string]any{"Type": "volume", "Name": "state", "Destination": "/var/lib/app", "RW": true}},
+			"NetworkSettings": map[string]any{"Networks": map[string]any{"bridge": map[string]string{"IPAddress": "172.16.0.2"}}}})
 	case r.PathValue("what") == "logs":
 		w.Header().Set("Content-Type", "application/vnd.docker.multiplexed-stream")
 		for i, line := range c.Log {
@@ -298,7 +312,9 @@ func (d *Docker) show(w http.ResponseWriter, r *http.Request) {
 			_, _ = w.Write(append([]byte{stream, 0, 0, 0, 0, 0, byte(len(line) >> 8), byte(len(line))}, line...))
 		}
 	case r.PathValue("what") == "stats":
-		answer(w, 200, map[string]any{"read": time.Now(), "memory_stats": map[string]any{"usage": 10 << 20, "limit": 64 << 20}})
+		now := time.Now()
+		answer(w, 200, map[string]any{"read": now, "cpu_stats": map[string]any{"cpu_usage": map[string]any{"total_usage": now.UnixNano() / 2}},
+			"memory_stats": map[string]any{"usage": 10 << 20, "limit": 64 << 20}})
 	case r.PathValue("what") == "top":
 		answer(w, 200, map[string]any{"Titles": []string{"PID", "CMD"}, "Processes": [][]string{{"1", "sh"}}})
 	default:
@@ -367,10 +383,10 @@ func (d *Docker) shell(w http.ResponseWriter, _ *http.Request) {
 	}
 	defer conn.Close()
 	fmt.Fprint(conn, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n/ # ")
-	for {
+	for read := ""; ; {
 		b := make([]byte, 1024)
 		n, err := buffered.Read(b)
-		if err != nil || strings.Contains(string(b[:n]), "exit") {
+		if read += string(b[:n]); err != nil || strings.HasSuffix(strings.TrimSpace(read), "exit") {
 			return
 		}
 		if _, err := conn.Write(b[:n]); err != nil {

@@ -4,6 +4,8 @@ import { Account } from "./account";
 import { ArtifactPage } from "./artifact";
 import { ProjectConfiguration } from "./configuration";
 import { Garbage } from "./garbage";
+import { ContainerPage } from "./container";
+import { Containers } from "./containers";
 import { Home } from "./home";
 import { ProjectLabels } from "./labels";
 import { AuditLog, ProjectLog } from "./log";
@@ -14,6 +16,8 @@ import { ProjectHome } from "./project";
 import { Projects } from "./projects";
 import { Quotas } from "./quotas";
 import { Registries } from "./registries";
+import { RequestPage, Requests } from "./requests";
+import { RunContainer } from "./run";
 import { Repositories, RepositoryPage } from "./repositories";
 import { HubRobots, ProjectRobots } from "./robots";
 import { Settings } from "./settings";
@@ -29,6 +33,12 @@ export const pages: [pattern: string, page: Open][] = [
   ["/projects/:project/repositories", Repositories],
   ["/projects/:project/repositories/:repository*", RepositoryPage],
   ["/projects/:project/artifacts/:rest*", ArtifactPage],
+  ["/projects/:project/containers", Containers],
+  ["/projects/:project/containers/:vch/:id", ContainerPage],
+  ["/projects/:project/containers/:vch/:id/:tab", ContainerPage],
+  ["/projects/:project/run", RunContainer],
+  ["/projects/:project/requests", Requests],
+  ["/projects/:project/requests/:id", RequestPage],
   ["/projects/:project/members", Members],
   ["/projects/:project/robots", ProjectRobots],
   ["/projects/:project/webhooks", Webhooks],

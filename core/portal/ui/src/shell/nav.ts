@@ -25,6 +25,8 @@ export function ofProject(p: Project): Entry[] {
   const n = p.name, to = (rest: string) => projectHref(n, rest);
   const all: (Entry | false)[] = [
     { text: t.project.overview, icon: "house", href: to(""), alone: true },
+    may("container:read", p) && { text: t.live.containers, icon: "container", href: to("/containers"), also: to("/run") },
+    may("container:read", p) && { text: t.provision.requests, icon: "list-checks", href: to("/requests") },
     { text: t.project.repositories, icon: "package", href: to("/repositories"), also: to("/artifacts"), count: p.repo_count },
     may("member:list", p) && { text: t.project.members, icon: "users", href: to("/members") },
     may("robot:manage", p) && { text: t.project.robots, icon: "bot", href: to("/robots") },
