@@ -56,6 +56,8 @@ func pages(t *testing.T, w *world, b *browser) {
 		{"repositories", "/projects/shop/repositories", []string{"web/storefront", "checkout-api"}},
 		{"repository", "/projects/shop/repositories/checkout-api", []string{"2.8.0", "latest", "Signed", "approved", "sha256:"}},
 		{"artifact", "/projects/shop/artifacts/checkout-api/" + digest, []string{"checkout-api:2", "docker pull", "Signature by cosign", "SBOM"}},
+		{"artifact-findings", "/projects/shop/artifacts/checkout-api/" + digest + "?tab=findings", []string{"It has not been scanned", "Scan it"}},
+		{"artifact-signatures", "/projects/shop/artifacts/checkout-api/" + digest + "?tab=signatures", []string{"What is attached as a signature holds none."}},
 		{"artifact-history", "/projects/shop/artifacts/checkout-api/" + digest + "?tab=history", []string{"apt-get install", "3 steps"}},
 		{"artifact-sbom", "/projects/shop/artifacts/checkout-api/" + digest + "?tab=sbom", []string{"libssl3", "Apache-2.0", "3.5.4-1"}},
 		{"members", "/projects/shop/members", []string{"vic-developer", "DevOps administrator", "administrators"}},

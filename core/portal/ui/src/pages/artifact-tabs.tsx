@@ -9,6 +9,7 @@ import { Find } from "../parts/table";
 import { where } from "../lib/router";
 import { t } from "../text";
 import { Overview, type Of } from "./artifact";
+import { Findings, Signatures } from "./findings";
 
 interface ArtifactTab {
   key: string;
@@ -20,10 +21,14 @@ interface ArtifactTab {
 
 const sboms = (a: Artifact) => (a.accessories ?? []).filter((x) => x.type.startsWith("sbom"));
 
+const signatures = (a: Artifact) => (a.accessories ?? []).filter((x) => x.type.startsWith("signature")).length;
+
 const links = (a: Artifact, name: string) => a.addition_links?.[name] !== undefined;
 
 export const artifactTabs: ArtifactTab[] = [
   { key: "", title: t.project.overview, there: () => true, Body: (o) => <Overview {...o} /> },
+  { key: "findings", title: t.findings.title, there: (a) => links(a, "vulnerabilities"), Body: Findings },
+  { key: "signatures", title: t.findings.signatures, there: (a) => signatures(a) > 0, count: signatures, Body: Signatures },
   { key: "history", title: t.artifact.history, there: (a) => links(a, "build_history"), Body: History },
   { key: "readme", title: t.artifact.readme, there: (a) => links(a, "readme.md"), Body: (o) => <Plain {...o} addition="readme.md" /> },
   { key: "values", title: t.artifact.values, there: (a) => links(a, "values.yaml"), Body: (o) => <Plain {...o} addition="values.yaml" /> },

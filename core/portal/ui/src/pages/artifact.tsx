@@ -25,7 +25,7 @@ export function ArtifactPage({ project: name, rest }: Record<string, string>) {
 
 function Found({ project: p, repository, reference }: { project: Project; repository: string; reference: string }) {
   const path = { project: p.name, repository, reference };
-  const found = useGet("GET /projects/{project}/repositories/{repository}/artifacts/{reference}", { path, query: { with_label: true, with_accessory: true } });
+  const found = useGet("GET /projects/{project}/repositories/{repository}/artifacts/{reference}", { path, query: { with_label: true, with_accessory: true, with_scan_overview: true } });
   const crumbs = [
     { text: p.name, href: projectHref(p.name) }, { text: t.repositories.title, href: projectHref(p.name, "/repositories") },
     { text: repository, href: repositoryHref(p.name, repository) },

@@ -49,6 +49,19 @@ export const registry = {
     findPackage: "Filter packages", download: "Download",
     noPackages: "The SBOM names no package.", noPackagesText: "It may be of a kind that this page does not know. Download it to read it.",
   },
+  findings: {
+    title: "Findings", scan: "Scan it", again: "Scan again", running: "It is being scanned.", failed: "The scan failed.", stopped: "The scan was stopped.",
+    none: "It has not been scanned", noneText: "A scan looks for known weaknesses in its packages.", noneOther: "A DevOps administrator of the project starts scans.",
+    clean: "Nothing was found", cleanText: "The scanner knows no weakness of what is in it.",
+    count: (shown: number, all: number) => (shown === all ? String(all) : `${shown} of ${all}`), find: "Filter findings",
+    severity: "Severity", finding: "Finding", installed: "Installed", fixed: "Fixed in", noFix: "no fix yet",
+    unread: "What is attached as a signature holds none.", unreadText: "Sign the artifact again, by cosign or notation.",
+    signatures: "Signatures", signaturesAbout: "Verified by the hub, with the keys that the project trusts", by: (key: string) => `By ${key}.`,
+    states: {
+      verified: "Verified", unknown_signer: "Unknown signer", tampered: "Tampered with", other_artifact: "For another artifact", revoked: "Revoked", expired: "Expired",
+      unreadable: "Unreadable",
+    } as Record<string, string>,
+  },
   labels: {
     title: "Labels", intro: "Words that artifacts are marked with, to find them and to choose them in rules.",
     ofProject: (name: string) => `Of ${name}`, ofHub: "Of the whole hub",
