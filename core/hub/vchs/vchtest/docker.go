@@ -296,9 +296,11 @@ func (d *Docker) show(w http.ResponseWriter, r *http.Request) {
 		missing(w, r.PathValue("id"))
 	case r.PathValue("what") == "json":
 		answer(w, 200, map[string]any{"Id": c.ID, "Name": "/" + c.Name, "RestartCount": 2,
-			"Config":          map[string]any{"Image": c.Image, "Labels": c.Labels, "Tty": false, "Env": []string{"PORT=8080", "DB=db-orders"}, "Cmd": []string{"serve", "--all"}},
-			"State":           map[string]any{"Status": c.State, "Running": c.State == "running"},
-			"HostConfig":      map[string]any{"Memory": 64 << 20, "NanoCpus": 2_000_000_000, "RestartPolicy": map[string]any{"Name": "on-failure", "MaximumRetryCount": 5}},
+			"Config": map[string]any{"Image": c.Image, "Labels": c.Labels, "Tty": false, "Env": []string{"PORT=8080", "DB=db-orders"},
+				"Cmd": []string{"serve", "--all"}},
+			"State": map[string]any{"Status": c.State, "Running": c.State == "running"},
+			"HostConfig": map[string]any{"Memory": 64 << 20, "NanoCpus": 2_000_000_000,
+				"RestartPolicy": map[string]any{"Name": "on-failure", "MaximumRetryCount": 5}},
 			"Mounts":          []any{map[string]any{"Type": "volume", "Name": "state", "Destination": "/var/lib/app", "RW": true}},
 			"NetworkSettings": map[string]any{"Networks": map[string]any{"bridge": map[string]string{"IPAddress": "172.16.0.2"}}}})
 	case r.PathValue("what") == "logs":
