@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -25,7 +27,8 @@ type dockerRoute struct {
 	query        []string // parameters that are passed on
 	does         string   // what the audit log calls it
 	body         bool
-	media        string // of the answer; "": there is none that anybody needs
+	check        func(*api, *call) error // what is asked before it is passed on; it puts back what it reads of the body
+	media        string                  // of the answer; "": there is none that anybody needs
 	large        bool
 }
 
@@ -72,7 +75,7 @@ var dockerTable = []dockerRoute{
 	{method: "POST", path: "/containers/{name}/unpause", id: "unpauseContainer", says: "Go on with a paused container", does: "unpause"},
 	{method: "POST", path: "/containers/{name}/rename", id: "renameContainer", says: "Rename a container", query: []string{"new_name"}, does: "rename"},
 	{method: "POST", path: "/containers/{name}/update", id: "updateContainer", says: "Change the limits and the restart policy of a container",
-		body: true, does: "update", media: jsonMedia},
+		check: (*api).mayResize, body: true, does: "update", media: jsonMedia},
 	{method: "POST", path: "/containers/{name}/commit", id: "commitContainer", says: "Make an image of a container", to: "/commit",
 		query: []string{"repo", "tag", "comment", "author", "pause"}, does: "commit", media: jsonMedia},
 }
@@ -156,6 +159,11 @@ func (a *api) forward(c *call, d dockerRoute) error {
 	if err != nil {
 		return err
 	}
+	if d.check != nil {
+		if err := d.check(a, c); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := a.whileAllowed(c)
 	defer cancel()
 	if d.method != http.MethodGet && !d.large {
@@ -193,6 +201,31 @@ func (a *api) forward(c *call, d dockerRoute) error {
 		return c.empty(http.StatusOK)
 	}
 	return c.pass(res, d.media)
+}
+
+// mayResize refuses another size of a container where the project's allowance has a limit: what is held of it is what the
+// container was made with.
+func (a *api) mayResize(c *call) error {
+	var body map[string]json.RawMessage
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	c.r.Body, c.r.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+	allowed, err := a.Provisions.Allowance(c.r.Context(), c.project.ID)
+	if err != nil || allowed.Most.CPUs < 0 && allowed.Most.Memory < 0 {
+		return err
+	}
+	for k := range body {
+		if !strings.EqualFold(k, "RestartPolicy") {
+			return &Error{Status: http.StatusForbidden, Code: "DENIED", Message: k + ": the project's allowance has a limit, so that a container keeps its size: " +
+				"make another one, or ask a cloud administrator for more"}
+		}
+	}
+	return nil
 }
 
 // vchError is what a client is told of a VCH's refusal. The VCH's own faults are not the hub's.

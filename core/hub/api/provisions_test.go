@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,6 +82,12 @@ func TestWhoMakesContainers(t *testing.T) {
 	if !strings.Contains(text, "2 of 2 are used") {
 		t.Error(text)
 	}
+	// What is held is what they were made with.
+	web := fmt.Sprintf("/projects/private/vchs/%d/containers/web/update", id)
+	r.api("developer", "POST", web, `{"Memory":4294967296}`, 403, nil)
+	r.api("developer", "POST", web, `{"RestartPolicy":{"Name":"always"}}`, 200, nil)
+	r.api("cloud-admin", "PUT", "/projects/private/allowance", `{"containers":2,"cpus":-1,"memory":-1}`, 200, nil)
+	r.api("developer", "POST", web, `{"Memory":4294967296}`, 200, nil)
 	r.api("cloud-admin", "DELETE", "/projects/private/repositories/app", "", 200, nil)
 	r.api("cloud-admin", "DELETE", "/projects/private", "", 200, nil)
 }

@@ -83,11 +83,12 @@ func readBody(text json.RawMessage) (Body, error) {
 	return b, nil
 }
 
-// distinct refuses keys that are the same but for capitals: Go reads them as one field, and takes the last.
+// distinct refuses keys that are the same but for capitals, or for letters that stand for the same one (ſ and s): Go reads them as
+// one field, and takes the last.
 func distinct(m map[string]json.RawMessage) error {
 	seen := map[string]string{}
 	for k := range m {
-		low := strings.ToLower(k)
+		low := strings.ToLower(strings.ToUpper(k))
 		if other, ok := seen[low]; ok {
 			return fmt.Errorf("config: it has both %.40q and %.40q: %w", k, other, errdef.ErrInvalid)
 		}

@@ -178,6 +178,7 @@ func TestWhatCannotBeMade(t *testing.T) {
 	host.Docker.Add(&vchtest.Container{ID: vchtest.ID(1), Name: "taken", State: "running"})
 	for _, bad := range []string{``, `[]`, `{}`, `{"Image":""}`, `{"Image":"x","HostConfig":{"Memory":-1}}`, `{"Image":"x","image":"y"}`,
 		`{"Image":"x","HostConfig":{"Memory":1,"memory":2}}`, `{"Image":"x","HostConfig":{},"hostconfig":{"Privileged":true}}`,
+		`{"Image":"x","HostConfig":{},"HoſtConfig":{"Privileged":true}}`,
 		`{"Image":"` + strings.Repeat("x", 600) + `"}`} {
 		if _, err := w.p.Create(t.Context(), request(bad)); !errors.Is(err, errdef.ErrInvalid) {
 			t.Errorf("%.60s: %v", bad, err)
