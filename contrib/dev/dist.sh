@@ -27,7 +27,7 @@ build/bin/vic-machine generate powershell >"$out/completion/vic-machine.ps1"
 cp -L build/iso/appliance.iso build/iso/bootstrap.iso build/iso/hub.iso "$out/"
 version=$(build/bin/vic-machine version | awk '{ print $NF }')
 mkdir -p "$out/hub"
-cp build/bin/vic-hub build/bin/vic-auth-local build/bin/vic-auth-ldap build/bin/vic-auth-oidc build/bin/vic-auth-vsphere build/bin/vic-replicate-oci "$out/hub/"
+cp build/bin/vic-hub build/bin/vic-auth-local build/bin/vic-auth-ldap build/bin/vic-auth-oidc build/bin/vic-auth-vsphere build/bin/vic-replicate-oci build/bin/vic-scan-osv build/bin/vic-scan-harbor "$out/hub/"
 cp conf/hub.toml contrib/systemd/vic-hub.service "$out/hub/"
 cp contrib/systemd/vic-hub.sysusers "$out/hub/vic-hub.conf"
 go run ./contrib/pack -version "$version" -hub-image "$out/hub/vic-hub-image.tar" -hub-ova "$out/hub/vic-hub.ova"

@@ -67,11 +67,13 @@ up() {
 	if ! running; then
 		! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || fail "port $port of 127.0.0.1 is taken by another program; stop it, or choose another: HUB_PORT=18443"
 		[[ -z ${LAB:-} ]] || vsphere
-		printf 'listen = "tcp://127.0.0.1:%s"\ndata = "%s/data"\n[tls]\nnames = [%s]\n[plugins]\ndir = "%s/plugins.d"\n[roles]\nauth = [%s]\nreplicate = ["oci"]\n[access]\nexamples = "vic"\n' \
+		printf 'listen = "tcp://127.0.0.1:%s"\ndata = "%s/data"\n[tls]\nnames = [%s]\n[plugins]\ndir = "%s/plugins.d"\n[roles]\nauth = [%s]\nreplicate = ["oci"]\nscan = ["osv"]\n[access]\nexamples = "vic"\n' \
 			"$port" "$dir" "$names" "$dir" "$sources" >"$dir/hub.toml"
 		plugin local
 		plugin oci replicate
 		: >"$dir/oci.toml"
+		plugin osv scan
+		printf 'data = "%s/scan-osv"\n' "$dir" >"$dir/osv.toml"
 		printf 'file = "%s/people/users.json"\n' "$dir" >"$dir/local.toml"
 		setsid "$build/bin/vic-hub" serve --config "$dir/hub.toml" >>"$dir/hub.log" 2>&1 </dev/null &
 		echo $! >"$dir/pid"
