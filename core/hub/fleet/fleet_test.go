@@ -259,7 +259,7 @@ func TestAVCHThatWasNeverConnected(t *testing.T) {
 	go f.Run(ctx)
 	w := &world{t: t, fleet: f}
 	w.until("it says why", func(states []State, _ []Container) bool {
-		return len(states) == 1 && states[0].Away == errdef.ErrConflict.Error()
+		return len(states) == 1 && states[0].Away == "nobody has said where"
 	})
 }
 
