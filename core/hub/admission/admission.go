@@ -167,18 +167,74 @@ const dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
 // imageTypes begin the media types of an image's layers, OCI's and Docker's.
 var imageTypes = []string{"application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."}
 
-// HasImageLayer says whether a text of a manifest names the type of an image's layer. All texts in it count, wherever they are:
-// programs read a document that has a key twice, or in capitals, in different ways.
+// pulledTypes are the other types of layers of which Docker's puller makes an image, whole or by their beginning (distribution/
+// registry.go of Moby 28).
+var (
+	pulledTypes    = []string{"", "application/octet-stream", "application/json", "text/html"}
+	pulledPrefixes = []string{"application/vnd.oci.image.", "application/vnd.docker."}
+)
+
+// HasImageLayer says whether a container could be made of what a manifest names: it has a layer of a type that clients take for one of
+// an image. A text that is the type of an image's layer counts wherever it is: programs read a document that has a key twice, or in
+// capitals, in different ways. What cannot be read may be anything.
 func HasImageLayer(manifest []byte) bool {
 	d := json.NewDecoder(bytes.NewReader(manifest))
+	var in []frame
 	for {
 		token, err := d.Token()
 		if err != nil {
-			return !errors.Is(err, io.EOF) // the registry has read it; what cannot be read may be anything
+			return !errors.Is(err, io.EOF)
 		}
-		text, ok := token.(string)
-		if ok && slices.ContainsFunc(imageTypes, func(t string) bool { return strings.HasPrefix(strings.ToLower(text), t) }) {
+		if text, ok := token.(string); ok && slices.ContainsFunc(imageTypes, func(t string) bool { return strings.HasPrefix(strings.ToLower(text), t) }) {
 			return true
 		}
+		if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
+			last := in[len(in)-1]
+			if in = in[:len(in)-1]; inLayers(in) && delim == '}' && !last.typed { // a layer without a type
+				return true
+			}
+			if len(in) > 0 {
+				in[len(in)-1].value()
+			}
+			continue
+		}
+		if len(in) > 0 && in[len(in)-1].wantsKey {
+			in[len(in)-1].key, in[len(in)-1].wantsKey = token.(string), false //nolint:forcetypeassert // the decoder gives nothing else here
+			continue
+		}
+		if inLayers(in) && token != json.Delim('{') { // a layer that is no object
+			return true
+		}
+		if len(in) == 3 && inLayers(in[:2]) && strings.EqualFold(in[2].key, "mediaType") {
+			text, ok := token.(string)
+			if in[2].typed = true; !ok || pulled(text) {
+				return true
+			}
+		}
+		if delim, ok := token.(json.Delim); ok {
+			in = append(in, frame{object: delim == '{', wantsKey: delim == '{'})
+		} else if len(in) > 0 {
+			in[len(in)-1].value()
+		}
 	}
+}
+
+// frame is an object or a list that has been begun, and the key whose value comes.
+type frame struct {
+	object, wantsKey, typed bool
+	key                     string
+}
+
+// value notes that a value has ended.
+func (f *frame) value() { f.wantsKey = f.object }
+
+// inLayers says whether the elements of the manifest's list of layers come.
+func inLayers(in []frame) bool {
+	return len(in) == 2 && in[0].object && strings.EqualFold(in[0].key, "layers") && !in[1].object
+}
+
+// pulled says whether Docker's puller takes a type for one of a layer.
+func pulled(mediaType string) bool {
+	low := strings.ToLower(mediaType)
+	return slices.Contains(pulledTypes, low) || slices.ContainsFunc(pulledPrefixes, func(p string) bool { return strings.HasPrefix(low, p) })
 }

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -34,6 +35,17 @@ func TestHasImageLayer(t *testing.T) {
 		`{"layers":[{"mediaType":"\u0061pplication/vnd.oci.image.LAYER.v1.tar"}],"Layers":[]}`:       true,
 		`{"subject":{"mediaType":"application/vnd.oci.image.manifest.v1+json"},"layers":[]}`:         false,
 		`{"layers":what`: true,
+		// What Docker's puller takes for a layer of an image.
+		`{"layers":[{"mediaType":"application/octet-stream","size":1}]}`:     true,
+		`{"layers":[{"mediaType":"application/vnd.acme"},{"mediaType":""}]}`: true,
+		`{"layers":[{"size":1}]}`:                                      true,
+		`{"LAYERS":[{"MediaType":"text/html"}]}`:                       true,
+		`{"layers":[{"mediaType":"application/vnd.docker.anything"}]}`: true,
+		`{"layers":[{"mediaType":5}]}`:                                 true,
+		`{"layers":["x"]}`:                                             true,
+		`{"layers":[{"mediaType":"application/vnd.acme","mediaType":"application/json"}]}`:                                            true,
+		`{"config":{"mediaType":"application/json"},"layers":[{"annotations":{"mediaType":""},"mediaType":"application/jose+json"}]}`: false,
+		`{"a":[{"layers":[{}]}],"layers":[{"mediaType":"application/vnd.cncf.helm.chart.content.v1.tar+gzip"}]}`:                      false,
 	} {
 		if got := HasImageLayer([]byte(manifest)); got != want {
 			t.Errorf("%s: %t", manifest, got)
@@ -132,6 +144,24 @@ func TestTheFirstRuleThatRefusesAnswers(t *testing.T) {
 		set("one", "fail")
 		if got := ask(Subject{Artifact: at(signature)}); got != "error: cannot say" {
 			t.Error(got)
+		}
+	})
+}
+
+func FuzzHasImageLayer(f *testing.F) {
+	f.Add([]byte(image))
+	f.Add([]byte(`{"layers":[{"mediaType":"application/json"}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var m struct {
+			Layers []struct{ MediaType string }
+		}
+		if json.Unmarshal(b, &m) != nil {
+			return
+		}
+		for _, l := range m.Layers {
+			if pulled(l.MediaType) && !HasImageLayer(b) {
+				t.Fatalf("%s is an image to Docker", b)
+			}
 		}
 	})
 }
