@@ -86,9 +86,10 @@ func (j *copyJob) begin(ctx context.Context, b v1.Descriptor) (string, error) {
 		scope += " " + pulls(from)
 	}
 	empty := func() []byte { return nil }
-	res, err := j.to.do(ctx, ask{method: http.MethodPost, url: at + "?" + q.Encode(), scope: scope, body: empty})
+	res, err := j.to.do(ctx, ask{method: http.MethodPost, url: at + "?" + q.Encode(), scope: scope, body: empty}) //nolint:bodyclose // drain does, below
 	if s := status(err); s >= http.StatusBadRequest && s < http.StatusInternalServerError && s != http.StatusTooManyRequests || errors.Is(err, errdef.ErrDenied) {
-		res, err = j.to.do(ctx, ask{method: http.MethodPost, url: at, scope: pushes(j.toRepo), body: empty}) // without a mount
+		// Without a mount.
+		res, err = j.to.do(ctx, ask{method: http.MethodPost, url: at, scope: pushes(j.toRepo), body: empty}) //nolint:bodyclose // drain does, below
 	}
 	if status(err) == http.StatusNotFound {
 		return "", fmt.Errorf("there is no room for repository %s: its project must be made first: %s: %w", j.toRepo, err.Error(), errdef.ErrDenied)

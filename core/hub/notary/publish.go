@@ -188,11 +188,10 @@ func (v *validator) timestamp() (update, error) {
 
 // noKey says whether the hub could not sign.
 func noKey(err error) bool {
-	switch err.(type) {
-	case signed.ErrInsufficientSignatures, signed.ErrNoKeys, signed.ErrRoleThreshold:
-		return true
-	}
-	return false
+	var few signed.ErrInsufficientSignatures
+	var none signed.ErrNoKeys
+	var threshold signed.ErrRoleThreshold
+	return errors.As(err, &few) || errors.As(err, &none) || errors.As(err, &threshold)
 }
 
 // settle writes down what is signed now, and removes keys that no root needs.

@@ -144,7 +144,7 @@ func (r *Repository) get(ctx context.Context, path, accept string) (io.ReadClose
 		authorization := r.authorization
 		r.mu.Unlock()
 		reading, cancel := context.WithCancelCause(ctx)
-		res, err := r.do(reading, r.base.JoinPath("v2", r.name).String()+path, accept, authorization)
+		res, err := r.do(reading, r.base.JoinPath("v2", r.name).String()+path, accept, authorization) //nolint:bodyclose // watch or drain does
 		if err != nil {
 			cancel(nil)
 			return nil, err

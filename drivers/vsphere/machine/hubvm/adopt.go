@@ -40,7 +40,6 @@ type deployed struct {
 	record Record
 	hub    hubguest.Hub
 	files  session.Files
-	config string // for guestinfo
 	log    *progress.Log
 }
 
