@@ -169,7 +169,7 @@ func (w *world) wrongAPI(password string) []wrong {
 		api("a job that is none", "PUT", "/jobservice/jobs/999999", as, "", "", 404, "execution 999999"),
 		api("a profile of nobody", "PUT", "/users/999999", as, j, `{"email":"x@example.com"}`, 404, "user 999999 not found"),
 		api("a delivery that is none", "POST", "/projects/default-project/webhook/policies/9/executions/9/retry", as, j, `{}`, 404, "NOT_FOUND"),
-		wrong{"browser: a form that nobody has begun", func() (int, string) {
+		{"browser: a form that nobody has begun", func() (int, string) {
 			status, _, text := w.do("POST", "/c/oidc/callback", "", "application/x-www-form-urlencoded", "SAMLResponse=x&RelayState=y")
 			return status, text
 		}, 401, "has not begun a sign-in here"},

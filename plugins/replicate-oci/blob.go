@@ -374,6 +374,7 @@ func (t *transfer) stream(ctx context.Context, a ask, n int64, timer *time.Timer
 }
 
 func (t *transfer) patch(ctx context.Context, offset, n int64, timer *time.Timer) error {
+	//nolint:bodyclose // stream has read the answer
 	res, err := t.stream(ctx, ask{method: http.MethodPatch, url: t.upload.Location, header: http.Header{"Content-Type": {"application/octet-stream"},
 		"Content-Range": {fmt.Sprintf("%d-%d", offset, offset+n-1)}}}, n, timer)
 	if err != nil {
@@ -413,6 +414,7 @@ func (t *transfer) finish(ctx context.Context, n int64, timer *time.Timer) error
 	q := u.Query()
 	q.Set("digest", t.b.Digest.String())
 	u.RawQuery = q.Encode()
+	//nolint:bodyclose // stream has read the answer
 	_, err = t.stream(ctx, ask{method: http.MethodPut, url: u.String(), header: http.Header{"Content-Type": {"application/octet-stream"}}}, n, timer)
 	if n > 0 && t.hashed == t.b.Size { // whatever the destination says of it
 		if verr := t.verify(ctx); verr != nil {

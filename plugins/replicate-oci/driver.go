@@ -101,7 +101,7 @@ func (d *driver) Check(ctx context.Context, req replicate.CheckRequest) (replica
 		return replicate.Status{}, err
 	}
 	defer c.close()
-	res, err := c.ping(ctx)
+	res, err := c.ping(ctx) //nolint:bodyclose // ping has read the answer
 	if err != nil {
 		return replicate.Status{}, err
 	}
@@ -139,7 +139,7 @@ func (d *driver) Prepare(ctx context.Context, req replicate.PrepareRequest) erro
 		return err
 	}
 	defer c.close()
-	if _, err := c.ping(ctx); err != nil {
+	if _, err := c.ping(ctx); err != nil { //nolint:bodyclose // ping has read the answer
 		return err
 	}
 	if ok, _, err := c.harbor(ctx); err != nil || !ok {

@@ -27,7 +27,7 @@ func (d *driver) List(ctx context.Context, req replicate.ListRequest, page func(
 		return err
 	}
 	defer c.close()
-	if _, err := c.ping(ctx); err != nil {
+	if _, err := c.ping(ctx); err != nil { //nolint:bodyclose // ping has read the answer
 		return err
 	}
 	l := &lister{c: c, req: req, page: page}
