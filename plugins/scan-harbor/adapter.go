@@ -80,7 +80,7 @@ func (a *adapter) do(ctx context.Context, c call) (*answer, error) {
 	if a.header != "" {
 		req.Header.Set(a.header, string(a.value))
 	}
-	res, err := a.client.Do(req) //nolint:bodyclose // answer.close does
+	res, err := a.client.Do(req) //nolint:bodyclose // answer.Close does
 	if err != nil {
 		defer cancel()
 		if ctx.Err() != nil {
