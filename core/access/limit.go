@@ -2,6 +2,7 @@ package access
 
 import (
 	"cmp"
+	"context"
 	"sync"
 	"time"
 )
@@ -18,13 +19,18 @@ type LimitOptions struct {
 }
 
 // Limiter slows down who guesses passwords. A try counts from its begin, so that many at once do not slip through, and
-// is taken back when it succeeds or when nobody's guess was looked at. It never locks an account, and nobody uses up the
-// tries of another source. All methods may be called at once; mu guards all.
+// is taken back when it succeeds or when nobody's guess was looked at. Who comes while only tries that are not decided stand
+// in the way waits for those: a program that signs in many times at once with the right password is not slowed down as one
+// that guesses. It never locks an account, and nobody uses up the tries of another source. All methods may be called at
+// once; mu guards all.
 type Limiter struct {
 	o  LimitOptions
 	mu sync.Mutex
 	// tries that count, by what they count for; times in order.
 	tries map[limitKey][]time.Time
+	// open is how many of them are not decided; decided is closed when the next one is.
+	open    map[limitKey]int
+	decided chan struct{}
 	// good are the pairs that have signed in, with the last time.
 	good map[limitKey]time.Time
 }
@@ -39,6 +45,12 @@ const (
 	goodFor      = 30 * 24 * time.Hour
 )
 
+// How long a try waits for others to be decided, and what one is told that has waited in vain.
+const (
+	turnPatience = 10 * time.Second
+	comeAgain    = time.Second
+)
+
 // NewLimiter makes a limiter that has seen nothing.
 func NewLimiter(o LimitOptions) *Limiter {
 	o.Window, o.PerPair = cmp.Or(o.Window, time.Minute), cmp.Or(o.PerPair, 5)
@@ -46,45 +58,97 @@ func NewLimiter(o LimitOptions) *Limiter {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Limiter{o: o, tries: map[limitKey][]time.Time{}, good: map[limitKey]time.Time{}}
+	return &Limiter{o: o, tries: map[limitKey][]time.Time{}, open: map[limitKey]int{}, decided: make(chan struct{}),
+		good: map[limitKey]time.Time{}}
 }
 
-// Try is one try that counts until it is taken back.
+// Try is one try that counts until it is taken back. Whoever has one calls Done in the end. It is for one goroutine.
 type Try struct {
 	l        *Limiter
 	pair     limitKey
 	at       time.Time
 	counters []limitKey
+	over     bool
 }
 
-// Take begins a try of an account from an address. If there were too many it returns nil and how long to wait.
-func (l *Limiter) Take(account, address string) (*Try, time.Duration) {
+// Take begins a try of an account from an address. If too many have failed it returns nil and how long to wait. If others
+// are under way that may yet succeed it waits for them, until ctx ends and for ten seconds at most.
+func (l *Limiter) Take(ctx context.Context, account, address string) (*Try, time.Duration) {
 	from := source(address)
 	pair := limitKey{account, from}
+	late := time.NewTimer(turnPatience)
+	defer late.Stop()
+	for {
+		t, wait, turn := l.take(pair)
+		if turn == nil {
+			return t, wait
+		}
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			return nil, comeAgain
+		case <-late.C:
+			return nil, comeAgain
+		}
+	}
+}
+
+// take begins a try, or says how long to wait, or returns a channel that is closed when one that stands in the way is decided.
+func (l *Limiter) take(pair limitKey) (_ *Try, _ time.Duration, turn <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.o.Now()
 	l.shrink(now)
-	limits := map[limitKey]int{pair: l.o.PerPair, {source: from}: l.o.PerSource}
+	limits := map[limitKey]int{pair: l.o.PerPair, {source: pair.source}: l.o.PerSource}
 	if seen, ok := l.good[pair]; !ok || now.Sub(seen) > goodFor {
-		limits[limitKey{account: account}] = l.o.PerAccount
+		limits[limitKey{account: pair.account}] = l.o.PerAccount
 	}
 	var wait time.Duration
 	for key, most := range limits {
 		l.tries[key] = l.recent(l.tries[key], now)
-		if t := l.tries[key]; len(t) >= most {
+		switch t := l.tries[key]; {
+		case len(t) < most:
+		case len(t)-l.open[key] < most:
+			turn = l.decided
+		default:
 			wait = max(wait, l.o.Window-now.Sub(t[len(t)-most]))
 		}
 	}
 	if wait > 0 {
-		return nil, wait
+		return nil, wait, nil
+	}
+	if turn != nil {
+		return nil, 0, turn
 	}
 	t := &Try{l: l, pair: pair, at: now}
 	for key := range limits {
 		l.tries[key] = append(l.tries[key], now)
+		l.open[key]++
 		t.counters = append(t.counters, key)
 	}
-	return t, 0
+	return t, 0, nil
+}
+
+// decide notes that it is known how a try went. The caller holds mu.
+func (t *Try) decide() {
+	if t.over {
+		return
+	}
+	t.over = true
+	for _, key := range t.counters {
+		if t.l.open[key]--; t.l.open[key] <= 0 {
+			delete(t.l.open, key)
+		}
+	}
+	close(t.l.decided)
+	t.l.decided = make(chan struct{})
+}
+
+// Done ends a try. If it was neither taken back nor successful it has failed, and counts.
+func (t *Try) Done() {
+	t.l.mu.Lock()
+	defer t.l.mu.Unlock()
+	t.decide()
 }
 
 // Succeeded takes the try back and remembers that the account signs in from there.
@@ -109,6 +173,7 @@ func (t *Try) Succeeded() {
 func (t *Try) TakeBack() {
 	t.l.mu.Lock()
 	defer t.l.mu.Unlock()
+	t.decide()
 	for _, key := range t.counters {
 		times := t.l.tries[key]
 		for i, at := range times {

@@ -1,17 +1,20 @@
 package access
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 // guess fails n times and returns how many tries were let through.
 func guess(l *Limiter, n int, account, address func(i int) string) (through int) {
 	for i := range n {
-		if try, _ := l.Take(account(i), address(i)); try != nil {
+		if try, _ := l.Take(context.Background(), account(i), address(i)); try != nil {
+			try.Done()
 			through++
 		}
 	}
@@ -43,12 +46,12 @@ func TestGuessersAreSlowedDown(t *testing.T) {
 			if n := guess(l, 200, c.account, c.address); n != c.want {
 				t.Errorf("%d tries were let through, want %d", n, c.want)
 			}
-			try, wait := l.Take(c.account(0), c.address(0))
+			try, wait := l.Take(t.Context(), c.account(0), c.address(0))
 			if try != nil || wait <= 0 || wait > time.Minute {
 				t.Errorf("%v, wait %s", try, wait)
 			}
 			now = now.Add(wait)
-			if try, wait := l.Take(c.account(0), c.address(0)); try == nil {
+			if try, wait := l.Take(t.Context(), c.account(0), c.address(0)); try == nil {
 				t.Errorf("after the wait: wait %s more", wait)
 			}
 		})
@@ -58,14 +61,14 @@ func TestGuessersAreSlowedDown(t *testing.T) {
 func TestAGuesserDoesNotKeepThePersonOut(t *testing.T) {
 	now := time.Now()
 	l := NewLimiter(LimitOptions{Now: func() time.Time { return now }})
-	try, _ := l.Take("alice", "192.0.2.1")
+	try, _ := l.Take(t.Context(), "alice", "192.0.2.1")
 	try.Succeeded()
 	now = now.Add(24 * time.Hour)
 	guess(l, 1000, always("alice"), numbered("198.51.100.%d"))
-	if try, wait := l.Take("alice", "192.0.2.1"); try == nil {
+	if try, wait := l.Take(t.Context(), "alice", "192.0.2.1"); try == nil {
 		t.Errorf("alice has to wait %s for what others guess", wait)
 	}
-	if try, wait := l.Take("bob", "192.0.2.1"); try == nil {
+	if try, wait := l.Take(t.Context(), "bob", "192.0.2.1"); try == nil {
 		t.Errorf("bob has to wait %s for what is guessed of alice", wait)
 	}
 }
@@ -73,7 +76,7 @@ func TestAGuesserDoesNotKeepThePersonOut(t *testing.T) {
 func TestTriesThatSucceedOrCannotBeCheckedDoNotCount(t *testing.T) {
 	l := NewLimiter(LimitOptions{})
 	for i := range 100 {
-		try, wait := l.Take("alice", "192.0.2.1")
+		try, wait := l.Take(t.Context(), "alice", "192.0.2.1")
 		if try == nil {
 			t.Fatalf("try %d: wait %s", i, wait)
 		}
@@ -92,7 +95,8 @@ func TestManyTriesAtOnceDoNotSlipThrough(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 60 {
 		wg.Go(func() {
-			if try, _ := l.Take("alice", "192.0.2.1"); try != nil {
+			if try, _ := l.Take(t.Context(), "alice", "192.0.2.1"); try != nil {
+				defer try.Done()
 				through.Add(1)
 			}
 		})
@@ -103,16 +107,61 @@ func TestManyTriesAtOnceDoNotSlipThrough(t *testing.T) {
 	}
 }
 
+// A program that signs in a hundred times at once with the right password waits for its turn, and is let in each time.
+func TestWhoSignsInManyTimesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(LimitOptions{})
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				try, wait := l.Take(t.Context(), "alice", "192.0.2.1")
+				if try == nil {
+					t.Errorf("has to wait %s", wait)
+					return
+				}
+				defer try.Done()
+				time.Sleep(100 * time.Millisecond) // the password is looked at; the clock is the test's
+				try.Succeeded()
+			})
+		}
+		wg.Wait()
+		// One whose password is looked at for ever does not hold up others for longer than ten seconds each.
+		for range 5 {
+			if try, _ := l.Take(t.Context(), "bob", "192.0.2.1"); try == nil {
+				t.Fatal("one of five has to wait")
+			}
+		}
+		began := time.Now()
+		if try, wait := l.Take(t.Context(), "bob", "192.0.2.1"); try != nil || wait != comeAgain || time.Since(began) != turnPatience {
+			t.Errorf("%v, told to wait %s after %s", try, wait, time.Since(began))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if try, _ := l.Take(ctx, "bob", "192.0.2.1"); try != nil {
+			t.Error("let through though it has gone")
+		}
+	})
+}
+
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	l := NewLimiter(LimitOptions{})
-	if try, _ := l.Take("mallory", "192.0.2.66"); try == nil {
+	try, _ := l.Take(t.Context(), "mallory", "192.0.2.66")
+	if try == nil {
 		t.Fatal("the first try has to wait")
 	}
+	try.Done()
 	for i := range 2 * maxLimitKeys {
-		try, _ := l.Take(fmt.Sprint("user", i), fmt.Sprintf("198.51.%d.%d", i/256%256, i%256))
-		if i%3 == 0 && try != nil {
+		try, _ := l.Take(t.Context(), fmt.Sprint("user", i), fmt.Sprintf("198.51.%d.%d", i/256%256, i%256))
+		if try == nil {
+			continue
+		}
+		if i%3 == 0 {
 			try.Succeeded()
 		}
+		try.Done()
+	}
+	if len(l.open) != 0 {
+		t.Errorf("%d are under way though all have ended", len(l.open))
 	}
 	if len(l.tries) > maxLimitKeys+3 || len(l.good) > maxGood {
 		t.Errorf("%d keys, %d good pairs", len(l.tries), len(l.good))

@@ -71,7 +71,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user, from := r.PostForm.Get("user"), access.Address(r)
-	try, wait := s.limit.Take(user, from)
+	try, wait := s.limit.Take(r.Context(), user, from)
 	if try == nil {
 		s.Metrics.Login(limited)
 		s.Log.Warn("admin site: too many failed logins", "user", user, "address", from)
@@ -80,6 +80,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 			loginData{User: user, Problem: "Too many failed logins. Try again in " + wait.Round(time.Second).String() + "."})
 		return
 	}
+	defer try.Done()
 	ctx, cancel := context.WithTimeout(r.Context(), loginTimeout)
 	defer cancel()
 	err := s.Authenticate(ctx, user, r.PostForm.Get("password"))

@@ -132,10 +132,11 @@ func (s *Secrets) Password(ctx context.Context, name string, given secret.Text, 
 	if !Is(given) {
 		return people.Person{}, 0, errWrong
 	}
-	try, wait := s.limiter.Take(strings.ToLower(name), address)
+	try, wait := s.limiter.Take(ctx, strings.ToLower(name), address)
 	if try == nil {
 		return people.Person{}, 0, &signin.LimitedError{Wait: wait}
 	}
+	defer try.Done()
 	var user string
 	var used, made int64
 	// The secret finds its user: names may be written in several ways, and change.

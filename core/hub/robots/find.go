@@ -88,10 +88,11 @@ func (r *Robots) Password(ctx context.Context, name string, given secret.Text, a
 	if len(name) > maxName*2 || given == "" || len(given) > maxSecret {
 		return authz.Robot{}, errWrong
 	}
-	try, wait := r.limiter.Take(name, address)
+	try, wait := r.limiter.Take(ctx, name, address)
 	if try == nil {
 		return authz.Robot{}, &signin.LimitedError{Wait: wait}
 	}
+	defer try.Done()
 	var kept []byte
 	err := r.db.QueryRow(ctx, `SELECT secret FROM robot WHERE name = $1`, name).Scan(&kept)
 	switch {

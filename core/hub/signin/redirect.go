@@ -74,10 +74,11 @@ func (s *Signer) Begin(ctx context.Context, source string, req auth.BeginRequest
 // again with what is denied.
 func (s *Signer) Finish(ctx context.Context, source string, req auth.FinishRequest, address string) (people.Person, string, error) {
 	// Nobody guesses an account here; who makes the hub ask the provider for nothing is slowed down by their address alone.
-	try, wait := s.o.Limiter.Take("redirect from "+address, address)
+	try, wait := s.o.Limiter.Take(ctx, "redirect from "+address, address)
 	if try == nil {
 		return people.Person{}, "", &LimitedError{wait}
 	}
+	defer try.Done()
 	d, err := s.redirecting(ctx, source)
 	var id auth.Identity
 	if err == nil {

@@ -171,10 +171,11 @@ func (s *Signer) Password(ctx context.Context, name string, password secret.Text
 	if name == "" || password == "" || len(name) > auth.MaxName || len(password) > auth.MaxPassword {
 		return people.Person{}, errWrong
 	}
-	try, wait := s.o.Limiter.Take(account(name), address)
+	try, wait := s.o.Limiter.Take(ctx, account(name), address)
 	if try == nil {
 		return people.Person{}, &LimitedError{wait}
 	}
+	defer try.Done()
 	src, id, err := s.ask(ctx, name, password)
 	if err == nil && id.Principal.Disabled {
 		err = errWrong

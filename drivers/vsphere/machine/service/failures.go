@@ -29,7 +29,7 @@ func host(r *http.Request) string {
 // try begins a login, which counts until it is known how it went: many at once do not slip through. It refuses who has
 // failed too often.
 func (s *Service) try(r *http.Request, account string) (*access.Try, error) {
-	t, wait := s.limiter.Take(account, host(r))
+	t, wait := s.limiter.Take(r.Context(), account, host(r))
 	if t == nil {
 		return nil, problemError{Problem{Type: "too-many-failed-logins", Status: http.StatusTooManyRequests, RetryAfter: int(wait/time.Second) + 1,
 			Detail: "too many failed logins from your address", Advice: "wait, then try again with the right user and password"}}

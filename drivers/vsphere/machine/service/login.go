@@ -61,6 +61,7 @@ func (s *Service) connect(ctx context.Context, r *http.Request, t session.Target
 	if err != nil {
 		return nil, err
 	}
+	defer try.Done()
 	sess, err := session.Connect(ctx, t)
 	switch {
 	case err == nil:

@@ -46,6 +46,7 @@ func (c *call) own() (*task, error) {
 		if err != nil {
 			return nil, err
 		}
+		defer try.Done()
 		if !t.holds(token) {
 			return nil, problemError{Problem{Type: "credentials", Status: http.StatusUnauthorized, Detail: "the token is not that of the task"}}
 		}
