@@ -254,6 +254,32 @@ func TestReplicationByRules(t *testing.T) {
 	if r := a.starts(rule); r.Status != "Succeed" || b.means("mirror/a/app", "v1") == moved {
 		t.Errorf("%+v", r)
 	}
+	a.api(200, "PUT", fmt.Sprintf("/replication/policies/%d", rule), fmt.Sprintf(`{"name":"releases","dest_registry":{"id":%d},"enabled":true,"override":true,
+		"dest_namespace":"mirror/a","dest_namespace_replace_count":1,"speed":100000}`, other), nil)
+	r := a.starts(rule)
+	if r.Status != "Succeed" || b.means("mirror/a/app", "v1") != moved {
+		t.Errorf("%+v", r)
+	}
+	var tasks []struct {
+		ID                 int64
+		Status, Operation  string
+		From               string `json:"src_resource"`
+		Sent, Skipped, Run int64
+	}
+	a.api(200, "GET", fmt.Sprintf("/replication/executions/%d/tasks?page_size=100", r.ID), "", &tasks)
+	sent := false
+	for _, x := range tasks {
+		if x.Status != "Succeed" {
+			t.Errorf("%+v", x)
+		}
+		if x.Operation == "copy" {
+			_, _, log := a.do("GET", fmt.Sprintf("/api/v2.0/replication/executions/%d/tasks/%d/log", r.ID, x.ID), a.admin, "", "")
+			sent = sent || x.Sent > 300 && strings.Contains(log, "bytes sent")
+		}
+	}
+	if !sent {
+		t.Errorf("no task says that it sent something: %+v", tasks)
+	}
 	a.api(412, "DELETE", fmt.Sprintf("/registries/%d", other), "", nil)
 	a.api(200, "DELETE", fmt.Sprintf("/replication/policies/%d", rule), "", nil)
 	a.api(404, "GET", fmt.Sprintf("/replication/policies/%d", rule), "", nil)
