@@ -225,6 +225,18 @@ func TestTwoWaysRest(t *testing.T) {
 	}
 }
 
+// log is what the tasks of a run have written.
+func (c *copier) log(run int64) (text string) {
+	c.t.Helper()
+	var tasks []struct{ ID int64 }
+	c.api(200, "GET", fmt.Sprintf("/replication/executions/%d/tasks?page_size=100", run), "", &tasks)
+	for _, x := range tasks {
+		_, _, log := c.do("GET", fmt.Sprintf("/api/v2.0/replication/executions/%d/tasks/%d/log", run, x.ID), c.admin, "", "")
+		text += log
+	}
+	return text
+}
+
 // TestReplicationByRules goes through what rules say, at the API.
 func TestReplicationByRules(t *testing.T) {
 	a, b := replicating(t, "sqlite"), replicating(t, "sqlite")
@@ -254,11 +266,21 @@ func TestReplicationByRules(t *testing.T) {
 	if r := a.starts(rule); r.Status != "Succeed" || b.means("mirror/a/app", "v1") == moved {
 		t.Errorf("%+v", r)
 	}
-	a.api(200, "PUT", fmt.Sprintf("/replication/policies/%d", rule), fmt.Sprintf(`{"name":"releases","dest_registry":{"id":%d},"enabled":true,"override":true,
-		"dest_namespace":"mirror/a","dest_namespace_replace_count":1,"speed":100000}`, other), nil)
+	// Without filters the copy in copies would become the same name; it comes first in the list, and says so in the log.
+	put := func(filters string) {
+		t.Helper()
+		a.api(200, "PUT", fmt.Sprintf("/replication/policies/%d", rule), fmt.Sprintf(`{"name":"releases","dest_registry":{"id":%d},"enabled":true,"override":true,
+			"dest_namespace":"mirror/a","dest_namespace_replace_count":1,"speed":100000,"filters":[%s]}`, other, filters), nil)
+	}
+	put("")
 	r := a.starts(rule)
-	if r.Status != "Succeed" || b.means("mirror/a/app", "v1") != moved {
-		t.Errorf("%+v", r)
+	if text := a.log(r.ID); r.Status != "Succeed" || b.means("mirror/a/app", "v1") == moved ||
+		!strings.Contains(text, "copies/app:v1 and default-project/app:v1 would both become mirror/a/app:v1") {
+		t.Errorf("%+v: %s", r, text)
+	}
+	put(`{"type":"name","value":"default-project/**"}`)
+	if r = a.starts(rule); r.Status != "Succeed" || b.means("mirror/a/app", "v1") != moved {
+		t.Errorf("%+v: %s", r, a.log(r.ID))
 	}
 	var tasks []struct {
 		ID                 int64

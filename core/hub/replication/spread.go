@@ -23,6 +23,9 @@ type spreading struct {
 	p       Policy
 	waiting []jobs.TaskRequest
 	added   int
+	// places are the tags at the other end that the run gives a meaning, with the repository that they come from: where names are
+	// shortened two may go to one place, and tasks run side by side.
+	places map[string]string
 }
 
 func (r *Replication) spread(ctx context.Context, j *jobs.Job, p Policy, e registries.Endpoint, d Driver) error {
@@ -36,7 +39,7 @@ func (r *Replication) spread(ctx context.Context, j *jobs.Job, p Policy, e regis
 			return nil
 		}
 	}
-	s := &spreading{r: r, j: j, p: p}
+	s := &spreading{r: r, j: j, p: p, places: map[string]string{}}
 	find := s.here
 	if p.Pull {
 		find = func(ctx context.Context) error { return s.there(ctx, e, d) }
@@ -73,15 +76,35 @@ func (s *spreading) add(ctx context.Context, x item, digest string) error {
 	if !ok {
 		return nil
 	}
+	to := rename(x.Repository, s.p.Namespace, s.p.Replace)
+	if tags, ok = s.take(x.Repository, to, tags); !ok {
+		return nil
+	}
 	if s.added++; s.added > maxTasks {
 		return jobs.Permanent(fmt.Errorf("the rule is for more than %d artifacts: narrow it by filters: %w", maxTasks, errdef.ErrInvalid))
 	}
 	s.waiting = append(s.waiting, jobs.TaskRequest{Payload: params{Policy: s.p.ID, Operation: opCopy, Repository: x.Repository, Digest: digest,
-		Tags: tags[:min(len(tags), maxTags)], To: rename(x.Repository, s.p.Namespace, s.p.Replace)}})
+		Tags: tags[:min(len(tags), maxTags)], To: to}})
 	if len(s.waiting) < batch {
 		return nil
 	}
 	return s.flush(ctx)
+}
+
+// take leaves out tags that another repository has taken at the same place; false: none is left of some.
+func (s *spreading) take(from, to string, tags []string) ([]string, bool) {
+	var left []string
+	for _, tag := range tags {
+		place := to + ":" + tag
+		if other, ok := s.places[place]; ok && other != from {
+			s.j.Logf("%s:%s and %s:%s would both become %s: only the first does; give them names of their own by dest_namespace, or a rule each", other, tag, from,
+				tag, place)
+			continue
+		}
+		s.places[place] = from
+		left = append(left, tag)
+	}
+	return left, len(left) > 0 || len(tags) == 0
 }
 
 func (s *spreading) flush(ctx context.Context) error {
