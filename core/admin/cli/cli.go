@@ -45,7 +45,7 @@ type app struct {
 
 func newApp(version string, s Streams) *cli.App {
 	a := &app{version: version, Streams: s}
-	return &cli.App{
+	top := &cli.App{
 		Name: "vic", Usage: "look into a running virtual container host, and work with a hub",
 		Version: version, HideVersion: true, Writer: s.Out, ErrWriter: s.Err,
 		ExitErrHandler: func(*cli.Context, error) {},
@@ -71,6 +71,16 @@ func newApp(version string, s Streams) *cli.App {
 			{Name: "version", Usage: "versions of this program and of vicd", Flags: []cli.Flag{format()}, Action: a.with(a.showVersion)},
 		},
 	}
+	for _, c := range top.Commands {
+		hub.Strict(c)
+	}
+	top.Action = func(c *cli.Context) error {
+		if c.NArg() == 0 {
+			return cli.ShowAppHelp(c)
+		}
+		return fmt.Errorf("there is no command %q; vic help lists them", c.Args().First())
+	}
+	return top
 }
 
 func format() cli.Flag {

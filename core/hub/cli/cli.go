@@ -28,7 +28,7 @@ type app struct {
 // Command is "hub" for a program whose streams these are.
 func Command(version string, in io.Reader, out, errs io.Writer) *cli.Command {
 	a := &app{version: version, in: bufio.NewReader(in), out: out, err: errs}
-	return &cli.Command{
+	c := &cli.Command{
 		Name: "hub", Usage: "users, roles, projects, images, robots and the log of a hub",
 		Description: "Sign in once (vic hub login URL), or give --hub, --user and --password-stdin with each command, before its name. " +
 			"Backup, restore, the move to another database, adopting a registry and fsck are commands of vic-hub, on the hub's machine.",
@@ -51,6 +51,8 @@ func Command(version string, in io.Reader, out, errs io.Writer) *cli.Command {
 			a.trustCommand(), a.replicationCommand(), a.auditCommand(), a.logsCommand(), a.bundleCommand(), a.apiCommand(),
 		},
 	}
+	Strict(c)
+	return c
 }
 
 // output are the flags of commands that tell something.
@@ -93,6 +95,11 @@ func hint(err error, o client.Options) error {
 
 // args are the arguments of a command, which wants these.
 func args(c *cli.Context, names ...string) ([]string, error) {
+	for _, x := range c.Args().Slice() {
+		if strings.HasPrefix(x, "-") && len(x) > 1 && c.NArg() > len(names) {
+			return nil, fmt.Errorf("%s: write %s before %s: %w", c.Command.HelpName, x, strings.Join(names, " "), errdef.ErrInvalid)
+		}
+	}
 	if c.NArg() != len(names) {
 		return nil, fmt.Errorf("%s wants %s, and was given %d arguments: %w", c.Command.HelpName, strings.Join(names, " "), c.NArg(), errdef.ErrInvalid)
 	}
@@ -126,11 +133,18 @@ func show[T any](a *app, c *cli.Context, list iter.Seq2[T, error], header string
 		return a.json(all)
 	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, strings.ReplaceAll(header, " ", "\t"))
+	begun := false
+	begin := func() {
+		if !begun { // a list that cannot be had has no head
+			fmt.Fprintln(w, strings.ReplaceAll(header, " ", "\t"))
+		}
+		begun = true
+	}
 	for v, err := range list {
 		if err != nil {
 			return errors.Join(w.Flush(), err)
 		}
+		begin()
 		cells := row(v)
 		for i, x := range cells {
 			if s, ok := x.(string); ok {
@@ -143,6 +157,7 @@ func show[T any](a *app, c *cli.Context, list iter.Seq2[T, error], header string
 			fmt.Fprint(w, x, end)
 		}
 	}
+	begin()
 	return w.Flush()
 }
 

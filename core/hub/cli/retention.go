@@ -104,7 +104,7 @@ func retentionOf(c *cli.Context, h *client.Client, names ...string) (client.Proj
 	}
 	id, err := strconv.ParseInt(p.Metadata["retention_id"], 10, 64)
 	if err != nil {
-		return p, 0, fmt.Errorf("project %s has no retention rules, and keeps all: vic hub retention set: %w", p.Name, errdef.ErrNotFound)
+		return p, 0, fmt.Errorf("project %s has no retention rules, and keeps all; vic hub retention set makes some: %w", p.Name, errdef.ErrNotFound)
 	}
 	return p, id, nil
 }
