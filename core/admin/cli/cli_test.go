@@ -321,7 +321,7 @@ func TestWordsThatAreNoCommand(t *testing.T) {
 		`there is no command "nonsense"; vic help lists them`:                  {"nonsense"},
 		`vic plugin has no command "lst"; it has ls, inspect, restart`:         {"plugin", "lst"},
 		`vic hub user has no command "creat"; it has ls, create, password, rm`: {"hub", "user", "creat"},
-		`vic hub project create: write --public before NAME`:                   {"hub", "--hub", "https://x", "project", "create", "p", "--public"},
+		`vic hub project create: write --public before PROJECT`:                {"hub", "--hub", "https://x", "project", "create", "p", "--public"},
 	} {
 		var errs strings.Builder
 		if code := cli.Main(t.Context(), "test", append([]string{"vic"}, args...), cli.Streams{In: strings.NewReader(""), Out: io.Discard, Err: &errs}); code == 0 ||
