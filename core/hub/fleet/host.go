@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -87,6 +88,9 @@ func (h *host) gone(ctx context.Context, err error) {
 
 // reason is an error as people read it: without the words of its class at the end.
 func reason(err error) string {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		err = errEnded
+	}
 	text := err.Error()
 	for _, class := range []error{errdef.ErrConflict, errdef.ErrUnavailable} {
 		text = strings.TrimSuffix(strings.ReplaceAll(text, ": "+class.Error()+": ", ": "), ": "+class.Error())
@@ -315,7 +319,7 @@ func (h *host) things(e event) bool {
 // maxEvent bounds one event, in bytes.
 const maxEvent = 256 << 10
 
-var errEnded = errors.New("it has ended the stream of its events")
+var errEnded = errors.New("it has ended the connection")
 
 // readEvents reads until the stream ends, which is an error.
 func readEvents(ctx context.Context, from interface{ Read([]byte) (int, error) }, to chan<- event) error {

@@ -120,6 +120,9 @@ func choice(s fleet.State, held int64, applications map[string]int, size Size, w
 	}
 	c.Fits = true
 	why := []string{fmt.Sprintf("%d containers run there", s.Running)}
+	if s.Running == 1 {
+		why[0] = "1 container runs there"
+	}
 	if w.Near != "" && applications[w.Near] > 0 {
 		c.score[0]--
 		why = append(why, fmt.Sprintf("%d of %s are there", applications[w.Near], w.Near))

@@ -73,7 +73,7 @@ interface ChartProps {
   on: boolean;
 }
 
-const box = { left: 52, right: 312, top: 12, bottom: 120 };
+const box = { left: 60, right: 312, top: 12, bottom: 120 };
 
 function Chart({ title, about, now, points, top, label, second, on }: ChartProps) {
   const end = points.at(-1)?.[0] ?? 0, begin = Math.min(points[0]?.[0] ?? 0, end - 60_000);

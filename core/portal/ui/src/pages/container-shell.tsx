@@ -33,10 +33,10 @@ function Screen({ project, c, close }: { project: string; c: Container; close: (
     let gone = false, end = () => undefined as void;
     void Promise.all([import("@xterm/xterm"), import("@xterm/addon-fit")]).then(([{ Terminal }, { FitAddon }]) => {
       if (gone) return;
-      const css = getComputedStyle(document.documentElement), role = (name: string) => css.getPropertyValue(name).trim();
+      const css = getComputedStyle(box.current!), back = getComputedStyle(box.current!.parentElement!).backgroundColor;
       const term = new Terminal({
-        fontFamily: role("--mono"), fontSize: 13, cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches, scrollback: 5000, screenReaderMode: true,
-        theme: { background: role("--term"), foreground: role("--term-text"), cursor: role("--term-main") },
+        fontFamily: css.fontFamily, fontSize: 13, cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches, scrollback: 5000, screenReaderMode: true,
+        theme: { background: back, foreground: css.color, cursor: css.color },
       });
       const fit = new FitAddon();
       term.loadAddon(fit);

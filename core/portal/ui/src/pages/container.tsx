@@ -8,7 +8,7 @@ import { allContainers, stream, useLive, vchOf } from "../lib/live";
 import { useGet } from "../lib/load";
 import { go } from "../lib/router";
 import { may } from "../lib/session";
-import { Bones, Button, Empty, KV, Note, Page, Section, Tabs, Time, Trouble } from "../parts/basic";
+import { Bones, Button, Empty, Icon, KV, More, Note, Page, Section, Tabs, Time, Trouble } from "../parts/basic";
 import { Code, quoted, ShowCommand } from "../parts/command";
 import { ContainerState, iso } from "../parts/container-state";
 import { FormDialog, Text, useDoing, useForm } from "../parts/form";
@@ -70,10 +70,15 @@ function Acts({ project: p, c, stale }: { project: Project; c: Container; stale:
   return (
     <>
       <ShowCommand lines={lines} />
-      {!stale && offered.map((a) => <Button key={a} icon={actIcons[a]} busy={busy && doing === a} onClick={() => act(a)}>{t.live.acts[a]}</Button>)}
-      {!stale && <Button icon="pencil" onClick={() => ask("rename")}>{t.container.rename}</Button>}
-      {!stale && <Button icon="gauge" onClick={() => ask("limits")}>{t.container.changeLimits}</Button>}
-      {!stale && <Button icon="trash-2" kind="risk" onClick={() => ask("remove")}>{t.live.acts.remove}</Button>}
+      {!stale && offered.slice(0, 2).map((a) => <Button key={a} icon={actIcons[a]} busy={busy && doing === a} onClick={() => act(a)}>{t.live.acts[a]}</Button>)}
+      {!stale && (
+        <More label={t.container.more}>
+          {offered.slice(2).map((a) => <button key={a} type="button" onClick={() => act(a)}><Icon name={actIcons[a]} />{t.live.acts[a]}</button>)}
+          <button type="button" onClick={() => ask("rename")}><Icon name="pencil" />{t.container.rename}</button>
+          <button type="button" onClick={() => ask("limits")}><Icon name="gauge" />{t.container.changeLimits}</button>
+          <button type="button" class="risk" onClick={() => ask("remove")}><Icon name="trash-2" />{t.live.acts.remove}</button>
+        </More>
+      )}
       {error && <p class="err" role="alert">{error.message}</p>}
       {asked === "remove" && (
         <FormDialog title={t.live.removeAsk(1, c.name)} close={() => ask(undefined)} risk keep={t.live.keep} submit={t.live.removeDo(1)} run={async () => {

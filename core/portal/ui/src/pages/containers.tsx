@@ -43,7 +43,10 @@ function List({ project: p }: { project: Project }) {
   const find = where.value.query.get("find") ?? "", chip = (where.value.query.get("show") ?? "all") as Chip;
   const [picked, pick] = useState<ReadonlySet<string>>(new Set());
   const can = may("container:operate", p);
-  const shown = useMemo(() => all.filter((c) => chips[chip]?.(c) && (!find || finds(c, find))), [all, chip, find]);
+  // What a VCH that is away runs now nobody knows: it is among all alone.
+  const up = new Set(vchs.filter((v) => v.up).map((v) => v.id));
+  const is = (k: Chip) => (c: Container) => k === "all" || (up.has(c.vch) && !!chips[k]?.(c));
+  const shown = useMemo(() => all.filter((c) => is(chip)(c) && (!find || finds(c, find))), [all, chip, find]);
   const rows = useMemo(() => rowsOf(vchs, shown, find !== "" || chip !== "all"), [vchs, shown]);
   const chosen = shown.filter((c) => picked.has(key(c.vch, c.id)) && vchs.find((v) => v.id === c.vch)?.up);
   const run = can && <Button kind="main" icon="plus" href={projectHref(p.name, "/run")}>{t.live.run}</Button>;
@@ -53,7 +56,7 @@ function List({ project: p }: { project: Project }) {
         <Find label={t.live.find} value={find} />
         {(Object.keys(chips) as Chip[]).map((k) => (
           <button key={k} type="button" class="chip" aria-pressed={chip === k} onClick={() => setQuery({ show: k === "all" ? undefined : k })}>
-            {t.live.chips[k]} <span class="n">{all.filter(chips[k]).length}</span></button>
+            {t.live.chips[k]} <span class="n">{all.filter(is(k)).length}</span></button>
         ))}
       </div>
       {stream.value === "lost" && <div class="body"><Note kind="warn" title={t.live.lost} /></div>}

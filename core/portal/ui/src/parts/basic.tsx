@@ -1,6 +1,6 @@
 // The small parts that every page is made of. docs/design-system.md says when to use which.
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { icons, type IconName } from "./icons";
 import { exactly, when } from "../lib/format";
 import { moved } from "../lib/router";
@@ -48,6 +48,17 @@ export function Button(p: ButtonProps) {
         if (p.why || p.busy) e.preventDefault();
         else p.onClick?.();
       }}>{inside}</button>
+  );
+}
+
+// More is a button with a menu of what is done more rarely.
+export function More({ label, children }: Children & { label: string }) {
+  const id = useId();
+  return (
+    <>
+      <button type="button" class="btn" popovertarget={id} aria-label={label} title={label}><Icon name="ellipsis" /></button>
+      <div class="menu more" id={id} popover="auto" onClick={(e) => e.currentTarget.hidePopover()}>{children}</div>
+    </>
   );
 }
 

@@ -39,6 +39,7 @@ export const live = {
   },
   container: {
     overview: "Overview", log: "Log", shell: "Shell", processes: "Processes", inspect: "Inspect",
+    more: "More actions",
     gone: "This container is gone",
     goneText: "It was removed, here or elsewhere.",
     back: "To the list",
