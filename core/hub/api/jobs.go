@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/openvic/vic/core/hub/jobs"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/store"
+	"github.com/openvic/vic/sdk/errdef"
 )
 
 func jobRoutes() []route {
@@ -163,6 +165,22 @@ func (a *api) stopExecution(c *call, e jobs.Execution, code int) error {
 		return err
 	}
 	return c.empty(code)
+}
+
+// writeTaskLog answers with the log of the task that the path names, which is one of an execution.
+func (a *api) writeTaskLog(c *call, execution int64) error {
+	n, err := c.number("task")
+	if err != nil {
+		return err
+	}
+	t, err := a.Jobs.Task(c.r.Context(), n)
+	if errors.Is(err, errdef.ErrNotFound) || err == nil && t.Execution != execution {
+		return notFound("task %d not found", n)
+	}
+	if err != nil {
+		return err
+	}
+	return a.writeLog(c, t.ID)
 }
 
 // writeLog answers with the log of a task as text.

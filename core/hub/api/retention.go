@@ -385,18 +385,7 @@ func (a *api) retentionLog(c *call) error {
 	if err != nil {
 		return err
 	}
-	n, err := c.number("task")
-	if err != nil {
-		return err
-	}
-	t, err := a.Jobs.Task(c.r.Context(), n)
-	if errors.Is(err, errdef.ErrNotFound) || err == nil && t.Execution != e.ID {
-		return notFound("task %d not found", n)
-	}
-	if err != nil {
-		return err
-	}
-	return a.writeLog(c, t.ID)
+	return a.writeTaskLog(c, e.ID)
 }
 
 // retentionMetadataForm is Harbor's form of what rules can be made of.

@@ -382,16 +382,5 @@ func (a *api) webhookLog(c *call) error {
 	if err != nil {
 		return err
 	}
-	n, err := c.number("task")
-	if err != nil {
-		return err
-	}
-	t, err := a.Jobs.Task(c.r.Context(), n)
-	if err == nil && t.Execution != e.ID {
-		err = notFound("task %d not found", n)
-	}
-	if err != nil {
-		return err
-	}
-	return a.writeLog(c, t.ID)
+	return a.writeTaskLog(c, e.ID)
 }
