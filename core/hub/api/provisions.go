@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"math"
 	"net/http"
 	"strconv"
 
@@ -36,7 +35,7 @@ func provisionRoutes() []route {
 		{method: "GET", path: "/projects/{project}/allowance", id: "getAllowance", needs: role.ContainerRead, run: (*api).getAllowance,
 			says: "Get what the project may use of its VCHs, and what it does", gives: allowanceForm{}},
 		{method: "PUT", path: "/projects/{project}/allowance", id: "setAllowance", needs: role.QuotaManage, run: (*api).setAllowance,
-			says: "Set what the project may use of its VCHs", takes: sizeForm{}},
+			says: "Set what the project may use of its VCHs", takes: allowanceRequest{}},
 
 		{method: "GET", path: "/projects/{project}" + rules, id: "listProjectApprovalRules", needs: role.ContainerRead, run: (*api).listApprovalRules,
 			says: "List the rules by which requests of a project wait for an approval, with those of all projects", gives: []ruleForm{}, whole: true},
@@ -302,18 +301,40 @@ func (a *api) getAllowance(c *call) error {
 	return c.answer(http.StatusOK, allowanceForm{sizeOf(x.Most), sizeOf(x.Used)})
 }
 
+// allowanceRequest sets limits; -1: none. What is left out stays as it is.
+type allowanceRequest struct {
+	Containers *int64   `json:"containers"`
+	CPUs       *float64 `json:"cpus"`
+	Memory     *int64   `json:"memory"` // bytes
+}
+
 func (a *api) setAllowance(c *call) error {
-	var q sizeForm
+	var q allowanceRequest
 	if err := c.body(&q); err != nil {
 		return err
 	}
-	const most = 1 << 20 // CPUs; it keeps the billionths in their bounds
-	if math.IsNaN(q.CPUs) || q.CPUs > most {
-		return badRequest("cpus: want at most %d, or -1 for no limit", most)
+	if q == (allowanceRequest{}) {
+		return badRequest("give containers, cpus or memory")
 	}
-	size := provision.Size{Containers: q.Containers, CPUs: int64(q.CPUs * 1e9), Memory: q.Memory}
-	if q.CPUs < 0 {
-		size.CPUs = provision.Unlimited
+	now, err := a.Provisions.Allowance(c.r.Context(), c.project.ID)
+	if err != nil {
+		return err
+	}
+	size := now.Most
+	if q.Containers != nil {
+		size.Containers = *q.Containers
+	}
+	if q.Memory != nil {
+		size.Memory = *q.Memory
+	}
+	if q.CPUs != nil {
+		const most = 1 << 20 // CPUs; it keeps the billionths in their bounds
+		if *q.CPUs > most {
+			return badRequest("cpus: want at most %d, or -1 for no limit", most)
+		}
+		if size.CPUs = int64(*q.CPUs * 1e9); *q.CPUs < 0 {
+			size.CPUs = provision.Unlimited
+		}
 	}
 	return c.done(a.Provisions.SetAllowance(c.r.Context(), c.project.ID, size))
 }

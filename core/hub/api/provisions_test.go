@@ -43,6 +43,12 @@ func TestWhoMakesContainers(t *testing.T) {
 	r.api("devops-admin", "PUT", "/projects/private/allowance", `{"containers":9}`, 403, nil)
 	r.api("cloud-admin", "PUT", "/projects/private/allowance", `{"containers":-2}`, 400, nil)
 
+	r.api("cloud-admin", "PUT", "/projects/private/allowance", `{}`, 400, nil)
+	r.api("cloud-admin", "PUT", "/projects/private/allowance", `{"containers":2}`, 200, nil)
+	var kept allowanceForm
+	if r.api("developer", "GET", "/projects/private/allowance", "", 200, &kept); kept.Most != (sizeForm{2, -1, 3 << 30}) {
+		t.Errorf("what was left out is another: %+v", kept.Most)
+	}
 	const large = `{"name":"big","config":{"Image":"nginx","HostConfig":{"Memory":2147483648}}}`
 	var plan provisionPlan
 	r.api("developer", "POST", at+"/plan", large, 200, &plan)

@@ -48,7 +48,7 @@ func readBody(text json.RawMessage) (Body, error) {
 	// A key that is there twice, or in other capitals, would be read here in one way and at the VCH in another: what is
 	// passed on is written anew from what was read.
 	if err := json.Unmarshal(text, &b.raw); err != nil {
-		return b, fmt.Errorf("config: it is no object of Docker's POST /containers/create: %w: %w", errdef.ErrInvalid, err)
+		return b, fmt.Errorf("config: it is no object of Docker's POST /containers/create: %w", errdef.ErrInvalid)
 	}
 	if err := distinct(b.raw); err != nil {
 		return b, err
@@ -56,7 +56,7 @@ func readBody(text json.RawMessage) (Body, error) {
 	var host map[string]json.RawMessage
 	if h := b.raw["HostConfig"]; len(h) > 0 {
 		if err := json.Unmarshal(h, &host); err != nil {
-			return b, fmt.Errorf("config.HostConfig: %w: %w", errdef.ErrInvalid, err)
+			return b, fmt.Errorf("config.HostConfig: it is no object: %w", errdef.ErrInvalid)
 		}
 		if err := distinct(host); err != nil {
 			return b, err
