@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -229,17 +230,19 @@ func (w *logWriter) frames(from io.Reader) error {
 // split writes the lines that are whole, or too long, and returns the rest, with the error that it was given.
 func (w *logWriter) split(stream int, b []byte, given error) ([]byte, error) {
 	for {
-		line, rest, ok := strings.Cut(string(b), "\n")
-		if !ok && len(b) < maxLogLine {
+		end, next := bytes.IndexByte(b, '\n'), 0
+		switch {
+		case end >= 0:
+			next = end + 1
+		case len(b) < maxLogLine:
 			return b, given
+		default:
+			end, next = maxLogLine, maxLogLine
 		}
-		if !ok {
-			line, rest = string(b[:maxLogLine]), string(b[maxLogLine:])
-		}
-		if err := w.line(stream, line); err != nil {
+		if err := w.line(stream, string(b[:end])); err != nil {
 			return nil, err
 		}
-		b = []byte(rest)
+		b = b[next:]
 	}
 }
 

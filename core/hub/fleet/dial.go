@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"time"
@@ -35,6 +36,7 @@ type Conn struct {
 const (
 	dialTime   = 10 * time.Second
 	answerTime = 10 * time.Minute // docker stop and start wait as long as they are told to
+	hijackTime = time.Minute      // for the header of a stream both ways
 )
 
 // Dial makes a client; nothing is connected yet. errdef.ErrConflict: vic-machine has not said where the VCH serves.
@@ -45,7 +47,7 @@ func Dial(d Dialer, v vchs.VCH) (*Conn, error) {
 	}
 	dialer := &net.Dialer{Timeout: dialTime, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}}
 	t := &http.Transport{TLSClientConfig: cfg, DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: answerTime,
-		MaxResponseHeaderBytes: 64 << 10, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute, DisableCompression: true}
+		MaxResponseHeaderBytes: maxHeader, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute, DisableCompression: true}
 	c := &Conn{vch: v, tls: cfg, transport: t}
 	c.client = &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return c, nil
@@ -73,6 +75,8 @@ func (c *Conn) Do(req *http.Request) (*http.Response, error) {
 const (
 	maxAnswer  = 256 << 20
 	maxMessage = 16 << 10
+	maxHeader  = 64 << 10
+	maxListed  = 1 << 20 // what a list tells of one container
 )
 
 // Refusal reads the error of an answer that is no success.
@@ -136,9 +140,12 @@ func (c *Conn) Call(ctx context.Context, limit time.Duration, method, path strin
 		return Refusal(res)
 	}
 	from := &io.LimitedReader{R: res.Body, N: maxAnswer}
-	if into == nil {
+	switch into := into.(type) {
+	case nil:
 		_, err = io.Copy(io.Discard, from)
-	} else {
+	case *containers:
+		*into, err = readList(from)
+	default:
 		err = json.NewDecoder(from).Decode(into)
 	}
 	switch {
@@ -146,10 +153,46 @@ func (c *Conn) Call(ctx context.Context, limit time.Duration, method, path strin
 		return fmt.Errorf("the VCH %s answers with more than %d MB: %w", c.vch.Name, maxAnswer>>20, errdef.ErrUnavailable)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case err != nil && !(into == nil && errors.Is(err, io.EOF)):
+	case err != nil && (into != nil || !errors.Is(err, io.EOF)):
 		return fmt.Errorf("the VCH %s answers what cannot be read: %w: %w", c.vch.Name, errdef.ErrUnavailable, err)
 	}
 	return nil
+}
+
+// readList reads a list of containers one by one: as a whole, {} a hundred million times would be a hundred times as large in
+// memory as on the wire.
+func readList(from io.Reader) (containers, error) {
+	d := json.NewDecoder(from)
+	t, err := d.Token()
+	if err != nil || t == nil { // null is how some write an empty one
+		return nil, err
+	}
+	if t != json.Delim('[') {
+		return nil, errors.New("it is no list of containers")
+	}
+	var list containers
+	now := time.Now()
+	for n := 0; d.More(); n++ {
+		if n == maxContainers {
+			return nil, fmt.Errorf("it has more than %d containers; the hub shows no more of one VCH", maxContainers)
+		}
+		var text json.RawMessage
+		if err := d.Decode(&text); err != nil {
+			return nil, err
+		}
+		if len(text) > maxListed {
+			return nil, fmt.Errorf("what it tells of one container has more than %d bytes", maxListed)
+		}
+		var l listed
+		if err := json.Unmarshal(text, &l); err != nil {
+			return nil, err
+		}
+		if c, ok := l.container(now); ok {
+			list = append(list, c)
+		}
+	}
+	_, err = d.Token()
+	return list, err
 }
 
 // Hijack sends a request that turns its connection into a stream of bytes both ways, as exec and attach do. The caller
@@ -177,12 +220,22 @@ func (c *Conn) Hijack(ctx context.Context, path string, body any) (net.Conn, io.
 		_ = conn.Close()
 		return nil, nil, err
 	}
-	buffered := bufio.NewReaderSize(conn, 16<<10)
-	res, err := http.ReadResponse(buffered, req)
+	// http.ReadResponse bounds neither the header nor the time of it.
+	head := &io.LimitedReader{R: conn, N: maxHeader}
+	buffered := bufio.NewReaderSize(head, 16<<10)
+	err = conn.SetReadDeadline(time.Now().Add(hijackTime))
+	var res *http.Response
+	if err == nil {
+		res, err = http.ReadResponse(buffered, req)
+	}
+	if err == nil {
+		err = conn.SetReadDeadline(time.Time{})
+	}
 	if err != nil {
 		_ = conn.Close()
 		return nil, nil, fmt.Errorf("the VCH %s does not answer: %w: %w", c.vch.Name, errdef.ErrUnavailable, err)
 	}
+	head.N = math.MaxInt64
 	if res.StatusCode != http.StatusSwitchingProtocols && res.StatusCode != http.StatusOK {
 		defer conn.Close()
 		defer res.Body.Close()

@@ -231,12 +231,12 @@ func TestHostileLists(t *testing.T) {
 			Type        string
 		}{IP: long})
 	}
-	c, ok := l.container(1, time.Now())
+	c, ok := l.container(time.Now())
 	if !ok || len(c.Name) != maxText || len(c.Image) > maxText || len(c.Ports) != maxPorts || len(c.Labels) != maxLabels {
 		t.Errorf("%v: %d bytes of name, %d of image, %d ports, %d labels", ok, len(c.Name), len(c.Image), len(c.Ports), len(c.Labels))
 	}
 	for _, bad := range []listed{{ID: "x", State: "running"}, {ID: vchtest.ID(1), State: "<script>"}, {}} {
-		if c, ok := bad.container(1, time.Now()); ok {
+		if c, ok := bad.container(time.Now()); ok {
 			t.Errorf("taken: %+v", c)
 		}
 	}

@@ -129,12 +129,15 @@ var (
 	states      = []string{"created", "running", "paused", "restarting", "removing", "exited", "dead"}
 )
 
-// container makes one of what a VCH told at a time; false if it is no container.
-func (l listed) container(vch int64, now time.Time) (Container, bool) {
+// containers are those of a list, without their VCH.
+type containers []Container
+
+// container makes one, without its VCH, of what that told at a time; false if it is no container.
+func (l listed) container(now time.Time) (Container, bool) {
 	if !containerID.MatchString(l.ID) || !slices.Contains(states, l.State) {
 		return Container{}, false
 	}
-	c := Container{VCH: vch, ID: l.ID, Image: cut(l.Image), Command: cut(l.Command), State: l.State, Created: l.Created,
+	c := Container{ID: l.ID, Image: cut(l.Image), Command: cut(l.Command), State: l.State, Created: l.Created,
 		Application: cut(l.Labels["com.docker.compose.project"]), Service: cut(l.Labels["com.docker.compose.service"])}
 	for _, n := range l.Names {
 		if n = strings.TrimPrefix(n, "/"); !strings.Contains(n, "/") { // others are links
@@ -168,7 +171,7 @@ func (l listed) container(vch int64, now time.Time) (Container, bool) {
 // cut is a text of at most maxText bytes that is UTF-8.
 func cut(s string) string {
 	if len(s) > maxText {
-		s = s[:maxText]
+		s = strings.Clone(s[:maxText]) // the rest is not kept with it
 	}
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "")

@@ -170,12 +170,9 @@ func (h *host) relist(ctx context.Context, conn *Conn) error {
 	if err := conn.get(ctx, listTime, "/info", &info); err != nil {
 		return err
 	}
-	var list []listed
+	var list containers
 	if err := conn.get(ctx, listTime, "/containers/json?all=1", &list); err != nil {
 		return err
-	}
-	if len(list) > maxContainers {
-		return fmt.Errorf("it has %d containers; the hub shows at most %d of one VCH", len(list), maxContainers)
 	}
 	f := h.fleet
 	f.mu.Lock()
@@ -211,7 +208,7 @@ func (h *host) refresh(ctx context.Context, conn *Conn, named map[string]bool) e
 		if err != nil {
 			return err
 		}
-		var list []listed
+		var list containers
 		if err := conn.get(ctx, listTime, "/containers/json?all=1&filters="+url.QueryEscape(string(filter)), &list); err != nil {
 			return err
 		}
@@ -237,12 +234,12 @@ func (h *host) refresh(ctx context.Context, conn *Conn, named map[string]bool) e
 
 // take keeps what a list tells, and says which were in it. recent says that something has just happened to them, so that
 // Since is exact. The caller holds fleet.mu.
-func (h *host) take(list []listed, recent bool) map[string]bool {
-	there, now := map[string]bool{}, time.Now()
-	for _, l := range list {
-		c, ok := l.container(h.vch.ID, now)
+func (h *host) take(list containers, recent bool) map[string]bool {
+	there := map[string]bool{}
+	for _, c := range list {
+		c.VCH = h.vch.ID
 		old, known := h.containers[c.ID]
-		if !ok || !known && len(h.containers) >= maxContainers {
+		if !known && len(h.containers) >= maxContainers {
 			continue
 		}
 		there[c.ID] = true
