@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,10 +29,20 @@ import (
 
 // puller is the fake scanner behind what a real one does first: it pulls the manifest and the one layer, which is a list of
 // packages as JSON.
-type puller struct{ *scan.Fake }
+type puller struct {
+	*scan.Fake
+	gate *atomic.Pointer[chan struct{}] // nil: scans begin at once; else when it is closed
+}
 
 // Scan implements scan.Driver.
 func (p puller) Scan(ctx context.Context, req scan.ScanRequest, to scan.Sink) (scan.Report, error) {
+	if gate := p.gate.Load(); gate != nil {
+		select {
+		case <-*gate:
+		case <-ctx.Done():
+			return scan.Report{}, ctx.Err()
+		}
+	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(req.Registry.CA)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
@@ -68,6 +79,7 @@ func (p puller) Scan(ctx context.Context, req scan.ScanRequest, to scan.Sink) (s
 type scanWorld struct {
 	*world
 	fake  *scan.Fake
+	gate  atomic.Pointer[chan struct{}]
 	admin string // header
 	first string // password
 }
@@ -77,7 +89,7 @@ func newScanWorld(t *testing.T, kind string) *scanWorld {
 	w := &scanWorld{world: &world{t: t, dir: t.TempDir()}, fake: scan.NewFake()}
 	w.prepare = func(h *Hub) {
 		h.scanners = func() []scanning.Scanner {
-			return []scanning.Scanner{{Name: "fake", Driver: puller{w.fake}, Capabilities: scan.Capabilities()}}
+			return []scanning.Scanner{{Name: "fake", Driver: puller{w.fake, &w.gate}, Capabilities: scan.Capabilities()}}
 		}
 	}
 	w.weakness("CVE-2099-1", "openssl", scan.High, "1")
@@ -154,11 +166,17 @@ func (w *scanWorld) pull(repo, ref string) (int, string) {
 // scanned waits until the last scan of an artifact has ended, and returns its head.
 func (w *scanWorld) scanned(repo, ref string) (o scanning.HarborOverview) {
 	w.t.Helper()
+	return w.scannedIn("default-project", repo, ref)
+}
+
+// scannedIn is scanned of another project.
+func (w *scanWorld) scannedIn(project, repo, ref string) (o scanning.HarborOverview) {
+	w.t.Helper()
 	within(w.t, "the scan of "+repo+" ends", func() bool {
 		var a struct {
 			Overview map[string]scanning.HarborOverview `json:"scan_overview"`
 		}
-		text := w.api("GET", "/projects/default-project/repositories/"+repo+"/artifacts/"+ref+"?with_scan_overview=true", "", 200)
+		text := w.api("GET", "/projects/"+project+"/repositories/"+repo+"/artifacts/"+ref+"?with_scan_overview=true", "", 200)
 		must(w.t, json.Unmarshal([]byte(text), &a))
 		o = a.Overview[scanning.ReportType]
 		return o.Status.Ended()

@@ -72,6 +72,12 @@ func (r *liveRig) until(what string, ok func([]fleet.State, []fleet.Container) b
 // events reads a stream of events of a user's; it ends with the test, or by the function that it returns.
 func (r *liveRig) events(user, last string) (next func() (event, data, id string), end func()) {
 	r.t.Helper()
+	return r.eventsOf(user, password, last)
+}
+
+// eventsOf is events of somebody with another password.
+func (r *liveRig) eventsOf(user, password, last string) (next func() (event, data, id string), end func()) {
+	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	r.t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, "GET", r.url+Prefix+"/live", nil)

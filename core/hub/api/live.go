@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openvic/vic/core/hub/authz"
 	"github.com/openvic/vic/core/hub/fleet"
 	"github.com/openvic/vic/core/hub/role"
 	"github.com/openvic/vic/core/hub/session"
@@ -46,7 +47,7 @@ type liveVCH struct {
 type sight map[int64]string
 
 // sightOf finds the projects of the VCHs in which the caller may see containers.
-func (a *api) sightOf(ctx context.Context, c *call) (sight, error) {
+func (a *api) sightOf(ctx context.Context, who authz.Subject) (sight, error) {
 	states, _, _ := a.Fleet.Snapshot(func(vchs.VCH) bool { return true })
 	out, asked := sight{}, map[int64]bool{}
 	for _, s := range states {
@@ -62,7 +63,7 @@ func (a *api) sightOf(ctx context.Context, c *call) (sight, error) {
 			if err != nil {
 				return nil, err
 			}
-			answer, err := a.Authority.InProject(ctx, c.who, role.ContainerRead, p.Name)
+			answer, err := a.Authority.InProject(ctx, who, role.ContainerRead, p.Name)
 			if err != nil {
 				return nil, err
 			}
@@ -99,7 +100,7 @@ func (s sight) same(t sight) bool {
 }
 
 func (a *api) live(c *call) error {
-	seen, err := a.sightOf(c.r.Context(), c)
+	seen, err := a.sightOf(c.r.Context(), c.who)
 	if err != nil {
 		return err
 	}
@@ -189,7 +190,14 @@ func (a *api) stream(ctx context.Context, c *call, s *eventStream, seen sight) e
 				return err
 			}
 		case <-look.C:
-			now, err := a.sightOf(ctx, c)
+			who, err := a.Authority.Still(ctx, c.who) // a robot's grants are of the moment at which it was found
+			if errors.Is(err, errdef.ErrDenied) {
+				return errGone
+			}
+			if err != nil {
+				return err
+			}
+			now, err := a.sightOf(ctx, who)
 			if err != nil {
 				return err
 			}
@@ -360,8 +368,8 @@ func (a *api) whileAllowed(c *call) (context.Context, context.CancelFunc) {
 // still says whether the caller may still do what the request was let in for. It is no sign that they are there: the
 // session's idle time goes on.
 func (a *api) still(ctx context.Context, c *call) (bool, error) {
-	s, err := a.Authority.Find(ctx, c.who.Kind, c.who.ID)
-	if err != nil || s.Epoch != c.who.Epoch {
+	s, err := a.Authority.Still(ctx, c.who)
+	if err != nil {
 		return false, err
 	}
 	if c.session != "" {

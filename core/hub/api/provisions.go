@@ -254,6 +254,9 @@ func decideProvision(approve bool) func(*api, *call) error {
 		if err != nil {
 			return err
 		}
+		if c.who.Kind != token.User { // whoever made it could have it decide about a request of their own
+			return &Error{Status: http.StatusForbidden, Code: "FORBIDDEN", Message: "a robot cannot decide about requests: it is people who answer for them"}
+		}
 		var q decisionRequest
 		if err := c.body(&q); err != nil {
 			return err

@@ -70,6 +70,14 @@ func TestWhoMakesContainers(t *testing.T) {
 	}
 	one := at + "/" + strconv.FormatInt(big.ID, 10)
 	r.api("developer", "POST", one+"/approve", `{}`, 403, nil)
+	// Nobody decides about their own by a robot of theirs.
+	var robot robotMade
+	r.api("devops-admin", "POST", "/robots", robotBody("yes", "private", "approval:decide container:read"), 201, &robot)
+	for _, word := range []string{"/approve", "/refuse"} {
+		if got := r.send(robot, "POST", one+word, `{}`); got != 403 {
+			t.Errorf("%s by a robot: %d", word, got)
+		}
+	}
 	var waiting []provisionForm
 	if r.api("devops-admin", "GET", at+"?status=waiting", "", 200, &waiting); len(waiting) != 1 || waiting[0].RequestedBy != "developer" || waiting[0].Mine {
 		t.Errorf("%+v", waiting)

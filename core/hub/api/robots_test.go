@@ -282,10 +282,14 @@ func TestAPairOpensWhatItNames(t *testing.T) {
 		{"registry:list", "GET", "/registries", "", 200},
 		{"registry:list", "POST", "/registries/ping", `{}`, 403},
 		{"user:create", "POST", "/cloud-admins", `{"principal":"d/viewer"}`, 403},
+		{"audit-log:list", "GET", "/audit-logs", "", 200},
+		{"audit-log:list", "GET", "/auditlog-exts", "", 200},
+		{"audit-log:list", "GET", "/system/logs", "", 403},
+		{"audit-log:list", "GET", "/system/support-bundle", "", 403},
 		{"garbage-collection:read", "POST", "/system/gc/schedule", `{"schedule":{"type":"Manual"}}`, 403},
 	} {
 		kind, namespace, level := "project", "private", "project"
-		if slices.ContainsFunc([]string{"quota:", "registry:", "user:", "garbage-"}, func(s string) bool { return strings.HasPrefix(c.pair, s) }) {
+		if slices.ContainsFunc([]string{"quota:", "registry:", "user:", "garbage-", "audit-log:"}, func(s string) bool { return strings.HasPrefix(c.pair, s) }) {
 			kind, namespace, level = "system", "/", "system"
 		}
 		var made robotMade

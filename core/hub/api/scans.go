@@ -68,7 +68,7 @@ func (a *api) scanLog(c *call) error {
 	if err != nil {
 		return err
 	}
-	task, err := a.Scanning.Task(c.r.Context(), o)
+	task, err := a.Scanning.Task(c.r.Context(), x, o)
 	if err != nil {
 		return err
 	}

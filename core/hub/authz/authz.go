@@ -174,6 +174,13 @@ func (a *Authority) Bearer(ctx context.Context, c token.Claims) (Subject, error)
 	return s, nil
 }
 
+// Still returns who somebody is now who has shown it before, at the same route; errdef.ErrDenied if they may not come in any more, or
+// if what they came with has ended since, as for Bearer.
+func (a *Authority) Still(ctx context.Context, s Subject) (Subject, error) {
+	now, err := a.Bearer(ctx, token.Claims{Subject: s.ID, Kind: s.Kind, Epoch: s.Epoch, Secret: s.Secret})
+	return now.At(s.method, s.path), err
+}
+
 var errEnded = fmt.Errorf("what the token was given for has ended: %w", errdef.ErrDenied)
 
 // Find returns who a user or robot is now; errdef.ErrDenied if they may not come in any more.

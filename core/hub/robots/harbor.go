@@ -49,7 +49,7 @@ var (
 
 // wide are the permissions of which a pair is not narrower: they are for reading alone, or what the pair names is all there is.
 var wide = []role.Permission{role.ProjectRead, role.RepositoryList, role.FindingRead, role.ScanStart, role.MemberList, role.ProjectListAll, role.Catalog,
-	role.SystemLog, role.UserSearch}
+	role.UserSearch}
 
 // narrow says whether a pair names less than the permission that it gives.
 func narrow(pair string, p role.Permission) bool {
@@ -61,7 +61,8 @@ var places = map[string]string{"metadata": "/metadatas", "label": "/labels", "sc
 	"tag-retention": "/retentions", "notification-policy": "/webhook/", "robot": "/robots", "member": "/members", "quota": "/quotas", "user": "/users",
 	"user-group": "/usergroups", "registry": "/registries", "replication-adapter": "/replication/adapter", "replication": "/replication/executions",
 	"replication-policy": "/replication/policies", "garbage-collection": "/system/gc", "scan-all": "/system/scanAll", "security-hub": "/security",
-	"system-volumes": "/systeminfo/volumes", "jobservice-monitor": "/jobservice", "purge-audit": "/system/purgeaudit"}
+	"system-volumes": "/systeminfo/volumes", "jobservice-monitor": "/jobservice", "purge-audit": "/system/purgeaudit",
+	"audit-log": "/audit"}
 
 var exact = map[string]string{"repository": "/repositories", "artifact": "/artifacts", "artifact-label": "/artifacts/{reference}/labels",
 	"tag": "/artifacts/{reference}/tags"}

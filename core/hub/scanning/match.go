@@ -3,12 +3,14 @@ package scanning
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/openvic/vic/core/hub/jobs"
+	"github.com/openvic/vic/core/registry"
 	"github.com/openvic/vic/core/store"
 	"github.com/openvic/vic/sdk/errdef"
 	"github.com/openvic/vic/sdk/scan"
@@ -131,14 +133,20 @@ func (s *Service) runUpdate(ctx context.Context, j *jobs.Job) error {
 }
 
 // Task is the number of the task that made a report last, for its log; errdef.ErrNotFound for one of many, whose log is that of
-// the scan of all.
-func (s *Service) Task(ctx context.Context, o Overview) (int64, error) {
+// the scan of all, and for one that another project asked for: its log names that project's repository.
+func (s *Service) Task(ctx context.Context, repo registry.Repository, o Overview) (int64, error) {
 	list, _, err := s.o.Queue().Tasks(ctx, o.Execution, 2, 0)
-	if err == nil && len(list) != 1 {
-		err = fmt.Errorf("the log of the scan is not there any more, or that of a scan of all: %w", errdef.ErrNotFound)
-	}
 	if err != nil {
 		return 0, err
+	}
+	var t Target
+	if len(list) == 1 && list[0].Kind == One {
+		if err := json.Unmarshal(list[0].Payload, &t); err != nil {
+			return 0, err
+		}
+	}
+	if t.Project == 0 || t.Project != repo.Project {
+		return 0, fmt.Errorf("the log of the scan is not there any more, or that of a scan of all, or not this project's: %w", errdef.ErrNotFound)
 	}
 	return list[0].ID, nil
 }

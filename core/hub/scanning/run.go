@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/openvic/vic/core/hub/admission"
 	"github.com/openvic/vic/core/hub/jobs"
@@ -81,7 +82,7 @@ func (s *Service) nothing(ctx context.Context, j *jobs.Job, t Target, why string
 // failed notes the failure of one scan of many.
 func (s *Service) failed(ctx context.Context, t Target, scanner Scanner, why error) error {
 	return s.o.DB.Tx(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`UPDATE scan_report SET status = 'Error', message = $1, ended = $2 WHERE digest = $3 AND scanner = $4`, short(why.Error()), s.now(),
+		_, err := tx.Exec(`UPDATE scan_report SET status = 'Error', message = $1, ended = $2 WHERE digest = $3 AND scanner = $4`, toldOf(t, why.Error()), s.now(),
 			t.Digest, scanner.Name)
 		return err
 	})
@@ -90,7 +91,12 @@ func (s *Service) failed(ctx context.Context, t Target, scanner Scanner, why err
 // maxMessage is how many bytes of an error are kept.
 const maxMessage = 1 << 10
 
-func short(text string) string { return text[:min(len(text), maxMessage)] }
+// toldOf is what is kept of an error. The report is of a digest, which other projects may have too: they do not learn where it was
+// scanned.
+func toldOf(t Target, text string) string {
+	text = strings.ReplaceAll(text, t.Repository, "the repository")
+	return text[:min(len(text), maxMessage)]
+}
 
 // ask has the plugin scan.
 func (s *Service) ask(ctx context.Context, j *jobs.Job, scanner Scanner, t Target) (*found, error) {

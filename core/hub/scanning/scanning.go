@@ -175,7 +175,7 @@ func (s *Service) ended(tx *store.Tx, e jobs.Execution) error {
 	if err := json.Unmarshal(e.Params, &t); err != nil {
 		return err
 	}
-	_, err := tx.Exec(`UPDATE scan_report SET status = $1, message = $2, ended = $3 WHERE execution = $4`, string(e.Status), e.Message, s.now(), e.ID)
+	_, err := tx.Exec(`UPDATE scan_report SET status = $1, message = $2, ended = $3 WHERE execution = $4`, string(e.Status), toldOf(t, e.Message), s.now(), e.ID)
 	if err != nil || s.o.Told == nil {
 		return err
 	}

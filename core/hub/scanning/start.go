@@ -137,7 +137,8 @@ func (s *Service) Pushed(tx *store.Tx, e registry.Event) error {
 	return err
 }
 
-// Stop stops the scans of an artifact that have not ended. errdef.ErrNotFound: there are none.
+// Stop stops the scans of an artifact that its project asked for and that have not ended. A report is of a digest, so its last scan
+// may be another project's, or a task of a scan of all, which go on. errdef.ErrNotFound: there are none.
 func (s *Service) Stop(ctx context.Context, repo registry.Repository, m registry.Stored) error {
 	list, err := s.images(ctx, repo, m)
 	if err != nil {
@@ -147,27 +148,31 @@ func (s *Service) Stop(ctx context.Context, repo registry.Repository, m registry
 	if err != nil {
 		return err
 	}
-	n := 0
-	err = s.o.DB.Tx(ctx, func(tx *store.Tx) error {
-		n = 0
-		for _, x := range list {
-			var id int64
-			err := tx.Row(`SELECT COALESCE(MAX(execution), 0) FROM scan_report WHERE digest = $1 AND scanner = $2 AND status IN ('Pending', 'Running')`,
-				x.Digest.String(), scanner.Name).Scan(&id)
-			if err != nil {
+	var own []int64
+	for _, x := range list {
+		all, err := s.reports(ctx, scanner.Name, []string{x.Digest.String()})
+		if err != nil {
+			return err
+		}
+		for _, o := range all {
+			_, err := s.Task(ctx, repo, o)
+			if err == nil && !o.Status.Ended() {
+				own = append(own, o.Execution)
+			}
+			if err != nil && !errors.Is(err, errdef.ErrNotFound) {
 				return err
 			}
-			if id == 0 {
-				continue
-			}
-			n++
+		}
+	}
+	err = s.o.DB.Tx(ctx, func(tx *store.Tx) error {
+		for _, id := range own {
 			if err := s.o.Queue().Stop(tx, id); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err == nil && n == 0 {
+	if err == nil && len(own) == 0 {
 		err = fmt.Errorf("no scan of %s@%s is under way: %w", repo.Name, m.Digest, errdef.ErrNotFound)
 	}
 	return err
