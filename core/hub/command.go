@@ -119,6 +119,9 @@ func open(ctx context.Context, path string, log *slog.Logger) (*Hub, error) {
 		}
 	}
 	h := &Hub{cfg: cfg, log: log}
+	if err := h.openDatabase(ctx); err != nil {
+		return nil, err
+	}
 	if err := h.openStore(ctx); err != nil {
 		return nil, err
 	}

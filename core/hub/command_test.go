@@ -3,6 +3,7 @@ package hub
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -244,6 +245,7 @@ func TestWhatStopsACommandSaysSo(t *testing.T) {
 }
 
 type keptJSON struct {
+	Needs         string `json:"needs_seal_key"`
 	Name          string
 	Objects, Rows int
 	Copied        int
@@ -298,8 +300,20 @@ func TestAHubIsBackedUpRestoredAndMoved(t *testing.T) {
 	if len(c.Tables) == 0 || c.Tables["blob"] != b.Tables["blob"] || c.Objects != 1 {
 		t.Errorf("%+v, want %+v", c, b)
 	}
-	another("third", "sqlite")
-	w.command(0, nil, "restore", "--from", archive, "--config", filepath.Join(w.dir, "third.toml"))
+	third := another("third", "sqlite")
+	w.command(0, &c, "restore", "--from", archive, "--config", filepath.Join(w.dir, "third.toml"))
+	if c.Needs == "" {
+		t.Error("nobody is told that the secrets do not open there")
+	}
+	if h, err := New(t.Context(), third, "test", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "seal.key is not there") {
+		t.Errorf("a hub with sealed secrets and no key: %v", err)
+		if err == nil {
+			h.close()
+		}
+	}
+	if _, err := os.Stat(filepath.Join(third.Data, "seal.key")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("another key was made: %v", err)
+	}
 
 	moved := another("moved", "postgres")
 	if _, errs := w.command(2, nil, "move", "--to", filepath.Join(w.dir, "moved.toml")); !strings.Contains(errs, "in use by another vic-hub") {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -31,6 +32,7 @@ import (
 	"github.com/openvic/vic/core/hub/fleet"
 	"github.com/openvic/vic/core/hub/immutable"
 	"github.com/openvic/vic/core/hub/jobs"
+	"github.com/openvic/vic/core/hub/keep"
 	"github.com/openvic/vic/core/hub/labels"
 	"github.com/openvic/vic/core/hub/notary"
 	"github.com/openvic/vic/core/hub/people"
@@ -136,7 +138,8 @@ func New(ctx context.Context, cfg config.Hub, version string, log *slog.Logger) 
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	for _, step := range []func(context.Context) error{h.openLock, h.openListener, h.openSealer, h.openStore, h.openACME, h.openPlugins, h.openServices} {
+	for _, step := range []func(context.Context) error{h.openLock, h.openListener, h.openDatabase, h.openSealer, h.openStore, h.openACME, h.openPlugins,
+		h.openServices} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -157,15 +160,30 @@ func (h *Hub) validate() error {
 	return nil
 }
 
-func (h *Hub) openSealer(context.Context) (err error) {
-	h.sealer, err = seal.Open(filepath.Join(h.cfg.Data, "seal.key"))
+func (h *Hub) openDatabase(ctx context.Context) (err error) {
+	h.db, err = store.Open(ctx, h.cfg.Database.URL, schemas()...)
 	return err
 }
 
-func (h *Hub) openStore(ctx context.Context) (err error) {
-	if h.db, err = store.Open(ctx, h.cfg.Database.URL, schemas()...); err != nil {
-		return err
+// openSealer opens the key of the secrets, and makes one for a database that has none yet: a new key beside sealed secrets would
+// open none of them, and no token could be signed.
+func (h *Hub) openSealer(ctx context.Context) (err error) {
+	file := filepath.Join(h.cfg.Data, keep.SealKey)
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		var sealed int
+		if err := h.db.QueryRow(ctx, `SELECT COUNT(*) FROM token_key`).Scan(&sealed); err != nil {
+			return err
+		}
+		if sealed > 0 {
+			return fmt.Errorf("%s is not there, and the secrets in the database were sealed with it: put it there, from a backup or from another hub of this database; "+
+				"docs/hub.md says what to do if it is lost: %w", file, errdef.ErrConflict)
+		}
 	}
+	h.sealer, err = seal.Open(file)
+	return err
+}
+
+func (h *Hub) openStore(context.Context) error {
 	h.people = people.New(h.db, nil, clisecret.Forget)
 	h.rules, h.labels, h.policies = immutable.New(h.db), labels.New(h.db, nil), retention.New(h.db, nil)
 	h.settings = settings.New(h.db, nil)

@@ -152,6 +152,10 @@ func kept(what string, r keep.Report) report {
 	} else {
 		text.WriteString("no fault\n")
 	}
+	if r.Needs != "" {
+		fmt.Fprintf(&text, "the secrets in the database are sealed with the key %s, which is not here: put that seal.key into the data folder "+
+			"before the hub starts\n", r.Needs)
+	}
 	return report{value: r, text: text.String(), well: r.Faults.Count == 0}
 }
 

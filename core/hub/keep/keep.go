@@ -65,7 +65,9 @@ type Report struct {
 	Rows    int64          `json:"rows"`
 	Tables  map[string]Sum `json:"tables"`
 	Keys    bool           `json:"keys"` // the hub's keys are part of it
-	Faults  *Faults        `json:"faults"`
+	// Needs is the ID of the key that the restored secrets are sealed with, if the data folder has none; "": all open.
+	Needs  string  `json:"needs_seal_key,omitempty"`
+	Faults *Faults `json:"faults"`
 }
 
 // tries bounds how often a backup begins anew because the collector removed what it was about to copy.

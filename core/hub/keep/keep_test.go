@@ -129,10 +129,14 @@ func TestKeysOpenByTheirPassphraseAlone(t *testing.T) {
 	leftovers(t, to.Data)
 	got, err := restore(t.Context(), to, RestoreOptions{WithoutKeys: true})
 	must(t, err)
-	if got.Keys {
-		t.Errorf("%+v", got)
+	if id, err := sealKeyID(w.data); err != nil || got.Keys || id == "" || got.Needs != id {
+		t.Errorf("%+v, want to be told that the key %s is needed (%v)", got, id, err)
 	}
 	leftovers(t, to.Data)
+	to = place(t, "sqlite", files(t))
+	if got, err = restore(t.Context(), to, RestoreOptions{Passphrase: passphrase}); err != nil || !got.Keys || got.Needs != "" {
+		t.Errorf("with the keys: %+v %v", got, err)
+	}
 }
 
 // leftovers fails if a data folder has other files than these.

@@ -127,7 +127,11 @@ func (d *database) fill(ctx context.Context, m Manifest, open opener, keys map[s
 		}
 	}
 	r.Objects, r.Bytes, r.Rows, r.Keys = m.Objects, m.Bytes, rowsOf(m.Tables), len(keys) > 0
-	return nil
+	have, err := sealKeyID(d.p.Data)
+	if have == "" {
+		r.Needs = m.SealKey
+	}
+	return err
 }
 
 // readyKeys opens the keys of a backup, before anything is copied, and looks whether the place can have them.
