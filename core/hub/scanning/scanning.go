@@ -147,7 +147,7 @@ func (s *Service) Jobs() []jobs.Kind {
 	const longest = time.Hour
 	return []jobs.Kind{
 		{Name: One, Run: s.runOne, Attempts: 3, Parallel: 2, Timeout: longest, Ended: s.ended, Keep: 5},
-		{Name: All, Run: s.runAll, Attempts: 3, Parallel: 2, Timeout: 24 * time.Hour, Wait: 7 * 24 * time.Hour,
+		{Name: All, Run: s.runAll, Attempts: 3, Parallel: 2, Timeout: 24 * time.Hour, Wait: 7 * 24 * time.Hour, Ended: s.endedAll,
 			Alone: func(project int64) string { return fmt.Sprint(project) }, Keep: 20},
 		{Name: Update, Run: s.runUpdate, Parallel: 1, Timeout: 6 * time.Hour, Keep: 20},
 		{Name: Match, Run: s.runMatch, Attempts: 3, Parallel: 2, Timeout: 24 * time.Hour, Keep: 20},
@@ -180,4 +180,14 @@ func (s *Service) ended(tx *store.Tx, e jobs.Execution) error {
 		return err
 	}
 	return s.o.Told(tx, Ended{Target: t, Status: e.Status, Operator: t.Operator, Time: s.o.Now()})
+}
+
+// endedAll notes the end of scans that were under way when a scan of all was stopped, or took too long.
+func (s *Service) endedAll(tx *store.Tx, e jobs.Execution) error {
+	if e.Status == jobs.Success {
+		return nil
+	}
+	_, err := tx.Exec(`UPDATE scan_report SET status = $1, message = $2, ended = $3 WHERE execution = $4 AND status = 'Running'`,
+		string(e.Status), e.Message, s.now(), e.ID)
+	return err
 }
