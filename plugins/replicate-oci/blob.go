@@ -246,7 +246,7 @@ func (t *transfer) source(ctx context.Context, offset int64, timer *time.Timer) 
 			t.hash, t.hashed = h, t.upload.Offset
 		}
 	}
-	a := ask{method: http.MethodGet, url: t.j.from.path(t.j.fromRepo, "blobs", t.b.Digest.String()), scope: pulls(t.j.fromRepo)}
+	a := ask{method: http.MethodGet, url: t.j.from.path(t.j.fromRepo, "blobs", t.b.Digest.String()), scope: pulls(t.j.fromRepo), long: true}
 	if t.hashed > 0 {
 		a.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-", t.hashed)}}
 		a.fine = []int{http.StatusRequestedRangeNotSatisfiable}

@@ -22,6 +22,7 @@ import (
 type driver struct {
 	chunk     int64 // bytes of one request that uploads
 	perSecond float64
+	patience  time.Duration // for a whole answer of a registry that is no content
 
 	mu       sync.Mutex // guards what follows
 	limiters map[string]*rate.Limiter
@@ -33,6 +34,8 @@ type driver struct {
 const (
 	maxHosts = 10_000
 	maxHints = 100_000
+
+	patience = 5 * time.Minute
 )
 
 // hint is a blob at a registry, as an account there sees it.
@@ -42,7 +45,7 @@ type hint struct {
 }
 
 func newDriver(chunk int64, perSecond float64) *driver {
-	return &driver{chunk: chunk, perSecond: perSecond, limiters: map[string]*rate.Limiter{}, hints: map[hint]string{}}
+	return &driver{chunk: chunk, perSecond: perSecond, patience: patience, limiters: map[string]*rate.Limiter{}, hints: map[hint]string{}}
 }
 
 var _ replicate.Driver = (*driver)(nil)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -29,6 +30,7 @@ type client struct {
 	http      *http.Client
 	limit     *rate.Limiter // of requests; nil: none
 	tokens    tokens
+	patience  time.Duration // for a whole answer that is no content
 }
 
 // open makes a client; errdef.ErrInvalid if the endpoint cannot be. The caller closes it.
@@ -53,7 +55,7 @@ func (d *driver) open(e replicate.Endpoint) (*client, error) {
 			return nil, fmt.Errorf("certificate authority: there is no certificate in PEM in it: %w", errdef.ErrInvalid)
 		}
 	}
-	c := &client{endpoint: e, dockerHub: dockerHubNames[strings.ToLower(u.Host)], limit: d.limiter(u.Host)}
+	c := &client{endpoint: e, dockerHub: dockerHubNames[strings.ToLower(u.Host)], limit: d.limiter(u.Host), patience: d.patience}
 	if c.dockerHub {
 		u.Host = dockerHub
 	}

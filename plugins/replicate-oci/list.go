@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -167,12 +168,20 @@ func (l *lister) repository(ctx context.Context, name string) error {
 		if err != nil {
 			return nil, err
 		}
-		return h, l.tags(ctx, name, m.Tags)
+		for some := range slices.Chunk(m.Tags, tagsOnce) { // a page may have all there are, whatever was asked for
+			if err := l.tags(ctx, name, some); err != nil {
+				return nil, err
+			}
+		}
+		return h, nil
 	})
 }
 
-// atOnce is how many tags are asked for at once.
-const atOnce = 8
+// How many tags are asked for at once, and how many are kept until they are passed on.
+const (
+	atOnce   = 8
+	tagsOnce = 1000
+)
 
 // tags finds out what tags mean.
 func (l *lister) tags(ctx context.Context, name string, tags []string) error {

@@ -29,6 +29,7 @@ type ask struct {
 	body   func() []byte // of requests that may be sent again; nil: none
 	stream io.Reader     // a body that may not; size is its length
 	size   int64
+	long   bool // the answer is content, which takes its time; the caller sees that it goes on
 	// fine are statuses beside those below 300 that are no errors.
 	fine []int
 }
@@ -93,6 +94,47 @@ func (c *client) send(ctx context.Context, a ask, at *url.URL) (*http.Response, 
 			return nil, err
 		}
 	}
+	cancel := func() {}
+	if a.stream == nil && !a.long {
+		ctx, cancel = context.WithTimeoutCause(ctx, c.patience,
+			fmt.Errorf("it has not given a whole answer within %s: %w", c.patience, errdef.ErrUnavailable))
+	}
+	res, err := c.sendWithin(ctx, a, at)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if res.Body == http.NoBody {
+		cancel()
+	} else {
+		res.Body = &answer{res.Body, ctx, cancel}
+	}
+	return res, nil
+}
+
+// answer is the body of one that has its time.
+type answer struct {
+	io.ReadCloser
+	ctx    context.Context
+	cancel func()
+}
+
+// Read implements io.Reader.
+func (b *answer) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if cause := context.Cause(b.ctx); cause != nil && err != nil && !errors.Is(err, io.EOF) {
+		err = cause
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *answer) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+func (c *client) sendWithin(ctx context.Context, a ask, at *url.URL) (*http.Response, error) {
 	body, size := a.stream, a.size
 	if a.body != nil {
 		b := a.body()
