@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"github.com/openvic/vic/plugins/scan-osv/layers"
 	"github.com/openvic/vic/plugins/scan-osv/vuln"
 	"github.com/openvic/vic/sdk/errdef"
+	"github.com/openvic/vic/sdk/outbound"
 )
 
 // Config is the plugin's configuration; README.md explains each key.
@@ -108,7 +111,19 @@ func (c Config) check() (*http.Client, error) {
 }
 
 func (c Config) outbound() (*http.Client, error) {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, ResponseHeaderTimeout: time.Minute, TLSHandshakeTimeout: time.Minute}
+	// The mirror and the proxy are the administrator's choice; where the mirror redirects to is not.
+	elsewhere, err := outbound.New(nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	chosen := []string{authority(c.Mirror), authority(c.Proxy)}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, ResponseHeaderTimeout: time.Minute, TLSHandshakeTimeout: time.Minute,
+		MaxResponseHeaderBytes: 64 << 10, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if slices.Contains(chosen, address) {
+				return (&net.Dialer{Timeout: time.Minute}).DialContext(ctx, network, address)
+			}
+			return elsewhere.Dial(ctx, network, address)
+		}}
 	if c.Proxy != "" {
 		u, err := url.Parse(c.Proxy)
 		if err != nil || !slices.Contains([]string{"http", "https", "socks5"}, u.Scheme) || u.Host == "" {
@@ -132,4 +147,17 @@ func (c Config) outbound() (*http.Client, error) {
 		}
 		return nil
 	}}, nil
+}
+
+// authority is the host and the port of a URL, as they are dialled; "" for what is none.
+func authority(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443", "socks5": "1080"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
 }

@@ -2,7 +2,10 @@ package main
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/openvic/vic/sdk/errdef"
@@ -41,5 +44,17 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 				t.Errorf("open: %v, not ErrInvalid", err)
 			}
 		})
+	}
+}
+
+func TestAMirrorDoesNotSendThePluginToItsOwnMachine(t *testing.T) {
+	asked := false
+	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer inside.Close()
+	mirror := httptest.NewServer(http.RedirectHandler(inside.URL, http.StatusFound))
+	defer mirror.Close()
+	d := openDriver(t, func(c *Config) { c.Mirror = mirror.URL })
+	if _, err := d.Update(t.Context(), nil); err == nil || asked || !strings.Contains(err.Error(), "of its own machine") {
+		t.Errorf("asked %t, %v", asked, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"unsafe"
 
 	"github.com/openvic/vic/plugins/scan-osv/inventory"
 	"github.com/openvic/vic/sdk/errdef"
@@ -18,15 +19,15 @@ type memory struct {
 	version string
 	mu      sync.Mutex
 	found   map[inventory.Lookup][]finding
-	size    int
+	size    int // bytes, about
 }
 
 // finding is a weakness of a version of a package, of whatever image.
 type finding struct{ scan.Finding }
 
 const (
-	maxRemembered = 200_000 // packages, and findings
-	batch         = 500     // findings
+	maxRemembered = 64 << 20 // bytes; a kernel alone has thousands of findings, with some kilobytes of text each
+	batch         = 500      // findings
 )
 
 func newMemory(version string) *memory {
@@ -41,13 +42,38 @@ func (m *memory) get(l inventory.Lookup) ([]finding, bool) {
 }
 
 func (m *memory) put(l inventory.Lookup, f []finding) {
+	const entry = 200 // bytes of one without its text
+	size := entry + len(l.Ecosystem) + len(l.Name) + len(l.Version)
+	for _, x := range f {
+		size += x.size()
+	}
+	if size > maxRemembered {
+		return // it is looked up each time
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.size+1+len(f) > maxRemembered {
+	if _, ok := m.found[l]; ok {
+		return // somebody else was quicker
+	}
+	if m.size+size > maxRemembered {
 		m.found, m.size = map[inventory.Lookup][]finding{}, 0
 	}
 	m.found[l] = f
-	m.size += 1 + len(f)
+	m.size += size
+}
+
+// size is about how many bytes of memory a finding takes.
+func (f finding) size() int {
+	n := int(unsafe.Sizeof(f)) + len(f.ID) + len(f.FixedIn) + len(f.SeveritySource) + len(f.Description)
+	for _, list := range [][]string{f.Aliases, f.Links, f.CWEs} {
+		for _, s := range list {
+			n += int(unsafe.Sizeof(s)) + len(s)
+		}
+	}
+	for _, v := range f.CVSS {
+		n += int(unsafe.Sizeof(v)) + len(v.Version) + len(v.Vector)
+	}
+	return n
 }
 
 // Match hands on what is known of the packages of an image, some at a time. Warnings say for which packages nothing can

@@ -263,6 +263,37 @@ func TestSnapshotIsOfOneMoment(t *testing.T) {
 	}
 }
 
+// Images with many versions of a kernel are matched in little memory: each version has thousands of findings with long texts.
+func TestWhatIsRememberedIsBoundedInBytes(t *testing.T) {
+	const records, versions, text = 500, 40, 8 << 10
+	files := map[string]string{}
+	for i := range records {
+		files[fmt.Sprint(i, ".json")] = fmt.Sprintf(`{"id":"DEBIAN-CVE-2024-%d","details":%q,"affected":[{"package":{"ecosystem":"Debian:12","name":"linux"},
+			"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}]}]}`, i, strings.Repeat("x", text))
+	}
+	d := openDB(t)
+	_, err := d.Import(t.Context(), source("Debian", archive(t, files)))
+	must(t, err)
+	s, err := d.Snapshot(t.Context())
+	must(t, err)
+	defer s.Close()
+	for v := range versions {
+		list, err := s.Find(t.Context(), inventory.Lookup{Ecosystem: "Debian:12", Name: "linux", Version: fmt.Sprintf("6.1.%d-1", v)})
+		if must(t, err); len(list) != records {
+			t.Fatalf("%d findings", len(list))
+		}
+	}
+	held := 0
+	for _, list := range s.mem.found {
+		for _, f := range list {
+			held += len(f.Description)
+		}
+	}
+	if held == 0 || held > maxRemembered {
+		t.Errorf("%d bytes of text are remembered", held)
+	}
+}
+
 func FuzzRecord(f *testing.F) {
 	f.Add(string(imagetest.Record{ID: "DEBIAN-CVE-2026-1", Ecosystem: "Debian:12",
 		Package: "a", Fixed: "1", Upstream: []string{"CVE-2026-1"}, Vector: critical}.JSON(f)), "Debian", "1.0-1")
