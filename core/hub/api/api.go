@@ -77,6 +77,8 @@ type Options struct {
 	Version    string
 	// URL is the hub's address for clients; empty: the one that each request names.
 	URL string
+	// Hosts are the names by which clients know the hub, with or without a port, beside the one that each request names.
+	Hosts []string
 	// Authorities is the PEM text of the authority that signed the hub's certificate; nil: a public one.
 	Authorities func() ([]byte, error)
 	// Volumes are the file systems that the hub writes to; nil: none.

@@ -176,7 +176,7 @@ func newRig(t *testing.T, url string) *rig {
 		TrustKeys: trusted, Trust: trust.NewVerifier(trusted, func() trust.Images { return r.registry }, nil),
 		Immutable: rules, Labels: tags, Retention: keeps, Allowlists: cveallow.New(r.db, nil),
 		DB: r.db, Robots: r.robots, VCHs: hosts, Replication: copies, Fleet: r.fleet, Provisions: r.provisions, Jobs: r.jobs, Webhooks: r.hooks,
-		Support: NewSupport(r.logs, r.bundle), Version: "1.2.3", Log: log, Audit: audit.New(r.db, log, nil),
+		Support: NewSupport(r.logs, r.bundle), Version: "1.2.3", Hosts: []string{"hub.example.com"}, Log: log, Audit: audit.New(r.db, log, nil),
 		Health: func(context.Context) map[string]error { return r.health }}))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)

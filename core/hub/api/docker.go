@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/distribution/reference"
 
 	"github.com/openvic/vic/core/hub/fleet"
 	"github.com/openvic/vic/core/hub/role"
@@ -77,7 +80,7 @@ var dockerTable = []dockerRoute{
 	{method: "POST", path: "/containers/{name}/update", id: "updateContainer", says: "Change the limits and the restart policy of a container",
 		check: (*api).mayResize, body: true, does: "update", media: jsonMedia},
 	{method: "POST", path: "/containers/{name}/commit", id: "commitContainer", says: "Make an image of a container", to: "/commit",
-		query: []string{"repo", "tag", "comment", "author", "pause"}, does: "commit", media: jsonMedia},
+		check: (*api).mayCommit, query: []string{"repo", "tag", "comment", "author", "pause"}, does: "commit", media: jsonMedia},
 }
 
 // inVCH is where the routes of the Docker API are.
@@ -226,6 +229,38 @@ func (a *api) mayResize(c *call) error {
 		}
 	}
 	return nil
+}
+
+// mayCommit refuses an image that has a name of the hub's where the caller may not push: everybody else on the VCH would take it for
+// the one of the hub, which its rules have looked at.
+func (a *api) mayCommit(c *call) error {
+	name := c.r.URL.Query().Get("repo")
+	if name == "" {
+		return nil
+	}
+	ref, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return badRequest("repo: %.100q is no name of an image: %v", name, err)
+	}
+	host := withoutPort(reference.Domain(ref))
+	if !strings.EqualFold(host, withoutPort(c.r.Host)) && !slices.ContainsFunc(a.Hosts, func(h string) bool { return strings.EqualFold(host, withoutPort(h)) }) {
+		return nil
+	}
+	project, _, _ := strings.Cut(reference.Path(ref), "/")
+	answer, err := a.Authority.InProject(c.r.Context(), c.who, role.ArtifactPush, project)
+	if err == nil && answer != role.Allowed {
+		err = &Error{Status: http.StatusForbidden, Code: "DENIED", Message: "repo: an image with a name of the hub's needs " + role.ArtifactPush.String() +
+			" in that project: give it another name"}
+	}
+	return err
+}
+
+// withoutPort is a host as it stands before the name of a repository, without its port.
+func withoutPort(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return host
 }
 
 // vchError is what a client is told of a VCH's refusal. The VCH's own faults are not the hub's.

@@ -199,9 +199,19 @@ func TestWhatIsDoneToContainers(t *testing.T) {
 	host.Docker.Add(&vchtest.Container{ID: vchtest.ID(1), Name: "web", State: "exited", Log: []string{"one", "!two", strings.Repeat("x", 20000), "three"}})
 	_, path := r.vch(host, "one", "private")
 	at := "/projects/private" + path + "/containers/web"
+	r.api("cloud-admin", "POST", "/projects", `{"project_name":"secret"}`, 201, nil)
 	r.api("developer", "POST", at+"/start", "", 200, nil)
 	if got := host.Docker.Get(vchtest.ID(1)).State; got != "running" {
 		t.Errorf("started, it is %s", got)
+	}
+	// An image has the name of a project's in the hub by those alone who may push there, whether it is there or not.
+	hub := strings.TrimPrefix(r.url, "http://")
+	for repo, refused := range map[string]bool{hub + "/secret/app": true, hub + "/nowhere/app": true, "HUB.example.com/secret/app": true, hub + "/private/app": false,
+		"hub.example.com:8443/private/app": false, "other.example.com/secret/app": false, "secret/app": false, "": false} {
+		status, _, text := r.do("developer", "POST", Prefix+at+"/commit?repo="+repo, "", "")
+		if (status == 403) != refused || refused && !strings.Contains(text, "give it another name") {
+			t.Errorf("an image of the name %q: %d %s", repo, status, text)
+		}
 	}
 	r.api("developer", "POST", at+"/rename?new_name=site", "", 200, nil)
 	at = "/projects/private" + path + "/containers/site"

@@ -89,10 +89,15 @@ type vchForm struct {
 // elsewhere would go around it.
 var demands = []string{scanning.MetadataPrevent, trust.MetadataNotary, trust.MetadataCosign, trust.MetadataNotation}
 
-// hubOnly says whether a project demands that its VCHs take images of the hub alone.
+// hubOnly says whether a project demands, itself or by the hub's settings, that its VCHs take images of the hub alone.
 func (a *api) hubOnly(c *call, project int64) (bool, error) {
 	m, err := a.Settings.Metadata(c.r.Context(), a.DB, project)
-	return slices.ContainsFunc(demands, func(name string) bool { return m[name] == "true" }), err
+	if err != nil {
+		return false, err
+	}
+	v, err := a.Settings.Now(c.r.Context())
+	byDefault := v.PreventVul && m[scanning.MetadataPrevent] == ""
+	return byDefault || slices.ContainsFunc(demands, func(name string) bool { return m[name] == "true" }), err
 }
 
 // vchAnswer is what who registers one needs besides.

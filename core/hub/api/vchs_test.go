@@ -57,6 +57,15 @@ func TestTheLifeOfAVCH(t *testing.T) {
 			}
 			set("true", true)
 			set("false", false)
+			if name != "prevent_vul" {
+				continue
+			}
+			// Where a project says nothing, as the other one, the hub's setting counts.
+			r.api(admin, "PUT", "/configurations", `{"prevent_vul":true}`, 200, nil)
+			set("false", true)
+			r.api(admin, "PUT", "/projects/private", `{"metadata":{"prevent_vul":"false"}}`, 200, nil)
+			set("false", false)
+			r.api(admin, "PUT", "/configurations", `{"prevent_vul":false}`, 200, nil)
 		}
 
 		host := vchtest.Serve(t)
