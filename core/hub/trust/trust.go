@@ -67,5 +67,6 @@ func (s Signature) failed(state State, why string) Signature {
 const (
 	maxSignatures = 64      // of one artifact: the oldest ones
 	maxPayload    = 1 << 20 // bytes of one signature
+	maxLooked     = 512     // manifests about one artifact, and layers of those, that are read to find its signatures
 	maxCertified  = 32      // certificates that one signature brings
 )

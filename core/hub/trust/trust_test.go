@@ -323,6 +323,26 @@ func TestNoSignatures(t *testing.T) {
 	})
 }
 
+// Who may push puts as much about an artifact as there is room for; a pull does not read it all.
+func TestWhatIsReadForOneArtifactIsBounded(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(...store.Schema) *store.Store) {
+		r := newRig(t, open)
+		for i := range 100 {
+			var layers []trusttest.Layer
+			for j := range maxSignatures {
+				layers = append(layers, trusttest.Layer{MediaType: "text/plain", Content: fmt.Appendf(nil, "%d %d", i, j)})
+			}
+			r.put(t, r.image, trusttest.BundleType, layers...)
+		}
+		for range 2 {
+			list, more, err := r.v.Signatures(t.Context(), r.project, r.image)
+			if err != nil || len(list) != 0 || !more || r.read > maxLooked+maxSignatures {
+				t.Errorf("%d %v %v, %d were read", len(list), more, err, r.read)
+			}
+		}
+	})
+}
+
 func TestUnreadable(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func(...store.Schema) *store.Store) {
 		for artifactType, l := range map[string]trusttest.Layer{

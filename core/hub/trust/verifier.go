@@ -30,7 +30,13 @@ type Verifier struct {
 	images func() Images
 	now    func() time.Time
 	// seen are the signatures that were verified, by what that depends on.
-	seen *lru.Cache[seenKey, []Signature]
+	seen *lru.Cache[seenKey, carried]
+}
+
+// carried is what one manifest carries, and what it takes to find out: the manifest and its layers.
+type carried struct {
+	signatures []Signature
+	looked     int
 }
 
 // seenKey is what the result of verifying one manifest of signatures depends on, but for the time.
@@ -47,7 +53,7 @@ func NewVerifier(keys *Keys, images func() Images, now func() time.Time) *Verifi
 	if now == nil {
 		now = time.Now
 	}
-	seen, err := lru.New[seenKey, []Signature](maxSeen)
+	seen, err := lru.New[seenKey, carried](maxSeen)
 	if err != nil { // for a size that is none
 		panic(err)
 	}
@@ -69,18 +75,20 @@ func (v *Verifier) Signatures(ctx context.Context, project int64, a registry.Art
 	if err != nil {
 		return nil, false, err
 	}
+	looked := 0
 	for _, m := range about {
 		if !mayCarry(m) {
 			continue
 		}
-		if len(list) >= maxSignatures {
-			return list[:maxSignatures], true, nil
+		if len(list) >= maxSignatures || looked >= maxLooked { // also if it is all remembered: the answer does not depend on that
+			return list[:min(len(list), maxSignatures)], true, nil
 		}
 		some, err := v.carried(ctx, keys, a, m)
 		if err != nil {
 			return nil, false, err
 		}
-		list = append(list, some...)
+		list = append(list, some.signatures...)
+		looked += some.looked
 	}
 	if len(list) > maxSignatures {
 		list, more = list[:maxSignatures], true
@@ -103,43 +111,44 @@ func mayCarry(m registry.Stored) bool {
 }
 
 // carried verifies what one manifest carries.
-func (v *Verifier) carried(ctx context.Context, keys *ring, a registry.Artifact, m registry.Stored) ([]Signature, error) {
+func (v *Verifier) carried(ctx context.Context, keys *ring, a registry.Artifact, m registry.Stored) (out carried, err error) {
 	key, now := seenKey{a.Digest, m.Digest, keys.stamp}, v.now()
-	if old, ok := v.seen.Get(key); ok && fresh(old, now) {
+	if old, ok := v.seen.Get(key); ok && fresh(old.signatures, now) {
 		return old, nil
 	}
+	out.looked = 1
 	payload, err := v.images().Payload(ctx, m.ID)
 	if errors.Is(err, errdef.ErrNotFound) { // it went in this moment
-		return nil, nil
+		return out, nil
 	}
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	var doc v1.Manifest
 	if err := json.Unmarshal(payload, &doc); err != nil { // an index, for example
-		return nil, nil
+		return out, nil
 	}
 	if p := doc.Annotations[annotationPredicate]; p != "" && p != signPredicate {
-		return nil, nil // an attestation says so itself; what says nothing is looked at
+		return out, nil // an attestation says so itself; what says nothing is looked at
 	}
-	out := []Signature{}
 	for _, l := range doc.Layers[:min(len(doc.Layers), maxSignatures)] {
 		s := Signature{Digest: m.Digest, Signed: m.Pushed, State: Unreadable, Format: Cosign}
 		if strings.EqualFold(m.ArtifactType, notationType) {
 			s.Format = Notation
 		}
+		out.looked++
 		raw, err := v.images().ReadBlob(ctx, a.Repository, l.Digest, maxPayload)
 		switch {
 		case errors.Is(err, errdef.ErrNotFound): // of a manifest that goes in this moment
 			return out, nil
 		case errors.Is(err, errdef.ErrExhausted):
-			out = append(out, s.failed(Unreadable, err.Error()))
+			out.signatures = append(out.signatures, s.failed(Unreadable, err.Error()))
 			continue
 		case err != nil:
-			return nil, err
+			return out, err
 		}
 		if s, ok := keys.verify(ctx, s, raw, l, a, now); ok {
-			out = append(out, s)
+			out.signatures = append(out.signatures, s)
 		}
 	}
 	v.seen.Add(key, out)
