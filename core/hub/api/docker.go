@@ -167,12 +167,14 @@ func (a *api) forward(c *call, d dockerRoute) error {
 			return err
 		}
 	}
-	ctx, cancel := a.whileAllowed(c)
+	allowed, cancel := a.whileAllowed(c)
 	defer cancel()
+	ctx, end := allowed, func() {}
 	if d.method != http.MethodGet && !d.large {
 		// What was begun is ended, though the browser goes away: docker's client would wait for it too.
-		ctx = context.WithoutCancel(c.r.Context())
+		ctx, end = context.WithCancel(context.WithoutCancel(c.r.Context()))
 	}
+	defer end()
 	var body io.Reader
 	if d.body || d.large {
 		body = c.r.Body
@@ -196,6 +198,7 @@ func (a *api) forward(c *call, d dockerRoute) error {
 		return err
 	}
 	defer res.Body.Close()
+	defer context.AfterFunc(allowed, end)() // it has been done: what the VCH says of it, without an end perhaps, is for who is there
 	if res.StatusCode >= http.StatusBadRequest {
 		return vchError(fleet.Refusal(res))
 	}

@@ -22,6 +22,7 @@ type Docker struct {
 	pulled     []string
 	next       int
 	hang       chan struct{} // if not nil, nothing is answered until it is closed
+	first      func(http.ResponseWriter, *http.Request) bool
 }
 
 // Container is an entry.
@@ -101,6 +102,13 @@ func (d *Docker) Hang() (release func()) {
 	}
 }
 
+// First has a function see each request first; if it returns true, it has answered.
+func (d *Docker) First(f func(http.ResponseWriter, *http.Request) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.first = f
+}
+
 // Drop ends the streams of events.
 func (d *Docker) Drop() {
 	d.mu.Lock()
@@ -137,8 +145,11 @@ func (d *Docker) tell(kind, action, id string) {
 // ServeHTTP implements http.Handler.
 func (d *Docker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
-	hang := d.hang
+	hang, first := d.hang, d.first
 	d.mu.Unlock()
+	if first != nil && first(w, r) {
+		return
+	}
 	if hang != nil {
 		select {
 		case <-hang:
