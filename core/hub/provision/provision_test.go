@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -170,6 +171,35 @@ func TestAContainerIsMade(t *testing.T) {
 			t.Errorf("after it was removed: %+v %v", a, err)
 		}
 	})
+}
+
+// A VCH that tells of the container of another one changes nothing of what that one holds.
+func TestAnotherVCHsWordOfAContainer(t *testing.T) {
+	w := newWorld(t, "sqlite")
+	host, vch := w.vch("one")
+	liar, other := w.vch("two")
+	create := func() Provision {
+		r := request(`{"Image":"nginx"}`)
+		r.Wish.VCH = vch
+		made, err := w.p.Create(t.Context(), r)
+		must(t, err)
+		return w.is(made.ID, Done)
+	}
+	first, second := create(), create()
+	shown := func() bool {
+		_, list, _ := w.fleet.Snapshot(of(project))
+		return slices.ContainsFunc(list, func(c fleet.Container) bool { return c.VCH == other && c.ID == first.Container })
+	}
+	liar.Docker.Add(&vchtest.Container{ID: first.Container, Name: "web", State: "running"})
+	liar.Docker.Set(first.Container, "running", "Up 1 second", "start")
+	w.until("the other VCH tells of it", shown)
+	liar.Docker.Remove(first.Container)
+	w.until("the other VCH tells that it is gone", func() bool { return !shown() })
+	host.Docker.Remove(second.Container) // changes are looked at in their order
+	w.is(second.ID, Removed)
+	if x, err := w.p.Get(t.Context(), project, first.ID); err != nil || x.Status != Done {
+		t.Errorf("%+v %v", x, err)
+	}
 }
 
 func TestWhatCannotBeMade(t *testing.T) {

@@ -34,7 +34,7 @@ func (p *Provisions) Run(ctx context.Context) {
 		next += uint64(len(list))
 		for _, c := range list {
 			if c.Kind == fleet.KindRemoved {
-				p.try(ctx, func() error { return p.removed(ctx, c.ID) })
+				p.try(ctx, func() error { return p.removed(ctx, c.VCH, c.ID) })
 			}
 		}
 		select {
@@ -53,10 +53,10 @@ func (p *Provisions) try(ctx context.Context, f func() error) {
 	}
 }
 
-// removed ends a provision whose container is gone.
-func (p *Provisions) removed(ctx context.Context, container string) error {
+// removed ends a provision whose container is gone from its VCH; what another VCH says of that ID means nothing.
+func (p *Provisions) removed(ctx context.Context, vch int64, container string) error {
 	return p.o.DB.Tx(ctx, func(tx *store.Tx) error {
-		x, err := scan(tx.Lock(selectProvision+` WHERE container = $1 AND status = 'done' ORDER BY id LIMIT 1`, container).Scan)
+		x, err := scan(tx.Lock(selectProvision+` WHERE container = $1 AND vch = $2 AND status = 'done' ORDER BY id LIMIT 1`, container, vch).Scan)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil // it was made by others
 		}
@@ -82,9 +82,13 @@ func (p *Provisions) sweep(ctx context.Context) error {
 		return err
 	}
 	states, containers, _ := p.o.Fleet.Snapshot(func(vchs.VCH) bool { return true })
-	there, up := map[string]bool{}, map[int64]bool{}
+	type place struct {
+		vch int64
+		id  string
+	}
+	there, up := map[place]bool{}, map[int64]bool{}
 	for _, c := range containers {
-		there[c.ID] = true
+		there[place{c.VCH, c.ID}] = true
 	}
 	for _, s := range states {
 		up[s.ID] = s.Up
@@ -97,12 +101,12 @@ func (p *Provisions) sweep(ctx context.Context) error {
 		}
 		for _, x := range list {
 			after = x.ID
-			if there[x.Container] {
+			if there[place{x.VCH, x.Container}] {
 				continue
 			}
 			gone, err := p.vchIsUpOrGone(ctx, x.VCH, up)
 			if err == nil && gone {
-				err = p.removed(ctx, x.Container)
+				err = p.removed(ctx, x.VCH, x.Container)
 			}
 			if err != nil {
 				return err
