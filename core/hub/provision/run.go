@@ -189,6 +189,9 @@ func (m *maker) find(ctx context.Context) (id string, running bool, err error) {
 	if there.Config.Labels[LabelProvision] != strconv.FormatInt(m.x.ID, 10) {
 		return "", false, jobs.Permanent(fmt.Errorf("a container named %s is there already: give another name: %w", m.x.Name, errdef.ErrConflict))
 	}
+	if !containerName.MatchString(there.ID) {
+		return "", false, jobs.Permanent(fmt.Errorf("the VCH %s names a container whose ID is none: %w", m.vch, errdef.ErrUnavailable))
+	}
 	return there.ID, there.State.Running, nil
 }
 
