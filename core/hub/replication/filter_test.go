@@ -93,3 +93,17 @@ func TestRulesThatCannotBe(t *testing.T) {
 		}
 	}
 }
+
+func TestTheTagsOfARunAreBounded(t *testing.T) {
+	s := &spreading{r: &Replication{o: Options{Now: time.Now}}, places: map[string]string{}}
+	add := func(tags ...string) error {
+		return s.add(t.Context(), item{Repository: "a/b", Kind: Image, Tags: tags}, "sha256:1")
+	}
+	if err := add("1", "2", "1"); err != nil || s.placed == 0 || s.placed > 2*(perPlace+20) || len(s.waiting) != 1 {
+		t.Errorf("%v, %d bytes, %d tasks", err, s.placed, len(s.waiting))
+	}
+	s.placed = maxPlaced
+	if err := add("3"); !errors.Is(err, errdef.ErrInvalid) || len(s.waiting) != 1 {
+		t.Errorf("%v, %d tasks", err, len(s.waiting))
+	}
+}

@@ -26,7 +26,15 @@ type spreading struct {
 	// places are the tags at the other end that the run gives a meaning, with the repository that they come from: where names are
 	// shortened two may go to one place, and tasks run side by side.
 	places map[string]string
+	placed int // bytes of memory that places takes, about
 }
+
+// maxPlaced bounds the memory for the tags of a run, which another registry may list without an end; perPlace is what one takes
+// beside its names. Bytes.
+const (
+	maxPlaced = 512 << 20
+	perPlace  = 64
+)
 
 func (r *Replication) spread(ctx context.Context, j *jobs.Job, p Policy, e registries.Endpoint, d Driver) error {
 	if p.Single {
@@ -80,6 +88,9 @@ func (s *spreading) add(ctx context.Context, x item, digest string) error {
 	if tags, ok = s.take(x.Repository, to, tags); !ok {
 		return nil
 	}
+	if s.placed > maxPlaced {
+		return jobs.Permanent(fmt.Errorf("the rule is for more tags than a run can hold, %d: narrow it by filters: %w", len(s.places), errdef.ErrInvalid))
+	}
 	if s.added++; s.added > maxTasks {
 		return jobs.Permanent(fmt.Errorf("the rule is for more than %d artifacts: narrow it by filters: %w", maxTasks, errdef.ErrInvalid))
 	}
@@ -100,6 +111,9 @@ func (s *spreading) take(from, to string, tags []string) ([]string, bool) {
 			s.j.Logf("%s:%s and %s:%s would both become %s: only the first does; give them names of their own by dest_namespace, or a rule each", other, tag, from,
 				tag, place)
 			continue
+		}
+		if _, ok := s.places[place]; !ok {
+			s.placed += len(place) + len(from) + perPlace
 		}
 		s.places[place] = from
 		left = append(left, tag)
