@@ -46,6 +46,40 @@ type toldOne struct {
 	Name   string `json:"name_tag"`
 }
 
+// summary is what each project is told of a run, by its name.
+type summary map[string]*told
+
+func (s summary) add(rep Report) {
+	t := s[rep.Project]
+	if rep.Project == "" || t == nil && len(s) == maxProjects {
+		return
+	}
+	if t == nil {
+		t = &told{Successful: []toldOne{}, Failed: []toldOne{}}
+		s[rep.Project] = t
+	}
+	one := toldOne{rep.Kind, "Success", rep.Artifact}
+	to := &t.Successful
+	if rep.Outcome == "" {
+		one.Status, to = string(jobs.Error), &t.Failed
+	}
+	if len(*to) < maxTold {
+		*to = append(*to, one)
+	}
+}
+
+// text is the message of a run for one of its projects. It is of the first task that failed, which may be another project's, and
+// names that one's repository.
+func (s summary) text(project, message string) string {
+	if len(s) == 1 || message == "" {
+		return message
+	}
+	if len(s[project].Failed) == 0 {
+		return "artifacts of other projects were not replicated"
+	}
+	return "not all artifacts of the project were replicated"
+}
+
 // ended tells the webhooks of the projects that a run was about, in the transaction that ends it.
 func (r *Replication) ended(tx *store.Tx, e jobs.Execution) error {
 	p, err := scan(tx.Row(`SELECT `+columns+` FROM replication_policy WHERE id = $1`, e.Subject).Scan)
@@ -55,34 +89,20 @@ func (r *Replication) ended(tx *store.Tx, e jobs.Execution) error {
 	if err != nil {
 		return err
 	}
-	projects := map[string]*told{}
+	all := summary{}
 	err = r.o.Queue().Reports(tx, e.ID, func(b json.RawMessage) error {
 		var rep Report
-		if err := json.Unmarshal(b, &rep); err != nil || rep.Project == "" {
-			return err
+		err := json.Unmarshal(b, &rep)
+		if err == nil {
+			all.add(rep)
 		}
-		t := projects[rep.Project]
-		if t == nil {
-			if len(projects) == maxProjects {
-				return nil
-			}
-			t = &told{Successful: []toldOne{}, Failed: []toldOne{}}
-			projects[rep.Project] = t
-		}
-		one := toldOne{rep.Kind, "Success", rep.Artifact}
-		to := &t.Successful
-		if rep.Outcome == "" {
-			one.Status, to = string(jobs.Error), &t.Failed
-		}
-		if len(*to) < maxTold {
-			*to = append(*to, one)
-		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	for name, t := range projects {
+	for name, t := range all {
+		t.Text = all.text(name, e.Message)
 		if err := r.tell(tx, p, e, name, t); err != nil {
 			return err
 		}
@@ -99,7 +119,7 @@ func (r *Replication) tell(tx *store.Tx, p Policy, e jobs.Execution, name string
 	if err != nil || !wanted {
 		return err
 	}
-	t.Host, t.Status, t.Text, t.Kind, t.Auth = r.o.Host, string(e.Status), e.Message, Image, "basic"
+	t.Host, t.Status, t.Kind, t.Auth = r.o.Host, string(e.Status), Image, "basic"
 	t.Override, t.Trigger, t.Creator, t.At = p.Override, string(e.Cause), p.Creator, e.Created.Unix()
 	var other toldRegistry
 	err = tx.Row(`SELECT name, kind, url FROM endpoint WHERE id = $1`, p.Endpoint).Scan(&other.Name, &other.Type, &other.Endpoint)
