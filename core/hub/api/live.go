@@ -4,10 +4,13 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -137,16 +140,28 @@ const (
 // instance tells the changes of this process from those of others: numbers mean nothing elsewhere.
 var instance = rand.Text()[:8]
 
-// resumed reads the number that a client has seen last; false if it is none of this process.
-func resumed(r *http.Request) (uint64, bool) {
+// series names what a caller is told as long as they may see the same.
+func (s sight) series() string {
+	sum := sha256.New()
+	for _, id := range slices.Sorted(maps.Keys(s)) {
+		fmt.Fprintln(sum, id, s[id])
+	}
+	return instance + hex.EncodeToString(sum.Sum(nil)[:8])
+}
+
+func (s sight) eventID(next uint64) string { return s.series() + "-" + strconv.FormatUint(next, 10) }
+
+// resumed reads the number that a client has seen last; false if it is none of this process, or if they might see something else
+// then: of that they were told too much or too little.
+func resumed(r *http.Request, seen sight) (uint64, bool) {
 	id, number, ok := strings.Cut(r.Header.Get("Last-Event-ID"), "-")
 	n, err := strconv.ParseUint(number, 10, 64)
-	return n, ok && err == nil && id == instance
+	return n, ok && err == nil && id == seen.series()
 }
 
 // stream tells all that there is, unless the client comes back and has seen it, and then what changes, until ctx ends.
 func (a *api) stream(ctx context.Context, c *call, s *eventStream, seen sight) error {
-	next, again := resumed(c.r)
+	next, again := resumed(c.r, seen)
 	if again {
 		_, _, err := a.Fleet.Since(next)
 		again = err == nil
@@ -227,7 +242,7 @@ func (a *api) tellAll(s *eventStream, seen sight) (next uint64, err error) {
 			return 0, err
 		}
 	}
-	return next, s.send("ready", instance+"-"+strconv.FormatUint(next, 10), struct{}{})
+	return next, s.send("ready", seen.eventID(next), struct{}{})
 }
 
 // eventStream writes events to a browser, compressed if it takes that.
@@ -313,7 +328,7 @@ func (s *eventStream) changes(list []fleet.Change, seen sight, next uint64) erro
 	for i, c := range list {
 		last[keyOf(c)] = i
 	}
-	id := instance + "-" + strconv.FormatUint(next, 10)
+	id := seen.eventID(next)
 	var some []fleet.Container
 	for i, c := range list {
 		if last[keyOf(c)] != i {

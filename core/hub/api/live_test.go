@@ -37,3 +37,27 @@ func TestTheStreamOfARobot(t *testing.T) {
 		event, _, _ = next()
 	}
 }
+
+// Who may see more than when the stream ended, or less, is told all anew.
+func TestAStreamIsNotGoneOnWithBySomebodyOfOtherRights(t *testing.T) {
+	r, host := newLiveRig(t), vchtest.Serve(t)
+	host.Docker.Add(&vchtest.Container{ID: vchtest.ID(1), Name: "web", State: "running"})
+	r.vch(host, "one", "private")
+	for _, c := range []struct{ user, last string }{{user: "none"}, {user: "developer"}} {
+		next, end := r.events(c.user, "")
+		_, c.last = read(next)
+		end()
+		if c.user == "none" {
+			r.api("devops-admin", "POST", "/projects/private/members", `{"role_id":2,"member_user":{"username":"none"}}`, 201, nil)
+		} else {
+			r.api("cloud-admin", "DELETE", "/projects/private/repositories/app", "", 200, nil)
+			r.api("cloud-admin", "DELETE", "/projects/private", "", 200, nil)
+		}
+		next, end = r.events(c.user, c.last)
+		got, _ := read(next)
+		if text := strings.Join(got, ""); !strings.HasPrefix(text, "reset [") || strings.Contains(text, `"name":"web"`) != (c.user == "none") {
+			t.Errorf("%s: %q", c.user, got)
+		}
+		end()
+	}
+}
