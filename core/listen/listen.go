@@ -4,8 +4,6 @@ package listen
 import (
 	"fmt"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // Control is for net.ListenConfig: the socket takes only what comes in on the network interface dev,
@@ -16,7 +14,7 @@ func Control(dev string) func(network, address string, c syscall.RawConn) error 
 	}
 	return func(_, _ string, c syscall.RawConn) error {
 		var bound error
-		if err := c.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), dev) }); err != nil {
+		if err := c.Control(func(fd uintptr) { bound = bind(fd, dev) }); err != nil {
 			return err
 		}
 		if bound != nil {
